@@ -1,0 +1,61 @@
+/**
+ * Renders `docs/configuration.md` from the settings themselves. A test holds the file against it; after a change of
+ * settings run `npm run docs`.
+ */
+import { writeFileSync } from 'node:fs';
+import { dispatcherSettings } from '../packages/dispatcher/src/config.ts';
+import { listenerSettings } from '../packages/listener/src/config.ts';
+import { publicWebSettings } from '../packages/public-web/src/config.ts';
+
+/** Where the page is. */
+export const CONFIGURATION_PAGE = new URL('./configuration.md', import.meta.url);
+
+/** The page, as Markdown. */
+export function renderConfiguration(): string {
+  return `# Configuration
+
+Settings are environment variables. They are checked at start, and every fault is told in one message.
+Any setting \`X\` can instead be given as \`X_FILE\`, the path of a file that holds the value; use that for secrets.
+An empty variable counts as not set.
+
+${table('public-web', publicWebSettings)}
+
+${table('dispatcher', dispatcherSettings)}
+
+${table('Listeners', listenerSettings)}
+
+## Telemetry
+
+The standard \`OTEL_*\` variables of OpenTelemetry apply to every process. Nothing is exported unless an endpoint is set:
+
+| Setting | Meaning |
+|---|---|
+| \`OTEL_EXPORTER_OTLP_ENDPOINT\` | One OTLP endpoint for traces, metrics and logs |
+| \`OTEL_EXPORTER_OTLP_TRACES_ENDPOINT\`, \`…_METRICS_ENDPOINT\`, \`…_LOGS_ENDPOINT\` | An endpoint per signal, for example \`http://tempo:4318/v1/traces\`; a signal without one is not exported |
+| \`OTEL_EXPORTER_OTLP_PROTOCOL\` | \`http/protobuf\` (default), \`http/json\` or \`grpc\` |
+| \`OTEL_SERVICE_NAME\` | Name of the process; default: the name of its package |
+| \`OTEL_RESOURCE_ATTRIBUTES\` | \`service.instance.id\` here names the instance; default: a random UUID |
+| \`OTEL_TRACES_SAMPLER\`, \`OTEL_TRACES_SAMPLER_ARG\` | Sampling, decided at the edge; the other tiers follow |
+| \`OTEL_METRIC_EXPORT_INTERVAL\` | Milliseconds between metric exports (default 60000) |
+
+<!-- Written by \`npm run docs\` from the settings in packages/*/src/config.ts. -->
+`;
+}
+
+type Setting = { desc?: string; default?: unknown };
+
+function table(title: string, settings: Record<string, Setting>): string {
+  const rows = Object.entries(settings).map(
+    ([name, setting]) => `| \`${name}\` | ${defaultOf(setting)} | ${setting.desc} |`,
+  );
+  return [`## ${title}`, '', '| Setting | Default | Meaning |', '|---|---|---|', ...rows].join('\n');
+}
+
+function defaultOf(setting: Setting): string {
+  if (!('default' in setting)) return '**required**';
+  const value = setting.default instanceof Map ? [...setting.default.keys()] : setting.default;
+  const text = Array.isArray(value) ? value.join(',') : String(value ?? '');
+  return text === '' ? '–' : `\`${text}\``;
+}
+
+if (import.meta.main) writeFileSync(CONFIGURATION_PAGE, renderConfiguration());
