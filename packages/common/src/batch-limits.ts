@@ -1,0 +1,12 @@
+/** How much travels together (design: batches). */
+
+/** Batches under way at once per receiver. */
+export const MAX_BATCHES_IN_FLIGHT = 4;
+/** Events per HTTP call between tiers. */
+export const HTTP_MAX_EVENTS = 64;
+/** Events per AMQP message: measured to keep 90% of what 64 gives, with a quarter of what a crash takes along. */
+export const AMQP_MAX_EVENTS = 16;
+/** Bytes per batch on either, unless one event alone is larger. */
+export const MAX_BATCH_BYTES = 256 * 1024;
+/** Bytes an internal call may have: a full batch, or one event larger than that with what the tiers add to it. */
+export const INTERNAL_BODY_LIMIT_BYTES = 2 * MAX_BATCH_BYTES;

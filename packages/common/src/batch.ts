@@ -1,0 +1,151 @@
+/**
+ * Batches what is there: no timer, no added latency when quiet, larger batches as load grows.
+ *
+ * While fewer than `maxInFlight` sends are under way, what arrives within one turn of the event loop goes together;
+ * while all are under way, whatever arrives waits and goes in the next. The queue is bounded.
+ */
+import { AppError } from './errors.ts';
+
+export type BatcherOptions<Item, Result> = {
+  /** Most items in one batch. */
+  maxItems: number;
+  /** Most bytes in one batch, unless one item alone is larger. */
+  maxBytes: number;
+  /** Most sends under way at once; asked each time, because the number of receivers may change. */
+  maxInFlight(): number;
+  /** Most items waiting; one more is refused. */
+  maxQueued: number;
+  /** Sends one batch. Resolves with a result per item, in order; a rejection is the outcome of every item. */
+  send(items: Item[]): Promise<readonly Result[]>;
+};
+
+export type Batcher<Item, Result> = {
+  /**
+   * Adds an item; resolves or rejects with its own outcome.
+   *
+   * @param isCancelled asked when the item's turn comes: a cancelled item is not sent and resolves `undefined`.
+   * @throws AppError (as a rejection) `not-accepted` when the queue is full; nothing was sent.
+   */
+  add(item: Item, bytes: number, isCancelled?: () => boolean): Promise<Result | undefined>;
+  /** Items waiting for their turn. */
+  queued(): number;
+  /** Whether nothing waits and nothing is under way. */
+  isIdle(): boolean;
+};
+
+type Waiting<Item, Result> = {
+  item: Item;
+  bytes: number;
+  isCancelled: (() => boolean) | undefined;
+  resolve(result: Result | undefined): void;
+  reject(error: unknown): void;
+};
+
+/** Creates a {@link Batcher}. */
+export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result>): Batcher<Item, Result> {
+  const queue: Waiting<Item, Result>[] = [];
+  let inFlight = 0;
+  let isScheduled = false;
+
+  function schedule(): void {
+    if (isScheduled || inFlight >= options.maxInFlight()) return;
+    isScheduled = true;
+    setImmediate(() => {
+      isScheduled = false;
+      flush();
+    });
+  }
+
+  function flush(): void {
+    while (inFlight < options.maxInFlight() && queue.length > 0) {
+      const batch = take();
+      if (batch.length > 0) void send(batch);
+    }
+  }
+
+  function take(): Waiting<Item, Result>[] {
+    const batch: Waiting<Item, Result>[] = [];
+    let bytes = 0;
+    let taken = 0;
+    for (const waiting of queue) {
+      const isFull = batch.length >= options.maxItems || bytes + waiting.bytes > options.maxBytes;
+      if (isFull && batch.length > 0) break;
+      taken += 1;
+      if (waiting.isCancelled?.()) waiting.resolve(undefined);
+      else {
+        batch.push(waiting);
+        bytes += waiting.bytes;
+      }
+    }
+    queue.splice(0, taken);
+    return batch;
+  }
+
+  async function send(batch: Waiting<Item, Result>[]): Promise<void> {
+    inFlight += 1;
+    try {
+      const results = await options.send(batch.map(({ item }) => item));
+      batch.forEach((waiting, index) => {
+        waiting.resolve(results[index]);
+      });
+    } catch (error) {
+      for (const waiting of batch) waiting.reject(error);
+    } finally {
+      inFlight -= 1;
+      flush();
+    }
+  }
+
+  return {
+    add(item, bytes, isCancelled) {
+      if (queue.length >= options.maxQueued)
+        return Promise.reject(new AppError('not-accepted', 'too many events are waiting to be sent'));
+      return new Promise((resolve, reject) => {
+        queue.push({ item, bytes, isCancelled, resolve, reject });
+        schedule();
+      });
+    },
+    queued: () => queue.length,
+    isIdle: () => queue.length === 0 && inFlight === 0,
+  };
+}
+
+/** One {@link Batcher} per key, made when first needed and forgotten when idle. The bounds are per key. */
+export type KeyedBatcher<Item, Result> = {
+  add(key: string, item: Item, bytes: number): Promise<Result | undefined>;
+};
+
+/** Creates a {@link KeyedBatcher}; `send` is given the key of the batch; `maxItemsFor` may lower `maxItems` for a key. */
+export function createKeyedBatcher<Item, Result>({
+  send,
+  maxItemsFor,
+  ...options
+}: Omit<BatcherOptions<Item, Result>, 'send'> & {
+  send(key: string, items: Item[]): Promise<readonly Result[]>;
+  maxItemsFor?(key: string): number | undefined;
+}): KeyedBatcher<Item, Result> {
+  const batchers = new Map<string, Batcher<Item, Result>>();
+
+  function batcherFor(key: string): Batcher<Item, Result> {
+    const existing = batchers.get(key);
+    if (existing) return existing;
+    const batcher = createBatcher<Item, Result>({
+      ...options,
+      maxItems: maxItemsFor?.(key) ?? options.maxItems,
+      send: (items) => send(key, items),
+    });
+    batchers.set(key, batcher);
+    return batcher;
+  }
+
+  return {
+    async add(key, item, bytes) {
+      const batcher = batcherFor(key);
+      try {
+        return await batcher.add(item, bytes);
+      } finally {
+        if (batcher.isIdle()) batchers.delete(key);
+      }
+    },
+  };
+}

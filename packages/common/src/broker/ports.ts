@@ -1,0 +1,75 @@
+/**
+ * What Waybill asks of a broker: two small ports. `contract.ts` beside this file is the promise as tests, which every
+ * implementation must pass.
+ */
+
+/** A message as it is published. Always persistent, confirmed and `mandatory`. */
+export type OutgoingMessage = {
+  /** `''` is the default exchange, which routes to the queue named by the routing key. */
+  exchange: string;
+  routingKey: string;
+  contentType: string;
+  body: Buffer;
+  /** Headers of ours only. A client's headers never become AMQP headers: `CC` and `BCC` route. */
+  headers?: Record<string, string | number>;
+};
+
+/**
+ * What became of a message:
+ * - `confirmed`: the broker has it, in every queue it was routed to;
+ * - `unroutable`: no queue takes it; nothing is enqueued;
+ * - `not-accepted`: never written, because the broker is unreachable or blocks publishers, or too much is unconfirmed;
+ * - `unknown`: written, but no confirm came within the confirm timeout, or the broker refused it (a nack proves
+ *   nothing: with two queues bound and one full, the other has it). It may be enqueued.
+ */
+export type PublishOutcome = 'confirmed' | 'unroutable' | 'not-accepted' | 'unknown';
+
+export type Publisher = {
+  /**
+   * Publishes one message; never rejects. A message whose channel dies before its confirm is published once more on
+   * the next one, so it may be enqueued twice.
+   */
+  publish(message: OutgoingMessage): Promise<PublishOutcome>;
+  /** Whether a publish now would be written. */
+  isAvailable(): boolean;
+  /** Declares the topology again, on the present connection: for a queue that was deleted under way. */
+  declare(): Promise<void>;
+  /** Waits for the confirms under way, within `deadlineMs` (default 5 s), then closes the connection. */
+  close(deadlineMs?: number): Promise<void>;
+};
+
+/** One delivered message. It is either acked once, or delivered again to somebody when its channel closes. */
+export type Delivery = {
+  body: Buffer;
+  contentType: string;
+  headers: Record<string, unknown>;
+  routingKey: string;
+  /** The queue it was consumed from. */
+  queue: string;
+  /** How often this message was delivered before without being acked, as the broker counts. */
+  deliveryCount: number;
+  /** Aborts when the channel is gone: an ack can no longer reach the broker, and the message is delivered again. */
+  signal: AbortSignal;
+  /** Takes the message off its queue. Never throws; on a closed channel it does nothing. */
+  ack(): void;
+  /** Has it delivered again, counted as a failed delivery. Never throws. For errors nobody foresaw. */
+  requeue(): void;
+};
+
+export type Subscription = {
+  /** Whether deliveries arrive now. */
+  isActive(): boolean;
+  /** Asks the broker for no more deliveries. Those that are unacked can still be acked. */
+  cancel(): Promise<void>;
+};
+
+export type Subscriber = {
+  /**
+   * Consumes `queue`, and again after every reconnect, a deleted queue, or a broker restart, until cancelled.
+   *
+   * @param prefetch most deliveries unacked at once.
+   */
+  subscribe(options: { queue: string; prefetch: number; onDelivery(delivery: Delivery): void }): Subscription;
+  /** Closes the connection; what is unacked is delivered again to somebody. */
+  close(): Promise<void>;
+};

@@ -1,0 +1,140 @@
+/**
+ * Settings: environment variables, validated once at start with every fault in one message.
+ *
+ * Any setting `X` may also be given as `X_FILE`, the path of a file that holds its value (secrets from files).
+ * A `config.ts` of a package lists its settings with these validators; its type derives from that list.
+ */
+import { readFileSync } from 'node:fs';
+import {
+  type CleanedEnv,
+  customCleanEnv,
+  EnvError,
+  makeExactValidator,
+  makeValidator,
+  num,
+  str,
+} from 'envalid';
+import { AppError } from './errors.ts';
+
+export { bool, str } from 'envalid';
+
+/** What a list of settings is made of. */
+export type Settings = Parameters<typeof customCleanEnv>[1];
+
+/**
+ * Reads `settings` from `env`.
+ *
+ * @throws AppError `invalid-config` whose message names every missing or wrong setting, one per line.
+ */
+export function loadConfig<S extends Settings>(
+  settings: S,
+  env: NodeJS.ProcessEnv = process.env,
+): CleanedEnv<S> {
+  const faults: string[] = [];
+  const values = readFiles(Object.keys(settings as object), env, faults);
+  const config = customCleanEnv(values, settings, (cleaned) => cleaned, {
+    reporter: ({ errors }) => {
+      for (const [name, error] of Object.entries(errors))
+        faults.push(`  ${name}: ${error instanceof Error ? error.message : error}`);
+    },
+  });
+  if (faults.length > 0) throw new AppError('invalid-config', `invalid settings:\n${faults.join('\n')}`);
+  return config as CleanedEnv<S>;
+}
+
+/** A TCP port; 0 lets the system choose. */
+export const port = makeExactValidator<number>((text) => integer(text, 0, 65_535));
+
+/** A whole number from 1 up. */
+export const count = makeExactValidator<number>((text) => integer(text, 1, Number.MAX_SAFE_INTEGER));
+
+/** An AMQP URL: `amqp://user:password@host:port/vhost`, or `amqps:`. */
+export const amqpUrl = makeValidator<string>((text) => url(text, ['amqp:', 'amqps:']));
+
+/** An `http:` or `https:` URL, without a slash at its end. */
+export const httpUrl = makeValidator<string>((text) => url(text, ['http:', 'https:']).replace(/\/+$/, ''));
+
+/** A comma-separated list of `http:` or `https:` URLs. */
+export const httpUrls = makeExactValidator<string[]>((text) =>
+  list(text).map((item) => url(item, ['http:', 'https:']).replace(/\/+$/, '')),
+);
+
+/** A comma-separated list of event types; `*` may stand at the end of one. */
+export const eventTypePatterns = makeExactValidator<string[]>((text) =>
+  list(text).map((item) => {
+    if (!/^[A-Za-z0-9._-]{0,128}\*?$/.test(item)) throw new EnvError(`${item} is not an event type`);
+    return item;
+  }),
+);
+
+/** A comma-separated list of `<type>=<count>`. */
+export const countByType = makeExactValidator<Map<string, number>>(
+  (text) =>
+    new Map(
+      list(text).map((item) => {
+        const [type = '', value = ''] = item.split('=', 2);
+        return [type, integer(value, 1, 1024)];
+      }),
+    ),
+);
+
+/** One or two comma-separated secrets of at least 32 characters: the first signs, all verify. */
+export const secrets = makeExactValidator<string[]>((text) => {
+  const items = list(text);
+  if (items.length > 2) throw new EnvError('give one secret, or two while rotating');
+  if (items.some((item) => item.length < 32)) throw new EnvError('a secret has at least 32 characters');
+  return items;
+});
+
+/** pino's levels. */
+export const logLevel = () =>
+  str({
+    choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace'],
+    default: 'info',
+    desc: 'Lowest level that is logged',
+  });
+
+/** A number of milliseconds. */
+export const ms = num;
+
+function readFiles(names: string[], env: NodeJS.ProcessEnv, faults: string[]): NodeJS.ProcessEnv {
+  const values: NodeJS.ProcessEnv = {};
+  for (const name of names) {
+    const path = env[`${name}_FILE`];
+    if (env[name] !== undefined && env[name] !== '') values[name] = env[name];
+    else if (path) values[name] = readFile(name, path, faults);
+  }
+  return values;
+}
+
+function readFile(name: string, path: string, faults: string[]): string | undefined {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    faults.push(`  ${name}_FILE: ${(error as Error).message}`);
+    return undefined;
+  }
+}
+
+function integer(text: string, min: number, max: number): number {
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= min && value <= max))
+    throw new EnvError(`${text} is not a whole number from ${min} to ${max}`);
+  return value;
+}
+
+/** Faults never repeat the value: a URL may hold a password. */
+function url(text: string, protocols: string[]): string {
+  if (!URL.canParse(text)) throw new EnvError('not a URL');
+  const { protocol, hostname } = new URL(text);
+  if (!protocols.includes(protocol)) throw new EnvError(`must start with ${protocols.join('// or ')}//`);
+  if (hostname === '') throw new EnvError('has no host');
+  return text;
+}
+
+function list(text: string): string[] {
+  const items = text.split(',').map((item) => item.trim());
+  const given = items.filter((item) => item !== '');
+  if (given.length === 0) throw new EnvError('is empty');
+  return given;
+}

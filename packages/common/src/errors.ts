@@ -1,0 +1,85 @@
+/**
+ * The one error class of the project, its closed list of codes, and the one function that turns anything unknown
+ * into it. A code says what the client is told (HTTP status, RFC 9457 problem); its kind says what a tier does:
+ * `retry` — the same thing may work later; `terminal` — it never will.
+ */
+
+const codes = {
+  'invalid-request': { status: 400, kind: 'terminal', title: 'The request is malformed' },
+  unauthorized: { status: 401, kind: 'terminal', title: 'The call is not signed by this system' },
+  'not-found': { status: 404, kind: 'terminal', title: 'There is nothing at this path' },
+  unroutable: { status: 404, kind: 'terminal', title: 'No listener takes events of this type' },
+  'wrong-instance': { status: 410, kind: 'terminal', title: 'The reply is for another instance' },
+  'too-large': { status: 413, kind: 'terminal', title: 'The request is too large' },
+  'unsupported-media-type': { status: 415, kind: 'terminal', title: 'The content type is not supported' },
+  'rate-limited': { status: 429, kind: 'retry', title: 'Too many requests' },
+  'handler-failed': { status: 502, kind: 'terminal', title: 'The listener failed to handle the event' },
+  'unknown-reply-address': { status: 502, kind: 'terminal', title: 'The kind of reply address is unknown' },
+  'not-accepted': { status: 503, kind: 'retry', title: 'The event was not accepted; it is safe to retry' },
+  'outcome-unknown': {
+    status: 504,
+    kind: 'retry',
+    title: 'The outcome is unknown; the event may have been handled',
+  },
+  'invalid-config': { status: 500, kind: 'terminal', title: 'The configuration is invalid' },
+  'broker-unavailable': { status: 503, kind: 'retry', title: 'The broker cannot be reached' },
+  'handler-timeout': { status: 502, kind: 'retry', title: 'The handler took too long' },
+  'delivery-lost': { status: 502, kind: 'retry', title: 'The delivery was lost; another listener gets it' },
+  unexpected: { status: 500, kind: 'retry', title: 'An unexpected error' },
+} as const satisfies Record<string, { status: number; kind: 'retry' | 'terminal'; title: string }>;
+
+/** Every code an {@link AppError} can carry. */
+export type ErrorCode = keyof typeof codes;
+
+/** Every error Waybill throws. */
+export class AppError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = 'AppError';
+    this.code = code;
+  }
+
+  /** The HTTP status a client gets for this code. */
+  get status(): number {
+    return codes[this.code].status;
+  }
+
+  /** Whether the same operation may succeed later. */
+  get kind(): 'retry' | 'terminal' {
+    return codes[this.code].kind;
+  }
+}
+
+/** Turns anything thrown into an {@link AppError}; what is not one already becomes `unexpected`, with its cause. */
+export function toAppError(thrown: unknown): AppError {
+  if (thrown instanceof AppError) return thrown;
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new AppError('unexpected', message, { cause: thrown });
+}
+
+/**
+ * An RFC 9457 problem. `type` is `urn:waybill:problem:<code>`; `code` repeats the code for clients that would
+ * rather not parse a URN. Extension members may follow.
+ */
+export type Problem = {
+  type: string;
+  title: string;
+  status: number;
+  detail?: string;
+  code: string;
+  [extension: string]: unknown;
+};
+
+/** The problem a client is shown for `code`; `extensions` are added as members of their own. */
+export function toProblem(code: ErrorCode, detail?: string, extensions?: Record<string, unknown>): Problem {
+  const { status, title } = codes[code];
+  return { type: `urn:waybill:problem:${code}`, title, status, detail, code, ...extensions };
+}
+
+/** The error a problem of another tier stands for; a code this version does not know becomes `otherwise`. */
+export function fromProblem(problem: Problem, otherwise: ErrorCode): AppError {
+  const code = Object.hasOwn(codes, problem.code) ? (problem.code as ErrorCode) : otherwise;
+  return new AppError(code, problem.detail ?? problem.title);
+}

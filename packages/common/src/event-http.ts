@@ -1,0 +1,156 @@
+/**
+ * The CloudEvents HTTP binding (binary, structured, batched), and the plain JSON shape
+ * `{ "id"?, "type", "data"? }` that clients of the three-tier ping system send.
+ *
+ * A request is answered in the mode it came in.
+ */
+import { randomUUID } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import { AppError } from './errors.ts';
+import { type CloudEvent, stripInternal, toEvent } from './event.ts';
+import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE, mediaType, toArray } from './event-json.ts';
+import { parseJson } from './parse-json.ts';
+
+/** How a client wrapped its events. */
+export type HttpMode = 'plain' | 'binary' | 'structured' | 'batched';
+
+/** An HTTP request as the codec sees it. Header names are lower case, as Node gives them. */
+export type HttpMessage = { headers: IncomingHttpHeaders; body: Buffer };
+
+/** What a request held. In batched mode an event at fault stands as its error, so that its neighbours can go on. */
+export type DecodedRequest = { mode: HttpMode; events: (CloudEvent | AppError)[] };
+
+/**
+ * Reads the events of a request.
+ *
+ * @param defaultSource the `source` of plain events, which bring none.
+ * @throws AppError `invalid-request` naming the fault, or `unsupported-media-type`.
+ */
+export function decodeRequest({ headers, body }: HttpMessage, defaultSource: string): DecodedRequest {
+  const contentType = headers['content-type'];
+  assertUtf8(contentType);
+  switch (mediaType(contentType)) {
+    case EVENT_CONTENT_TYPE:
+      return { mode: 'structured', events: [toClientEvent(parseJson(body))] };
+    case BATCH_CONTENT_TYPE:
+      return { mode: 'batched', events: toArray(parseJson(body)).map(toEventOrError) };
+  }
+  if (isBinary(headers)) return { mode: 'binary', events: [decodeBinary({ headers, body })] };
+  if (mediaType(contentType) === 'application/json')
+    return { mode: 'plain', events: [decodePlain(parseJson(body), defaultSource)] };
+  throw new AppError(
+    'unsupported-media-type',
+    `${contentType ?? 'no content type'}: send application/json, application/cloudevents+json, application/cloudevents-batch+json, or ce-* headers`,
+  );
+}
+
+/** An HTTP response of the codec. */
+export type EncodedResponse = { headers: Record<string, string>; body: string | Buffer };
+
+/** Wraps one reply for a client that asked in `mode`; `requestId` is what the plain shape carries as its id. */
+export function encodeResponse(
+  mode: Exclude<HttpMode, 'batched'>,
+  reply: CloudEvent,
+  requestId: string,
+): EncodedResponse {
+  if (mode === 'binary') return encodeBinary(reply);
+  if (mode === 'structured')
+    return { headers: { 'content-type': EVENT_CONTENT_TYPE }, body: JSON.stringify(reply) };
+  return {
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ id: requestId, type: reply.type, data: plainData(reply) }),
+  };
+}
+
+/** Wraps the replies of a batch, one per input and in order. */
+export function encodeBatchResponse(replies: readonly CloudEvent[]): EncodedResponse {
+  return { headers: { 'content-type': BATCH_CONTENT_TYPE }, body: JSON.stringify(replies) };
+}
+
+/** What only Waybill sets is ignored in a client's event, also where it is malformed. */
+function toClientEvent(value: unknown): CloudEvent {
+  if (typeof value === 'object' && value !== null) stripInternal(value as CloudEvent);
+  return toEvent(value);
+}
+
+function toEventOrError(value: unknown): CloudEvent | AppError {
+  try {
+    return toClientEvent(value);
+  } catch (error) {
+    if (error instanceof AppError) return error;
+    throw error;
+  }
+}
+
+function assertUtf8(contentType: string | undefined): void {
+  const charset = /;\s*charset="?([^";\s]+)/i.exec(contentType ?? '')?.[1];
+  if (charset !== undefined && !/^utf-?8$/i.test(charset))
+    throw new AppError('unsupported-media-type', `charset ${charset}: send UTF-8`);
+}
+
+function decodePlain(value: unknown, source: string): CloudEvent {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new AppError('invalid-request', 'a plain event is a JSON object {"id"?, "type", "data"?}');
+  const { id, type, data } = value as { id?: unknown; type?: unknown; data?: unknown };
+  if (type === undefined) throw new AppError('invalid-request', 'type is missing');
+  return toEvent({ specversion: '1.0', id: id ?? randomUUID(), source, type, data });
+}
+
+const BINARY_REQUIRED = ['ce-specversion', 'ce-id', 'ce-source', 'ce-type'] as const;
+
+function isBinary(headers: IncomingHttpHeaders): boolean {
+  return BINARY_REQUIRED.some((name) => headers[name] !== undefined);
+}
+
+function decodeBinary({ headers, body }: HttpMessage): CloudEvent {
+  const event: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (name.startsWith('ce-')) event[name.slice(3)] = decodeHeader(name, String(value));
+  }
+  for (const name of ['data', 'data_base64', 'datacontenttype'])
+    if (name in event) throw new AppError('invalid-request', `ce-${name} is not a header of the binary mode`);
+  const contentType = headers['content-type'];
+  if (contentType !== undefined) event.datacontenttype = contentType;
+  if (body.length > 0) {
+    if (isJson(contentType)) event.data = parseJson(body);
+    else event.data_base64 = body.toString('base64');
+  }
+  return toClientEvent(event);
+}
+
+function encodeBinary({ data, data_base64, datacontenttype, ...attributes }: CloudEvent): EncodedResponse {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(attributes))
+    if (value !== undefined) headers[`ce-${name}`] = encodeHeader(String(value));
+  if (data === undefined && data_base64 === undefined) return { headers, body: '' };
+  headers['content-type'] = datacontenttype ?? 'application/json';
+  if (data_base64 !== undefined) return { headers, body: Buffer.from(data_base64, 'base64') };
+  const isText = typeof data === 'string' && !isJson(datacontenttype);
+  return { headers, body: isText ? data : JSON.stringify(data) };
+}
+
+/** `application/json` and every `+json`; an absent content type means JSON (JSON format, section 3.1). */
+function isJson(contentType: string | undefined): boolean {
+  return contentType === undefined || /^[\w.+-]+\/([\w.-]+\+)?json$/.test(mediaType(contentType));
+}
+
+/** HTTP binding, section 3.1.3.2: header values are percent-encoded UTF-8. */
+function encodeHeader(value: string): string {
+  return value.replace(/[^\x21\x23\x24\x26-\x7e]/gu, (character) =>
+    [...Buffer.from(character, 'utf8')]
+      .map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`)
+      .join(''),
+  );
+}
+
+function decodeHeader(name: string, value: string): string {
+  try {
+    return decodeURIComponent(value.replace(/%(?![0-9A-Fa-f]{2})/g, '%25'));
+  } catch (cause) {
+    throw new AppError('invalid-request', `${name} is not percent-encoded UTF-8`, { cause });
+  }
+}
+
+function plainData(reply: CloudEvent): unknown {
+  return reply.data_base64 === undefined ? reply.data : { base64: reply.data_base64 };
+}

@@ -1,0 +1,137 @@
+/**
+ * The HTTP server every process builds on: limits that Fastify leaves open, problems instead of its own error
+ * bodies, health, and a way to stop that drops no request.
+ */
+import { Server as TcpServer } from 'node:net';
+import {
+  type FastifyBaseLogger,
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  fastify,
+  LogController,
+} from 'fastify';
+import { AppError, type ErrorCode, type Problem, toProblem } from './errors.ts';
+
+/** Largest body accepted (design: batches and faults). */
+export const BODY_LIMIT_BYTES = 256 * 1024;
+
+/** Why a process is not ready; `undefined` when it is. */
+export type Readiness = () => string | undefined;
+
+export type HttpServerOptions = {
+  log: FastifyBaseLogger;
+  /** Most sockets open at once (default 10,000). */
+  maxConnections?: number;
+  bodyLimitBytes?: number;
+};
+
+/**
+ * Creates a Fastify instance with the limits of `faults.md`: headers within 5 s, the request within 10 s, keep-alive
+ * longer than the 60 s after which a client renews its connections, so that the server is never first to close one.
+ */
+export function createHttpServer({
+  log,
+  maxConnections = 10_000,
+  bodyLimitBytes = BODY_LIMIT_BYTES,
+}: HttpServerOptions): FastifyInstance {
+  const app = fastify({
+    loggerInstance: log,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: bodyLimitBytes,
+    requestTimeout: 10_000,
+    keepAliveTimeout: 75_000,
+    http: { headersTimeout: 5_000 },
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    exposeHeadRoutes: false,
+    frameworkErrors: (error, _request, reply) => sendProblem(reply, fromFastifyError(error)),
+  });
+  app.server.maxConnections = maxConnections;
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    const known = fromFastifyError(error);
+    if (known.code === 'unexpected') request.log.error({ err: error }, 'request failed');
+    return sendProblem(reply, known);
+  });
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(
+      reply,
+      new AppError('not-found', `no route for ${request.method} ${request.url.split('?', 1)[0]}`),
+    ),
+  );
+  return app;
+}
+
+/** Serves `GET /health/live` and `GET /health/ready` (200, or 503 with the reason). */
+export function addHealthRoutes(app: FastifyInstance, readiness: Readiness): void {
+  app.get('/health/live', { schema: { hide: true } }, async () => ({ status: 'live' }));
+  app.get('/health/ready', { schema: { hide: true } }, async (_request, reply) => {
+    const reason = readiness();
+    if (reason === undefined) return { status: 'ready' };
+    return reply.code(503).send({ status: 'not ready', reason });
+  });
+}
+
+/** The port a server listens on, which the system chose when the setting was 0. */
+export function portOf(app: FastifyInstance): number | undefined {
+  const address = app.server.address();
+  return typeof address === 'object' ? address?.port : undefined;
+}
+
+/** Answers with an RFC 9457 problem; `not-accepted` and `rate-limited` carry `Retry-After`. */
+export function sendProblem(
+  reply: FastifyReply,
+  error: AppError,
+  extensions?: Record<string, unknown>,
+): FastifyReply {
+  return sendProblemBody(reply, toProblem(error.code, error.message, extensions));
+}
+
+/** Answers with a problem made elsewhere. */
+export function sendProblemBody(reply: FastifyReply, problem: Problem): FastifyReply {
+  if (problem.status === 503 || problem.status === 429) reply.header('retry-after', '1');
+  return reply
+    .code(problem.status)
+    .header('content-type', 'application/problem+json')
+    .send(JSON.stringify(problem));
+}
+
+/**
+ * Stops a server without dropping a request: new connections are refused at once; each open one is told to close with
+ * its next answer; those that stay idle for `idleMs` are closed. (Fastify's own `close()` closes idle connections at
+ * once, and a request that crosses it on the wire is lost.)
+ */
+export async function drainHttpServer(
+  app: FastifyInstance,
+  { idleMs = 500 }: { idleMs?: number } = {},
+): Promise<void> {
+  app.server.prependListener('request', (_request, response) => {
+    response.setHeader('connection', 'close');
+  });
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, idleMs);
+    // http.Server's close() would close idle connections too; net.Server's only stops listening.
+    TcpServer.prototype.close.call(app.server, () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+  await app.close();
+}
+
+const FASTIFY_CODES: Record<string, ErrorCode> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: 'too-large',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported-media-type',
+};
+
+function fromFastifyError(error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  const { code, statusCode, message } = error as FastifyError;
+  const known = FASTIFY_CODES[code];
+  if (known) return new AppError(known, message, { cause: error });
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
+    return new AppError('invalid-request', message, { cause: error });
+  return new AppError('unexpected', 'an unexpected error; see the log of this instance', { cause: error });
+}
