@@ -1,0 +1,36 @@
+import {
+  amqpUrl,
+  count,
+  countByType,
+  loadConfig,
+  logLevel,
+  port,
+  secrets,
+  str,
+} from '@waybill/common/config.ts';
+
+/** Settings of the dispatcher. */
+export const dispatcherSettings = {
+  HOST: str({ default: '127.0.0.1', desc: 'Address both ports bind to' }),
+  PORT: port({
+    default: 8082,
+    desc: 'Internal port, where public-web hands over events; never published outside',
+  }),
+  HEALTH_PORT: port({ default: 8083, desc: 'Port of /health/live and /health/ready' }),
+  AMQP_URL: amqpUrl({ desc: 'The broker: amqp://user:password@host:port/vhost, or amqps://' }),
+  INTERNAL_SECRETS: secrets({
+    desc: 'One secret of at least 32 characters shared by public-web and dispatcher, or two while rotating: the first signs, all verify',
+  }),
+  BATCH_MAX_BY_TYPE: countByType({
+    default: new Map(),
+    desc: 'Most events per AMQP message for some types, as <type>=<count>, comma-separated; 1 for slow handlers and foreign consumers',
+  }),
+  REPLIES_PREFETCH: count({
+    default: 256,
+    desc: 'Most reply messages taken from the broker and not yet delivered',
+  }),
+  LOG_LEVEL: logLevel(),
+};
+
+/** Reads and checks the settings; throws one error that names every fault. */
+export const loadDispatcherConfig = (env?: NodeJS.ProcessEnv) => loadConfig(dispatcherSettings, env);

@@ -1,0 +1,64 @@
+/** `POST /events`: a signed batch of events from public-web, every one accounted for. */
+import type { Publisher, PublishOutcome } from '@waybill/common/broker/ports.ts';
+import { AppError, type Problem, toAppError, toProblem } from '@waybill/common/errors.ts';
+import { type CloudEvent, expiryMs, toEvent } from '@waybill/common/event.ts';
+import { toArray } from '@waybill/common/event-json.ts';
+import { verifyRequest } from '@waybill/common/http-signature.ts';
+import type { Key } from '@waybill/common/internal-keys.ts';
+import { parseJson } from '@waybill/common/parse-json.ts';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { PublishEvent } from './publish.ts';
+
+/** The answer. Ids are correlation ids; an event that is not named is confirmed by the broker. */
+type IntakeAnswer = { unroutable: string[]; rejected: { id: string; problem: Problem }[]; unknown: string[] };
+
+/**
+ * The handler of `POST /events`: 200 with an {@link IntakeAnswer}; 401 when the call is not signed; 503 when the
+ * broker is known to take nothing now, or this dispatcher is stopping, so that the caller can ask another one.
+ * Nothing of a batch answered other than 200 was published.
+ */
+export function createIntake({
+  publisher,
+  publishEvent,
+  keys,
+  isStopping,
+}: {
+  publisher: Publisher;
+  publishEvent: PublishEvent;
+  keys: Key[];
+  isStopping(): boolean;
+}) {
+  return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+    verifyRequest({ method: request.method, path: request.url, headers: request.headers, body, keys });
+    if (isStopping()) throw new AppError('not-accepted', 'this dispatcher is stopping');
+    if (!publisher.isAvailable()) throw new AppError('not-accepted', 'the broker does not take events now');
+    const answer: IntakeAnswer = { unroutable: [], rejected: [], unknown: [] };
+    await Promise.all(toArray(parseJson(body)).map((value) => takeIn(value, answer)));
+    return reply.send(answer);
+  };
+
+  async function takeIn(value: unknown, answer: IntakeAnswer): Promise<void> {
+    const id = correlationIdOf(value);
+    try {
+      const event = toEvent(value);
+      if (Date.now() >= expiryMs(event))
+        throw new AppError('not-accepted', 'the deadline passed before publishing');
+      record(id, await publishEvent(event), answer);
+    } catch (thrown) {
+      const error = toAppError(thrown);
+      answer.rejected.push({ id, problem: toProblem(error.code, error.message) });
+    }
+  }
+}
+
+function record(id: string, outcome: PublishOutcome, answer: IntakeAnswer): void {
+  if (outcome === 'unroutable') answer.unroutable.push(id);
+  else if (outcome === 'unknown') answer.unknown.push(id);
+  else if (outcome === 'not-accepted')
+    answer.rejected.push({ id, problem: toProblem('not-accepted', 'the broker does not take events now') });
+}
+
+function correlationIdOf(value: unknown): string {
+  return String((value as Partial<CloudEvent> | null)?.correlationid ?? '');
+}

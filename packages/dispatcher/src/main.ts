@@ -1,0 +1,70 @@
+/**
+ * dispatcher: between HTTP and AMQP. It keeps no state that a second one lacks; run any number.
+ *
+ *     public-web ─▶ POST /events → intake → publish ─▶ waybill.events
+ *     waybill.replies ─▶ replies → reply-callback ─▶ public-web's POST /dispatch
+ */
+import { createAmqpPublisher } from '@waybill/common/broker/amqp-publisher.ts';
+import { createAmqpSubscriber } from '@waybill/common/broker/amqp-subscriber.ts';
+import { dispatcherTopology } from '@waybill/common/broker/topology.ts';
+import { createHealthApp } from '@waybill/common/health-app.ts';
+import { drainHttpServer, portOf } from '@waybill/common/http-server.ts';
+import { serviceName } from '@waybill/common/instance.ts';
+import { deriveInternalKeys } from '@waybill/common/internal-keys.ts';
+import { createLogger, flushLogs } from '@waybill/common/logging.ts';
+import { createReplyAddressVerifier } from '@waybill/common/reply-address.ts';
+import { runService } from '@waybill/common/run-service.ts';
+import { shutdownOnSignal } from '@waybill/common/shutdown.ts';
+import { shutdownTelemetry } from '@waybill/common/shutdown-telemetry.ts';
+import { createInternalApp } from './app.ts';
+import { loadDispatcherConfig } from './config.ts';
+import { createPublishEvent } from './publish.ts';
+import { consumeReplies } from './replies.ts';
+import { createReplyCallback } from './reply-callback.ts';
+
+await runService(async () => {
+  const config = loadDispatcherConfig();
+  const log = createLogger({ service: serviceName, level: config.LOG_LEVEL });
+  const keys = deriveInternalKeys(config.INTERNAL_SECRETS);
+  let isStopping = false;
+
+  const broker = { url: config.AMQP_URL, name: serviceName, topology: dispatcherTopology, log };
+  const publisher = await createAmqpPublisher(broker);
+  const subscriber = await createAmqpSubscriber(broker);
+  const callback = createReplyCallback({ keys: keys.call, log });
+  const replies = consumeReplies({
+    subscriber,
+    publisher,
+    callback,
+    replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
+    prefetch: config.REPLIES_PREFETCH,
+    log,
+  });
+
+  const app = createInternalApp({
+    log,
+    publisher,
+    publishEvent: createPublishEvent({ publisher, maxByType: config.BATCH_MAX_BY_TYPE }),
+    keys: keys.call,
+    isStopping: () => isStopping,
+  });
+  // Ready means able to answer, and without a broker it answers 503: that is no reason to take it out of service.
+  const healthApp = createHealthApp({ log, readiness: () => (isStopping ? 'stopping' : undefined) });
+  await app.listen({ host: config.HOST, port: config.PORT });
+  await healthApp.listen({ host: config.HOST, port: config.HEALTH_PORT });
+  log.info({ port: portOf(app), healthPort: portOf(healthApp) }, 'listening');
+
+  shutdownOnSignal({
+    log,
+    onSignal: () => {
+      isStopping = true;
+    },
+    steps: [
+      { name: 'intake and replies', run: () => Promise.all([drainHttpServer(app), replies.drain()]) },
+      { name: 'callbacks', run: callback.close },
+      { name: 'broker', run: () => Promise.all([publisher.close(), subscriber.close()]) },
+      { name: 'health port', run: () => healthApp.close() },
+      { name: 'telemetry', run: () => Promise.all([shutdownTelemetry(), flushLogs()]) },
+    ],
+  });
+});

@@ -1,0 +1,72 @@
+/**
+ * Events on their way to the broker: one message per type and batch, and what the broker said about it is the outcome
+ * of each event in it.
+ */
+import { createKeyedBatcher } from '@waybill/common/batch.ts';
+import { AMQP_MAX_EVENTS, MAX_BATCH_BYTES, MAX_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
+import type { Publisher, PublishOutcome } from '@waybill/common/broker/ports.ts';
+import { EVENTS_EXCHANGE } from '@waybill/common/broker/topology.ts';
+import { toAppError } from '@waybill/common/errors.ts';
+import type { CloudEvent } from '@waybill/common/event.ts';
+import { type EncodedEvent, encodeEvent, encodeMessage } from '@waybill/common/event-json.ts';
+import { batchSize, eventDuration, events } from '@waybill/common/metrics.ts';
+import { startEventSpan } from '@waybill/common/tracing.ts';
+
+/** Bound of what waits, per type. */
+const MAX_QUEUED = 10_000;
+
+/** Publishes one event with whatever else of its type is there. Never rejects. */
+export type PublishEvent = (event: CloudEvent) => Promise<PublishOutcome>;
+
+/** Creates {@link PublishEvent} on `publisher`; `maxByType` lowers the events per message for some types. */
+export function createPublishEvent({
+  publisher,
+  maxByType,
+}: {
+  publisher: Publisher;
+  maxByType: ReadonlyMap<string, number>;
+}): PublishEvent {
+  const batcher = createKeyedBatcher<EncodedEvent, PublishOutcome>({
+    maxItems: AMQP_MAX_EVENTS,
+    maxItemsFor: (type) => maxByType.get(type),
+    maxBytes: MAX_BATCH_BYTES,
+    maxInFlight: () => MAX_BATCHES_IN_FLIGHT,
+    maxQueued: MAX_QUEUED,
+    async send(type, batch) {
+      batchSize.record(batch.length, { hop: 'broker' });
+      const outcome = await publisher.publish({
+        exchange: EVENTS_EXCHANGE,
+        routingKey: type,
+        ...encodeMessage(batch),
+      });
+      return batch.map(() => outcome);
+    },
+  });
+
+  return async (event) => {
+    const startedMs = performance.now();
+    const span = startEventSpan({
+      name: 'route',
+      kind: 'producer',
+      event,
+      label: event.type,
+      destination: EVENTS_EXCHANGE,
+    });
+    if (span.traceparent)
+      Object.assign(event, { traceparent: span.traceparent, tracestate: span.tracestate });
+    const encoded = encodeEvent(event);
+    const outcome = await batcher.add(event.type, encoded, encoded.bytes).catch((error) => {
+      const { code } = toAppError(error);
+      return code === 'not-accepted' ? code : 'unknown';
+    });
+    span.end(outcome === 'confirmed' ? undefined : { code: outcome ?? 'unknown' });
+    account(event, outcome ?? 'unknown', performance.now() - startedMs);
+    return outcome ?? 'unknown';
+  };
+}
+
+function account({ type }: CloudEvent, outcome: PublishOutcome, durationMs: number): void {
+  const attributes = { tier: 'dispatcher', type: outcome === 'unroutable' ? '_OTHER' : type, outcome };
+  events.add(1, attributes);
+  eventDuration.record(durationMs / 1000, attributes);
+}

@@ -1,0 +1,122 @@
+/**
+ * Replies from the broker: each message is delivered to its public-web and then acked. What cannot be delivered now is
+ * set aside in the broker for a second, so a dead address holds neither a delivery nor a lane.
+ */
+
+import { deadLetter } from '@waybill/common/broker/dead-letter.ts';
+import type { Delivery, Publisher, Subscriber, Subscription } from '@waybill/common/broker/ports.ts';
+import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
+import { REPLIES_QUEUE, REPLIES_RETRY_QUEUE } from '@waybill/common/broker/topology.ts';
+import { toAppError } from '@waybill/common/errors.ts';
+import { type CloudEvent, expiryMs } from '@waybill/common/event.ts';
+import { decodeMessage, type EncodedEvent, encodeEvent, encodeMessage } from '@waybill/common/event-json.ts';
+import { events } from '@waybill/common/metrics.ts';
+import type { createReplyAddressVerifier, ReplyAddress } from '@waybill/common/reply-address.ts';
+import { startEventSpan } from '@waybill/common/tracing.ts';
+import type { Logger } from 'pino';
+import type { CallbackOutcome, ReplyCallback } from './reply-callback.ts';
+
+export type RepliesOptions = {
+  subscriber: Subscriber;
+  publisher: Publisher;
+  callback: ReplyCallback;
+  replyAddresses: ReturnType<typeof createReplyAddressVerifier>;
+  prefetch: number;
+  log: Logger;
+};
+
+export type Replies = {
+  isActive(): boolean;
+  /** Takes no more replies, and waits until those under way are acked. */
+  drain(): Promise<void>;
+};
+
+/** Starts consuming replies. */
+export function consumeReplies({ subscriber, prefetch, log, ...options }: RepliesOptions): Replies {
+  const underWay = new Set<Promise<void>>();
+  const subscription: Subscription = subscriber.subscribe({
+    queue: REPLIES_QUEUE,
+    prefetch,
+    onDelivery(delivery) {
+      const handled = handleDelivery(delivery, options).catch((error) => {
+        if (delivery.signal.aborted) return;
+        log.error({ err: toAppError(error) }, 'reply message not handled');
+        delivery.requeue();
+      });
+      underWay.add(handled);
+      void handled.finally(() => underWay.delete(handled));
+    },
+  });
+  return {
+    isActive: subscription.isActive,
+    async drain() {
+      await subscription.cancel();
+      await Promise.all(underWay);
+    },
+  };
+}
+
+type DeliveryOptions = Pick<RepliesOptions, 'publisher' | 'callback' | 'replyAddresses'>;
+
+async function handleDelivery(delivery: Delivery, options: DeliveryOptions): Promise<void> {
+  const { publisher } = options;
+  let replies: CloudEvent[];
+  try {
+    replies = decodeMessage(delivery);
+  } catch (error) {
+    await deadLetter({ publisher, delivery, reason: 'unparsable', error: toAppError(error) });
+    return delivery.ack();
+  }
+  const results = await Promise.all(replies.map((reply) => deliver(reply, delivery, options)));
+  const failing = results.filter((result) => result !== undefined);
+  if (failing.length > 0) await setAside(failing, publisher, delivery.signal);
+  delivery.ack();
+}
+
+/** Resolves with the reply when its address is failing; otherwise it is dealt with. */
+async function deliver(
+  reply: CloudEvent,
+  delivery: Delivery,
+  { publisher, callback, replyAddresses }: DeliveryOptions,
+): Promise<EncodedEvent | undefined> {
+  if (Date.now() >= expiryMs(reply)) return count(reply, 'expired');
+  let address: ReplyAddress;
+  try {
+    address = await replyAddresses.verify(String(reply.replyto));
+  } catch (error) {
+    await deadLetter({
+      publisher,
+      delivery,
+      event: reply,
+      reason: 'unknown-reply-address',
+      error: toAppError(error),
+    });
+    return count(reply, 'unknown-reply-address');
+  }
+  const original = encodeEvent(reply);
+  const span = startEventSpan({
+    name: 'route',
+    kind: 'consumer',
+    event: reply,
+    label: reply.type,
+    destination: REPLIES_QUEUE,
+  });
+  if (span.traceparent) Object.assign(reply, { traceparent: span.traceparent, tracestate: span.tracestate });
+  const outcome = await callback.deliver(address, encodeEvent(reply));
+  span.end(outcome === 'delivered' ? undefined : { code: outcome });
+  count(reply, outcome);
+  return outcome === 'failing' ? original : undefined;
+}
+
+/** Into the broker for a second, as one message: it is still for one address. */
+function setAside(replies: EncodedEvent[], publisher: Publisher, signal: AbortSignal): Promise<void> {
+  const message = { exchange: '', routingKey: REPLIES_RETRY_QUEUE, ...encodeMessage(replies) };
+  return publishUntilConfirmed(publisher, message, signal);
+}
+
+function count(
+  { type }: CloudEvent,
+  outcome: CallbackOutcome | 'expired' | 'unknown-reply-address',
+): undefined {
+  events.add(1, { tier: 'dispatcher', type, outcome });
+}

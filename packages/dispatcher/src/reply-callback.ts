@@ -1,0 +1,138 @@
+/**
+ * Delivers replies to public-web instances, each on a lane of its own, so that no address delays another.
+ *
+ * A lane has at most 4 calls under way, and batches what waits. When a call fails the address counts as failing:
+ * its replies are turned away at once (the caller sets them aside in the broker), but for one at a time that finds out
+ * whether it answers again.
+ */
+import { type Batcher, createBatcher } from '@waybill/common/batch.ts';
+import { HTTP_MAX_EVENTS, MAX_BATCH_BYTES, MAX_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
+import { BATCH_CONTENT_TYPE, type EncodedEvent, encodeBatch } from '@waybill/common/event-json.ts';
+import { signRequest } from '@waybill/common/http-signature.ts';
+import type { Key } from '@waybill/common/internal-keys.ts';
+import { batchSize } from '@waybill/common/metrics.ts';
+import type { ReplyAddress } from '@waybill/common/reply-address.ts';
+import { untraced } from '@waybill/common/tracing.ts';
+import type { Logger } from 'pino';
+import { Agent } from 'undici';
+
+const CALL_TIMEOUT_MS = 1_000;
+/** Replies waiting on one lane: a second's worth at full rate. More are set aside. */
+const MAX_QUEUED = 4_096;
+const FORGET_EVERY_MS = 60_000;
+
+/** `delivered`: public-web took it. `gone`: nobody waits for it, drop it. `failing`: the address does not answer now. */
+export type CallbackOutcome = 'delivered' | 'gone' | 'failing';
+
+export type ReplyCallback = {
+  /** Delivers one reply to `address`. Never rejects. */
+  deliver(address: ReplyAddress, reply: EncodedEvent): Promise<CallbackOutcome>;
+  close(): Promise<void>;
+};
+
+type Lane = {
+  url: URL;
+  batcher: Batcher<EncodedEvent, CallbackOutcome>;
+  isFailing: boolean;
+  isProbing: boolean;
+  /** When the last address seen for it expires: then nothing more can come. */
+  expMs: number;
+};
+
+/** Creates the {@link ReplyCallback} of one dispatcher. */
+export function createReplyCallback({ keys, log }: { keys: Key[]; log: Logger }): ReplyCallback {
+  const lanes = new Map<string, Lane>();
+  const agent = new Agent({ connections: MAX_BATCHES_IN_FLIGHT, connect: { timeout: CALL_TIMEOUT_MS } });
+  const timer = setInterval(forgetExpiredLanes, FORGET_EVERY_MS);
+  timer.unref();
+
+  function laneFor({ instance, url, expMs }: ReplyAddress): Lane {
+    const existing = lanes.get(instance);
+    if (existing) {
+      existing.expMs = Math.max(existing.expMs, expMs);
+      return existing;
+    }
+    const lane: Lane = {
+      url: new URL(url),
+      isFailing: false,
+      isProbing: false,
+      expMs,
+      batcher: createBatcher({
+        maxItems: HTTP_MAX_EVENTS,
+        maxBytes: MAX_BATCH_BYTES,
+        maxInFlight: () => MAX_BATCHES_IN_FLIGHT,
+        maxQueued: MAX_QUEUED,
+        send: (replies) => call(lane, replies),
+      }),
+    };
+    lanes.set(instance, lane);
+    return lane;
+  }
+
+  async function call(lane: Lane, replies: EncodedEvent[]): Promise<CallbackOutcome[]> {
+    // What queued up before the address failed is turned away with the rest.
+    if (lane.isFailing && !lane.isProbing) return replies.map(() => 'failing');
+    batchSize.record(replies.length, { hop: 'callback' });
+    const outcomes = await post(lane, replies);
+    const isFailing = outcomes.includes('failing');
+    if (isFailing !== lane.isFailing) log.info({ url: lane.url.href, isFailing }, 'reply address');
+    lane.isFailing = isFailing;
+    return outcomes;
+  }
+
+  async function post({ url }: Lane, replies: EncodedEvent[]): Promise<CallbackOutcome[]> {
+    const body = encodeBatch(replies);
+    const path = url.pathname;
+    try {
+      const { statusCode, body: answer } = await untraced(() =>
+        agent.request({
+          origin: url.origin,
+          path,
+          method: 'POST',
+          headers: {
+            'content-type': BATCH_CONTENT_TYPE,
+            ...signRequest({ method: 'POST', path, body, keys }),
+          },
+          body,
+          signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
+        }),
+      );
+      return toOutcomes(statusCode, await answer.text(), replies);
+    } catch (error) {
+      log.debug({ url: url.href, err: error }, 'callback failed');
+      return replies.map(() => 'failing');
+    }
+  }
+
+  function forgetExpiredLanes(): void {
+    for (const [instance, lane] of lanes)
+      if (lane.expMs < Date.now() && lane.batcher.isIdle()) lanes.delete(instance);
+  }
+
+  return {
+    async deliver(address, reply) {
+      const lane = laneFor(address);
+      if (lane.isFailing) {
+        if (lane.isProbing) return 'failing';
+        lane.isProbing = true;
+        const [outcome = 'failing'] = await call(lane, [reply]);
+        lane.isProbing = false;
+        return outcome;
+      }
+      const outcome = await lane.batcher.add(reply, reply.bytes).catch(() => undefined);
+      return outcome ?? 'failing';
+    },
+    async close() {
+      clearInterval(timer);
+      await agent.close();
+    },
+  };
+}
+
+/** 410: the instance is another one now, so whoever waited is gone. Anything else but 200 may pass. */
+function toOutcomes(statusCode: number, body: string, replies: EncodedEvent[]): CallbackOutcome[] {
+  if (statusCode === 410) return replies.map(() => 'gone');
+  if (statusCode !== 200) return replies.map(() => 'failing');
+  const unknown = new Set((JSON.parse(body) as { unknown: string[] }).unknown);
+  return replies.map(({ event }) => (unknown.has(event.correlationid ?? '') ? 'gone' : 'delivered'));
+}

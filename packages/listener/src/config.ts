@@ -1,0 +1,16 @@
+import { amqpUrl, count, loadConfig, logLevel, port, str } from '@waybill/common/config.ts';
+
+/** Settings of every listener. */
+export const listenerSettings = {
+  HOST: str({ default: '127.0.0.1', desc: 'Address the health port binds to' }),
+  HEALTH_PORT: port({ default: 8084, desc: 'Port of /health/live and /health/ready' }),
+  AMQP_URL: amqpUrl({ desc: 'The broker: amqp://user:password@host:port/vhost, or amqps://' }),
+  CONCURRENCY: count({
+    default: 64,
+    desc: 'Most events handled at once, and most messages taken from the broker',
+  }),
+  LOG_LEVEL: logLevel(),
+};
+
+/** Reads and checks the settings; throws one error that names every fault. */
+export const loadListenerConfig = (env?: NodeJS.ProcessEnv) => loadConfig(listenerSettings, env);

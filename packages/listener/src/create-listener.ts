@@ -1,0 +1,93 @@
+import { createAmqpPublisher } from '@waybill/common/broker/amqp-publisher.ts';
+import { createAmqpSubscriber } from '@waybill/common/broker/amqp-subscriber.ts';
+import { listenerTopology } from '@waybill/common/broker/topology.ts';
+import { AppError } from '@waybill/common/errors.ts';
+import { EVENT_TYPE_PATTERN } from '@waybill/common/event.ts';
+import { createHealthApp } from '@waybill/common/health-app.ts';
+import { portOf } from '@waybill/common/http-server.ts';
+import { createLogger, flushLogs } from '@waybill/common/logging.ts';
+import { runService } from '@waybill/common/run-service.ts';
+import { shutdownOnSignal } from '@waybill/common/shutdown.ts';
+import { shutdownTelemetry } from '@waybill/common/shutdown-telemetry.ts';
+import { loadListenerConfig } from './config.ts';
+import { consumeEvents } from './consume-events.ts';
+import type { Handler, HandlerWithOptions } from './handler.ts';
+
+export type ListenerOptions = {
+  /**
+   * Names the service's queue, `waybill.<service>`; every instance of the service shares it. Lower-case letters,
+   * digits, `-` and `.`.
+   */
+  service: string;
+  /** One handler per event type. The service's queue is bound to these types at start. */
+  handlers: Record<string, Handler | HandlerWithOptions>;
+};
+
+/**
+ * Runs a listener as this process: settings from the environment, health on `HEALTH_PORT`, its queues declared, events
+ * handled, the broker waited for and reconnected to, and a drain on SIGTERM. Returns when it is listening for
+ * health; the broker may still be away.
+ *
+ * Every event is acked only after all that its handler produced is confirmed by the broker; nobody else acks.
+ *
+ * @example
+ * await createListener({
+ *   service: 'greeting',
+ *   handlers: {
+ *     GreetingRequest: async ({ data }) => ({ reply: { type: 'GreetingResponse', data: { hello: data } } }),
+ *   },
+ * });
+ */
+export async function createListener({ service, handlers }: ListenerOptions): Promise<void> {
+  await runService(async () => {
+    assertNames(service, Object.keys(handlers));
+    const config = loadListenerConfig();
+    const log = createLogger({ service, level: config.LOG_LEVEL });
+    let isStopping = false;
+
+    const topology = listenerTopology(service, Object.keys(handlers));
+    const broker = { url: config.AMQP_URL, name: service, topology, log };
+    const publisher = await createAmqpPublisher(broker);
+    const subscriber = await createAmqpSubscriber(broker);
+    const consumer = consumeEvents({
+      service,
+      handlers,
+      publisher,
+      subscriber,
+      concurrency: config.CONCURRENCY,
+      log,
+    });
+
+    const healthApp = createHealthApp({ log, readiness: () => readiness(isStopping, consumer.isActive()) });
+    await healthApp.listen({ host: config.HOST, port: config.HEALTH_PORT });
+    log.info({ healthPort: portOf(healthApp) }, 'listening');
+
+    shutdownOnSignal({
+      log,
+      onSignal: () => {
+        isStopping = true;
+      },
+      steps: [
+        { name: 'events', run: consumer.drain },
+        { name: 'broker', run: () => Promise.all([publisher.close(), subscriber.close()]) },
+        { name: 'health port', run: () => healthApp.close() },
+        { name: 'telemetry', run: () => Promise.all([shutdownTelemetry(), flushLogs()]) },
+      ],
+    });
+  });
+}
+
+/** A listener that takes nothing from the broker is of no use yet, so unlike the other tiers it is not ready. */
+function readiness(isStopping: boolean, isActive: boolean): string | undefined {
+  if (isStopping) return 'stopping';
+  return isActive ? undefined : 'not subscribed: the broker is not connected';
+}
+
+function assertNames(service: string, types: string[]): void {
+  if (!/^[a-z0-9][a-z0-9.-]{0,63}$/.test(service))
+    throw new AppError('invalid-config', `service ${service}: lower-case letters, digits, - and . only`);
+  if (types.length === 0) throw new AppError('invalid-config', `service ${service} handles no event type`);
+  for (const type of types)
+    if (!EVENT_TYPE_PATTERN.test(type))
+      throw new AppError('invalid-config', `event type ${type} must match ${EVENT_TYPE_PATTERN.source}`);
+}

@@ -1,0 +1,70 @@
+/** What the author of a listener writes, and is given. */
+import type { CloudEvent } from '@waybill/common/event.ts';
+import type { Logger } from 'pino';
+
+/**
+ * Handles one event. It may be called more than once for the same event (after a crash, a lost connection, or an
+ * error), so its effects must bear repeating; `event.id` with `event.source` names the event.
+ *
+ * An error is retried with back-off, and after the last attempt the event is dead-lettered and its client told 502;
+ * a {@link TerminalError} is not retried.
+ */
+export type Handler = (
+  event: CloudEvent,
+  context: HandlerContext,
+) => Promise<HandlerResult | undefined> | HandlerResult | undefined;
+
+/** What a handler makes of an event. */
+export type HandlerResult = {
+  /** The answer to whoever sent the event. Whoever waits and gets none is told 502. */
+  reply?: NewEvent;
+  /** Further events, published before the event is acked. */
+  events?: NewEvent[];
+};
+
+/** An event to be made; `id`, `source`, `time` and the tracing attributes are added. */
+export type NewEvent = {
+  type: string;
+  data?: unknown;
+  id?: string;
+  subject?: string;
+  dataschema?: string;
+  datacontenttype?: string;
+  data_base64?: string;
+};
+
+export type HandlerContext = {
+  /**
+   * Aborts when the result is no longer wanted: the event's deadline or the handler's `timeoutMs` passed, or the
+   * delivery was lost and somebody else handles the event.
+   */
+  signal: AbortSignal;
+  /** 1 for the first attempt. */
+  attempt: number;
+  /** Its lines carry the event's ids. */
+  log: Logger;
+};
+
+/** A handler with settings of its own. */
+export type HandlerWithOptions = {
+  handle: Handler;
+  /** Attempts before the event is given up (default 5). */
+  maxAttempts?: number;
+  /** How long one attempt may take, in milliseconds (default 30,000); the event's own deadline may be nearer. */
+  timeoutMs?: number;
+};
+
+/** An error that no further attempt would mend. The client is told 502 at once, with this code and message. */
+export class TerminalError extends Error {
+  readonly code: string;
+
+  /**
+   * @param code a short name for programs, such as `card-declined`.
+   * @param message for the client's eyes.
+   */
+  constructor(code: string, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = 'TerminalError';
+    this.code = code;
+  }
+}

@@ -1,0 +1,41 @@
+import type { Delivery, Publisher } from '@waybill/common/broker/ports.ts';
+import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
+import { RETRY_DELAYS_MS, serviceQueues } from '@waybill/common/broker/topology.ts';
+import type { CloudEvent } from '@waybill/common/event.ts';
+import { encodeEvent, encodeMessage } from '@waybill/common/event-json.ts';
+import { retries } from '@waybill/common/metrics.ts';
+import { attemptHeaders } from './headers.ts';
+
+/** How long an event waits after `failedAttempts` (1 or more) failed ones; the last delay repeats. */
+export function retryDelayMs(failedAttempts: number): (typeof RETRY_DELAYS_MS)[number] {
+  return RETRY_DELAYS_MS[Math.min(failedAttempts, RETRY_DELAYS_MS.length) - 1] ?? RETRY_DELAYS_MS[0];
+}
+
+/**
+ * Sets one event aside, alone, in the service's retry queue, from which it expires back into the work queue. The
+ * caller acks afterwards.
+ *
+ * @throws AppError `broker-unavailable` when the delivery is lost before the broker confirms.
+ */
+export async function retryLater({
+  publisher,
+  service,
+  event,
+  delivery,
+  failedAttempts,
+}: {
+  publisher: Publisher;
+  service: string;
+  event: CloudEvent;
+  delivery: Delivery;
+  failedAttempts: number;
+}): Promise<void> {
+  retries.add(1, { type: event.type });
+  const message = {
+    exchange: '',
+    routingKey: serviceQueues(service).retry(retryDelayMs(failedAttempts)),
+    headers: attemptHeaders(failedAttempts),
+    ...encodeMessage([encodeEvent(event)]),
+  };
+  await publishUntilConfirmed(publisher, message, delivery.signal);
+}

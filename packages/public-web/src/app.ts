@@ -1,0 +1,43 @@
+/** The public port: routes, their OpenAPI description, and its docs page. */
+import fastifySwagger from '@fastify/swagger';
+import fastifySwaggerUi from '@fastify/swagger-ui';
+import { trace } from '@opentelemetry/api';
+import { addHealthRoutes, createHttpServer, type Readiness } from '@waybill/common/http-server.ts';
+import { setHttpRoute } from '@waybill/common/tracing.ts';
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import { eventRouteSchema, openapi, pingRouteSchema } from './openapi.ts';
+import { createPing, createPostEvent, type PostEventOptions } from './post-event.ts';
+
+export type PublicAppOptions = PostEventOptions & {
+  log: Logger;
+  readiness: Readiness;
+  maxConnections: number;
+};
+
+/** Creates the public server; `listen` is the caller's. */
+export async function createPublicApp(options: PublicAppOptions): Promise<FastifyInstance> {
+  const { log, readiness, maxConnections } = options;
+  const app = createHttpServer({ log, maxConnections });
+  // Bodies are checked by the event codec, whose errors name the fault; the schemas here are for the docs.
+  app.setValidatorCompiler(() => () => true);
+  await app.register(fastifySwagger, { openapi });
+  await app.register(fastifySwaggerUi, { routePrefix: '/docs' });
+
+  app.addHook('onRequest', async (request, reply) => {
+    if (request.routeOptions.url) setHttpRoute(request.routeOptions.url);
+    const span = trace.getActiveSpan()?.spanContext();
+    // W3C Trace Context Level 2 draft: where to look when something was slow or wrong.
+    if (span) reply.header('traceresponse', `00-${span.traceId}-${span.spanId}-0${span.traceFlags}`);
+  });
+
+  const postEvent = createPostEvent(options);
+  app.post('/', { schema: { ...eventRouteSchema, operationId: 'postRoot' } }, postEvent);
+  app.post('/events', { schema: { ...eventRouteSchema, operationId: 'postEvent' } }, postEvent);
+  const ping = createPing(options);
+  app.get('/ping', { schema: { ...pingRouteSchema, operationId: 'getPing' } }, ping);
+  app.post('/ping', { schema: { ...pingRouteSchema, operationId: 'postPing' } }, ping);
+  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+  addHealthRoutes(app, readiness);
+  return app;
+}

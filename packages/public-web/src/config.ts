@@ -1,0 +1,49 @@
+import {
+  count,
+  eventTypePatterns,
+  httpUrl,
+  httpUrls,
+  loadConfig,
+  logLevel,
+  port,
+  secrets,
+  str,
+} from '@waybill/common/config.ts';
+
+/** Settings of public-web. */
+export const publicWebSettings = {
+  HOST: str({ default: '127.0.0.1', desc: 'Address the public port binds to' }),
+  PORT: port({ default: 8080, desc: 'Public port; 0 lets the system choose' }),
+  INTERNAL_HOST: str({
+    default: '127.0.0.1',
+    desc: 'Address the internal port binds to; never published outside',
+  }),
+  INTERNAL_PORT: port({ default: 8081, desc: 'Internal port, where dispatchers deliver replies' }),
+  INTERNAL_URL: httpUrl({
+    default: undefined,
+    desc: 'How dispatchers reach the internal port of this very instance; default: http://<INTERNAL_HOST>:<INTERNAL_PORT>',
+  }),
+  DISPATCHER_URLS: httpUrls({
+    default: ['http://127.0.0.1:8082'],
+    desc: 'Dispatchers, comma-separated; every address a name resolves to counts as one',
+  }),
+  INTERNAL_SECRETS: secrets({
+    desc: 'One secret of at least 32 characters shared by public-web and dispatcher, or two while rotating: the first signs, all verify',
+  }),
+  PUBLIC_EVENT_TYPES: eventTypePatterns({
+    default: ['PingRequest'],
+    desc: 'Event types clients may send, comma-separated; * may stand at the end of one',
+  }),
+  DEADLINE_MS: count({
+    default: 30_000,
+    desc: 'How long a client waits at most; Prefer: wait= can only shorten it',
+  }),
+  MAX_PARKED: count({ default: 10_000, desc: 'Most requests waiting for a reply; one more is answered 503' }),
+  MAX_CONNECTIONS: count({ default: 10_000, desc: 'Most client connections' }),
+  LOG_LEVEL: logLevel(),
+};
+
+/** Reads and checks the settings; throws one error that names every fault. */
+export const loadPublicWebConfig = (env?: NodeJS.ProcessEnv) => loadConfig(publicWebSettings, env);
+
+export type PublicWebConfig = ReturnType<typeof loadPublicWebConfig>;

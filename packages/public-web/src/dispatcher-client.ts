@@ -1,0 +1,170 @@
+/**
+ * Hands events to the dispatchers, in batches, and learns what became of each.
+ *
+ * A dispatcher that provably took nothing (refused connection, 503) is passed over for the next; anything else that
+ * goes wrong leaves the outcome unknown, because the events may be in the broker already.
+ */
+import { createBatcher } from '@waybill/common/batch.ts';
+import { HTTP_MAX_EVENTS, MAX_BATCH_BYTES } from '@waybill/common/batch-limits.ts';
+import { AppError, fromProblem, type Problem } from '@waybill/common/errors.ts';
+import type { CloudEvent } from '@waybill/common/event.ts';
+import {
+  BATCH_CONTENT_TYPE,
+  type EncodedEvent,
+  encodeBatch,
+  encodeEvent,
+} from '@waybill/common/event-json.ts';
+import { signRequest } from '@waybill/common/http-signature.ts';
+import type { Key } from '@waybill/common/internal-keys.ts';
+import { batchSize } from '@waybill/common/metrics.ts';
+import { untraced } from '@waybill/common/tracing.ts';
+import type { Logger } from 'pino';
+import { createUpstreams, type Upstream } from './upstreams.ts';
+
+/** The broker's 5 s to confirm, and the way there and back. */
+const CALL_TIMEOUT_MS = 6_000;
+
+/** How an event fared: `undefined` is confirmed by the broker, an error is the client's answer. */
+export type SendOutcome = AppError | undefined;
+
+export type DispatcherClient = {
+  /**
+   * Sends an event in the next batch. Never rejects.
+   *
+   * @param isCancelled asked just before sending: an event nobody waits for is not sent.
+   */
+  send(event: CloudEvent, isCancelled: () => boolean): Promise<SendOutcome>;
+  close(): Promise<void>;
+};
+
+/** What a dispatcher's `POST /events` answers; ids are correlation ids. What is not named is confirmed. */
+type IntakeAnswer = { unroutable: string[]; rejected: { id: string; problem: Problem }[]; unknown: string[] };
+
+/** Creates the client for the dispatchers at `urls`; `maxQueued` bounds what waits for a batch. */
+export async function createDispatcherClient({
+  urls,
+  keys,
+  maxQueued,
+  log,
+}: {
+  urls: readonly string[];
+  keys: Key[];
+  maxQueued: number;
+  log: Logger;
+}): Promise<DispatcherClient> {
+  const upstreams = await createUpstreams({ urls, probe, log });
+
+  const batcher = createBatcher<EncodedEvent, SendOutcome>({
+    maxItems: HTTP_MAX_EVENTS,
+    maxBytes: MAX_BATCH_BYTES,
+    maxInFlight: upstreams.capacity,
+    maxQueued,
+    send: sendToAny,
+  });
+
+  async function sendToAny(events: EncodedEvent[]): Promise<SendOutcome[]> {
+    batchSize.record(events.length, { hop: 'dispatcher' });
+    const body = encodeBatch(events);
+    const tried = new Set<Upstream>();
+    let reason = 'no dispatcher is reachable';
+    for (let next = upstreams.pick(tried); next; next = upstreams.pick(tried)) {
+      const result = await post(next, body);
+      if (result.kind === 'answered') return events.map((event) => outcomeOf(event, result.answer));
+      upstreams.markFailing(next, result.reason);
+      if (result.kind === 'unknown') return allOf(events, new AppError('outcome-unknown', result.reason));
+      reason = result.reason;
+      tried.add(next);
+    }
+    return allOf(events, new AppError('not-accepted', reason));
+  }
+
+  async function post(upstream: Upstream, body: Buffer): Promise<PostResult> {
+    upstream.inFlight += 1;
+    try {
+      const { statusCode, body: answer } = await untraced(() =>
+        upstream.pool.request({
+          method: 'POST',
+          path: '/events',
+          headers: {
+            'content-type': BATCH_CONTENT_TYPE,
+            ...signRequest({ method: 'POST', path: '/events', body, keys }),
+          },
+          body,
+          signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
+        }),
+      );
+      return toResult(statusCode, await answer.text());
+    } catch (error) {
+      const reason = `${upstream.origin}: ${(error as Error).message}`;
+      return { kind: isNotSent(error) ? 'not-accepted' : 'unknown', reason };
+    } finally {
+      upstream.inFlight -= 1;
+    }
+  }
+
+  async function probe(upstream: Upstream): Promise<boolean> {
+    const result = await post(upstream, Buffer.from('[]'));
+    return result.kind === 'answered';
+  }
+
+  return {
+    async send(event, isCancelled) {
+      const encoded = encodeEvent(event);
+      try {
+        return await batcher.add(encoded, encoded.bytes, isCancelled);
+      } catch (error) {
+        return error as AppError;
+      }
+    },
+    close: upstreams.close,
+  };
+}
+
+type PostResult =
+  | { kind: 'answered'; answer: IntakeAnswer }
+  | { kind: 'not-accepted' | 'unknown'; reason: string };
+
+function toResult(statusCode: number, body: string): PostResult {
+  if (statusCode === 200) return { kind: 'answered', answer: JSON.parse(body) as IntakeAnswer };
+  // Every 4xx, and 503, is answered before anything is published.
+  const isNotAccepted = statusCode === 503 || (statusCode >= 400 && statusCode < 500);
+  return {
+    kind: isNotAccepted ? 'not-accepted' : 'unknown',
+    reason: `the dispatcher answered ${statusCode}: ${detailOf(body)}`,
+  };
+}
+
+function detailOf(body: string): string {
+  try {
+    return (JSON.parse(body) as Problem).detail ?? '';
+  } catch {
+    return '';
+  }
+}
+
+function outcomeOf({ event }: EncodedEvent, { unroutable, rejected, unknown }: IntakeAnswer): SendOutcome {
+  const id = event.correlationid ?? '';
+  if (unroutable.includes(id))
+    return new AppError('unroutable', `no listener takes events of type ${event.type}`);
+  if (unknown.includes(id)) return new AppError('outcome-unknown', 'the broker did not confirm the event');
+  const problem = rejected.find((item) => item.id === id)?.problem;
+  return problem && fromProblem(problem, 'not-accepted');
+}
+
+function allOf(events: EncodedEvent[], outcome: AppError): SendOutcome[] {
+  return events.map(() => outcome);
+}
+
+/** Errors of the time before a connection stood: no byte of the request was sent. */
+const BEFORE_CONNECTED = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
+function isNotSent(error: unknown): boolean {
+  return BEFORE_CONNECTED.has((error as { code?: string }).code ?? '');
+}

@@ -1,0 +1,101 @@
+/**
+ * The requests that wait for their reply, by correlation id.
+ *
+ * A request is parked before its event is sent, so a fast reply always finds it. It leaves exactly once: settled by
+ * its reply, failed, past its deadline, or released because its client has gone. A second reply finds nobody.
+ */
+import { randomFillSync } from 'node:crypto';
+import { AppError } from '@waybill/common/errors.ts';
+import type { CloudEvent } from '@waybill/common/event.ts';
+
+export type ParkedRequest = {
+  /** 128 random bits, base64url. */
+  correlationId: string;
+  /**
+   * The reply. Rejects with an AppError: at the deadline `outcome-unknown`, or `not-accepted` when the event was not
+   * even sent by then; or what {@link fail} was given.
+   */
+  reply: Promise<CloudEvent>;
+  /** To be asked just before the event is sent; false when nobody waits any more, and then it must not be sent. */
+  startSending(): boolean;
+  /** Ends the wait with an error. */
+  fail(error: AppError): void;
+};
+
+export type ParkedRequests = {
+  /** @throws AppError `not-accepted` when as many are parked as are allowed, or the instance is stopping. */
+  park(deadlineMs: number): ParkedRequest;
+  /** Hands the reply to whoever waits under `correlationId`; false when nobody does. */
+  settle(correlationId: string, reply: CloudEvent): boolean;
+  size(): number;
+  /** Resolves when nothing is parked. */
+  drained(): Promise<void>;
+};
+
+type Entry = { resolve(reply: CloudEvent): void; timer: NodeJS.Timeout };
+
+/** Creates {@link ParkedRequests} for at most `maxParked` at once. */
+export function createParkedRequests({ maxParked }: { maxParked: number }): ParkedRequests {
+  const entries = new Map<string, Entry>();
+  let onDrained: (() => void) | undefined;
+
+  function remove(correlationId: string): Entry | undefined {
+    const entry = entries.get(correlationId);
+    if (!entry) return undefined;
+    entries.delete(correlationId);
+    clearTimeout(entry.timer);
+    if (entries.size === 0) onDrained?.();
+    return entry;
+  }
+
+  return {
+    park(deadlineMs) {
+      if (entries.size >= maxParked) throw new AppError('not-accepted', 'too many requests wait for a reply');
+      const correlationId = randomKey();
+      const { promise, resolve, reject } = Promise.withResolvers<CloudEvent>();
+      const fail = (error: AppError) => {
+        if (remove(correlationId)) reject(error);
+      };
+      let isSending = false;
+      const timer = setTimeout(() => fail(deadlineError(deadlineMs, isSending)), deadlineMs);
+      const startSending = () => {
+        isSending = entries.has(correlationId);
+        return isSending;
+      };
+      entries.set(correlationId, { resolve, timer });
+      return { correlationId, reply: promise, fail, startSending };
+    },
+    settle(correlationId, reply) {
+      const entry = remove(correlationId);
+      entry?.resolve(reply);
+      return entry !== undefined;
+    },
+    size: () => entries.size,
+    drained: () =>
+      entries.size === 0
+        ? Promise.resolve()
+        : new Promise((resolve) => {
+            onDrained = resolve;
+          }),
+  };
+}
+
+function deadlineError(deadlineMs: number, isSent: boolean): AppError {
+  return isSent
+    ? new AppError('outcome-unknown', `no reply within ${deadlineMs} ms`)
+    : new AppError('not-accepted', `not sent within ${deadlineMs} ms`);
+}
+
+const KEY_BYTES = 16;
+const pool = Buffer.alloc(KEY_BYTES * 256);
+let used = pool.length;
+
+/** Random bytes are fetched for 256 keys at once: one system call each would cost more than the rest of parking. */
+function randomKey(): string {
+  if (used === pool.length) {
+    randomFillSync(pool);
+    used = 0;
+  }
+  used += KEY_BYTES;
+  return pool.toString('base64url', used - KEY_BYTES, used);
+}

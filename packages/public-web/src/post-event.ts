@@ -1,0 +1,158 @@
+/**
+ * `POST /` and `POST /events`: an event in, its reply out, in the mode it came in; and `/ping`, which makes the event.
+ */
+import { randomUUID } from 'node:crypto';
+import { AppError, type Problem, toAppError, toProblem } from '@waybill/common/errors.ts';
+import { type CloudEvent, PROBLEM_TYPE, stripInternal } from '@waybill/common/event.ts';
+import {
+  decodeRequest,
+  type EncodedResponse,
+  encodeBatchResponse,
+  encodeResponse,
+} from '@waybill/common/event-http.ts';
+import { sendProblemBody } from '@waybill/common/http-server.ts';
+import { eventDuration, events } from '@waybill/common/metrics.ts';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Exchange } from './exchange.ts';
+import { preferredDeadlineMs } from './prefer.ts';
+
+/** The `source` of events and problems this tier makes. */
+export const PUBLIC_WEB_SOURCE = '/waybill/public-web';
+
+/** Most events in a client's batch. */
+const MAX_BATCH_EVENTS = 256;
+
+export type PostEventOptions = {
+  exchange: Exchange;
+  /** The longest a client waits. */
+  deadlineMs: number;
+};
+
+/** The handler of `POST /` and `POST /events`. */
+export function createPostEvent(options: PostEventOptions) {
+  return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+    const decoded = decodeRequest({ headers: request.headers, body }, PUBLIC_WEB_SOURCE);
+    if (decoded.events.length > MAX_BATCH_EVENTS)
+      throw new AppError('too-large', `a batch has at most ${MAX_BATCH_EVENTS} events`);
+    const answers = await exchangeAll(decoded.events, options, request, reply);
+    const [answer] = answers;
+    if (decoded.mode === 'batched' || !answer)
+      return send(reply, encodeBatchResponse(answers.map(toReplyEvent)));
+    if (answer.problem) return sendProblemBody(reply, answer.problem);
+    return send(reply, encodeResponse(decoded.mode, answer.reply, answer.id));
+  };
+}
+
+/** The handler of `GET /ping` and `POST /ping`. */
+export function createPing(options: PostEventOptions) {
+  return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    const event: CloudEvent = {
+      specversion: '1.0',
+      id: randomUUID(),
+      source: PUBLIC_WEB_SOURCE,
+      type: 'PingRequest',
+      data: { sentAt: Date.now() },
+    };
+    const [answer] = await exchangeAll([event], options, request, reply);
+    if (!answer || answer.problem) return sendProblemBody(reply, answer?.problem ?? toProblem('unexpected'));
+    return send(reply, encodeResponse('plain', answer.reply, answer.id));
+  };
+}
+
+/** What became of one event: its reply, or the problem its client is told. */
+type Answer = { id: string; reply: CloudEvent; problem?: undefined } | { id: string; problem: Problem };
+
+function exchangeAll(
+  inputs: (CloudEvent | AppError)[],
+  { exchange, deadlineMs }: PostEventOptions,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<Answer[]> {
+  const waitMs = preferredDeadlineMs(request.headers.prefer, deadlineMs);
+  if (waitMs < deadlineMs) reply.header('preference-applied', `wait=${waitMs / 1000}`);
+  const signal = clientGone(reply);
+  return Promise.all(
+    inputs.map(async (input): Promise<Answer> => {
+      if (input instanceof AppError)
+        return { id: randomUUID(), problem: toProblem(input.code, input.message) };
+      const startedMs = performance.now();
+      const answer = await exchangeOne(exchange, input, waitMs, signal);
+      account(request, input, answer, performance.now() - startedMs);
+      return answer;
+    }),
+  );
+}
+
+async function exchangeOne(
+  exchange: Exchange,
+  event: CloudEvent,
+  waitMs: number,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const { id } = event;
+  try {
+    const reply = await exchange(event, waitMs, signal);
+    return reply.type === PROBLEM_TYPE
+      ? { id, problem: toClientProblem(reply) }
+      : { id, reply: stripInternal(reply) };
+  } catch (thrown) {
+    const error = toAppError(thrown);
+    return { id, problem: toProblem(error.code, error.message, { event_id: id }) };
+  }
+}
+
+/** One log line per event, here at the edge; the other tiers log at debug. */
+function account(request: FastifyRequest, event: CloudEvent, { problem }: Answer, durationMs: number): void {
+  const status = problem?.status ?? 200;
+  // A type nobody handles is a client's free choice, and would be a metric series of its own.
+  const type = problem?.code === 'unroutable' ? '_OTHER' : event.type;
+  const attributes = { tier: 'public-web', type, outcome: problem?.code ?? 'answered' };
+  events.add(1, attributes);
+  eventDuration.record(durationMs / 1000, attributes);
+  request.log.info(
+    {
+      event_id: event.id,
+      event_type: event.type,
+      status,
+      outcome: problem?.code,
+      duration_ms: Math.round(durationMs),
+    },
+    'event answered',
+  );
+}
+
+/** Aborts when the connection closes before the answer is out. */
+function clientGone(reply: FastifyReply): AbortSignal {
+  const gone = new AbortController();
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableFinished) gone.abort();
+  });
+  return gone.signal;
+}
+
+/** The problem a listener replied with, as far as it is one. */
+function toClientProblem({ data }: CloudEvent): Problem {
+  const problem = toProblem('handler-failed');
+  if (typeof data !== 'object' || data === null) return problem;
+  const given = data as Partial<Problem>;
+  const isErrorStatus =
+    Number.isInteger(given.status) && Number(given.status) >= 400 && Number(given.status) <= 599;
+  return { ...problem, ...given, status: isErrorStatus ? Number(given.status) : problem.status };
+}
+
+function toReplyEvent(answer: Answer): CloudEvent {
+  if (!answer.problem) return answer.reply;
+  return {
+    specversion: '1.0',
+    id: randomUUID(),
+    source: PUBLIC_WEB_SOURCE,
+    type: PROBLEM_TYPE,
+    datacontenttype: 'application/problem+json',
+    data: answer.problem,
+  };
+}
+
+function send(reply: FastifyReply, { headers, body }: EncodedResponse): FastifyReply {
+  return reply.headers(headers).send(body);
+}

@@ -1,0 +1,12 @@
+/**
+ * Whether clients may send events of `type`: it matches one of `patterns`, in which `*` may stand at the end.
+ *
+ * Types that start with `waybill.` are internal, and `NewClientRequest` enters through endpoints of its own, whatever
+ * the patterns say.
+ */
+export function isPublicType(type: string, patterns: readonly string[]): boolean {
+  if (type.startsWith('waybill.') || type === 'NewClientRequest') return false;
+  return patterns.some((pattern) =>
+    pattern.endsWith('*') ? type.startsWith(pattern.slice(0, -1)) : type === pattern,
+  );
+}

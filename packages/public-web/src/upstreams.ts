@@ -1,0 +1,135 @@
+/**
+ * The dispatchers that exist now, and which of them gets the next batch.
+ *
+ * Every address a name resolves to is one upstream; names are resolved anew and connections renewed each minute, so
+ * that scaling out is seen. An upstream that fails gets no batches until it answers an empty one.
+ */
+import { lookup } from 'node:dns/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { MAX_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
+import type { Logger } from 'pino';
+import { Pool } from 'undici';
+
+const RENEW_MS = 60_000;
+const CONNECT_TIMEOUT_MS = 1_000;
+/** How often a failing upstream is tried, with full jitter. */
+const PROBE_MS = 500;
+
+export type Upstream = {
+  /** `http://<address>:<port>`. */
+  origin: string;
+  pool: Pool;
+  inFlight: number;
+  isFailing: boolean;
+};
+
+export type Upstreams = {
+  /** The upstream with the fewest batches under way, of those neither failing nor in `tried`; undefined when none. */
+  pick(tried: ReadonlySet<Upstream>): Upstream | undefined;
+  /** How many batches may be under way over all upstreams; at least 1, so that a batch can fail when none is left. */
+  capacity(): number;
+  /** No batches for this one until it answers a probe. */
+  markFailing(upstream: Upstream, reason: string): void;
+  close(): Promise<void>;
+};
+
+/**
+ * Resolves `urls` once and keeps them resolved. A name that does not resolve now may later.
+ *
+ * @param probe sends an empty batch; resolves whether the upstream accepts events.
+ */
+export async function createUpstreams({
+  urls,
+  probe,
+  log,
+}: {
+  urls: readonly string[];
+  probe(upstream: Upstream): Promise<boolean>;
+  log: Logger;
+}): Promise<Upstreams> {
+  let upstreams: Upstream[] = [];
+  const closing = new AbortController();
+  let turn = 0;
+
+  async function renew(): Promise<void> {
+    const resolved = await Promise.all(urls.map((url) => resolveOrigins(url, upstreams, log)));
+    const wanted = new Map(resolved.flat().map((target) => [target.origin, target]));
+    const gone = upstreams.filter(({ origin }) => !wanted.has(origin));
+    upstreams = [...wanted.values()].map(
+      (target) => upstreams.find(({ origin }) => origin === target.origin) ?? openUpstream(target),
+    );
+    // close() lets what is under way finish.
+    for (const { pool } of gone) void pool.close();
+  }
+
+  async function probeUntilWell(upstream: Upstream): Promise<void> {
+    while (!closing.signal.aborted && upstreams.includes(upstream)) {
+      await delay(Math.random() * PROBE_MS, undefined, { signal: closing.signal }).catch(() => {});
+      if (closing.signal.aborted) return;
+      if (await probe(upstream)) {
+        upstream.isFailing = false;
+        log.info({ dispatcher: upstream.origin }, 'dispatcher accepts events again');
+        return;
+      }
+    }
+  }
+
+  await renew();
+  const timer = setInterval(() => void renew(), RENEW_MS);
+  timer.unref();
+
+  return {
+    pick(tried) {
+      turn += 1;
+      const candidates = upstreams.filter((upstream) => !upstream.isFailing && !tried.has(upstream));
+      const rotated = candidates.map(
+        (_, index) => candidates[(index + turn) % candidates.length] as Upstream,
+      );
+      return rotated.reduce<Upstream | undefined>(
+        (best, upstream) => (best && best.inFlight <= upstream.inFlight ? best : upstream),
+        undefined,
+      );
+    },
+    capacity: () =>
+      Math.max(1, upstreams.filter(({ isFailing }) => !isFailing).length * MAX_BATCHES_IN_FLIGHT),
+    markFailing(upstream, reason) {
+      if (upstream.isFailing) return;
+      upstream.isFailing = true;
+      log.warn({ dispatcher: upstream.origin, reason }, 'dispatcher does not accept events');
+      void probeUntilWell(upstream);
+    },
+    async close() {
+      clearInterval(timer);
+      closing.abort();
+      await Promise.all(upstreams.map(({ pool }) => pool.close()));
+    },
+  };
+}
+
+type Target = { origin: string; hostname: string };
+
+/** On a failed lookup the addresses known from before stay: a DNS hiccup must not take every dispatcher away. */
+async function resolveOrigins(url: string, known: readonly Upstream[], log: Logger): Promise<Target[]> {
+  const { protocol, hostname, port } = new URL(url);
+  const suffix = port === '' ? '' : `:${port}`;
+  try {
+    const addresses = await lookup(hostname.replace(/^\[|\]$/g, ''), { all: true });
+    return addresses.map(({ address, family }) => ({
+      origin: `${protocol}//${family === 6 ? `[${address}]` : address}${suffix}`,
+      hostname,
+    }));
+  } catch (error) {
+    log.warn({ dispatcher: url, reason: (error as Error).message }, 'dispatcher name does not resolve');
+    return known.map(({ origin }) => ({ origin, hostname }));
+  }
+}
+
+function openUpstream({ origin, hostname }: Target): Upstream {
+  const pool = new Pool(origin, {
+    connections: MAX_BATCHES_IN_FLIGHT,
+    clientTtl: RENEW_MS,
+    // The certificate, if any, is for the name, not for the address it resolved to.
+    connect: { timeout: CONNECT_TIMEOUT_MS, servername: hostname },
+  });
+  return { origin, pool, inFlight: 0, isFailing: false };
+}
