@@ -1,0 +1,49 @@
+/**
+ * Traces at the public edge: a client's `traceparent` never becomes the parent of our SERVER span, because a stranger
+ * would then choose our trace ids and what is sampled; it is kept as a link. Baggage is neither read nor passed on.
+ *
+ * Every HTTP server that is traced is public (internal ones are marked, see `internal-server.ts`), so this holds for
+ * all inbound HTTP. Inbound gRPC, which comes from our own tiers, keeps its parent. Outbound requests carry the active
+ * span as usual.
+ */
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import {
+  type Context,
+  createContextKey,
+  context as currentContext,
+  ROOT_CONTEXT,
+  type Span,
+  type SpanContext,
+  type TextMapPropagator,
+  trace,
+} from '@opentelemetry/api';
+import { W3CTraceContextPropagator } from '@opentelemetry/core';
+
+const INBOUND = createContextKey('waybill inbound trace');
+const w3c = new W3CTraceContextPropagator();
+
+/** W3C trace context that sets an HTTP client's span aside for {@link linkInboundTrace}. */
+export const edgePropagator: TextMapPropagator = {
+  inject: w3c.inject.bind(w3c),
+  fields: w3c.fields.bind(w3c),
+  extract(context, carrier, getter) {
+    if (isGrpcMetadata(carrier)) return w3c.extract(context, carrier, getter);
+    const inbound = trace.getSpanContext(w3c.extract(ROOT_CONTEXT, carrier, getter));
+    return inbound === undefined ? context : context.setValue(INBOUND, inbound);
+  },
+};
+
+/** `requestHook` of the http instrumentation: links the SERVER span to the span that the client named. */
+export function linkInboundTrace(span: Span, request: ClientRequest | IncomingMessage): void {
+  const isServer = 'rawHeaders' in request;
+  const inbound = isServer ? inboundTrace(currentContext.active()) : undefined;
+  if (inbound !== undefined) span.addLink({ context: inbound });
+}
+
+function inboundTrace(context: Context): SpanContext | undefined {
+  return context.getValue(INBOUND) as SpanContext | undefined;
+}
+
+function isGrpcMetadata(carrier: unknown): boolean {
+  return typeof (carrier as { getMap?: unknown } | undefined)?.getMap === 'function';
+}

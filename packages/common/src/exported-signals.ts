@@ -1,0 +1,15 @@
+/** Which telemetry leaves this process: a signal is exported when, and only when, an endpoint for it is set. */
+
+/** The three signals of OpenTelemetry. */
+export type Signal = 'traces' | 'metrics' | 'logs';
+
+/**
+ * Whether `signal` is exported: `OTEL_EXPORTER_OTLP_<SIGNAL>_ENDPOINT` or `OTEL_EXPORTER_OTLP_ENDPOINT` is set, and
+ * neither `OTEL_<SIGNAL>_EXPORTER=none` nor `OTEL_SDK_DISABLED=true` turns it off.
+ */
+export function isExported(signal: Signal, env: NodeJS.ProcessEnv = process.env): boolean {
+  const name = signal.toUpperCase();
+  if (env.OTEL_SDK_DISABLED?.trim().toLowerCase() === 'true') return false;
+  if (env[`OTEL_${name}_EXPORTER`]?.trim() === 'none') return false;
+  return Boolean(env[`OTEL_EXPORTER_OTLP_${name}_ENDPOINT`] || env.OTEL_EXPORTER_OTLP_ENDPOINT);
+}

@@ -1,0 +1,60 @@
+/**
+ * Who this process is: `handledby`, reply addresses and telemetry all name it by the same id, whether or not telemetry
+ * is on. Read once from the standard OpenTelemetry variables and from the package of the main module.
+ */
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { findPackageJSON } from 'node:module';
+import { pathToFileURL } from 'node:url';
+
+const given = parseResourceAttributes(process.env.OTEL_RESOURCE_ATTRIBUTES ?? '');
+const mainPackage = readMainPackage(process.argv[1]);
+
+/** `service.instance.id` of `OTEL_RESOURCE_ATTRIBUTES`, else a UUID of this process. */
+export const instanceId: string = given['service.instance.id'] || randomUUID();
+
+/** `OTEL_SERVICE_NAME`, else `service.name` of `OTEL_RESOURCE_ATTRIBUTES`, else the main module's package without its scope. */
+export const serviceName: string =
+  process.env.OTEL_SERVICE_NAME ||
+  given['service.name'] ||
+  mainPackage.name?.replace(/^@[^/]*\//, '') ||
+  'unknown_service';
+
+/**
+ * The resource of all three signals, small on purpose: detectors of hosts and processes would tell the paths of the
+ * machine. What `OTEL_RESOURCE_ATTRIBUTES` says is kept.
+ */
+export const resourceAttributes: Readonly<Record<string, string>> = {
+  ...(mainPackage.version === undefined ? {} : { 'service.version': mainPackage.version }),
+  ...given,
+  'service.name': serviceName,
+  'service.instance.id': instanceId,
+};
+
+/** `key=value` pairs with percent-encoded values (OpenTelemetry, resource SDK). What is malformed is left out. */
+function parseResourceAttributes(text: string): Record<string, string> {
+  const attributes: Record<string, string> = {};
+  for (const pair of text.split(',')) {
+    const match = /^\s*([^=\s]+)\s*=\s*(.*?)\s*$/.exec(pair);
+    if (match?.[1] !== undefined && match[2] !== undefined) attributes[match[1]] = decode(match[2]);
+  }
+  return attributes;
+}
+
+function decode(value: string): string {
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return value;
+  }
+}
+
+/** Nothing, where the main module is no file (`node -e`, a REPL). */
+function readMainPackage(main: string | undefined): { name?: string; version?: string } {
+  try {
+    const path = findPackageJSON(pathToFileURL(main ?? ''));
+    return path === undefined ? {} : JSON.parse(readFileSync(path, 'utf8'));
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * Logs: one JSON line each on stdout, written synchronously so that none is lost; and, when a logs endpoint is set,
+ * once more over OTLP from a worker thread.
+ *
+ * `trace_id` and `span_id` come from the active span by themselves (pino instrumentation, see `otel-sdk.ts`); callers
+ * add `event_id` and `event_type`.
+ */
+import { once } from 'node:events';
+import { type DestinationStream, type Level, type Logger, type LoggerOptions, pino } from 'pino';
+import { isExported } from './exported-signals.ts';
+import { resourceAttributes } from './instance.ts';
+import { redactSecrets } from './redact-secrets.ts';
+
+/** Severity numbers of the OpenTelemetry logs data model. */
+const SEVERITIES: Record<Level, number> = { trace: 1, debug: 5, info: 9, warn: 13, error: 17, fatal: 21 };
+
+/**
+ * How long the worker may take to export a batch. At exit it blocks the process for as long (thread-stream waits for
+ * its worker), so it is below the usual 10 s. `OTEL_EXPORTER_OTLP_LOGS_TIMEOUT` overrides it.
+ */
+const EXPORT_TIMEOUT_MS = 2_000;
+
+/** What thread-stream has but its types leave out. */
+type OtlpTransport = ReturnType<typeof pino.transport> & { writable: boolean; writableNeedDrain: boolean };
+let otlpTransport: OtlpTransport | undefined;
+
+/**
+ * Creates the logger of a process. Lines carry `level` as a word, `time` in milliseconds since the epoch, `service`
+ * and `msg`; secrets in them are replaced (see `redact-secrets.ts`).
+ *
+ * @param level lowest level that is logged (default `info`).
+ */
+export function createLogger({
+  service,
+  level = 'info',
+}: {
+  service: string;
+  level?: Level | 'silent';
+}): Logger {
+  const options: LoggerOptions = {
+    level,
+    base: { service },
+    formatters: { level: (label) => ({ level: label }) },
+    hooks: { streamWrite: redactSecrets },
+  };
+  const stdout = pino.destination({ fd: 1, sync: true });
+  if (!isExported('logs')) return pino(options, stdout);
+  otlpTransport ??= startOtlpTransport();
+  const streams = [stdout, toOtlp(otlpTransport)].map((stream) => ({ stream, level: 'trace' as const }));
+  return pino(options, pino.multistream(streams));
+}
+
+/**
+ * Sends the lines that wait and ends their export; later lines go to stdout only. One of the last steps of a process.
+ * Never rejects; takes no longer than an export may (2 s, unless set otherwise).
+ */
+export async function flushLogs(): Promise<void> {
+  const transport = otlpTransport;
+  if (transport === undefined || !transport.writable) return;
+  const ended = Promise.race([once(transport, 'finish'), once(transport, 'close')]);
+  transport.end();
+  await ended.catch(() => {});
+}
+
+function startOtlpTransport(): OtlpTransport {
+  const transport = pino.transport({
+    target: 'pino-opentelemetry-transport',
+    options: { loggerName: 'waybill', resourceAttributes, severityNumberMap: SEVERITIES },
+    worker: {
+      env: {
+        ...process.env,
+        // Its default detectors would add the paths and the name of the machine.
+        OTEL_NODE_RESOURCE_DETECTORS: 'none',
+        OTEL_EXPORTER_OTLP_LOGS_TIMEOUT:
+          process.env.OTEL_EXPORTER_OTLP_LOGS_TIMEOUT || String(EXPORT_TIMEOUT_MS),
+      },
+    },
+  }) as OtlpTransport;
+  // pino would tell the transport its numeric levels; our lines carry labels.
+  const labels = Object.fromEntries(Object.keys(SEVERITIES).map((label) => [label, label]));
+  transport.emit('message', {
+    code: 'PINO_CONFIG',
+    config: { messageKey: 'msg', errorKey: 'err', levels: { labels } },
+  });
+  // Without the worker the lines still reach stdout; unheard, its error would end the process.
+  transport.on('error', (error: Error) =>
+    process.emitWarning(`logs are no longer exported: ${error.message}`),
+  );
+  return transport;
+}
+
+/** Drops lines while 4 MB wait in the worker's buffer: it would grow without bound. */
+function toOtlp(transport: OtlpTransport): DestinationStream {
+  return {
+    write(line) {
+      if (transport.writable && !transport.writableNeedDrain) transport.write(line);
+    },
+  };
+}

@@ -1,0 +1,64 @@
+/**
+ * Every instrument of Waybill, so that names and attributes stand in one place. Without telemetry they do nothing.
+ *
+ * `type` is the event's type, or `_OTHER` for one nobody handles: a label that clients choose is a cardinality attack.
+ * Which process it was is in the resource (`service.name`, `service.instance.id`).
+ */
+import { metrics } from '@opentelemetry/api';
+
+const meter = metrics.getMeter('waybill');
+
+/** Events a tier is done with. Attributes: `tier` (`public-web`, `dispatcher`, `listener`), `type`, `outcome`. */
+export const events = meter.createCounter('waybill.events', {
+  description: 'Events a tier is done with',
+  unit: '{event}',
+});
+
+/** Seconds from an event's arrival in a tier to its outcome there. Attributes as {@link events}. */
+export const eventDuration = meter.createHistogram('waybill.event.duration', {
+  description: 'Time an event spends in a tier',
+  unit: 's',
+  // Those of http.server.request.duration, and two more above: the default deadline is 30 s.
+  advice: {
+    explicitBucketBoundaries: [
+      0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 30,
+    ],
+  },
+});
+
+/** Requests that wait for their reply: `parked.addCallback((result) => result.observe(size))`. */
+export const parked = meter.createObservableGauge('waybill.parked', {
+  description: 'Requests that wait for their reply',
+  unit: '{request}',
+});
+
+/** Events per batch sent. Attribute: `hop`, where they went: `dispatcher`, `broker`, `callback`. */
+export const batchSize = meter.createHistogram('waybill.batch.size', {
+  description: 'Events per batch sent',
+  unit: '{event}',
+  advice: { explicitBucketBoundaries: [1, 2, 4, 8, 16, 32, 64] },
+});
+
+/** Events a tier works on now, observed as {@link parked} is. Attribute: `tier`. */
+export const inFlight = meter.createObservableGauge('waybill.in_flight', {
+  description: 'Events a tier works on now',
+  unit: '{event}',
+});
+
+/** Events put aside to be tried again. Attribute: `type`. */
+export const retries = meter.createCounter('waybill.retries', {
+  description: 'Events put aside to be tried again',
+  unit: '{event}',
+});
+
+/** Events given up. Attributes: `type`, `reason`. */
+export const deadLetters = meter.createCounter('waybill.dead_letters', {
+  description: 'Events given up',
+  unit: '{event}',
+});
+
+/** Connections to the broker that had to be made again. */
+export const reconnects = meter.createCounter('waybill.reconnects', {
+  description: 'Connections to the broker that had to be made again',
+  unit: '{connection}',
+});

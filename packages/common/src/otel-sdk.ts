@@ -1,0 +1,42 @@
+/**
+ * The OpenTelemetry SDK as every process runs it, started by `telemetry.ts` before anything else is loaded.
+ *
+ * Instrumented: http, undici, grpc, pino (ids on log lines only) and the Node runtime. Messaging spans are ours
+ * (`tracing.ts`): an instrumentation of amqplib sees batches, not events.
+ */
+import { getNodeAutoInstrumentations } from '@opentelemetry/auto-instrumentations-node';
+import { NodeSDK } from '@opentelemetry/sdk-node';
+import { register as registerImportHooks } from 'import-in-the-middle/register-hooks.mjs';
+import { edgePropagator, linkInboundTrace } from './edge-trace.ts';
+import { isExported } from './exported-signals.ts';
+import { resourceAttributes } from './instance.ts';
+import { isInternalRequest } from './internal-server.ts';
+import { SHUTDOWN_TELEMETRY } from './shutdown-telemetry.ts';
+
+/** Starts the SDK and patches what is loaded from here on. Call once per process. */
+export function startSdk(): void {
+  // For modules that ESM imports; what CommonJS requires is patched without it.
+  registerImportHooks({ include: ['http', 'https', 'pino', '@grpc/grpc-js'] });
+  const sdk = new NodeSDK({
+    resourceDetectors: [{ detect: () => ({ attributes: resourceAttributes }) }],
+    textMapPropagator: edgePropagator,
+    instrumentations: instrumentations(),
+    // An empty list turns a signal off; without one the SDK reads OTEL_* (OTLP, http/protobuf by default).
+    spanProcessors: isExported('traces') ? undefined : [],
+    metricReaders: isExported('metrics') ? undefined : [],
+    logRecordProcessors: [],
+  });
+  sdk.start();
+  Reflect.set(globalThis, SHUTDOWN_TELEMETRY, () => sdk.shutdown());
+}
+
+function instrumentations() {
+  process.env.OTEL_NODE_ENABLED_INSTRUMENTATIONS ||= 'http,undici,grpc,pino,runtime-node';
+  return getNodeAutoInstrumentations({
+    '@opentelemetry/instrumentation-http': {
+      ignoreIncomingRequestHook: isInternalRequest,
+      requestHook: linkInboundTrace,
+    },
+    '@opentelemetry/instrumentation-pino': { disableLogSending: true },
+  });
+}

@@ -1,0 +1,140 @@
+/**
+ * Spans of single events. Events travel in batches, and each keeps a trace of its own: its parent is read from the
+ * event, and the span made here is written into the event that travels on.
+ *
+ * Names and attributes follow OpenTelemetry's messaging and CloudEvents conventions 1.45. They are not declared
+ * stable, so the names are spelled out here, as `@opentelemetry/semantic-conventions` recommends.
+ */
+import {
+  type Attributes,
+  type Context,
+  context,
+  defaultTextMapGetter,
+  defaultTextMapSetter,
+  INVALID_SPAN_CONTEXT,
+  ProxyTracerProvider,
+  ROOT_CONTEXT,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  type Tracer,
+  trace,
+} from '@opentelemetry/api';
+import { getRPCMetadata, suppressTracing, W3CTraceContextPropagator } from '@opentelemetry/core';
+
+/** What a span needs to know of an event. */
+export type TracedEvent = {
+  id: string;
+  type: string;
+  source: string;
+  traceparent?: string;
+  tracestate?: string;
+};
+
+export type EventSpanOptions = {
+  /** The step of the event's way (design: telemetry). */
+  name: 'send' | 'route' | 'process' | 'deliver';
+  kind: keyof typeof KINDS;
+  event: TracedEvent;
+  /** Names the span: the event's type, or `_OTHER` where nobody handles it (a client chose it). */
+  label: string;
+  /** The exchange or queue. */
+  destination?: string;
+  attributes?: Attributes;
+  /** `event` (default): the event's own `traceparent`, without which a trace starts. `active`: the active span. */
+  parent?: 'event' | 'active';
+};
+
+export type EventSpan = {
+  span: Span;
+  /** For `context.with(…)`: log lines and requests made inside belong to this span. */
+  context: Context;
+  /** What the event that travels on carries. Undefined when nothing is traced: then leave the event's own. */
+  traceparent?: string;
+  tracestate?: string;
+  /** Ends the span; `code` becomes its `error.type`. */
+  end(error?: { code: string; message?: string }): void;
+};
+
+/**
+ * Starts the span of one event in one tier. Costs next to nothing when no SDK is registered.
+ *
+ * @example
+ * const sending = startEventSpan({ name: 'send', kind: 'producer', event, label: event.type, parent: 'active' });
+ * if (sending.traceparent) Object.assign(event, { traceparent: sending.traceparent, tracestate: sending.tracestate });
+ * sending.end();
+ */
+export function startEventSpan(options: EventSpanOptions): EventSpan {
+  tracer ??= findTracer();
+  if (tracer === undefined) return UNTRACED;
+  const { name, kind, event, label, parent = 'event' } = options;
+  // From the root and not from what is active: behind an internal server tracing is suppressed.
+  const parentContext =
+    parent === 'active' ? context.active() : w3c.extract(ROOT_CONTEXT, event, defaultTextMapGetter);
+  const span = tracer.startSpan(
+    `${name} ${label}`,
+    { kind: KINDS[kind].kind, attributes: messagingAttributes(options) },
+    parentContext,
+  );
+  const spanContext = trace.setSpan(parentContext, span);
+  const carrier: { traceparent?: string; tracestate?: string } = {};
+  w3c.inject(spanContext, carrier, defaultTextMapSetter);
+  return { span, context: spanContext, ...carrier, end: (error) => endSpan(span, error) };
+}
+
+/** Runs `fn` so that nothing in it makes spans or sends a `traceparent`: for calls that carry many events at once. */
+export function untraced<T>(fn: () => T): T {
+  return context.with(suppressTracing(ROOT_CONTEXT), fn);
+}
+
+/** Names the active SERVER span, and labels its duration, by `route`, such as `/events/:id`. */
+export function setHttpRoute(route: string): void {
+  const rpc = getRPCMetadata(context.active());
+  if (rpc !== undefined) rpc.route = route;
+}
+
+/** What neither sends nor processes has no `messaging.operation.type`. */
+const KINDS = {
+  producer: { kind: SpanKind.PRODUCER, operationType: 'send' },
+  consumer: { kind: SpanKind.CONSUMER, operationType: 'process' },
+  internal: { kind: SpanKind.INTERNAL, operationType: undefined },
+} as const;
+
+const UNTRACED: EventSpan = Object.freeze({
+  span: trace.wrapSpanContext(INVALID_SPAN_CONTEXT),
+  context: ROOT_CONTEXT,
+  end() {},
+});
+
+const w3c = new W3CTraceContextPropagator();
+let tracer: Tracer | undefined;
+
+/** The SDK's tracer; undefined without one, where the API would hand out no-op spans that still cost their attributes. */
+function findTracer(): Tracer | undefined {
+  const provider = trace.getTracerProvider();
+  if (provider instanceof ProxyTracerProvider) return provider.getDelegateTracer('waybill');
+  return provider.getTracer('waybill');
+}
+
+function messagingAttributes({ name, kind, event, destination, attributes }: EventSpanOptions): Attributes {
+  return {
+    'messaging.system.name': 'rabbitmq',
+    'messaging.operation.name': name,
+    'messaging.operation.type': KINDS[kind].operationType,
+    'messaging.destination.name': destination,
+    'messaging.message.id': event.id,
+    'rabbitmq.destination.routing_key': event.type,
+    'cloudevents.event_id': event.id,
+    'cloudevents.event_type': event.type,
+    'cloudevents.event_source': event.source,
+    ...attributes,
+  };
+}
+
+function endSpan(span: Span, error?: { code: string; message?: string }): void {
+  if (error !== undefined) {
+    span.setAttribute('error.type', error.code);
+    span.setStatus({ code: SpanStatusCode.ERROR, message: error.message });
+  }
+  span.end();
+}
