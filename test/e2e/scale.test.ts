@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { eventually } from '../harness/eventually.ts';
+import { brokerMissing, freshBroker, type TestBroker } from '../harness/test-broker.ts';
+import { startLoad } from './load.ts';
+import { type System, startSystem } from './system.ts';
+
+describe('two of each tier, and a third public-web', { skip: brokerMissing }, () => {
+  let broker: TestBroker;
+  let system: System;
+  const urls = () => system.publicWebs.map(({ baseUrl }) => baseUrl);
+
+  before(async () => {
+    broker = await freshBroker();
+    system = await startSystem({
+      amqpUrl: broker.url,
+      counts: { 'public-web': 3, dispatcher: 2, 'ping-listener': 2 },
+    });
+  });
+  after(async () => {
+    await system?.stop();
+    await broker.close();
+  });
+
+  test('answer 10,000 pings, each once, and leave nothing in the broker', async () => {
+    const load = startLoad({ urls: urls().slice(0, 2), concurrency: 128, total: 10_000 });
+
+    assert.deepEqual(await load.done, { answered: 10_000, failures: [] });
+    assert.deepEqual(repliesNobodyWaitedFor(system), []);
+    await broker.emptied();
+  });
+
+  test('go on answering while each dispatcher in turn is stopped and replaced', async () => {
+    const load = startLoad({ urls: urls(), concurrency: 32 });
+    for (const index of [0, 1]) {
+      await answers(load.answered, 500);
+      await system.replaceDispatcher(index);
+    }
+    await answers(load.answered, 500);
+
+    const { failures } = await load.stop();
+    assert.deepEqual(failures, []);
+    await broker.emptied();
+  });
+
+  test('answer at full rate while a third public-web is frozen under load', async () => {
+    const [first, second, third] = system.publicWebs;
+    assert.ok(first && second && third);
+    const load = startLoad({ urls: [first.baseUrl, second.baseUrl], concurrency: 64 });
+    const loadOnThird = startLoad({ urls: [third.baseUrl], concurrency: 32 });
+    await answers(load.answered, 1_000);
+    const before = await rate(load.answered, 3_000);
+
+    third.kill('SIGSTOP');
+    const during = await rate(load.answered, 3_000);
+    third.kill('SIGCONT');
+
+    const { failures } = await load.stop();
+    await loadOnThird.stop();
+    assert.deepEqual(failures, []);
+    assert.ok(during > before * 0.7, `${during}/s while frozen, ${before}/s before`);
+    await broker.emptied();
+  });
+});
+
+/** A reply that finds nobody is one too many, or one too late. */
+function repliesNobodyWaitedFor({ publicWebs }: System): unknown[] {
+  return publicWebs.flatMap(({ logs }) => logs.filter(({ msg }) => msg === 'replies nobody waits for'));
+}
+
+/** Resolves when `more` further answers have come. */
+function answers(answered: () => number, more: number): Promise<void> {
+  const from = answered();
+  return eventually(() => assert.ok(answered() >= from + more), { timeoutMs: 20_000 });
+}
+
+/** Answers per second, over the time the next `count` take. */
+async function rate(answered: () => number, count: number): Promise<number> {
+  const startedMs = performance.now();
+  const from = answered();
+  await answers(answered, count);
+  return Math.round(((answered() - from) * 1000) / (performance.now() - startedMs));
+}

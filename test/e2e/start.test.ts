@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { after, before, describe, it, type TestContext } from 'node:test';
+import { type CollectedLog, collectLog } from '../harness/collect-log.ts';
+import { freePort } from '../harness/free-port.ts';
+import { brokerMissing, freshBroker, type TestBroker } from '../harness/test-broker.ts';
+
+describe('npm start', { skip: brokerMissing }, () => {
+  let broker: TestBroker;
+  before(async () => {
+    broker = await freshBroker();
+  });
+  after(() => broker.close());
+
+  it('says where the system is once it answers, and exits 0 on Ctrl-C, delivered twice', async (t) => {
+    const { url, child, log, ended } = await start(t, { AMQP_URL: broker.url });
+    await log.waitFor(({ msg }) => msg === 'ready', 30_000);
+
+    const body = JSON.stringify({ type: 'PingRequest', data: { sentAt: 1 } });
+    const headers = { 'content-type': 'application/json' };
+    const response = await fetch(url, { method: 'POST', headers, body });
+    assert.equal(response.status, 200, await response.text());
+
+    child.kill('SIGINT');
+    child.kill('SIGINT');
+    assert.deepEqual(await ended, [0, null]);
+    await assert.rejects(fetch(url));
+  });
+
+  it('stops all services and names the one that ended by itself', async (t) => {
+    const { url, log, ended } = await start(t, { AMQP_URL: broker.url, DEADLINE_MS: 'soon' });
+    assert.deepEqual(await ended, [1, null]);
+    const lines = log.lines.map(({ msg }) => msg).join('\n');
+    assert.match(lines, /^public-web {4}\| {3}DEADLINE_MS: soon is not a whole number/m);
+    assert.match(lines, /^public-web ended with exit code 1; stopping the others$/m);
+    await assert.rejects(fetch(url));
+  });
+});
+
+describe('npm start, when it cannot', () => {
+  it('asks for a broker in one line', async (t) => {
+    await expectFailure(t, {}, /^AMQP_URL is not set: start a RabbitMQ and name it/);
+    await expectFailure(t, { AMQP_URL: 'http://127.0.0.1' }, /^AMQP_URL is not a URL that starts with amqp:/);
+  });
+
+  it('names a port that is in use and the variable that changes it', async (t) => {
+    const port = await freePort();
+    const server = createServer().listen(port, '127.0.0.1');
+    t.after(() => server.close());
+    await once(server, 'listening');
+    const env = { AMQP_URL: 'amqp://127.0.0.1', DISPATCHER_PORT: String(port) };
+    await expectFailure(t, env, new RegExp(`^port ${port} is in use: .* DISPATCHER_PORT=<port>$`));
+  });
+});
+
+type Started = {
+  url: string;
+  child: ChildProcess;
+  log: CollectedLog;
+  /** Resolves with the exit code and the signal. */
+  ended: Promise<unknown[]>;
+};
+
+async function start(t: TestContext, env: Record<string, string>): Promise<Started> {
+  const names = [
+    'PORT',
+    'INTERNAL_PORT',
+    'DISPATCHER_PORT',
+    'DISPATCHER_HEALTH_PORT',
+    'PING_LISTENER_HEALTH_PORT',
+  ];
+  const ports: Record<string, string> = {};
+  for (const name of names) ports[name] = String(await freePort());
+  const child = spawn(process.execPath, ['bin/start.mjs'], {
+    env: { PATH: process.env.PATH, ...ports, ...env },
+  });
+  t.after(() => child.kill('SIGTERM')); // it takes its services along
+  return {
+    url: `http://127.0.0.1:${ports.PORT}/`,
+    child,
+    log: collectLog({ name: 'npm start', child }),
+    ended: once(child, 'close'),
+  };
+}
+
+async function expectFailure(t: TestContext, env: Record<string, string>, message: RegExp): Promise<void> {
+  const { log, ended } = await start(t, env);
+  assert.deepEqual(await ended, [1, null]);
+  assert.equal(log.lines.length, 1);
+  assert.match(String(log.lines[0]?.msg), message);
+}

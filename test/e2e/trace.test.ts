@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, before, describe, test } from 'node:test';
+import { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from '../harness/otlp-receiver.ts';
+import { brokerMissing, freshBroker, type TestBroker } from '../harness/test-broker.ts';
+import { type System, startSystem } from './system.ts';
+
+/** The spans of one ping, each the parent of the next: service, kind, name. */
+const WAY_OF_A_PING = [
+  'public-web server POST /',
+  'public-web producer send PingRequest',
+  'dispatcher producer route PingRequest',
+  'ping-listener consumer process PingRequest',
+  'dispatcher consumer route PingResponse',
+  'public-web internal deliver PingResponse',
+];
+
+describe('telemetry of the whole system', { skip: brokerMissing }, () => {
+  let broker: TestBroker;
+  let receiver: OtlpReceiver;
+  let system: System;
+
+  before(async () => {
+    broker = await freshBroker();
+    receiver = await startOtlpReceiver();
+    system = await startSystem({ amqpUrl: broker.url, env: { ...receiver.env, LOG_LEVEL: 'debug' } });
+  });
+  after(async () => {
+    await system?.stop();
+    await receiver.close();
+    await broker.close();
+  });
+
+  test('a ping is one trace of six spans, each the parent of the next', async () => {
+    const { id, traceId } = await ping(system);
+
+    const spans = await wayOf(receiver, traceId);
+    assert.deepEqual(spans.map(describeSpan), WAY_OF_A_PING);
+    assert.deepEqual(
+      spans.slice(1, 4).map(({ attributes }) => attributes['cloudevents.event_id']),
+      [id, id, id],
+    );
+    assert.equal(spans.filter(({ isError }) => isError).length, 0);
+    assert.equal(receiver.spans().filter((span) => span.traceId === traceId).length, WAY_OF_A_PING.length);
+  });
+
+  test('50 pings sent at once travel in batches, and each keeps a trace of its own', async () => {
+    const pings = await Promise.all(Array.from({ length: 50 }, () => ping(system)));
+
+    assert.equal(new Set(pings.map(({ traceId }) => traceId)).size, 50);
+    for (const { id, traceId } of pings) {
+      const spans = await wayOf(receiver, traceId);
+      assert.deepEqual(spans.map(describeSpan), WAY_OF_A_PING);
+      assert.equal(spans[1]?.attributes['cloudevents.event_id'], id);
+    }
+  });
+
+  test('the log lines of an event carry its trace, its span and its id, in every tier', async () => {
+    const { id, traceId } = await ping(system);
+
+    const ofEvent = () => receiver.logs().filter(({ attributes }) => attributes.event_id === id);
+    const lines = await receiver.waitFor(() => (ofEvent().length >= 2 ? ofEvent() : undefined));
+    assert.deepEqual([...new Set(lines.map(({ traceId }) => traceId))], [traceId]);
+    assert.ok(lines.every(({ spanId }) => /^[0-9a-f]{16}$/.test(spanId ?? '')));
+    assert.deepEqual(lines.map(({ service, body }) => `${service}: ${body}`).sort(), [
+      'ping-listener: event handled',
+      'public-web: event answered',
+    ]);
+  });
+
+  test("a client's own trace is a link, and neither its ids nor ours of the inside are answered", async () => {
+    const theirs = '0af7651916cd43dd8448eb211c80319c';
+    const { traceId, headers, body } = await ping(system, { traceparent: `00-${theirs}-b7ad6b7169203331-01` });
+
+    const [edge] = await wayOf(receiver, traceId);
+    assert.notEqual(traceId, theirs);
+    assert.deepEqual(
+      edge?.links.map((link) => link.traceId),
+      [theirs],
+    );
+    assert.equal(headers.get('traceparent'), null);
+    assert.deepEqual(Object.keys(body).sort(), ['data', 'id', 'type']);
+  });
+
+  test('the first metrics of every tier come out', async () => {
+    await ping(system);
+    const expected = ['waybill.events', 'waybill.event.duration', 'waybill.batch.size', 'waybill.parked'];
+    await receiver.waitFor(() => expected.every((name) => receiver.metricNames().includes(name)));
+  });
+});
+
+async function ping({ publicWebs }: System, headers: Record<string, string> = {}) {
+  const id = randomUUID();
+  const response = await fetch(`${publicWebs[0]?.baseUrl}/`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify({ id, type: 'PingRequest', data: { sentAt: Date.now() } }),
+  });
+  assert.equal(response.status, 200);
+  const traceId = response.headers.get('traceresponse')?.split('-')[1];
+  assert.ok(traceId, 'the answer names its trace');
+  return { id, traceId, headers: response.headers, body: (await response.json()) as Record<string, unknown> };
+}
+
+/** The chain of spans from the root of a trace, once it is complete. */
+function wayOf(receiver: OtlpReceiver, traceId: string): Promise<ReceivedSpan[]> {
+  return receiver.waitFor(() => {
+    const spans = receiver.spans().filter((span) => span.traceId === traceId);
+    const chain: ReceivedSpan[] = [];
+    let next = spans.find(({ parentSpanId }) => parentSpanId === undefined);
+    for (; next; next = spans.find(({ parentSpanId }) => parentSpanId === chain.at(-1)?.spanId)) chain.push(next);
+    return chain.length >= WAY_OF_A_PING.length ? chain : undefined;
+  });
+}
+
+function describeSpan({ service, kind, name }: ReceivedSpan): string {
+  return `${service} ${kind} ${name}`;
+}

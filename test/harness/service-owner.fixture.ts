@@ -1,0 +1,5 @@
+/** Starts a service, says where it is, and waits to be killed. */
+import { startService } from './service.ts';
+
+const service = await startService({ name: 'stand-in', main: 'test/harness/service.fixture.ts' });
+console.log(service.baseUrl);

@@ -1,0 +1,77 @@
+/**
+ * Where tests get their broker. One RabbitMQ serves a whole run (global-setup.ts starts it, or TEST_AMQP_URL names
+ * one); each test file gets a virtual host of its own there, so files neither meet nor clean up after each other.
+ *
+ * @example
+ * describe('the dispatcher', { skip: brokerMissing }, () => {
+ *   let broker: TestBroker;
+ *   before(async () => { broker = await freshBroker(); });
+ *   after(() => broker.close());
+ * });
+ */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { eventually } from './eventually.ts';
+import { createManagementApi, type QueueDepth } from './management-api.ts';
+
+/** Why tests that need a broker cannot run here, or false if they can: the `skip` option of a suite. */
+export const brokerMissing: string | false = process.env.TEST_AMQP_URL
+  ? false
+  : 'needs RabbitMQ: install rabbitmq-server or set TEST_AMQP_URL';
+
+/** A virtual host on the broker of this run. */
+export type TestBroker = {
+  /** What to give a service as its AMQP_URL. */
+  url: string;
+  vhost: string;
+  /** The depth of each queue by its name, up to 200 ms old (5 s on a broker that is not ours). */
+  queues(): Promise<Record<string, QueueDepth>>;
+  /**
+   * Resolves when no queue holds a message, ready or unacked; looks twice, as depths are brought up to date late.
+   * Rejects with the depths after `timeoutMs` (default 10 s). Queues named in `except` may hold what they like.
+   */
+  emptied(options?: { timeoutMs?: number; except?: string[] }): Promise<void>;
+  /** Has the broker close every connection to the virtual host; resolves with how many those were. */
+  closeConnections(): Promise<number>;
+  /** Removes the virtual host with all that is in it, and cuts the connections to it. */
+  close(): Promise<void>;
+};
+
+/** Makes a virtual host for the calling test file. Throws when the run has no broker ({@link brokerMissing}). */
+export async function freshBroker(): Promise<TestBroker> {
+  const { TEST_AMQP_URL, TEST_MANAGEMENT_URL } = process.env;
+  if (!TEST_AMQP_URL || !TEST_MANAGEMENT_URL) throw new Error(String(brokerMissing));
+  const api = createManagementApi({ url: TEST_MANAGEMENT_URL });
+  const vhost = `test-${randomUUID()}`;
+  await api.createVhost(vhost);
+
+  async function expectEmpty(except: string[]): Promise<void> {
+    const full = Object.entries(await api.queues(vhost))
+      .filter(([name, { ready, unacked }]) => ready + unacked > 0 && !except.includes(name))
+      .map(([name, { ready, unacked }]) => `${name}: ${ready} ready, ${unacked} unacked`);
+    if (full.length > 0) throw new Error(`queues are not empty: ${full.join('; ')}`);
+  }
+
+  return {
+    url: withPath(TEST_AMQP_URL, vhost),
+    vhost,
+    queues: () => api.queues(vhost),
+    emptied: ({ timeoutMs, except = [] } = {}) =>
+      eventually(
+        async () => {
+          await expectEmpty(except);
+          await delay(300);
+          await expectEmpty(except);
+        },
+        { timeoutMs },
+      ),
+    closeConnections: () => api.closeConnections(vhost),
+    close: () => api.deleteVhost(vhost),
+  };
+}
+
+function withPath(url: string, vhost: string): string {
+  const copy = new URL(url);
+  copy.pathname = `/${encodeURIComponent(vhost)}`;
+  return copy.href;
+}
