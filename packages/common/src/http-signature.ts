@@ -15,7 +15,7 @@ import { AppError } from './errors.ts';
 import type { Key } from './internal-keys.ts';
 
 /** How far `created` may lie from the verifier's clock, either way. */
-export const signatureWindowMs = 60_000;
+export const SIGNATURE_WINDOW_MS = 60_000;
 
 /** What is signed. `path` is the path alone: internal calls have no query, and `@path` would not cover one. */
 export type SignableRequest = { method: string; path: string; body: Buffer | string };
@@ -29,7 +29,7 @@ export function signRequest(options: SignableRequest & { keys: Key[]; nowMs?: nu
   const key = keys[0];
   if (!key) throw new AppError('invalid-config', 'there is no key to sign with');
   const contentDigest = digestOf(body);
-  const params = `${components};created=${Math.floor(nowMs / 1000)};keyid="${key.kid}";alg="hmac-sha256"`;
+  const params = `${COMPONENTS};created=${Math.floor(nowMs / 1000)};keyid="${key.kid}";alg="hmac-sha256"`;
   return {
     'content-digest': contentDigest,
     'signature-input': `sig=${params}`,
@@ -76,11 +76,11 @@ export function clockSkewMs(error: unknown): number | undefined {
   return isSkew ? (cause as { clockSkewMs: number }).clockSkewMs : undefined;
 }
 
-const components = '("@method" "@path" "content-digest")';
-const signatureInputForm =
+const COMPONENTS = '("@method" "@path" "content-digest")';
+const SIGNATURE_INPUT_FORM =
   /^sig=(\("@method" "@path" "content-digest"\);created=(0|[1-9]\d{0,11});keyid="([\w.-]{1,64})";alg="hmac-sha256")$/;
-const signatureForm = /^sig=:[A-Za-z0-9+/]{43}=:$/;
-const contentDigestForm = /^sha-256=:[A-Za-z0-9+/]{43}=:$/;
+const SIGNATURE_FORM = /^sig=:[A-Za-z0-9+/]{43}=:$/;
+const CONTENT_DIGEST_FORM = /^sha-256=:[A-Za-z0-9+/]{43}=:$/;
 
 function digestOf(body: Buffer | string): string {
   return `sha-256=:${hash('sha256', body, 'base64')}:`;
@@ -101,8 +101,8 @@ function parseHeaders(headers: Record<string, string | string[] | undefined>) {
   if (signature === undefined || signatureInput === undefined || contentDigest === undefined) {
     throw unauthorized('signature missing');
   }
-  const input = signatureInputForm.exec(String(signatureInput));
-  const isWellFormed = signatureForm.test(String(signature)) && contentDigestForm.test(String(contentDigest));
+  const input = SIGNATURE_INPUT_FORM.exec(String(signatureInput));
+  const isWellFormed = SIGNATURE_FORM.test(String(signature)) && CONTENT_DIGEST_FORM.test(String(contentDigest));
   if (!input || !isWellFormed) throw unauthorized('signature malformed');
   const [, params, created, kid] = input as unknown as [string, string, string, string];
   return {
@@ -121,10 +121,10 @@ function isSame(left: string, right: string): boolean {
 
 function assertInWindow(createdMs: number, nowMs: number): void {
   const skewMs = createdMs - nowMs;
-  if (Math.abs(skewMs) <= signatureWindowMs) return;
+  if (Math.abs(skewMs) <= SIGNATURE_WINDOW_MS) return;
   throw unauthorized(
     `signature created at ${new Date(createdMs).toISOString()} is outside the window of ` +
-      `${signatureWindowMs / 1000} s (clocks differ by ${Math.round(Math.abs(skewMs) / 1000)} s)`,
+      `${SIGNATURE_WINDOW_MS / 1000} s (clocks differ by ${Math.round(Math.abs(skewMs) / 1000)} s)`,
     { clockSkewMs: skewMs },
   );
 }

@@ -13,7 +13,7 @@ export type Key = { kid: string; secret: Buffer };
 /** One list per purpose, in the order of the secrets: the first key signs, any verifies. */
 export type InternalKeys = { call: Key[]; replyAddress: Key[] };
 
-const minSecretLength = 32;
+const MIN_SECRET_LENGTH = 32;
 
 /**
  * Derives a key per secret and purpose (RFC 5869, HKDF-SHA256, info `waybill/<purpose>`), so that what was signed
@@ -38,8 +38,8 @@ function assertUsable(secrets: string[]): void {
   if (secrets.length < 1 || secrets.length > 2) {
     throw new AppError('invalid-config', `one or two internal secrets are needed, not ${secrets.length}`);
   }
-  if (secrets.some((secret) => secret.length < minSecretLength)) {
-    throw new AppError('invalid-config', `an internal secret needs at least ${minSecretLength} characters`);
+  if (secrets.some((secret) => secret.length < MIN_SECRET_LENGTH)) {
+    throw new AppError('invalid-config', `an internal secret needs at least ${MIN_SECRET_LENGTH} characters`);
   }
 }
 

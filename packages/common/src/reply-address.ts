@@ -10,20 +10,21 @@
 import { createHmac } from 'node:crypto';
 import { type JWTPayload, jwtVerify } from 'jose';
 import { AppError } from './errors.ts';
+import { SIGNATURE_WINDOW_MS } from './http-signature.ts';
 import type { Key } from './internal-keys.ts';
 
 /** The only kind yet: `POST` the reply to `url`, public-web's internal `/dispatch`, for `instance`. */
 export type ReplyAddress = { kind: 'callback'; url: string; instance: string; expMs: number };
 
 /** How long one token is handed out before the next is minted. */
-const inUseMs = 60_000;
-const maxTokenBytes = 4096;
+const IN_USE_MS = 60_000;
+const MAX_TOKEN_BYTES = 4096;
 
 /**
  * The addresses of one public-web instance, signed with the first of `keys`. What `current()` returns is valid for at
- * least two times `maxDeadlineMs` from now: one for the request it is stamped on, one for a late reply and clocks
- * that differ. It mints at most once a minute, so `exp` is a minute and two deadlines after minting, rounded up to
- * the second. Throws `invalid-config` unless `url` is an http(s) URL.
+ * least two times `maxDeadlineMs` from now, also on a dispatcher whose clock is ahead by as much as signed calls allow.
+ * It mints at most once a minute, so `exp` is a minute, two deadlines and that window after minting, rounded up to the
+ * second (`docs/adr/0001`). Throws `invalid-config` unless `url` is an http(s) URL.
  */
 export function createReplyAddresses(options: {
   url: string;
@@ -36,13 +37,14 @@ export function createReplyAddresses(options: {
   const key = keys[0];
   if (!key) throw new AppError('invalid-config', 'there is no key to sign reply addresses with');
   if (!isHttpUrl(url)) throw new AppError('invalid-config', `the reply address is no http(s) URL: ${url}`);
+  const validMs = 2 * maxDeadlineMs + SIGNATURE_WINDOW_MS;
   let token = '';
   let expMs = 0;
 
   function current(): string {
     const now = nowMs();
-    if (expMs < now + 2 * maxDeadlineMs) {
-      const exp = Math.ceil((now + inUseMs + 2 * maxDeadlineMs) / 1000);
+    if (expMs < now + validMs) {
+      const exp = Math.ceil((now + IN_USE_MS + validMs) / 1000);
       token = mint({ kind: 'callback', url, instance, exp }, key as Key);
       expMs = exp * 1000;
     }
@@ -115,7 +117,7 @@ function mint(claims: Claims, { kid, secret }: Key): string {
 }
 
 async function verifyToken(token: string, keys: Key[], nowMs: number): Promise<ReplyAddress> {
-  if (token.length > maxTokenBytes) throw unauthorized('it is too long');
+  if (token.length > MAX_TOKEN_BYTES) throw unauthorized('it is too long');
   const getKey = (header: { kid?: string }) => secretOf(header.kid, keys);
   const options = { algorithms: ['HS256'], requiredClaims: ['exp'], currentDate: new Date(nowMs) };
   const { payload } = await jwtVerify(token, getKey, options).catch((cause) => {
