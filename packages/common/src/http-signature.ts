@@ -102,7 +102,8 @@ function parseHeaders(headers: Record<string, string | string[] | undefined>) {
     throw unauthorized('signature missing');
   }
   const input = SIGNATURE_INPUT_FORM.exec(String(signatureInput));
-  const isWellFormed = SIGNATURE_FORM.test(String(signature)) && CONTENT_DIGEST_FORM.test(String(contentDigest));
+  const isWellFormed =
+    SIGNATURE_FORM.test(String(signature)) && CONTENT_DIGEST_FORM.test(String(contentDigest));
   if (!input || !isWellFormed) throw unauthorized('signature malformed');
   const [, params, created, kid] = input as unknown as [string, string, string, string];
   return {
