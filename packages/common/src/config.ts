@@ -1,7 +1,8 @@
 /**
  * Settings: environment variables, validated once at start with every fault in one message.
  *
- * Any setting `X` may also be given as `X_FILE`, the path of a file that holds its value (secrets from files).
+ * Any setting `X` may also be given as `X_FILE`, the path of a file that holds its value (secrets from files). An empty
+ * value is none.
  * A `config.ts` of a package lists its settings with these validators; its type derives from that list.
  */
 import { readFileSync } from 'node:fs';
@@ -9,12 +10,13 @@ import {
   type CleanedEnv,
   customCleanEnv,
   EnvError,
+  EnvMissingError,
   makeExactValidator,
   makeValidator,
-  num,
   str,
 } from 'envalid';
 import { AppError } from './errors.ts';
+import { EVENT_TYPE_PATTERN } from './event.ts';
 
 export { bool, str } from 'envalid';
 
@@ -35,7 +37,7 @@ export function loadConfig<S extends Settings>(
   const config = customCleanEnv(values, settings, (cleaned) => cleaned, {
     reporter: ({ errors }) => {
       for (const [name, error] of Object.entries(errors))
-        faults.push(`  ${name}: ${error instanceof Error ? error.message : error}`);
+        faults.push(`  ${name}: ${explain(error, (settings as Record<string, Spec>)[name]?.desc)}`);
     },
   });
   if (faults.length > 0) throw new AppError('invalid-config', `invalid settings:\n${faults.join('\n')}`);
@@ -72,7 +74,9 @@ export const countByType = makeExactValidator<Map<string, number>>(
   (text) =>
     new Map(
       list(text).map((item) => {
-        const [type = '', value = ''] = item.split('=', 2);
+        const [type = '', value = '', ...rest] = item.split('=');
+        if (!EVENT_TYPE_PATTERN.test(type) || rest.length > 0)
+          throw new EnvError(`${item} is not <event type>=<count>`);
         return [type, integer(value, 1, 1024)];
       }),
     ),
@@ -82,7 +86,8 @@ export const countByType = makeExactValidator<Map<string, number>>(
 export const secrets = makeExactValidator<string[]>((text) => {
   const items = list(text);
   if (items.length > 2) throw new EnvError('give one secret, or two while rotating');
-  if (items.some((item) => item.length < 32)) throw new EnvError('a secret has at least 32 characters');
+  if (items.some((item) => item.length < 32))
+    throw new EnvError('a secret has at least 32 characters (a comma separates two)');
   return items;
 });
 
@@ -94,8 +99,16 @@ export const logLevel = () =>
     desc: 'Lowest level that is logged',
   });
 
-/** A number of milliseconds. */
-export const ms = num;
+/** A number of milliseconds, from 1 to what `setTimeout` can wait; a timer set to more fires at once. */
+export const ms = makeExactValidator<number>((text) => integer(text, 1, 2 ** 31 - 1));
+
+type Spec = { desc?: string };
+
+/** envalid's own message of a missing setting is its description alone. */
+function explain(error: unknown, desc = ''): string {
+  if (error instanceof EnvMissingError) return desc === '' ? 'is missing' : `is missing (${desc})`;
+  return error instanceof Error ? error.message : String(error);
+}
 
 function readFiles(names: string[], env: NodeJS.ProcessEnv, faults: string[]): NodeJS.ProcessEnv {
   const values: NodeJS.ProcessEnv = {};
@@ -109,7 +122,7 @@ function readFiles(names: string[], env: NodeJS.ProcessEnv, faults: string[]): N
 
 function readFile(name: string, path: string, faults: string[]): string | undefined {
   try {
-    return readFileSync(path, 'utf8').trim();
+    return readFileSync(path, 'utf8').trim() || undefined;
   } catch (error) {
     faults.push(`  ${name}_FILE: ${(error as Error).message}`);
     return undefined;

@@ -55,8 +55,13 @@ export class AppError extends Error {
 /** Turns anything thrown into an {@link AppError}; what is not one already becomes `unexpected`, with its cause. */
 export function toAppError(thrown: unknown): AppError {
   if (thrown instanceof AppError) return thrown;
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  const message = thrown instanceof Error ? thrown.message : describe(thrown);
   return new AppError('unexpected', message, { cause: thrown });
+}
+
+/** `String()` itself throws for an object without `toString`. */
+function describe(thrown: unknown): string {
+  return typeof thrown === 'object' ? Object.prototype.toString.call(thrown) : String(thrown);
 }
 
 /**

@@ -28,16 +28,15 @@ export type DecodedRequest = { mode: HttpMode; events: (CloudEvent | AppError)[]
  */
 export function decodeRequest({ headers, body }: HttpMessage, defaultSource: string): DecodedRequest {
   const contentType = headers['content-type'];
-  assertUtf8(contentType);
   switch (mediaType(contentType)) {
     case EVENT_CONTENT_TYPE:
-      return { mode: 'structured', events: [toClientEvent(parseJson(body))] };
+      return { mode: 'structured', events: [toClientEvent(parseUtf8(contentType, body))] };
     case BATCH_CONTENT_TYPE:
-      return { mode: 'batched', events: toArray(parseJson(body)).map(toEventOrError) };
+      return { mode: 'batched', events: toArray(parseUtf8(contentType, body)).map(toEventOrError) };
   }
   if (isBinary(headers)) return { mode: 'binary', events: [decodeBinary({ headers, body })] };
   if (mediaType(contentType) === 'application/json')
-    return { mode: 'plain', events: [decodePlain(parseJson(body), defaultSource)] };
+    return { mode: 'plain', events: [decodePlain(parseUtf8(contentType, body), defaultSource)] };
   throw new AppError(
     'unsupported-media-type',
     `${contentType ?? 'no content type'}: send application/json, application/cloudevents+json, application/cloudevents-batch+json, or ce-* headers`,
@@ -82,10 +81,12 @@ function toEventOrError(value: unknown): CloudEvent | AppError {
   }
 }
 
-function assertUtf8(contentType: string | undefined): void {
+/** Parses a body that is JSON. Data of other content types is opaque, whatever its charset. */
+function parseUtf8(contentType: string | undefined, body: Buffer): unknown {
   const charset = /;\s*charset="?([^";\s]+)/i.exec(contentType ?? '')?.[1];
   if (charset !== undefined && !/^utf-?8$/i.test(charset))
     throw new AppError('unsupported-media-type', `charset ${charset}: send UTF-8`);
+  return parseJson(body);
 }
 
 function decodePlain(value: unknown, source: string): CloudEvent {
@@ -103,16 +104,18 @@ function isBinary(headers: IncomingHttpHeaders): boolean {
 }
 
 function decodeBinary({ headers, body }: HttpMessage): CloudEvent {
-  const event: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(headers)) {
-    if (name.startsWith('ce-')) event[name.slice(3)] = decodeHeader(name, String(value));
-  }
+  // From entries, so that `ce-__proto__` becomes an attribute, and is refused like any other wrong name.
+  const event: Record<string, unknown> = Object.fromEntries(
+    Object.entries(headers)
+      .filter(([name]) => name.startsWith('ce-'))
+      .map(([name, value]) => [name.slice(3), decodeHeader(name, String(value))]),
+  );
   for (const name of ['data', 'data_base64', 'datacontenttype'])
     if (name in event) throw new AppError('invalid-request', `ce-${name} is not a header of the binary mode`);
   const contentType = headers['content-type'];
   if (contentType !== undefined) event.datacontenttype = contentType;
   if (body.length > 0) {
-    if (isJson(contentType)) event.data = parseJson(body);
+    if (isJson(contentType)) event.data = parseUtf8(contentType, body);
     else event.data_base64 = body.toString('base64');
   }
   return toClientEvent(event);
@@ -122,16 +125,20 @@ function encodeBinary({ data, data_base64, datacontenttype, ...attributes }: Clo
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(attributes))
     if (value !== undefined) headers[`ce-${name}`] = encodeHeader(String(value));
-  if (data === undefined && data_base64 === undefined) return { headers, body: '' };
-  headers['content-type'] = datacontenttype ?? 'application/json';
-  if (data_base64 !== undefined) return { headers, body: Buffer.from(data_base64, 'base64') };
+  if (datacontenttype !== undefined) headers['content-type'] = datacontenttype;
+  if (data_base64 !== undefined) {
+    headers['content-type'] ??= 'application/octet-stream';
+    return { headers, body: Buffer.from(data_base64, 'base64') };
+  }
+  if (data === undefined) return { headers, body: '' };
+  headers['content-type'] ??= 'application/json';
   const isText = typeof data === 'string' && !isJson(datacontenttype);
   return { headers, body: isText ? data : JSON.stringify(data) };
 }
 
 /** `application/json` and every `+json`; an absent content type means JSON (JSON format, section 3.1). */
 function isJson(contentType: string | undefined): boolean {
-  return contentType === undefined || /^[\w.+-]+\/([\w.-]+\+)?json$/.test(mediaType(contentType));
+  return contentType === undefined || /^[^/]+\/([^/]+\+)?json$/.test(mediaType(contentType));
 }
 
 /** HTTP binding, section 3.1.3.2: header values are percent-encoded UTF-8. */
@@ -143,9 +150,12 @@ function encodeHeader(value: string): string {
   );
 }
 
+/** The same section: quoted strings are still read, because CloudEvents 1.0.0 wrote them. */
 function decodeHeader(name: string, value: string): string {
+  const quoted = /^"((?:[^"\\]|\\.)*)"$/.exec(value)?.[1];
+  const text = quoted === undefined ? value : quoted.replace(/\\(.)/g, '$1');
   try {
-    return decodeURIComponent(value.replace(/%(?![0-9A-Fa-f]{2})/g, '%25'));
+    return decodeURIComponent(text.replace(/%(?![0-9A-Fa-f]{2})/g, '%25'));
   } catch (cause) {
     throw new AppError('invalid-request', `${name} is not percent-encoded UTF-8`, { cause });
   }

@@ -1,7 +1,7 @@
 /** The CloudEvents JSON format and JSON batch format: what travels over AMQP and between public-web and dispatcher. */
 import { AppError } from './errors.ts';
 import { type CloudEvent, toEvent } from './event.ts';
-import { parseJson } from './parse-json.ts';
+import { MAX_INTERNAL_JSON_DEPTH, parseJson } from './parse-json.ts';
 
 /** Media type of one event. */
 export const EVENT_CONTENT_TYPE = 'application/cloudevents+json';
@@ -42,9 +42,9 @@ export function encodeBatch(events: readonly EncodedEvent[]): Buffer {
 export function decodeMessage({ contentType, body }: EncodedEvents): CloudEvent[] {
   switch (mediaType(contentType)) {
     case EVENT_CONTENT_TYPE:
-      return [toEvent(parseJson(body))];
+      return [toEvent(parseJson(body, { maxDepth: MAX_INTERNAL_JSON_DEPTH }))];
     case BATCH_CONTENT_TYPE:
-      return toArray(parseJson(body)).map(toEvent);
+      return toArray(parseJson(body, { maxDepth: MAX_INTERNAL_JSON_DEPTH })).map(toEvent);
     default:
       throw new AppError(
         'unsupported-media-type',

@@ -54,11 +54,23 @@ export const PROBLEM_TYPE = 'waybill.Problem';
 /** Longest `id`, `source`, `subject` and the like accepted: it bounds headers, log lines and span attributes. */
 const MAX_ATTRIBUTE_LENGTH = 2048;
 const MAX_ID_LENGTH = 128;
+/** Without Waybill's own, so that what the edge took is not refused for what the tiers add. */
 const MAX_ATTRIBUTES = 64;
 
-const ATTRIBUTE_NAME = /^[a-z0-9]{1,64}$/;
+/** `constructor` is refused by every JSON parser on the way, with all events of its batch. */
+const ATTRIBUTE_NAME = /^(?!constructor$)[a-z0-9]{1,64}$/;
 /** RFC 3339 `date-time`: what `Date.parse` takes beyond it is refused. */
-const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/;
+const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,32})?([Zz]|[+-]\d\d:\d\d)$/;
+/** RFC 2046 media type. It becomes a header, so it is ASCII. */
+const MEDIA_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+ *(;[\x20-\x7e]*)?$/;
+/** Attributes that are strings and not empty (CloudEvents 1.0, section 3); the values of extensions are freer. */
+const NON_EMPTY_STRINGS: ReadonlySet<string> = new Set([
+  'source',
+  'subject',
+  'dataschema',
+  'datacontenttype',
+  ...INTERNAL_ATTRIBUTES,
+]);
 
 /**
  * Checks that `value` is a CloudEvents 1.0 event in JSON format and returns it. A `null` attribute is an absent one
@@ -72,7 +84,8 @@ export function toEvent(value: unknown): CloudEvent {
   const event = value as Record<string, unknown>;
   if (event.specversion !== '1.0') throw invalid('specversion must be "1.0"');
   const names = Object.keys(event);
-  if (names.length > MAX_ATTRIBUTES) throw invalid(`an event has at most ${MAX_ATTRIBUTES} attributes`);
+  if (countForeign(names) > MAX_ATTRIBUTES)
+    throw invalid(`an event has at most ${MAX_ATTRIBUTES} attributes`);
   for (const name of names) checkAttribute(event, name);
   for (const name of ['id', 'source', 'type']) if (!event[name]) throw invalid(`${name} is missing`);
   if (event.data !== undefined && event.data_base64 !== undefined)
@@ -91,8 +104,18 @@ export function stripInternal(event: CloudEvent): CloudEvent {
   return event;
 }
 
+function countForeign(names: string[]): number {
+  if (names.length <= MAX_ATTRIBUTES) return names.length;
+  return names.filter((name) => !(INTERNAL_ATTRIBUTES as readonly string[]).includes(name)).length;
+}
+
 function checkAttribute(event: Record<string, unknown>, name: string): void {
   const value = event[name];
+  if (value === undefined) return;
+  if (value === null && name !== 'data') {
+    delete event[name];
+    return;
+  }
   switch (name) {
     case 'specversion':
     case 'data':
@@ -108,25 +131,24 @@ function checkAttribute(event: Record<string, unknown>, name: string): void {
       if (typeof value !== 'string' || !isBase64(value)) throw invalid('data_base64 must be base64');
       return;
   }
-  if (value === undefined) return;
-  if (value === null) {
-    delete event[name];
-    return;
-  }
   if (name === 'time' || name === 'expirytime') {
     checkTime(name, value);
     return;
   }
   if (!ATTRIBUTE_NAME.test(name))
     throw invalid(`attribute names are lower-case letters and digits: ${name.slice(0, 64)}`);
-  if (typeof value === 'boolean' || Number.isSafeInteger(value)) return;
+  if (!NON_EMPTY_STRINGS.has(name))
+    if (typeof value === 'boolean' || Number.isSafeInteger(value) || value === '') return;
   checkString(name, value, MAX_ATTRIBUTE_LENGTH);
+  if (name === 'datacontenttype' && !MEDIA_TYPE.test(value as string))
+    throw invalid('datacontenttype must be a media type');
 }
 
 function checkString(name: string, value: unknown, maxLength: number): void {
   if (typeof value !== 'string' || value === '') throw invalid(`${name} must be a non-empty string`);
   if (value.length > maxLength) throw invalid(`${name} is longer than ${maxLength} characters`);
   if (hasControlCharacter(value)) throw invalid(`${name} has a control character`);
+  if (!value.isWellFormed()) throw invalid(`${name} has half a surrogate pair`);
 }
 
 function checkTime(name: string, value: unknown): void {

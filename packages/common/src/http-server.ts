@@ -2,7 +2,8 @@
  * The HTTP server every process builds on: limits that Fastify leaves open, problems instead of its own error
  * bodies, health, and a way to stop that drops no request.
  */
-import { Server as TcpServer } from 'node:net';
+import { STATUS_CODES } from 'node:http';
+import { type Socket, Server as TcpServer } from 'node:net';
 import {
   type FastifyBaseLogger,
   type FastifyError,
@@ -12,6 +13,7 @@ import {
   LogController,
 } from 'fastify';
 import { AppError, type ErrorCode, type Problem, toProblem } from './errors.ts';
+import { within } from './within.ts';
 
 /** Largest body accepted (design: batches and faults). */
 export const BODY_LIMIT_BYTES = 256 * 1024;
@@ -46,8 +48,13 @@ export function createHttpServer({
     return503OnClosing: false,
     exposeHeadRoutes: false,
     frameworkErrors: (error, _request, reply) => sendProblem(reply, fromFastifyError(error)),
+    clientErrorHandler: refuseMalformed,
   });
   app.server.maxConnections = maxConnections;
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    if (draining.has(app.server)) reply.header('connection', 'close');
+    done();
+  });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   app.setErrorHandler((error: FastifyError, request, reply) => {
@@ -100,25 +107,45 @@ export function sendProblemBody(reply: FastifyReply, problem: Problem): FastifyR
 
 /**
  * Stops a server without dropping a request: new connections are refused at once; each open one is told to close with
- * its next answer; those that stay idle for `idleMs` are closed. (Fastify's own `close()` closes idle connections at
- * once, and a request that crosses it on the wire is lost.)
+ * its next answer, the one under way included; those that stay idle for `idleMs` are closed. (Fastify's own `close()`
+ * closes idle connections at once, and a request that crosses it on the wire is lost; one whose answer was under way
+ * then stays open for the whole keep-alive time.) What is not answered `deadlineMs` later, such as a request of which
+ * only half arrived, is cut off.
  */
 export async function drainHttpServer(
   app: FastifyInstance,
-  { idleMs = 500 }: { idleMs?: number } = {},
+  { idleMs = 500, deadlineMs = 8_000 }: { idleMs?: number; deadlineMs?: number } = {},
 ): Promise<void> {
-  app.server.prependListener('request', (_request, response) => {
-    response.setHeader('connection', 'close');
+  draining.add(app.server);
+  // http.Server's close() would close idle connections too; net.Server's only stops listening.
+  const closed = new Promise<void>((resolve) => {
+    TcpServer.prototype.close.call(app.server, () => resolve());
   });
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, idleMs);
-    // http.Server's close() would close idle connections too; net.Server's only stops listening.
-    TcpServer.prototype.close.call(app.server, () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
-  await app.close();
+  await within(idleMs, closed);
+  const stopped = app.close();
+  if (!(await within(deadlineMs, stopped))) app.server.closeAllConnections();
+  await stopped;
+}
+
+/** The servers whose answers close their connections. */
+const draining = new WeakSet<TcpServer>();
+
+const CLIENT_ERROR_STATUS: Record<string, number> = {
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+  HPE_HEADER_OVERFLOW: 431,
+};
+
+/** Answers what is not HTTP, and so never reaches a route, and closes its connection. */
+function refuseMalformed(error: Error & { code?: string }, socket: Socket): void {
+  if (socket.writable && error.code !== 'ECONNRESET') {
+    const status = CLIENT_ERROR_STATUS[error.code ?? ''] ?? 400;
+    const body = JSON.stringify({ ...toProblem('invalid-request', STATUS_CODES[status]), status });
+    socket.write(
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\n` +
+        `content-type: application/problem+json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+    );
+  }
+  socket.destroy(error);
 }
 
 const FASTIFY_CODES: Record<string, ErrorCode> = {
@@ -128,7 +155,7 @@ const FASTIFY_CODES: Record<string, ErrorCode> = {
 
 function fromFastifyError(error: unknown): AppError {
   if (error instanceof AppError) return error;
-  const { code, statusCode, message } = error as FastifyError;
+  const { code, statusCode, message } = (error ?? {}) as FastifyError;
   const known = FASTIFY_CODES[code];
   if (known) return new AppError(known, message, { cause: error });
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)

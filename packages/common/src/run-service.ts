@@ -15,9 +15,10 @@ export async function runService(start: () => Promise<void>): Promise<void> {
 
 function explain(error: unknown): string {
   if (error instanceof AppError && error.code === 'invalid-config') return error.message;
-  const { code, port, address } = error as { code?: string; port?: number; address?: string };
+  const { code, port, address } = (error ?? {}) as { code?: string; port?: number; address?: string };
   if (code === 'EADDRINUSE')
     return `port ${port} on ${address} is taken: stop what uses it, or set another port`;
-  if (code === 'EACCES') return `port ${port} on ${address} is not allowed for this user`;
+  if (code === 'EACCES' && port !== undefined)
+    return `port ${port} on ${address} is not allowed for this user`;
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -34,7 +34,8 @@ export function shutdownOnSignal({
     isStopping = true;
     log.info({ signal }, 'stopping');
     onSignal();
-    setTimeout(() => exitAfterDeadline(log, deadlineMs), deadlineMs).unref();
+    // Keeps the process alive: a step that nothing can settle any more must not end it with code 0.
+    setTimeout(() => exitAfterDeadline(log, deadlineMs), deadlineMs);
     const hasFailed = await runSteps(log, steps);
     process.exit(hasFailed ? 1 : 0);
   }

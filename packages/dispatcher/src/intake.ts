@@ -5,7 +5,7 @@ import { type CloudEvent, expiryMs, toEvent } from '@waybill/common/event.ts';
 import { toArray } from '@waybill/common/event-json.ts';
 import { verifyRequest } from '@waybill/common/http-signature.ts';
 import type { Key } from '@waybill/common/internal-keys.ts';
-import { parseJson } from '@waybill/common/parse-json.ts';
+import { MAX_INTERNAL_JSON_DEPTH, parseJson } from '@waybill/common/parse-json.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { PublishEvent } from './publish.ts';
 
@@ -34,7 +34,9 @@ export function createIntake({
     if (isStopping()) throw new AppError('not-accepted', 'this dispatcher is stopping');
     if (!publisher.isAvailable()) throw new AppError('not-accepted', 'the broker does not take events now');
     const answer: IntakeAnswer = { unroutable: [], rejected: [], unknown: [] };
-    await Promise.all(toArray(parseJson(body)).map((value) => takeIn(value, answer)));
+    await Promise.all(
+      toArray(parseJson(body, { maxDepth: MAX_INTERNAL_JSON_DEPTH })).map((value) => takeIn(value, answer)),
+    );
     return reply.send(answer);
   };
 

@@ -19,6 +19,7 @@ import { shutdownTelemetry } from '@waybill/common/shutdown-telemetry.ts';
 import { createInternalApp } from './app.ts';
 import { loadDispatcherConfig } from './config.ts';
 import { createPublishEvent } from './publish.ts';
+import { createReadiness } from './readiness.ts';
 import { consumeReplies } from './replies.ts';
 import { createReplyCallback } from './reply-callback.ts';
 
@@ -48,8 +49,10 @@ await runService(async () => {
     keys: keys.call,
     isStopping: () => isStopping,
   });
-  // Ready means able to answer, and without a broker it answers 503: that is no reason to take it out of service.
-  const healthApp = createHealthApp({ log, readiness: () => (isStopping ? 'stopping' : undefined) });
+  const healthApp = createHealthApp({
+    log,
+    readiness: createReadiness({ isStopping: () => isStopping, isBrokerAvailable: publisher.isAvailable }),
+  });
   await app.listen({ host: config.HOST, port: config.PORT });
   await healthApp.listen({ host: config.HOST, port: config.HEALTH_PORT });
   log.info({ port: portOf(app), healthPort: portOf(healthApp) }, 'listening');

@@ -5,6 +5,7 @@ import {
   httpUrls,
   loadConfig,
   logLevel,
+  ms,
   port,
   secrets,
   str,
@@ -34,7 +35,7 @@ export const publicWebSettings = {
     default: ['PingRequest'],
     desc: 'Event types clients may send, comma-separated; * may stand at the end of one',
   }),
-  DEADLINE_MS: count({
+  DEADLINE_MS: ms({
     default: 30_000,
     desc: 'How long a client waits at most; Prefer: wait= can only shorten it',
   }),

@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Client } from 'undici';
+import { eventually } from '../../../test/harness/eventually.ts';
+import { get, nextAnswer, serve } from './http-server.fixture.ts';
+import { drainHttpServer } from './http-server.ts';
+
+/** A server with work that ends at once, after some milliseconds, and when told. */
+async function setUp(t: TestContext) {
+  const { promise: told, resolve: release } = Promise.withResolvers<void>();
+  const { promise: closing, resolve: isClosing } = Promise.withResolvers<void>();
+  const server = await serve(t, {
+    routes(app) {
+      app.addHook('preClose', async () => isClosing());
+      app.get('/', async () => 'at once');
+      app.get('/told', () => told.then(() => 'told'));
+      app.get<{ Params: { ms: string } }>('/after/:ms', ({ params }, reply) => {
+        setTimeout(() => reply.send('done'), Number(params.ms));
+      });
+    },
+  });
+  return { ...server, release, closing };
+}
+
+test('under load every request is answered, or refused at connect', async (t) => {
+  const { app, url } = await setUp(t);
+  const { promise: hot, resolve: isHot } = Promise.withResolvers<void>();
+  let answered = 0;
+
+  /** Requests one after the other on one connection, until a new one is refused. */
+  async function hammer(_: unknown, index: number): Promise<void> {
+    const client = new Client(url, { keepAliveTimeout: 60_000 });
+    t.after(() => client.destroy());
+    for (let count = 0; ; count++) {
+      try {
+        const path = index % 2 === 0 ? '/' : `/after/${(index * count) % 5}`;
+        const { statusCode, body } = await client.request({ method: 'GET', path });
+        await body.dump();
+        assert.equal(statusCode, 200);
+      } catch (error) {
+        assert.equal((error as { code: string }).code, 'ECONNREFUSED', error as Error);
+        return;
+      }
+      answered++;
+      if (answered === 500) isHot();
+    }
+  }
+
+  const load = Promise.all(Array.from({ length: 16 }, hammer));
+  await Promise.race([hot, load]);
+  const before = answered;
+  await drainHttpServer(app);
+  await load;
+  assert(before >= 500 && answered > before, `${before} before, ${answered - before} while draining`);
+});
+
+test('a request that comes on an idle connection while draining is answered, and the last on it', async (t) => {
+  const { app, open } = await setUp(t);
+  const socket = await open();
+  const first = nextAnswer(socket);
+  socket.write(get('/'));
+  assert.match(await first, /^HTTP\/1.1 200 .*connection: keep-alive/is);
+
+  const drained = drainHttpServer(app, { idleMs: 60_000 });
+  const second = nextAnswer(socket);
+  socket.write(get('/'));
+  assert.match(await second, /^HTTP\/1.1 200 .*connection: close.*at once$/is);
+  await Promise.all([once(socket, 'close'), drained]);
+});
+
+test('the answer to a request under way closes its connection, however long it takes', async (t) => {
+  const { app, open, release, closing } = await setUp(t);
+  const socket = await open();
+  const answered = nextAnswer(socket);
+  const received = once(app.server, 'request');
+  socket.write(get('/told'));
+  await received;
+
+  const drained = drainHttpServer(app, { idleMs: 1 });
+  await assert.rejects(open(), { code: 'ECONNREFUSED' });
+  // Closing looks for idle connections once, and never again.
+  await closing;
+  await nextTurn();
+  release();
+  assert.match(await answered, /^HTTP\/1.1 200 .*connection: close.*told$/is);
+  await Promise.all([once(socket, 'close'), drained]);
+});
+
+test('connections that stay idle are closed, also those that never sent anything', async (t) => {
+  const { app, open } = await setUp(t);
+  const [silent, idle] = await Promise.all([open(), open()]);
+  const answered = nextAnswer(idle);
+  idle.write(get('/'));
+  await answered;
+  const closed = Promise.all([once(silent, 'close'), once(idle, 'close')]);
+  await drainHttpServer(app, { idleMs: 1 });
+  await closed;
+});
+
+test('a request of which only half arrived is cut off at the deadline', async (t) => {
+  const { app, open } = await setUp(t);
+  const connected = once(app.server, 'connection');
+  const half = await open();
+  const [socket] = (await connected) as [Socket];
+  half.write('GET / HTTP/1.1\r\nho');
+  await eventually(() => assert(socket.bytesRead > 0));
+  const closed = once(half, 'close');
+  await drainHttpServer(app, { idleMs: 1, deadlineMs: 1 });
+  await closed;
+});
+
+test('draining twice is harmless', async (t) => {
+  const { app } = await setUp(t);
+  await Promise.all([drainHttpServer(app), drainHttpServer(app)]);
+  await drainHttpServer(app);
+});

@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
+import { describe, type TestContext, test } from 'node:test';
+import { AppError, type ErrorCode } from './errors.ts';
+import { get, nextAnswer, serve } from './http-server.fixture.ts';
+import { addHealthRoutes, BODY_LIMIT_BYTES, type HttpServerOptions, sendProblem } from './http-server.ts';
+
+/** The problem of an answer, which must be one through and through. */
+async function problemOf(response: Response): Promise<Record<string, unknown>> {
+  assert.match(response.headers.get('content-type') ?? '', /^application\/problem\+json/);
+  const problem = (await response.json()) as Record<string, unknown>;
+  assert.deepEqual([problem.status, problem.type], [response.status, `urn:waybill:problem:${problem.code}`]);
+  return problem;
+}
+
+describe('bodies', () => {
+  /** A server that answers with the number of bytes it got. */
+  const measure = (t: TestContext, options: Partial<HttpServerOptions> = {}) =>
+    serve(t, { ...options, routes: (app) => app.post('/', async ({ body }) => (body as Buffer).length) });
+  const post = (url: string, body: RequestInit['body'], headers: Record<string, string> = {}) =>
+    fetch(url, { method: 'POST', body, headers, duplex: 'half' } as RequestInit);
+
+  test('one of exactly the limit is taken, one byte more is 413, with and without its length', async (t) => {
+    const { url } = await measure(t);
+    const taken = Buffer.alloc(BODY_LIMIT_BYTES);
+    const tooLarge = Buffer.alloc(BODY_LIMIT_BYTES + 1);
+    for (const send of [post, (url: string, body: Buffer) => post(url, ReadableStream.from([body]))]) {
+      assert.equal(await (await send(url, taken)).json(), BODY_LIMIT_BYTES);
+      assert.equal((await problemOf(await send(url, tooLarge))).code, 'too-large');
+    }
+  });
+
+  test('the limit can be set', async (t) => {
+    const { url } = await measure(t, { bodyLimitBytes: 10 });
+    const statuses = [await post(url, Buffer.alloc(10)), await post(url, Buffer.alloc(11))].map(
+      (it) => it.status,
+    );
+    assert.deepEqual(statuses, [200, 413]);
+  });
+
+  test('one of any content type, or none, arrives as bytes and is not parsed', async (t) => {
+    const { url } = await measure(t);
+    for (const type of ['application/json', 'text/plain', 'application/x-www-form-urlencoded', 'a/b; c=d'])
+      assert.equal(await (await post(url, Buffer.from('{"'), { 'content-type': type })).json(), 2);
+    assert.equal(await (await post(url, Buffer.from('{"'))).json(), 2);
+  });
+
+  test('one whose content type is none is 415', async (t) => {
+    const { url } = await measure(t);
+    const response = await post(url, 'x', { 'content-type': 'x' });
+    assert.equal((await problemOf(response)).code, 'unsupported-media-type');
+  });
+});
+
+describe('errors', () => {
+  /** A server whose `GET /<anything>` throws what `make` makes of it. */
+  const throwing = (t: TestContext, make: (what: string) => unknown) =>
+    serve(t, {
+      routes: (app) =>
+        app.get<{ Params: { what: string } }>('/:what', async ({ params }) => {
+          throw make(params.what);
+        }),
+    });
+
+  test('an unknown route is 404, whatever the method, and does not repeat the query', async (t) => {
+    const { url } = await serve(t, { routes: (app) => app.get('/known', async () => 'x') });
+    for (const [method, path] of [
+      ['GET', '/nope?token=canary'],
+      ['POST', '/nope'],
+      ['PUT', '/known'],
+      ['HEAD', '/known'],
+    ] as const) {
+      const response = await fetch(`${url}${path}`, { method });
+      assert.equal(response.status, 404);
+      if (method === 'HEAD') continue;
+      const { code, detail } = await problemOf(response);
+      assert.deepEqual([code, detail], ['not-found', `no route for ${method} ${path.split('?')[0]}`]);
+    }
+  });
+
+  test('an AppError is its problem, with Retry-After where a retry is safe, and is not logged', async (t) => {
+    const { url, logs } = await throwing(t, (code) => new AppError(code as ErrorCode, `this is ${code}`));
+    for (const [code, status, retryAfter] of [
+      ['unroutable', 404, null],
+      ['rate-limited', 429, '1'],
+      ['not-accepted', 503, '1'],
+      ['outcome-unknown', 504, null],
+    ] as const) {
+      const response = await fetch(`${url}/${code}`);
+      assert.deepEqual([response.status, response.headers.get('retry-after')], [status, retryAfter]);
+      assert.equal((await problemOf(response)).detail, `this is ${code}`);
+    }
+    assert.deepEqual(logs, []);
+  });
+
+  test('anything else thrown is 500, tells the client nothing, and is logged once', async (t) => {
+    const thrown: Record<string, unknown> = {
+      error: new Error('canary'),
+      upstream: Object.assign(new Error('canary'), { statusCode: 503, code: 'CANARY' }),
+      string: 'canary',
+      object: { message: 'canary' },
+      null: null,
+    };
+    const { url, logs } = await throwing(t, (what) => thrown[what]);
+    for (const what of Object.keys(thrown)) {
+      const response = await fetch(`${url}/${what}`);
+      const problem = await problemOf(response);
+      assert.deepEqual([problem.status, problem.code], [500, 'unexpected'], what);
+      assert.doesNotMatch(JSON.stringify([...response.headers, problem]), /canary/i);
+    }
+    assert.equal(logs.length, Object.keys(thrown).length);
+    assert.match(logs[0] ?? '', /canary.*stack.*request failed/);
+  });
+
+  test('extensions are members of the problem', async (t) => {
+    const error = new AppError('unroutable', 'why');
+    const { url } = await serve(t, {
+      routes: (app) => app.get('/', (_request, reply) => sendProblem(reply, error, { event_id: 'e-1' })),
+    });
+    assert.equal((await problemOf(await fetch(url))).event_id, 'e-1');
+  });
+
+  test('what is not HTTP is 4xx, and its connection is closed', async (t) => {
+    const { open } = await serve(t, { routes: (app) => app.post('/', async () => 'x') });
+    const malformed = {
+      'GARBAGE\r\n\r\n': 400,
+      'GET / HTTP/9.9\r\nhost: a\r\n\r\n': 400,
+      'POST / HTTP/1.1\r\nhost: a\r\ncontent-length: x\r\n\r\n': 400,
+      'POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n': 400,
+      'POST / HTTP/1.1\r\nhost: a\r\na b: c\r\n\r\n': 400,
+      [`POST / HTTP/1.1\r\nhost: a\r\nx: ${'x'.repeat(20_000)}\r\n\r\n`]: 431,
+    };
+    for (const [request, status] of Object.entries(malformed)) {
+      const socket = await open();
+      socket.write(request);
+      const [head = '', body = ''] = (await text(socket)).split('\r\n\r\n');
+      assert.match(head, RegExp(`^HTTP/1.1 ${status} .*content-type: application/problem\\+json`, 's'));
+      assert.match(head, RegExp(`content-length: ${body.length}$`, 'm'));
+      const problem = JSON.parse(body);
+      assert.deepEqual([problem.code, problem.status], ['invalid-request', status]);
+    }
+  });
+
+  test('a path that is no URL is 400', async (t) => {
+    const { open } = await throwing(t, () => assert.fail('reached the route'));
+    const socket = await open();
+    const answered = nextAnswer(socket);
+    socket.write(get('/%zz'));
+    assert.match(await answered, /^HTTP\/1.1 400 .*urn:waybill:problem:invalid-request/s);
+  });
+});
+
+describe('health', () => {
+  test('is live at all times, and ready when there is no reason against it, else 503 with the reason', async (t) => {
+    let reason: string | undefined = 'no broker yet';
+    const { url } = await serve(t, { routes: (app) => addHealthRoutes(app, () => reason) });
+    const look = async (name: string) => {
+      const response = await fetch(`${url}/health/${name}`);
+      return [response.status, await response.json()];
+    };
+    assert.deepEqual(await look('ready'), [503, { status: 'not ready', reason: 'no broker yet' }]);
+    assert.deepEqual(await look('live'), [200, { status: 'live' }]);
+    reason = undefined;
+    assert.deepEqual(await look('ready'), [200, { status: 'ready' }]);
+  });
+});
+
+describe('limits', () => {
+  test('requests, headers and connections are bounded, and clients are first to close', async (t) => {
+    const { app } = await serve(t, { routes: () => {} });
+    const { requestTimeout, headersTimeout, maxConnections, keepAliveTimeout } = app.server;
+    assert.deepEqual([requestTimeout, headersTimeout, maxConnections], [10_000, 5_000, 10_000]);
+    assert(keepAliveTimeout > 60_000);
+  });
+
+  test('a connection over the limit is closed, and those within it go on', async (t) => {
+    const { open } = await serve(t, { maxConnections: 1, routes: (app) => app.get('/', async () => 'x') });
+    const first = await open();
+    await once(await open(), 'close');
+    const answered = nextAnswer(first);
+    first.write(get('/'));
+    assert.match(await answered, /^HTTP\/1.1 200/);
+  });
+});
