@@ -59,7 +59,11 @@ process.exit(0);
  */
 async function start(args, env) {
   const child = spawn(process.execPath, args, {
-    env: { ...process.env, INTERNAL_SECRETS, ...Object.fromEntries(Object.entries(env).map(([k, v]) => [k, String(v)])) },
+    env: {
+      ...process.env,
+      INTERNAL_SECRETS,
+      ...Object.fromEntries(Object.entries(env).map(([k, v]) => [k, String(v)])),
+    },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   children.push(child);

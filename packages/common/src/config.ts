@@ -50,6 +50,9 @@ export const port = makeExactValidator<number>((text) => integer(text, 0, 65_535
 /** A whole number from 1 up. */
 export const count = makeExactValidator<number>((text) => integer(text, 1, Number.MAX_SAFE_INTEGER));
 
+/** How many deliveries may be unacked at once; AMQP counts them in 16 bits. */
+export const prefetch = makeExactValidator<number>((text) => integer(text, 1, 65_535));
+
 /** An AMQP URL: `amqp://user:password@host:port/vhost`, or `amqps:`. */
 export const amqpUrl = makeValidator<string>((text) => url(text, ['amqp:', 'amqps:']));
 

@@ -1,10 +1,10 @@
 import {
   amqpUrl,
-  count,
   countByType,
   loadConfig,
   logLevel,
   port,
+  prefetch,
   secrets,
   str,
 } from '@waybill/common/config.ts';
@@ -25,7 +25,7 @@ export const dispatcherSettings = {
     default: new Map(),
     desc: 'Most events per AMQP message for some types, as <type>=<count>, comma-separated; 1 for slow handlers and foreign consumers',
   }),
-  REPLIES_PREFETCH: count({
+  REPLIES_PREFETCH: prefetch({
     default: 256,
     desc: 'Most reply messages taken from the broker and not yet delivered',
   }),

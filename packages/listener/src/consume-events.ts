@@ -4,6 +4,7 @@ import { serviceQueues } from '@waybill/common/broker/topology.ts';
 import { inFlight } from '@waybill/common/metrics.ts';
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
+import { createGiveUp } from './give-up.ts';
 import { createHandleDelivery } from './handle-delivery.ts';
 import { createHandleEvent } from './handle-event.ts';
 import type { Handler, HandlerWithOptions } from './handler.ts';
@@ -12,7 +13,7 @@ import { createPublishReply } from './publish-reply.ts';
 export type Consumer = {
   /** Whether events arrive now. */
   isActive(): boolean;
-  /** Takes no more events, and waits until those under way are acked. */
+  /** Takes no more events, and waits until those under way are acked or lost. */
   drain(): Promise<void>;
 };
 
@@ -37,28 +38,36 @@ export function consumeEvents({
 }): Consumer {
   const queues = serviceQueues(service);
   const publishReply = createPublishReply({ publisher });
-  const handleEvent = createHandleEvent({ service, handlers, publisher, publishReply, log });
+  const giveUp = createGiveUp({ service, publisher, publishReply });
+  const handleEvent = createHandleEvent({ service, handlers, publisher, publishReply, giveUp, log });
   const limit = pLimit(concurrency);
-  const handleDelivery = createHandleDelivery({ service, publisher, handleEvent, limit, log });
-  const underWay = new Set<Promise<void>>();
+  const handleDelivery = createHandleDelivery({ service, publisher, handleEvent, giveUp, limit, log });
+  const underWay = new Map<Promise<void>, AbortSignal>();
   inFlight.addCallback((result) => result.observe(limit.activeCount, { tier: 'listener' }));
 
   function onDelivery(delivery: Delivery): void {
     const handled = handleDelivery(delivery);
-    underWay.add(handled);
+    underWay.set(handled, delivery.signal);
     void handled.finally(() => underWay.delete(handled));
   }
 
+  // The isolated queue first, so that after a crash the suspect is tried before anything else can do the same.
   const subscriptions = [
-    subscriber.subscribe({ queue: queues.work, prefetch: concurrency, onDelivery }),
     subscriber.subscribe({ queue: queues.isolated, prefetch: 1, onDelivery }),
+    subscriber.subscribe({ queue: queues.work, prefetch: concurrency, onDelivery }),
   ];
 
   return {
     isActive: () => subscriptions.every((subscription) => subscription.isActive()),
     async drain() {
       await Promise.all(subscriptions.map((subscription) => subscription.cancel()));
-      await Promise.all(underWay);
+      // What is lost is handled by somebody else, and may still wait here for a broker that never comes back.
+      await Promise.all([...underWay].map(([handled, lost]) => Promise.race([handled, aborted(lost)])));
     },
   };
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }

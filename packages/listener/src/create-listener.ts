@@ -1,6 +1,6 @@
 import { createAmqpPublisher } from '@waybill/common/broker/amqp-publisher.ts';
 import { createAmqpSubscriber } from '@waybill/common/broker/amqp-subscriber.ts';
-import { listenerTopology } from '@waybill/common/broker/topology.ts';
+import { dispatcherTopology, listenerTopology, serviceQueues } from '@waybill/common/broker/topology.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import { EVENT_TYPE_PATTERN } from '@waybill/common/event.ts';
 import { createHealthApp } from '@waybill/common/health-app.ts';
@@ -13,10 +13,13 @@ import { loadListenerConfig } from './config.ts';
 import { consumeEvents } from './consume-events.ts';
 import type { Handler, HandlerWithOptions } from './handler.ts';
 
+/** RabbitMQ takes a delivery back after 30 minutes without an ack, and closes the channel (faults.md). */
+const MAX_TIMEOUT_MS = 25 * 60_000;
+
 export type ListenerOptions = {
   /**
    * Names the service's queue, `waybill.<service>`; every instance of the service shares it. Lower-case letters,
-   * digits, `-` and `.`.
+   * digits and `-`; not `replies` or `dead-letters`, whose queues are taken.
    */
   service: string;
   /** One handler per event type. The service's queue is bound to these types at start. */
@@ -41,6 +44,7 @@ export type ListenerOptions = {
 export async function createListener({ service, handlers }: ListenerOptions): Promise<void> {
   await runService(async () => {
     assertNames(service, Object.keys(handlers));
+    assertTimeouts(handlers);
     const config = loadListenerConfig();
     const log = createLogger({ service, level: config.LOG_LEVEL });
     let isStopping = false;
@@ -84,10 +88,20 @@ function readiness(isStopping: boolean, isActive: boolean): string | undefined {
 }
 
 function assertNames(service: string, types: string[]): void {
-  if (!/^[a-z0-9][a-z0-9.-]{0,63}$/.test(service))
-    throw new AppError('invalid-config', `service ${service}: lower-case letters, digits, - and . only`);
+  if (!/^[a-z0-9][a-z0-9-]{0,63}$/.test(service))
+    throw new AppError('invalid-config', `service ${service}: lower-case letters, digits and - only`);
+  if (dispatcherTopology.queues.some(({ name }) => name === serviceQueues(service).work))
+    throw new AppError('invalid-config', `service ${service}: its queue would be one of Waybill's own`);
   if (types.length === 0) throw new AppError('invalid-config', `service ${service} handles no event type`);
   for (const type of types)
     if (!EVENT_TYPE_PATTERN.test(type))
       throw new AppError('invalid-config', `event type ${type} must match ${EVENT_TYPE_PATTERN.source}`);
+}
+
+function assertTimeouts(handlers: ListenerOptions['handlers']): void {
+  for (const [type, handler] of Object.entries(handlers)) {
+    const { timeoutMs = 1 } = handler as Partial<HandlerWithOptions>;
+    if (!(timeoutMs >= 1 && timeoutMs <= MAX_TIMEOUT_MS))
+      throw new AppError('invalid-config', `${type}: timeoutMs must be from 1 to ${MAX_TIMEOUT_MS}`);
+  }
 }

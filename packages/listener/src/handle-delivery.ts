@@ -6,7 +6,11 @@
  * | holds no events | dead-lettered raw, acked |
  * | was delivered twice before, unacked | a process that held it died: each of its events goes, alone, to the isolated queue; acked |
  * | is from the isolated queue, with 5 crashes | dead-lettered `listener-crashed`, its client told 502; acked |
+ * | is from the isolated queue | its event is handled, and no other is started meanwhile; acked as below |
  * | else | each event is handled; acked when what each produced is confirmed |
+ *
+ * Innocent events share a prefetch with guilty ones and count up with them, so what they suffered together counts for
+ * two crashes at the most, and only a death in isolation weighs on its own.
  *
  * When its channel closes meanwhile nothing is acked, and the broker delivers it again.
  */
@@ -14,13 +18,15 @@ import { deadLetter } from '@waybill/common/broker/dead-letter.ts';
 import type { Delivery, Publisher } from '@waybill/common/broker/ports.ts';
 import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
 import { serviceQueues } from '@waybill/common/broker/topology.ts';
-import { toAppError } from '@waybill/common/errors.ts';
+import { AppError, toAppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event.ts';
 import { decodeMessage, encodeEvent, encodeMessage } from '@waybill/common/event-json.ts';
 import type { LimitFunction } from 'p-limit';
 import type { Logger } from 'pino';
+import type { GiveUp } from './give-up.ts';
 import type { HandleEvent } from './handle-event.ts';
-import { attemptsOf, crashesOf, crashHeaders } from './headers.ts';
+import { attemptsOf, crashesOf, earlierCrashesOf, historyHeaders } from './headers.ts';
+import { createIsolation } from './isolation.ts';
 
 /** A delivery that died with its consumer this often is taken apart (design: crashes). */
 const ISOLATE_AT = 2;
@@ -32,17 +38,20 @@ export function createHandleDelivery({
   service,
   publisher,
   handleEvent,
+  giveUp,
   limit,
   log,
 }: {
   service: string;
   publisher: Publisher;
   handleEvent: HandleEvent;
+  giveUp: GiveUp;
   /** Bounds the events handled at once. */
   limit: LimitFunction;
   log: Logger;
 }): (delivery: Delivery) => Promise<void> {
   const queues = serviceQueues(service);
+  const isolation = createIsolation();
 
   return async (delivery) => {
     try {
@@ -59,14 +68,22 @@ export function createHandleDelivery({
     const events = await decode(delivery);
     const crashes = crashesOf(delivery);
     const isIsolated = delivery.queue === queues.isolated;
-    if (isIsolated && crashes >= MAX_CRASHES) await giveUp(events, crashes, delivery);
-    else if (!isIsolated && crashes >= ISOLATE_AT) await isolate(events, crashes, delivery);
-    else await Promise.all(events.map((event) => limit(() => handleEvent(event, delivery))));
+    if (isIsolated && crashes >= MAX_CRASHES) await giveUpAll(events, crashes, delivery);
+    else if (!isIsolated && crashes >= ISOLATE_AT) await isolation.move(isolate(events, crashes, delivery));
+    else await Promise.all(events.map((event) => limit(() => start(event, delivery, isIsolated))));
+  }
+
+  async function start(event: CloudEvent, delivery: Delivery, isIsolated: boolean): Promise<void> {
+    if (isIsolated) return isolation.runAlone(() => handleEvent(event, delivery));
+    await isolation.whenNoneRuns();
+    await handleEvent(event, delivery);
   }
 
   async function decode(delivery: Delivery): Promise<CloudEvent[]> {
     try {
-      return decodeMessage(delivery);
+      const events = decodeMessage(delivery);
+      if (events.length === 0) throw new AppError('invalid-request', 'the batch holds no events');
+      return events;
     } catch (thrown) {
       const error = toAppError(thrown);
       log.warn({ reason: error.message }, 'message without events dead-lettered');
@@ -77,24 +94,22 @@ export function createHandleDelivery({
 
   async function isolate(events: CloudEvent[], crashes: number, delivery: Delivery): Promise<void> {
     log.warn({ crashes, event_ids: events.map(({ id }) => id) }, 'isolated after repeated crashes');
-    const headers = crashHeaders(crashes, attemptsOf(delivery));
-    for (const event of events) {
-      const message = {
-        exchange: '',
-        routingKey: queues.isolated,
-        headers,
-        ...encodeMessage([encodeEvent(event)]),
-      };
-      await publishUntilConfirmed(publisher, message, delivery.signal);
-    }
+    const headers = historyHeaders({
+      failedAttempts: attemptsOf(delivery),
+      crashes: Math.max(ISOLATE_AT, earlierCrashesOf(delivery)),
+    });
+    const messages = events.map((event) => ({
+      exchange: '',
+      routingKey: queues.isolated,
+      headers,
+      ...encodeMessage([encodeEvent(event)]),
+    }));
+    await Promise.all(messages.map((message) => publishUntilConfirmed(publisher, message, delivery.signal)));
   }
 
-  async function giveUp(events: CloudEvent[], crashes: number, delivery: Delivery): Promise<void> {
-    const error = {
-      code: 'listener-crashed',
-      message: `${crashes} processes died while they held this event`,
-    };
-    for (const event of events)
-      await handleEvent.giveUp(event, delivery, { reason: 'listener-crashed', error });
+  async function giveUpAll(events: CloudEvent[], crashes: number, delivery: Delivery): Promise<void> {
+    const message = `${crashes} processes died while they held this event`;
+    const error = { code: 'listener-crashed', message };
+    for (const event of events) await giveUp(event, delivery, { reason: 'listener-crashed', error });
   }
 }

@@ -2,34 +2,29 @@
  * One event: through its handler, and on to whatever follows from it. When this is done, all that the event led to
  * (reply, further events, a retry, a dead letter) is confirmed by the broker.
  */
-import { type DeadLetterReason, deadLetter } from '@waybill/common/broker/dead-letter.ts';
 import type { Delivery, Publisher } from '@waybill/common/broker/ports.ts';
 import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
 import { EVENTS_EXCHANGE } from '@waybill/common/broker/topology.ts';
+import { toAppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, expiryMs } from '@waybill/common/event.ts';
 import { encodeMessage } from '@waybill/common/event-json.ts';
 import { eventDuration, events as eventsCounter } from '@waybill/common/metrics.ts';
 import type { EventSpan } from '@waybill/common/tracing.ts';
 import type { Logger } from 'pino';
+import type { GiveUp } from './give-up.ts';
 import { type Handler, type HandlerResult, type HandlerWithOptions, TerminalError } from './handler.ts';
 import { attemptsOf } from './headers.ts';
-import { type Maker, makeEvent, makeProblem } from './make-event.ts';
+import { type Maker, makeEvent } from './make-event.ts';
 import type { PublishReply } from './publish-reply.ts';
 import { retryDelayMs, retryLater } from './retry.ts';
 import { withDeadline } from './with-deadline.ts';
-import { withTrace } from './with-trace.ts';
+import { type Outcome, withTrace } from './with-trace.ts';
 
 const DEFAULT_MAX_ATTEMPTS = 5;
 const DEFAULT_TIMEOUT_MS = 30_000;
 
-type Failure = { reason: DeadLetterReason; error: { code: string; message: string } };
-
-export type HandleEvent = {
-  /** @throws AppError only when the delivery is lost: then somebody else gets the event. */
-  (event: CloudEvent, delivery: Delivery): Promise<void>;
-  /** Dead-letters the event and tells its client 502. */
-  giveUp(event: CloudEvent, delivery: Delivery, failure: Failure): Promise<void>;
-};
+/** @throws AppError only when the delivery is lost: then somebody else gets the event. */
+export type HandleEvent = (event: CloudEvent, delivery: Delivery) => Promise<void>;
 
 /** Creates the {@link HandleEvent} of one service. */
 export function createHandleEvent({
@@ -37,34 +32,40 @@ export function createHandleEvent({
   handlers,
   publisher,
   publishReply,
+  giveUp,
   log,
 }: {
   service: string;
   handlers: Record<string, Handler | HandlerWithOptions>;
   publisher: Publisher;
   publishReply: PublishReply;
+  giveUp: GiveUp;
   log: Logger;
 }): HandleEvent {
   const byType = new Map(Object.entries(handlers).map(([type, handler]) => [type, withDefaults(handler)]));
 
   async function handleEvent(event: CloudEvent, delivery: Delivery): Promise<void> {
     const startedMs = performance.now();
-    const outcome = await attempt(event, delivery);
-    const attributes = { tier: 'listener', type: byType.has(event.type) ? event.type : '_OTHER', outcome };
+    const label = byType.has(event.type) ? event.type : '_OTHER';
+    const { name } = await withTrace({ event, label, queue: delivery.queue }, async (span) => {
+      const outcome = await attempt(event, delivery, span);
+      log.debug({ event_id: event.id, event_type: event.type, outcome: outcome.name }, 'event handled');
+      return outcome;
+    });
+    const attributes = { tier: 'listener', type: label, outcome: name };
     eventsCounter.add(1, attributes);
     eventDuration.record((performance.now() - startedMs) / 1000, attributes);
-    log.debug({ event_id: event.id, event_type: event.type, outcome }, 'event handled');
   }
 
-  async function attempt(event: CloudEvent, delivery: Delivery): Promise<string> {
-    if (Date.now() >= expiryMs(event)) return 'expired';
-    const label = byType.has(event.type) ? event.type : '_OTHER';
+  async function attempt(event: CloudEvent, delivery: Delivery, span: EventSpan): Promise<Outcome> {
+    if (Date.now() >= expiryMs(event)) return { name: 'expired' };
     try {
-      await withTrace({ event, label, queue: delivery.queue }, (span) => runHandler(event, delivery, span));
-      return 'handled';
-    } catch (error) {
-      if (delivery.signal.aborted) throw error;
-      return await onFailure(event, delivery, error as Error);
+      await runHandler(event, delivery, span);
+      return { name: 'handled' };
+    } catch (thrown) {
+      if (delivery.signal.aborted) throw thrown;
+      // A handler may throw anything at all.
+      return await onFailure(event, delivery, thrown instanceof Error ? thrown : toAppError(thrown));
     }
   }
 
@@ -102,42 +103,32 @@ export function createHandleEvent({
     if (encodedReply && event.replyto) await publishReply(encodedReply);
   }
 
-  async function onFailure(event: CloudEvent, delivery: Delivery, error: Error): Promise<string> {
+  async function onFailure(event: CloudEvent, delivery: Delivery, thrown: Error): Promise<Outcome> {
     const failedAttempts = attemptsOf(delivery) + 1;
+    const isTerminal = thrown instanceof TerminalError;
     const maxAttempts = byType.get(event.type)?.maxAttempts ?? DEFAULT_MAX_ATTEMPTS;
     const isLast =
-      error instanceof TerminalError ||
+      isTerminal ||
       failedAttempts >= maxAttempts ||
       Date.now() + retryDelayMs(failedAttempts) >= expiryMs(event);
-    const fields = { event_id: event.id, event_type: event.type, attempt: failedAttempts, err: error };
+    const fields = { event_id: event.id, event_type: event.type, attempt: failedAttempts, err: thrown };
     log.warn(fields, isLast ? 'event failed and is given up' : 'event failed and will be retried');
+    const error = describe(thrown);
     if (!isLast) {
       await retryLater({ publisher, service, event, delivery, failedAttempts });
-      return 'retried';
+      return { name: 'retried', error };
     }
-    const reason = error instanceof NoHandlerError ? 'no-handler' : 'handler-failed';
-    await giveUp(event, delivery, { reason, error: { code: codeOf(error), message: error.message } }, error);
-    return reason;
-  }
-
-  async function giveUp(
-    event: CloudEvent,
-    delivery: Delivery,
-    { reason, error }: Failure,
-    cause?: Error,
-  ): Promise<void> {
-    await deadLetter({ publisher, delivery, event, reason, attempts: attemptsOf(delivery) + 1, error });
-    if (!event.replyto) return;
+    const reason = thrown instanceof NoHandlerError ? 'no-handler' : 'handler-failed';
     // Only a TerminalError's message was written for a client's eyes.
-    const detail = cause instanceof TerminalError ? error.message : undefined;
-    await publishReply(makeProblem({ event, service, reason, code: error.code, detail }));
+    await giveUp(event, delivery, { reason, error, detail: isTerminal ? error.message : undefined });
+    return { name: reason, error };
   }
 
   function childLog(event: CloudEvent): Logger {
     return log.child({ event_id: event.id, event_type: event.type });
   }
 
-  return Object.assign(handleEvent, { giveUp });
+  return handleEvent;
 }
 
 /** The type is bound to the service's queue by another version of it. Retried: a rolling deploy may be under way. */
@@ -150,11 +141,13 @@ class NoHandlerError extends Error {
   }
 }
 
-function withDefaults(handler: Handler | HandlerWithOptions): Required<HandlerWithOptions> {
-  const options = typeof handler === 'function' ? { handle: handler } : handler;
-  return { maxAttempts: DEFAULT_MAX_ATTEMPTS, timeoutMs: DEFAULT_TIMEOUT_MS, ...options };
+function describe(error: Error): { code: string; message: string } {
+  const code = (error as { code?: unknown }).code ?? error.name;
+  return { code: String(code), message: String(error.message) };
 }
 
-function codeOf(error: Error): string {
-  return String((error as { code?: unknown }).code ?? error.name);
+function withDefaults(handler: Handler | HandlerWithOptions): Required<HandlerWithOptions> {
+  const options: HandlerWithOptions = typeof handler === 'function' ? { handle: handler } : handler;
+  const { handle, maxAttempts = DEFAULT_MAX_ATTEMPTS, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  return { handle, maxAttempts, timeoutMs };
 }

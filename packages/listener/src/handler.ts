@@ -18,7 +18,10 @@ export type Handler = (
 export type HandlerResult = {
   /** The answer to whoever sent the event. Whoever waits and gets none is told 502. */
   reply?: NewEvent;
-  /** Further events, published before the event is acked. */
+  /**
+   * Further events, published before the event is acked. Another attempt makes them again: give them ids of your own
+   * where a receiver has to tell.
+   */
   events?: NewEvent[];
 };
 
@@ -50,7 +53,7 @@ export type HandlerWithOptions = {
   handle: Handler;
   /** Attempts before the event is given up (default 5). */
   maxAttempts?: number;
-  /** How long one attempt may take, in milliseconds (default 30,000); the event's own deadline may be nearer. */
+  /** How long one attempt may take, in milliseconds (default 30,000, at most 25 minutes); the event's own deadline may be nearer. */
   timeoutMs?: number;
 };
 

@@ -3,7 +3,7 @@ import type { Delivery } from '@waybill/common/broker/ports.ts';
 
 /** Attempts that have failed. Ours, because brokers count redeliveries differently (faults.md). */
 const ATTEMPTS_HEADER = 'waybill-attempts';
-/** Crashes before the event was isolated. */
+/** Processes that died while they held the event, before it was isolated or last tried again. */
 const CRASHES_HEADER = 'waybill-crashes';
 
 /** How many attempts at this delivery's events have failed before. */
@@ -11,19 +11,19 @@ export function attemptsOf({ headers }: Delivery): number {
   return toCount(headers[ATTEMPTS_HEADER]);
 }
 
-/** How many processes died while they held this delivery, or the one its event was isolated from. */
-export function crashesOf({ headers, deliveryCount }: Delivery): number {
-  return toCount(headers[CRASHES_HEADER]) + deliveryCount;
+/** How many processes died while they held this delivery, or the ones its event came from. */
+export function crashesOf(delivery: Delivery): number {
+  return earlierCrashesOf(delivery) + delivery.deliveryCount;
 }
 
-/** Headers of an event to be attempted again. */
-export function attemptHeaders(failedAttempts: number): Record<string, number> {
-  return { [ATTEMPTS_HEADER]: failedAttempts };
+/** The part of {@link crashesOf} that the event brought along. */
+export function earlierCrashesOf({ headers }: Delivery): number {
+  return toCount(headers[CRASHES_HEADER]);
 }
 
-/** Headers of an event that is isolated. */
-export function crashHeaders(crashes: number, failedAttempts: number): Record<string, number> {
-  return { [CRASHES_HEADER]: crashes, [ATTEMPTS_HEADER]: failedAttempts };
+/** Headers of an event that is attempted again, or isolated. */
+export function historyHeaders(history: { failedAttempts: number; crashes: number }): Record<string, number> {
+  return { [ATTEMPTS_HEADER]: history.failedAttempts, [CRASHES_HEADER]: history.crashes };
 }
 
 function toCount(value: unknown): number {

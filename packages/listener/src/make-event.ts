@@ -1,8 +1,14 @@
 /** Events a listener makes: replies, further events, and problems. */
 import { randomUUID } from 'node:crypto';
-import { toProblem } from '@waybill/common/errors.ts';
-import { type CloudEvent, PROBLEM_TYPE, toEvent } from '@waybill/common/event.ts';
-import { type EncodedEvent, encodeEvent } from '@waybill/common/event-json.ts';
+import { AppError, toProblem } from '@waybill/common/errors.ts';
+import { type CloudEvent, PROBLEM_TYPE } from '@waybill/common/event.ts';
+import {
+  BATCH_CONTENT_TYPE,
+  decodeMessage,
+  type EncodedEvent,
+  encodeBatch,
+  encodeEvent,
+} from '@waybill/common/event-json.ts';
 import { BODY_LIMIT_BYTES } from '@waybill/common/http-server.ts';
 import { instanceId } from '@waybill/common/instance.ts';
 import type { EventSpan } from '@waybill/common/tracing.ts';
@@ -50,21 +56,23 @@ export function makeProblem({
 }
 
 function checked(made: CloudEvent, kind: string): EncodedEvent {
-  let encoded: EncodedEvent;
-  try {
-    encoded = encodeEvent(made);
-    toEvent(made);
-  } catch (cause) {
-    throw new TerminalError(
-      `invalid-${kind}`,
-      `the handler made an invalid ${kind}: ${(cause as Error).message}`,
-      { cause },
-    );
-  }
+  const encoded = orInvalid(kind, () => encodeEvent(made));
   if (encoded.bytes > BODY_LIMIT_BYTES)
     throw new TerminalError(
       `${kind}-too-large`,
       `the ${kind} has ${encoded.bytes} bytes, more than ${BODY_LIMIT_BYTES}`,
     );
+  // What the next tier would refuse must fail here: there it would take the replies it shares a message with along.
+  orInvalid(kind, () => decodeMessage({ contentType: BATCH_CONTENT_TYPE, body: encodeBatch([encoded]) }));
   return encoded;
+}
+
+function orInvalid<T>(kind: string, make: () => T): T {
+  try {
+    return make();
+  } catch (cause) {
+    // The client is shown this; V8's own messages name the members of the handler's objects.
+    const why = cause instanceof AppError ? cause.message : 'it cannot be serialised';
+    throw new TerminalError(`invalid-${kind}`, `the handler made an invalid ${kind}: ${why}`, { cause });
+  }
 }

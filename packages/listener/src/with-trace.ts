@@ -2,19 +2,22 @@ import { context } from '@opentelemetry/api';
 import type { CloudEvent } from '@waybill/common/event.ts';
 import { type EventSpan, startEventSpan } from '@waybill/common/tracing.ts';
 
+/** How an event fared in this service: what it is counted as, and the error of its span, if any. */
+export type Outcome = { name: string; error?: { code: string; message: string } };
+
 /**
  * Runs `run` inside the `process` span of `event`, so that its log lines and requests belong to it. `run` is given
- * the span, to stamp on what it produces; an error it throws is the span's.
+ * the span, to stamp on what it produces. The error it resolves with, or throws, is the span's.
  */
-export async function withTrace<T>(
+export async function withTrace(
   { event, label, queue }: { event: CloudEvent; label: string; queue: string },
-  run: (span: EventSpan) => Promise<T>,
-): Promise<T> {
+  run: (span: EventSpan) => Promise<Outcome>,
+): Promise<Outcome> {
   const span = startEventSpan({ name: 'process', kind: 'consumer', event, label, destination: queue });
   try {
-    const result = await context.with(span.context, () => run(span));
-    span.end();
-    return result;
+    const outcome = await context.with(span.context, () => run(span));
+    span.end(outcome.error);
+    return outcome;
   } catch (error) {
     span.end({ code: (error as { code?: string }).code ?? '_OTHER', message: (error as Error).message });
     throw error;

@@ -1,0 +1,126 @@
+/**
+ * A listener whose handlers misbehave as the tests ask: `behaviours.fixture.ts <service>`. Its event types are
+ * `<service>.<behaviour>`, so that services on one broker do not take each other's events.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { createListener } from './create-listener.ts';
+import { type Handler, type HandlerWithOptions, TerminalError } from './handler.ts';
+
+const [service = 'behaviours'] = process.argv.slice(2);
+let underWay = 0;
+
+const behaviours: Record<string, Handler | HandlerWithOptions> = {
+  Echo: ({ data }, { attempt }) => answer({ data, attempt }),
+
+  /** For events that nobody waits for. */
+  Note: () => ({}),
+
+  /** Takes `data.ms`, and answers how many of its kind were under way. */
+  async Work({ data }) {
+    const { ms } = data as { ms: number };
+    underWay += 1;
+    const seen = underWay;
+    await delay(ms);
+    underWay -= 1;
+    return answer({ underWay: seen });
+  },
+
+  /** Fails the first `data.times` attempts. */
+  Stumble({ data }, { attempt }) {
+    if (attempt <= (data as { times: number }).times) throw new Error('the secret internals');
+    return answer({ attempt });
+  },
+
+  /** Throws `data.thrown`, or an error when there is none. */
+  Throw: {
+    maxAttempts: 2,
+    handle({ data }) {
+      const { thrown } = (data ?? {}) as { thrown?: unknown };
+      if (thrown !== undefined) throw thrown;
+      throw Object.assign(new Error('the secret internals'), { code: 'E_SECRET' });
+    },
+  },
+
+  /** As {@link Throw}, with the default number of attempts. */
+  Fail() {
+    throw new Error('the secret internals');
+  },
+
+  Refuse({ data }) {
+    throw new TerminalError('card-declined', String(data ?? 'the card was declined'));
+  },
+
+  /** Ends its process, by `data.how`, where `data.kills`; answers where not. */
+  async Kill({ data }, { attempt }) {
+    const { kills, how, ms = 0, stumbles } = data as Record<string, unknown> & { ms?: number };
+    if (ms) await delay(ms);
+    if (stumbles && attempt === 1) throw new Error('dies the next time');
+    if (kills && how === 'SIGKILL') process.kill(process.pid, 'SIGKILL');
+    if (kills) process.exit(7);
+    return answer({ survived: true });
+  },
+
+  /** Never settles on its own, whatever its signal says. */
+  Hang: { timeoutMs: 100, maxAttempts: 2, handle: (_event, { signal, log }) => forever(signal, log) },
+
+  /** As {@link Hang}, for longer than any test. */
+  Hold: { timeoutMs: 20 * 60_000, handle: (_event, { signal, log }) => forever(signal, log) },
+
+  /** Settings that are there but undefined. */
+  Defaults: { timeoutMs: undefined, maxAttempts: undefined, handle: async () => answer(await delay(20)) },
+
+  /** Returns what `data.returns` says. */
+  Return: ({ data }) => (data as { returns: never }).returns,
+
+  /** Answers with lists in lists, `data` deep. */
+  Deep: ({ data }) => answer(JSON.parse('['.repeat(Number(data)) + ']'.repeat(Number(data)))),
+
+  Circular() {
+    const secret: Record<string, unknown> = {};
+    secret.internals = secret;
+    return answer(secret);
+  },
+
+  BigInt: () => answer(1n),
+
+  /** Answers with `data.bytes` letters. */
+  Large: ({ data }) => answer('x'.repeat((data as { bytes: number }).bytes)),
+
+  /** Makes `data.count` events of type `data.type`. */
+  Fan({ data }) {
+    const { type, count } = data as { type: string; count: number };
+    const events = Array.from({ length: count }, (_, index) => ({ type, data: index }));
+    return { ...answer('fanned'), events };
+  },
+};
+
+await createListener({
+  service,
+  handlers: Object.fromEntries(
+    Object.entries(behaviours).map(([name, handler]) => [`${service}.${name}`, logged(handler)]),
+  ),
+});
+
+function answer(data: unknown) {
+  return { reply: { type: `${service}.Answer`, data } };
+}
+
+/** Logs `aborted` with the reason when `signal` does; never settles. */
+function forever(signal: AbortSignal, log: { info(fields: object, message: string): void }): Promise<never> {
+  signal.addEventListener('abort', () => log.info({ reason: signal.reason.code }, 'aborted'));
+  return new Promise(() => {});
+}
+
+/** Each attempt leaves a line `started`, with its number and the event's id, and one `finished` if it gets there. */
+function logged(handler: Handler | HandlerWithOptions): HandlerWithOptions {
+  const options = typeof handler === 'function' ? { handle: handler } : handler;
+  return {
+    ...options,
+    async handle(event, context) {
+      context.log.info({ attempt: context.attempt }, 'started');
+      const result = await options.handle(event, context);
+      context.log.info('finished');
+      return result;
+    },
+  };
+}

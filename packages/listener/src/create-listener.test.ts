@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import type { CloudEvent } from '@waybill/common/event.ts';
+import { freePort } from '../../../test/harness/free-port.ts';
+import { startTcpProxy } from '../../../test/harness/tcp-proxy.ts';
+import { brokerMissing } from '../../../test/harness/test-broker.ts';
+import {
+  attemptsIn,
+  batchesOf,
+  createListenerBench,
+  type ListenerBench,
+  makeRequest,
+  queuesOfOthers,
+} from './listener-bench.fixture.ts';
+
+describe('a listener process', { skip: brokerMissing, concurrency: 4 }, () => {
+  let bench: ListenerBench;
+  before(async () => {
+    bench = await createListenerBench();
+  });
+  after(() => bench.close());
+
+  for (const service of ['replies', 'dead-letters', 'Capitals', ''])
+    it(`refuses to start as service "${service}"`, async () => {
+      await assert.rejects(bench.start(service), (error: Error) => {
+        assert.match(error.message, /exited with code 1/);
+        assert.match(error.message, new RegExp(`service ${service}: `));
+        return true;
+      });
+    });
+
+  it('starts without a broker, is not ready then, and ready once there is one', async (t) => {
+    const port = await freePort();
+    const url = new URL(bench.broker.url);
+    url.port = String(port);
+    const listener = await bench.start('early', { url: url.href });
+    const health = async () => {
+      const response = await fetch(`http://127.0.0.1:${listener.healthPort}/health/ready`);
+      return [response.status, ((await response.json()) as { reason?: string }).reason];
+    };
+    await listener.waitForLog(({ msg }) => /cannot connect to the broker/.test(msg ?? ''));
+    assert.deepEqual(await health(), [503, 'not subscribed: the broker is not connected']);
+
+    const proxy = await startTcpProxy({ target: bench.broker.url, port });
+    t.after(() => proxy.close());
+    await listener.ready();
+    const event = makeRequest('early', 'Echo');
+    await bench.send(event);
+    assert.equal((await bench.replyTo(event)).type, 'early.Answer');
+  });
+
+  it('shares its work with another instance', async () => {
+    const service = 'shared';
+    await Promise.all([1, 2].map(() => bench.startReady(service, { concurrency: 2 })));
+    const events = make(20, service, 'Work', { ms: 50 });
+    for (const event of events) await bench.send(event);
+    const replies = await Promise.all(events.map((event) => bench.replyTo(event)));
+    assert.equal(new Set(replies.map(({ handledby }) => handledby)).size, 2);
+    for (const event of events) assert.equal(bench.repliesTo(event).length, 1);
+  });
+
+  it('finishes on SIGTERM what it took, and exits 0; nothing is lost, and nothing handled twice', async () => {
+    const service = 'drained';
+    const first = await bench.startReady(service, { concurrency: 8 });
+    const events = make(600, service, 'Work', { ms: 20 });
+    const sent = Promise.all(batchesOf(10, events).map((batch) => bench.send(batch)));
+    await first.waitForLog(({ msg }) => msg === 'finished');
+
+    assert.deepEqual(await first.stop(), { code: 0, signal: null });
+
+    await sent;
+    const second = await bench.startReady(service);
+    await Promise.all(events.map((event) => bench.replyTo(event)));
+    await bench.broker.emptied({ except: await queuesOfOthers(bench, service) });
+    await second.stop();
+    const lines = [...first.logs, ...second.logs];
+    for (const event of events) {
+      assert.equal(attemptsIn(lines, event).length, 1);
+      assert.equal(bench.repliesTo(event).length, 1);
+    }
+    assert.ok(
+      second.logs.some(({ msg }) => msg === 'started'),
+      'SIGTERM came after the load',
+    );
+  });
+
+  it('says that it is not ready while it stops', async () => {
+    const service = 'stopping';
+    const listener = await bench.startReady(service);
+    const event = makeRequest(service, 'Work', { data: { ms: 500 } });
+    await bench.send(event);
+    await listener.waitForLog(({ event_id }) => event_id === event.id);
+    const exit = listener.stop();
+    await listener.waitForLog(({ msg }) => msg === 'stopping');
+    const response = await fetch(`http://127.0.0.1:${listener.healthPort}/health/ready`);
+    assert.equal(response.status, 503);
+    assert.equal(((await response.json()) as { reason: string }).reason, 'stopping');
+    assert.deepEqual(await exit, { code: 0, signal: null });
+    assert.equal((await bench.replyTo(event)).type, `${service}.Answer`);
+  });
+
+  it('leaves on SIGTERM an event whose handler hangs to another instance, within its 10 s', async () => {
+    const service = 'hanging';
+    const first = await bench.startReady(service);
+    const event = makeRequest(service, 'Hold');
+    await bench.send(event);
+    await first.waitForLog(({ event_id }) => event_id === event.id);
+    const second = await bench.startReady(service);
+    assert.deepEqual(await first.stop(), { code: 1, signal: null });
+    await second.waitForLog(({ msg, event_id }) => msg === 'started' && event_id === event.id);
+  });
+
+  it('answers again after a kill -9 between its reply and its ack, and handles nothing else twice', async () => {
+    const service = 'killed';
+    const first = await bench.startReady(service);
+    // The neighbour holds back the ack of their message.
+    const [event, neighbour] = [makeRequest(service, 'Echo'), makeRequest(service, 'Hold')];
+    const acked = makeRequest(service, 'Echo');
+    await bench.send(acked);
+    await bench.replyTo(acked);
+    await bench.send([event, neighbour]);
+    await bench.replyTo(event);
+    first.kill('SIGKILL');
+    const second = await bench.startReady(service);
+    await bench.waitForReplies(() => bench.repliesTo(event).length === 2);
+    const [one, two] = bench.repliesTo(event);
+    assert.deepEqual(two?.data, one?.data);
+    await second.waitForLog(({ msg, event_id }) => msg === 'started' && event_id === neighbour.id);
+    assert.equal(attemptsIn(second.logs, acked).length, 0);
+  });
+
+  it('publishes further events at least once over a kill -9 before the ack', async () => {
+    const service = 'fanning';
+    const first = await bench.startReady(service);
+    const fan = makeRequest(service, 'Fan', { data: { type: `${service}.Note`, count: 2 } });
+    await bench.send([fan, makeRequest(service, 'Hold')]);
+    await bench.replyTo(fan);
+    await first.waitForLog(() => notesIn(first.logs) === 2);
+    first.kill('SIGKILL');
+    const second = await bench.startReady(service);
+    await bench.waitForReplies(() => bench.repliesTo(fan).length === 2);
+    await second.waitForLog(() => notesIn(second.logs) === 2);
+  });
+
+  const notesIn = (lines: { msg?: string; event_type?: unknown }[]) =>
+    lines.filter(({ msg, event_type }) => msg === 'finished' && String(event_type).endsWith('.Note')).length;
+});
+
+function make(count: number, service: string, behaviour: string, data: object): CloudEvent[] {
+  return Array.from({ length: count }, () => makeRequest(service, behaviour, { data }));
+}

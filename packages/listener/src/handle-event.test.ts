@@ -1,0 +1,291 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { toAppError } from '@waybill/common/errors.ts';
+import type { CloudEvent } from '@waybill/common/event.ts';
+import type { LogLine } from '../../../test/harness/collect-log.ts';
+import { startOtlpReceiver } from '../../../test/harness/otlp-receiver.ts';
+import type { Service } from '../../../test/harness/service.ts';
+import { brokerMissing } from '../../../test/harness/test-broker.ts';
+import {
+  attemptsIn,
+  createListenerBench,
+  type ListenerBench,
+  makeRequest,
+} from './listener-bench.fixture.ts';
+
+const SERVICE = 'events';
+const TRACE_ID = '0123456789abcdef0123456789abcdef';
+const traced = { traceparent: `00-${TRACE_ID}-0123456789abcdef-01`, tracestate: 'vendor=1' };
+
+/** The next attempt would be the last of five. */
+const fourFailures = { headers: { 'waybill-attempts': 4 } };
+
+const request = (behaviour: string, attributes?: Partial<CloudEvent>) =>
+  makeRequest(SERVICE, behaviour, attributes);
+const inMs = (ms: number) => new Date(Date.now() + ms).toISOString();
+
+describe('a listener handling an event', { skip: brokerMissing, concurrency: true }, () => {
+  let bench: ListenerBench;
+  let listener: Service;
+  before(async () => {
+    bench = await createListenerBench();
+    listener = await bench.startReady(SERVICE);
+  });
+  after(() => bench.close());
+
+  /** The problem that the client of `event` is told, and the reply it came in. */
+  async function problemOf(event: CloudEvent) {
+    const reply = await bench.replyTo(event);
+    assert.equal(reply.type, 'waybill.Problem');
+    const problem = reply.data as Record<string, unknown>;
+    assert.equal(problem.status, 502);
+    assert.equal(problem.event_id, event.id);
+    return { problem, text: JSON.stringify(reply) };
+  }
+
+  /** How the listener is done with `event`; the lines of all attempts at it have come by then. */
+  async function outcomeOf(event: CloudEvent): Promise<unknown> {
+    const isDone = ({ event_id, outcome }: LogLine) =>
+      event_id === event.id && outcome && outcome !== 'retried';
+    return (await listener.waitForLog((line) => Boolean(isDone(line)), 30_000)).outcome;
+  }
+
+  async function attemptsAt(event: CloudEvent): Promise<LogLine[]> {
+    await outcomeOf(event);
+    return attemptsIn(listener.logs, event);
+  }
+
+  it('answers with the correlation id, the address unread, the deadline, its name and the trace', async () => {
+    const event = request('Echo', { data: 7, expirytime: inMs(60_000), ...traced });
+    await bench.send(event);
+    const reply = await bench.replyTo(event);
+    assert.deepEqual(reply.data, { data: 7, attempt: 1 });
+    for (const name of ['correlationid', 'replyto', 'expirytime', 'traceparent', 'tracestate'])
+      assert.equal(reply[name], event[name], name);
+    assert.match(String(reply.handledby), new RegExp(`^${SERVICE}/[0-9a-f-]{36}$`));
+  });
+
+  it('tries an event again that failed once, without holding up its batch neighbours', async () => {
+    const events = Array.from({ length: 16 }, (_, index) =>
+      index === 3 ? request('Stumble', { data: { times: 1 } }) : request('Echo'),
+    );
+    const stumbling = events[3] as CloudEvent;
+    await bench.send(events);
+    const last = await bench.replyTo(stumbling);
+    assert.deepEqual(last.data, { attempt: 2 });
+    // All others are in by then.
+    for (const event of events) assert.equal(bench.repliesTo(event).length, 1);
+    for (const event of events) assert.equal((await attemptsAt(event)).length, event === stumbling ? 2 : 1);
+  });
+
+  it('waits longer before each further attempt', async () => {
+    const event = request('Stumble', { data: { times: 2 } });
+    await bench.send(event);
+    assert.deepEqual((await bench.replyTo(event)).data, { attempt: 3 });
+    const [first, second, third] = (await attemptsAt(event)).map(({ time }) => Number(time)) as [
+      number,
+      number,
+      number,
+    ];
+    assert.ok(second - first >= 200, `${second - first} ms`);
+    assert.ok(third - second >= 1_000, `${third - second} ms`);
+  });
+
+  it('gives an event up that fails every time: a dead letter without a stack, and a problem without the message', async () => {
+    const event = request('Throw', traced);
+    await bench.send(event);
+    const { problem, text } = await problemOf(event);
+    assert.equal(problem.reason, 'handler-failed');
+    assert.equal(problem.error_code, 'E_SECRET');
+    assert.doesNotMatch(text, /internals/);
+
+    const dead = await bench.deadLetter(event.id);
+    assert.equal((await attemptsAt(event)).length, 2);
+    assert.deepEqual(JSON.parse(dead.body), event);
+    const { reason, queue, attempts: counted, code, message, traceId } = dead;
+    assert.deepEqual(
+      { reason, queue, attempts: counted, code, message, traceId },
+      {
+        reason: 'handler-failed',
+        queue: `waybill.${SERVICE}`,
+        attempts: 2,
+        code: 'E_SECRET',
+        message: 'the secret internals',
+        traceId: TRACE_ID,
+      },
+    );
+    assert.doesNotMatch(JSON.stringify(dead.headers), /\.ts|node:internal/);
+  });
+
+  it('gives an event up after 5 attempts, unless told otherwise', async () => {
+    const event = request('Fail');
+    await bench.send(event, fourFailures);
+    await problemOf(event);
+    assert.equal((await bench.deadLetter(event.id)).attempts, 5);
+    assert.deepEqual(
+      (await attemptsAt(event)).map(({ attempt }) => attempt),
+      [5],
+    );
+  });
+
+  it('does not try again after a TerminalError, whose code and message are for the client', async () => {
+    const event = request('Refuse');
+    await bench.send(event);
+    const { problem } = await problemOf(event);
+    assert.equal(problem.error_code, 'card-declined');
+    assert.equal(problem.detail, 'the card was declined');
+    assert.equal((await bench.deadLetter(event.id)).attempts, 1);
+    assert.equal((await attemptsAt(event)).length, 1);
+  });
+
+  it('shortens the message of a TerminalError that no reply could hold', async () => {
+    const event = request('Refuse', { data: 'x'.repeat(300_000) });
+    await bench.send(event);
+    const { problem } = await problemOf(event);
+    assert.match(String(problem.detail), /^x{1000}$/);
+  });
+
+  for (const thrown of ['a string', null, 0, { code: 7 }])
+    it(`gives an event up whose handler throws ${JSON.stringify(thrown)}, as for an error`, async () => {
+      const event = request('Throw', { data: { thrown } });
+      await bench.send(event);
+      await problemOf(event);
+      const dead = await bench.deadLetter(event.id);
+      assert.equal(dead.reason, 'handler-failed');
+      assert.equal(dead.attempts, 2);
+      assert.equal(dead.message, toAppError(thrown).message);
+    });
+
+  it('fails an event at once whose next attempt would come after its deadline', async () => {
+    const event = request('Stumble', { data: { times: 5 }, expirytime: inMs(4_900) });
+    // The delay before a fifth attempt is 5 s.
+    await bench.send(event, { headers: { 'waybill-attempts': 3 } });
+    await problemOf(event);
+    assert.equal((await bench.deadLetter(event.id)).attempts, 4);
+  });
+
+  it('does not start an event whose deadline has passed', async () => {
+    const expired = request('Echo', { expirytime: inMs(-1) });
+    const neighbour = request('Echo');
+    await bench.send([expired, neighbour]);
+    await bench.replyTo(neighbour);
+    assert.equal(await outcomeOf(expired), 'expired');
+    assert.equal((await attemptsAt(expired)).length, 0);
+    assert.equal(bench.repliesTo(expired).length, 0);
+  });
+
+  it('retries a type that no handler takes, then gives it up', async () => {
+    const type = `${SERVICE}.NobodyHandles`;
+    await bench.bind(`waybill.${SERVICE}`, type);
+    const [fresh, last] = [request('NobodyHandles'), request('NobodyHandles')];
+    await bench.send(fresh);
+    await bench.send(last, fourFailures);
+    await listener.waitForLog(
+      ({ event_id, msg }) => event_id === fresh.id && /will be retried/.test(msg ?? ''),
+    );
+    assert.equal((await problemOf(last)).problem.reason, 'no-handler');
+    const dead = await bench.deadLetter(last.id);
+    assert.equal(dead.reason, 'no-handler');
+    assert.equal(dead.attempts, 5);
+  });
+
+  it('ends an attempt that takes longer than timeoutMs, tells its handler, and tries again', async () => {
+    const event = request('Hang');
+    await bench.send(event);
+    assert.equal((await problemOf(event)).problem.error_code, 'handler-timeout');
+    assert.equal((await bench.deadLetter(event.id)).attempts, 2);
+    await outcomeOf(event);
+    const aborted = listener.logs.filter(({ msg, event_id }) => msg === 'aborted' && event_id === event.id);
+    assert.deepEqual(
+      aborted.map(({ reason }) => reason),
+      ['handler-timeout', 'handler-timeout'],
+    );
+  });
+
+  it('ends an attempt at the deadline of its event', async () => {
+    const event = request('Hold', { expirytime: inMs(2_000) });
+    await bench.send(event);
+    await problemOf(event);
+    assert.ok(Date.now() >= Date.parse(String(event.expirytime)) - 5);
+    assert.equal((await attemptsAt(event)).length, 1);
+  });
+
+  it('takes settings that are undefined for absent ones', async () => {
+    const event = request('Defaults');
+    await bench.send(event);
+    assert.equal((await bench.replyTo(event)).type, `${SERVICE}.Answer`);
+    assert.equal((await attemptsAt(event)).length, 1);
+  });
+
+  it('tells a client at once that the handler made no reply', async () => {
+    const event = request('Return', { data: {} });
+    await bench.send(event);
+    assert.equal((await problemOf(event)).problem.error_code, 'no-reply');
+    assert.equal((await attemptsAt(event)).length, 1);
+  });
+
+  it('wants no reply, and publishes none, where nobody waits', async () => {
+    const [silent, answering] = [request('Return', { data: {} }), request('Echo')];
+    delete silent.replyto;
+    delete answering.replyto;
+    await bench.send([silent, answering]);
+    for (const event of [silent, answering]) assert.equal(await outcomeOf(event), 'handled');
+    assert.equal(bench.repliesTo(answering).length, 0);
+  });
+
+  const unfit: Record<string, [behaviour: string, data: unknown, code: string]> = {
+    'an invalid type': ['Return', { returns: { reply: { type: 'not a type' } } }, 'invalid-reply'],
+    'circular data': ['Circular', null, 'invalid-reply'],
+    'a BigInt': ['BigInt', null, 'invalid-reply'],
+    'data nested deeper than the next tier takes': ['Deep', 100, 'invalid-reply'],
+    'more than 256 kB': ['Large', { bytes: 256 * 1024 }, 'reply-too-large'],
+    'an invalid further event': [
+      'Return',
+      { returns: { reply: { type: 'Fine' }, events: [{ type: 'not a type' }] } },
+      'invalid-event',
+    ],
+  };
+  for (const [what, [behaviour, data, code]] of Object.entries(unfit))
+    it(`tells the client of a handler that returns ${what}, and none else of the same address`, async () => {
+      const event = request(behaviour, { data });
+      const neighbour = request('Echo');
+      await bench.send([event, neighbour]);
+      const { problem, text } = await problemOf(event);
+      assert.equal(problem.error_code, code);
+      assert.doesNotMatch(text, /internals/);
+      assert.equal((await attemptsAt(event)).length, 1);
+      assert.equal((await bench.replyTo(neighbour)).type, `${SERVICE}.Answer`);
+    });
+
+  it('publishes the further events of a handler, without anybody waiting for them', async () => {
+    const event = request('Fan', { data: { type: `${SERVICE}.Note`, count: 3 } });
+    await bench.send(event);
+    await bench.replyTo(event);
+    const notes = () =>
+      listener.logs.filter(({ msg, event_type }) => msg === 'finished' && event_type === `${SERVICE}.Note`);
+    await listener.waitForLog(() => notes().length === 3);
+  });
+
+  it('fails an event whose further event no queue takes, instead of waiting for one', async () => {
+    const event = request('Fan', { data: { type: 'NobodyTakesThis', count: 1 } });
+    await bench.send(event, fourFailures);
+    assert.equal((await problemOf(event)).problem.error_code, 'unroutable');
+  });
+
+  it('makes a span of the trace of the event, and the reply is its child', async (t) => {
+    const receiver = await startOtlpReceiver();
+    t.after(() => receiver.close());
+    const service = 'traced';
+    await bench.startReady(service, { env: receiver.env });
+    const event = makeRequest(service, 'Echo', traced);
+    await bench.send(event);
+    const reply = await bench.replyTo(event);
+    const span = await receiver.waitFor(() =>
+      receiver.spans().find(({ name }) => name === `process ${event.type}`),
+    );
+    assert.equal(span.kind, 'consumer');
+    assert.equal(span.traceId, TRACE_ID);
+    assert.equal(span.parentSpanId, '0123456789abcdef');
+    assert.equal(reply.traceparent, `00-${TRACE_ID}-${span.spanId}-01`);
+  });
+});

@@ -1,0 +1,160 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it, type TestContext } from 'node:test';
+import { serviceQueues } from '@waybill/common/broker/topology.ts';
+import type { CloudEvent } from '@waybill/common/event.ts';
+import { brokerMissing } from '../../../test/harness/test-broker.ts';
+import {
+  batchesOf,
+  createListenerBench,
+  type ListenerBench,
+  makeRequest,
+  type Phoenix,
+  queuesOfOthers,
+} from './listener-bench.fixture.ts';
+
+/** As many deaths as one guilty event may cause. */
+const MAX_DEATHS = 5;
+
+describe('events whose handler kills the process', { skip: brokerMissing, concurrency: 2 }, () => {
+  let bench: ListenerBench;
+  before(async () => {
+    bench = await createListenerBench();
+  });
+  after(() => bench.close());
+
+  for (const [how, place] of [
+    ['exit', 0],
+    ['SIGKILL', 15],
+  ] as const)
+    it(`are given up once, after ${MAX_DEATHS} deaths, and all others answered (${how}, place ${place})`, async (t) => {
+      const service = `batch-of-${how.toLowerCase()}`;
+      const guilty = kill(service, { how });
+      // A prefetch full, so that isolating it takes longer than the guilty one needs to strike again.
+      const innocent = innocents(service, 15 + 40 * 16);
+      const phoenix = await run(t, service, [
+        innocent.slice(0, 15).toSpliced(place, 0, guilty),
+        ...batchesOf(16, innocent.slice(15)),
+      ]);
+
+      await expectAnswered(innocent);
+      await expectGivenUp(guilty, MAX_DEATHS);
+      await bench.broker.emptied({ except: await queuesOfOthers(bench, service), timeoutMs: 30_000 });
+      assert.ok(phoenix.deaths() <= MAX_DEATHS, `${phoenix.deaths()} deaths`);
+      assert.equal(bench.deadLetters().filter(({ body }) => body.includes(guilty.id)).length, 1);
+    });
+
+  it('are told from the innocent ones among many: several in one batch, single ones, quick and slow', async (t) => {
+    const service = 'crowd';
+    const inBatch = [kill(service), kill(service, { ms: 30 })];
+    const single = kill(service, { how: 'SIGKILL' });
+    const innocent = innocents(service, 40);
+    const phoenix = await run(t, service, [
+      [...innocent.slice(0, 5), ...inBatch, ...innocent.slice(5, 10)],
+      ...innocent.slice(10, 30).map((event) => [event]),
+      [single],
+      ...innocent.slice(30).map((event) => [event]),
+    ]);
+
+    await expectAnswered(innocent);
+    for (const guilty of [...inBatch, single]) await expectGivenUp(guilty, MAX_DEATHS);
+    assert.ok(phoenix.deaths() <= 3 * MAX_DEATHS, `${phoenix.deaths()} deaths`);
+  });
+
+  it('are remembered over an attempt that merely fails', async (t) => {
+    const service = 'stumbling';
+    const guilty = kill(service, { stumbles: true });
+    await prepare(service);
+    await bench.send(guilty, isolated(service, { crashes: 4 }));
+    const phoenix = await raise(t, service);
+
+    assert.equal((await expectGivenUp(guilty, MAX_DEATHS)).attempts, 2);
+    assert.equal(phoenix.deaths(), 1);
+  });
+
+  it('do not count against a suspect, which is tried before anything else is started', async (t) => {
+    const service = 'suspect';
+    const suspects = innocents(service, 1, { ms: 300 });
+    const guilty = kill(service, { ms: 30 });
+    await prepare(service);
+    await bench.send(suspects, isolated(service, { crashes: 4 }));
+    await bench.send(guilty);
+    await raise(t, service);
+
+    await expectAnswered(suspects);
+    await expectGivenUp(guilty, MAX_DEATHS);
+  });
+
+  it('are run alone', async (t) => {
+    const service = 'alone';
+    const suspect = makeRequest(service, 'Work', { data: { ms: 300 } });
+    const others = Array.from({ length: 20 }, () => makeRequest(service, 'Work', { data: { ms: 0 } }));
+    const listener = await bench.startReady(service);
+    t.after(() => listener.kill('SIGKILL'));
+
+    await bench.send(suspect, isolated(service, { crashes: 2 }));
+    await listener.waitForLog(({ msg, event_id }) => msg === 'started' && event_id === suspect.id);
+    await bench.send(others);
+    await Promise.all(others.map((event) => bench.replyTo(event)));
+
+    const lines = () => listener.logs.filter(({ msg }) => msg === 'started' || msg === 'finished');
+    await listener.waitForLog(() => lines().length === 2 * (1 + others.length));
+    const ids = lines().map(({ event_id }) => event_id);
+    assert.deepEqual(ids.slice(0, 2), [suspect.id, suspect.id]);
+  });
+
+  function kill(service: string, data: object = {}): CloudEvent {
+    return makeRequest(service, 'Kill', { data: { kills: true, ...data } });
+  }
+
+  function innocents(service: string, count: number, data: object = {}): CloudEvent[] {
+    return Array.from({ length: count }, () => makeRequest(service, 'Kill', { data }));
+  }
+
+  /** Has the queues of `service` declared. */
+  async function prepare(service: string): Promise<void> {
+    await (await bench.startReady(service)).stop();
+  }
+
+  async function raise(t: TestContext, service: string): Promise<Phoenix> {
+    const phoenix = await bench.startPhoenix(service);
+    t.after(() => phoenix.stop());
+    return phoenix;
+  }
+
+  /** Puts `messages` where a listener finds them all at once, and keeps it running. */
+  async function run(t: TestContext, service: string, messages: CloudEvent[][]): Promise<Phoenix> {
+    await prepare(service);
+    for (const message of messages) await bench.send(message);
+    return raise(t, service);
+  }
+
+  /** The route of an event that was on board of so many crashes. */
+  function isolated(service: string, { crashes }: { crashes: number }) {
+    const routingKey = serviceQueues(service).isolated;
+    return { exchange: '', routingKey, headers: { 'waybill-crashes': crashes } };
+  }
+
+  async function expectAnswered(events: CloudEvent[]): Promise<void> {
+    const replies = await Promise.all(events.map((event) => bench.replyTo(event)));
+    for (const { data } of replies) assert.deepEqual(data, { survived: true });
+    const ids = new Set(events.map(({ id }) => id));
+    assert.deepEqual(
+      bench.deadLetters().filter(({ body }) => ids.has(JSON.parse(body).id)),
+      [],
+    );
+  }
+
+  async function expectGivenUp(guilty: CloudEvent, crashes: number) {
+    const { type, data } = await bench.replyTo(guilty);
+    assert.equal(type, 'waybill.Problem');
+    const { status, reason, event_id } = data as Record<string, unknown>;
+    assert.deepEqual(
+      { status, reason, event_id },
+      { status: 502, reason: 'listener-crashed', event_id: guilty.id },
+    );
+    const dead = await bench.deadLetter(guilty.id);
+    assert.equal(dead.reason, 'listener-crashed');
+    assert.match(dead.message, new RegExp(`^${crashes} processes died`));
+    return dead;
+  }
+});

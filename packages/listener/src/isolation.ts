@@ -1,0 +1,53 @@
+/**
+ * Order in a process that handles suspects (events that were on board of repeated crashes): when a suspect kills it,
+ * nothing else must have been started beside it, and no message may be half-way into isolation, or it would be there
+ * twice.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** An ack has no answer; this long after it was written the broker has it, even if the process then dies. */
+const ACK_ARRIVES_MS = 50;
+
+export type Isolation = {
+  /** Resolves when no suspect is in hand. */
+  whenNoneRuns(): Promise<void>;
+  /** Waits for `moving`, after which a message is acked; holds suspects back until then. Rejects as it does. */
+  move(moving: Promise<void>): Promise<void>;
+  /** Runs a suspect when none is in hand and none is moving. */
+  runAlone(run: () => Promise<void>): Promise<void>;
+};
+
+/** Creates the {@link Isolation} of one process. */
+export function createIsolation(): Isolation {
+  const moves = new Set<Promise<void>>();
+  let suspect: Promise<void> | undefined;
+
+  async function whenNoneRuns(): Promise<void> {
+    while (suspect) await suspect;
+  }
+
+  return {
+    whenNoneRuns,
+    async move(moving) {
+      const moved = moving.then(
+        () => delay(ACK_ARRIVES_MS),
+        () => {},
+      );
+      moves.add(moved);
+      void moved.then(() => moves.delete(moved));
+      await moving;
+    },
+    async runAlone(run) {
+      await whenNoneRuns();
+      const { promise, resolve } = Promise.withResolvers<void>();
+      suspect = promise;
+      try {
+        while (moves.size > 0) await Promise.all(moves);
+        await run();
+      } finally {
+        suspect = undefined;
+        resolve();
+      }
+    },
+  };
+}

@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { CloudEvent } from '@waybill/common/event.ts';
+import type { EventSpan } from '@waybill/common/tracing.ts';
+import { type NewEvent, TerminalError } from './handler.ts';
+import { makeEvent, makeProblem } from './make-event.ts';
+
+const event: CloudEvent = {
+  specversion: '1.0',
+  id: 'request-1',
+  source: '/client',
+  type: 'PingRequest',
+  subject: 'of the request',
+  data: { of: 'the request' },
+  correlationid: 'key-1',
+  replyto: 'address-1',
+  expirytime: '2030-01-01T00:00:00Z',
+  traceparent: '00-0123456789abcdef0123456789abcdef-0123456789abcdef-01',
+  tracestate: 'vendor=1',
+};
+const maker = { event, service: 'ping' };
+
+describe('makeEvent', () => {
+  it('makes a reply that carries on the correlation id, reply address, deadline and trace, and names its maker', () => {
+    const { event: reply, json } = makeEvent({ type: 'PingResponse', data: 1 }, maker, 'reply');
+    const { id, time, handledby, ...rest } = reply;
+    assert.deepEqual(rest, {
+      specversion: '1.0',
+      source: '/waybill/ping',
+      type: 'PingResponse',
+      data: 1,
+      correlationid: 'key-1',
+      replyto: 'address-1',
+      expirytime: '2030-01-01T00:00:00Z',
+      traceparent: event.traceparent,
+      tracestate: 'vendor=1',
+    });
+    assert.match(id, /^[0-9a-f-]{36}$/);
+    assert.ok(!Number.isNaN(Date.parse(String(time))));
+    assert.match(String(handledby), /^ping\/.+/);
+    assert.deepEqual(JSON.parse(json), reply);
+  });
+
+  it('makes a further event that carries on the trace only: nobody waits for it', () => {
+    const { event: made } = makeEvent({ type: 'Pinged', id: 'mine' }, maker, 'event');
+    assert.equal(made.id, 'mine');
+    assert.equal(made.traceparent, event.traceparent);
+    for (const name of ['correlationid', 'replyto', 'expirytime', 'handledby'])
+      assert.ok(!(name in made), name);
+  });
+
+  it('stamps the span of the handler, with its trace state and not that of the request', () => {
+    const span = { traceparent: '00-0123456789abcdef0123456789abcdef-fedcba9876543210-01' } as EventSpan;
+    const { event: made } = makeEvent({ type: 'Pinged' }, { ...maker, span }, 'event');
+    assert.equal(made.traceparent, span.traceparent);
+    assert.equal(made.tracestate, undefined);
+  });
+
+  it('counts bytes, not characters', () => {
+    const { json, bytes } = makeEvent({ type: 'Pinged', data: 'ü€😀' }, maker, 'event');
+    assert.equal(bytes, Buffer.byteLength(json));
+    assert.ok(bytes > json.length);
+  });
+
+  const circular: Record<string, unknown> = {};
+  circular.secretMember = circular;
+  const deep = JSON.parse('['.repeat(100) + ']'.repeat(100));
+  const invalid: Record<string, NewEvent> = {
+    'an invalid type': { type: 'not a type' },
+    'no type': {} as NewEvent,
+    'an id that is too long': { type: 'Pinged', id: 'x'.repeat(129) },
+    'data and data_base64': { type: 'Pinged', data: 1, data_base64: 'AA==' },
+    'circular data': { type: 'Pinged', data: circular },
+    'a BigInt': { type: 'Pinged', data: 1n },
+    // What the next tier would refuse to parse.
+    'data nested too deep': { type: 'Pinged', data: deep },
+    'a member named constructor': { type: 'Pinged', data: { constructor: 'ACME' } },
+  };
+  for (const [fault, newEvent] of Object.entries(invalid))
+    it(`throws a TerminalError for ${fault}, without naming what is in it`, () => {
+      assert.throws(
+        () => makeEvent(newEvent, maker, 'reply'),
+        (error) =>
+          error instanceof TerminalError &&
+          error.code === 'invalid-reply' &&
+          !error.message.includes('secretMember'),
+      );
+    });
+
+  it('throws a TerminalError for one larger than 256 kB, and makes one that is just as large', () => {
+    const overhead = makeEvent({ type: 'Pinged', data: '' }, maker, 'event').bytes;
+    const sized = (bytes: number) =>
+      makeEvent({ type: 'Pinged', data: 'x'.repeat(bytes - overhead) }, maker, 'event');
+    assert.equal(sized(256 * 1024).bytes, 256 * 1024);
+    assert.throws(() => sized(256 * 1024 + 1), { name: 'TerminalError', code: 'event-too-large' });
+  });
+});
+
+describe('makeProblem', () => {
+  it('makes a reply with a 502 problem that names the event, the error and the reason', () => {
+    const { event: reply } = makeProblem({
+      ...maker,
+      reason: 'handler-failed',
+      code: 'declined',
+      detail: 'no money',
+    });
+    assert.equal(reply.type, 'waybill.Problem');
+    assert.equal(reply.datacontenttype, 'application/problem+json');
+    assert.equal(reply.correlationid, 'key-1');
+    assert.deepEqual(reply.data, {
+      type: 'urn:waybill:problem:handler-failed',
+      title: 'The listener failed to handle the event',
+      status: 502,
+      detail: 'no money',
+      code: 'handler-failed',
+      reason: 'handler-failed',
+      error_code: 'declined',
+      event_id: 'request-1',
+    });
+  });
+});

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
+import { beforeEach, describe, it } from 'node:test';
+import { withDeadline } from './with-deadline.ts';
+
+const never = new Promise<never>(() => {});
+
+describe('withDeadline', () => {
+  let lost: AbortController;
+  let signal: AbortSignal | undefined;
+  const hang = (given: AbortSignal) => {
+    signal = given;
+    return never;
+  };
+  beforeEach(() => {
+    lost = new AbortController();
+    signal = undefined;
+  });
+
+  it('resolves with what the run does, and leaves neither timer nor listener behind', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const run = async (given: AbortSignal) => {
+      signal = given;
+      return 'done';
+    };
+    assert.equal(await withDeadline(run, { timeoutMs: 10, signal: lost.signal }), 'done');
+    t.mock.timers.tick(10);
+    assert.equal(signal?.aborted, false);
+    assert.equal(getEventListeners(lost.signal, 'abort').length, 0);
+  });
+
+  it('rejects as the run does', async () => {
+    const options = { timeoutMs: 1_000, signal: lost.signal };
+    await assert.rejects(
+      withDeadline(() => Promise.reject(new Error('mine')), options),
+      /mine/,
+    );
+  });
+
+  it('aborts at the timeout, and waits no longer for a run that does not heed it', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const ended = withDeadline(hang, { timeoutMs: 10, signal: lost.signal });
+    t.mock.timers.tick(9);
+    assert.equal(signal?.aborted, false);
+    t.mock.timers.tick(1);
+    await assert.rejects(ended, { code: 'handler-timeout' });
+    assert.equal(signal?.reason.code, 'handler-timeout');
+  });
+
+  it('aborts when the delivery is lost', async () => {
+    const ended = withDeadline(hang, {
+      timeoutMs: 1_000,
+      signal: lost.signal,
+    });
+    lost.abort();
+    await assert.rejects(ended, { code: 'delivery-lost' });
+    assert.equal(signal?.reason.code, 'delivery-lost');
+  });
+
+  it('does not run for a delivery that is lost already', async (t) => {
+    lost.abort();
+    const run = t.mock.fn(async () => {});
+    await assert.rejects(withDeadline(run, { timeoutMs: 1_000, signal: lost.signal }), {
+      code: 'delivery-lost',
+    });
+    assert.equal(run.mock.callCount(), 0);
+  });
+
+  it('hears a run that fails after its deadline', async () => {
+    const { promise, reject } = Promise.withResolvers<never>();
+    const ended = withDeadline(() => promise, { timeoutMs: 1_000, signal: lost.signal });
+    lost.abort();
+    await assert.rejects(ended, { code: 'delivery-lost' });
+    // Unheard, this would end the process and fail the test file.
+    reject(new Error('too late'));
+    await new Promise(setImmediate);
+  });
+});
