@@ -39,9 +39,42 @@ describe('npm start', { skip: brokerMissing }, () => {
   });
 });
 
+describe('npm start on a bare machine', () => {
+  it('brings a broker and a collector of its own, and stops them last', async (t) => {
+    const { url, child, log, ended } = await start(t, {});
+    await log.waitFor(({ msg }) => msg === 'ready', 30_000);
+    await log.waitFor(({ msg }) => /^ {2}broker {2}amqp:.*for development only/.test(String(msg)));
+    const response = await fetch(`${url}ping`);
+    assert.equal(response.status, 200, await response.text());
+
+    child.kill('SIGTERM');
+    assert.deepEqual(await ended, [0, null]);
+    const stops = log.lines
+      .map(({ msg }) => String(msg))
+      .filter((msg) => /"msg":"(stopping|embedded broker stops)"/.test(msg));
+    const order = stops.map((msg) => msg.split(' ', 1)[0]);
+    assert.deepEqual(order.slice(0, 3).sort(), ['dispatcher', 'ping-listener', 'public-web']);
+    assert.deepEqual(order.slice(3).sort(), ['dev-telemetry', 'embedded-broker']);
+  });
+
+  it('leaves telemetry alone when it is set to go elsewhere, or off', async (t) => {
+    const elsewhere: Record<string, string>[] = [
+      { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' },
+      { OTEL_SDK_DISABLED: 'true' },
+    ];
+    for (const env of elsewhere) {
+      const { child, log, ended } = await start(t, env);
+      await log.waitFor(({ msg }) => msg === 'ready', 30_000);
+      child.kill('SIGTERM');
+      assert.deepEqual(await ended, [0, null]);
+      const collectors = log.lines.filter(({ msg }) => /^dev-telemetry|trace\.mjs/.test(String(msg)));
+      assert.deepEqual(collectors, []);
+    }
+  });
+});
+
 describe('npm start, when it cannot', () => {
-  it('asks for a broker in one line', async (t) => {
-    await expectFailure(t, {}, /^AMQP_URL is not set: start a RabbitMQ and name it/);
+  it('refuses a broker URL that is none in one line', async (t) => {
     await expectFailure(t, { AMQP_URL: 'http://127.0.0.1' }, /^AMQP_URL is not a URL that starts with amqp:/);
   });
 
@@ -52,6 +85,15 @@ describe('npm start, when it cannot', () => {
     await once(server, 'listening');
     const env = { AMQP_URL: 'amqp://127.0.0.1', DISPATCHER_PORT: String(port) };
     await expectFailure(t, env, new RegExp(`^port ${port} is in use: .* DISPATCHER_PORT=<port>$`));
+    const advice = 'choose another with AMQP_PORT=<port>, or set AMQP_URL if that is a RabbitMQ';
+    await expectFailure(t, { AMQP_PORT: String(port) }, new RegExp(advice));
+    await expectFailure(t, { TELEMETRY_PORT: String(port) }, /another with TELEMETRY_PORT=<port>$/);
+  });
+
+  it('names two ports that are the same', async (t) => {
+    const port = String(await freePort());
+    const message = new RegExp(`^TELEMETRY_PORT and PORT are both ${port}: each needs a port of its own$`);
+    await expectFailure(t, { PORT: port, TELEMETRY_PORT: port }, message);
   });
 });
 
@@ -70,6 +112,8 @@ async function start(t: TestContext, env: Record<string, string>): Promise<Start
     'DISPATCHER_PORT',
     'DISPATCHER_HEALTH_PORT',
     'PING_LISTENER_HEALTH_PORT',
+    'AMQP_PORT',
+    'TELEMETRY_PORT',
   ];
   const ports: Record<string, string> = {};
   for (const name of names) ports[name] = String(await freePort());

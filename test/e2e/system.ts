@@ -30,7 +30,12 @@ export const TIERS: readonly TierName[] = ['dispatcher', 'ping-listener', 'publi
 export const INTERNAL_SECRETS = 'a secret of the tests with more than 32 characters';
 
 /** Starts all tiers as processes and resolves when each is ready. */
-export async function startSystem({ amqpUrl, counts = {}, order = TIERS, env = {} }: SystemOptions): Promise<System> {
+export async function startSystem({
+  amqpUrl,
+  counts = {},
+  order = TIERS,
+  env = {},
+}: SystemOptions): Promise<System> {
   // Known beforehand, so that public-web may start before the dispatchers.
   const dispatcherPorts = await Promise.all(Array.from({ length: counts.dispatcher ?? 1 }, freePort));
   const envs: Record<TierName, Record<string, string>> = {
@@ -71,7 +76,9 @@ export async function startSystem({ amqpUrl, counts = {}, order = TIERS, env = {
       services.dispatcher[index] = replacement;
     },
     async stop() {
-      const exits = await Promise.all(all().map(async (service) => ({ name: service.name, ...(await service.stop()) })));
+      const exits = await Promise.all(
+        all().map(async (service) => ({ name: service.name, ...(await service.stop()) })),
+      );
       const failed = exits.filter(({ code }) => code !== 0);
       if (failed.length > 0) throw new Error(`did not exit 0: ${JSON.stringify(failed)}`);
     },

@@ -70,7 +70,9 @@ describe('telemetry of the whole system', { skip: brokerMissing }, () => {
 
   test("a client's own trace is a link, and neither its ids nor ours of the inside are answered", async () => {
     const theirs = '0af7651916cd43dd8448eb211c80319c';
-    const { traceId, headers, body } = await ping(system, { traceparent: `00-${theirs}-b7ad6b7169203331-01` });
+    const { traceId, headers, body } = await ping(system, {
+      traceparent: `00-${theirs}-b7ad6b7169203331-01`,
+    });
 
     const [edge] = await wayOf(receiver, traceId);
     assert.notEqual(traceId, theirs);
@@ -108,7 +110,8 @@ function wayOf(receiver: OtlpReceiver, traceId: string): Promise<ReceivedSpan[]>
     const spans = receiver.spans().filter((span) => span.traceId === traceId);
     const chain: ReceivedSpan[] = [];
     let next = spans.find(({ parentSpanId }) => parentSpanId === undefined);
-    for (; next; next = spans.find(({ parentSpanId }) => parentSpanId === chain.at(-1)?.spanId)) chain.push(next);
+    for (; next; next = spans.find(({ parentSpanId }) => parentSpanId === chain.at(-1)?.spanId))
+      chain.push(next);
     return chain.length >= WAY_OF_A_PING.length ? chain : undefined;
   });
 }

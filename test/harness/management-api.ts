@@ -5,8 +5,6 @@ export type ManagementApi = {
   deleteVhost(name: string): Promise<void>;
   /** How many messages each queue of a virtual host holds, by the queue's name. */
   queues(vhost: string): Promise<Record<string, QueueDepth>>;
-  /** Has the broker close every connection to a virtual host; resolves with how many those were. */
-  closeConnections(vhost: string): Promise<number>;
 };
 
 export type QueueDepth = { ready: number; unacked: number };
@@ -38,12 +36,6 @@ export function createManagementApi({ url }: { url: string }): ManagementApi {
       const query = 'disable_stats=true&enable_queue_totals=true';
       const response = await call('GET', `/api/queues/${encodeURIComponent(vhost)}?${query}`);
       return Object.fromEntries(((await response.json()) as ApiQueue[]).map(toEntry));
-    },
-    async closeConnections(vhost) {
-      const response = await call('GET', `/api/vhosts/${encodeURIComponent(vhost)}/connections`);
-      const names = ((await response.json()) as { name: string }[]).map(({ name }) => name);
-      await Promise.all(names.map((name) => call('DELETE', `/api/connections/${encodeURIComponent(name)}`)));
-      return names.length;
     },
   };
 }

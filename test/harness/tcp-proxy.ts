@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 
 /** What a connection through the proxy suffers. */
 export type Fault = {
@@ -65,7 +65,7 @@ export async function startTcpProxy({
     accepted += 1;
     const own = nextFaults.shift();
     const upstreamSocket = connect({
-      host: upstream.hostname,
+      host: upstream.hostname.replace(/^\[|\]$/g, ''),
       port: Number(upstream.port),
       allowHalfOpen: true,
       noDelay: true,
@@ -125,7 +125,8 @@ function createLink(client: Socket, server: Socket, fault: () => Fault): Link {
   async function pump(from: Socket, to: Socket, direction: 'to-server' | 'to-client'): Promise<void> {
     const isDropped = () => [direction, 'both'].includes(fault().drop ?? '');
     const isToClient = direction === 'to-client';
-    for await (const chunk of from) {
+    // A half that has ended must not destroy the other one.
+    for await (const chunk of from.iterator({ destroyOnReturn: false })) {
       const { delayMs, sliceBytes, resetAfterBytes = Infinity } = fault();
       if (delayMs) await delay(delayMs);
       if (isDropped()) continue;
@@ -148,12 +149,13 @@ function createLink(client: Socket, server: Socket, fault: () => Fault): Link {
   return { reset, bytesToClient: () => sentToClient, ended: Promise.all([...pumps, ...closed]) };
 }
 
-/** Resolves when the bytes have left this process, so that slices are segments of their own. */
+/** One slice per turn of the event loop, or a receiver in this process would read several at once. */
 async function write(socket: Socket, chunk: Buffer, sliceBytes = chunk.length): Promise<void> {
   for (let start = 0; start < chunk.length; start += sliceBytes) {
     const slice = chunk.subarray(start, start + sliceBytes);
     await new Promise<void>((resolve, reject) => {
       socket.write(slice, (error) => (error ? reject(error) : resolve()));
     });
+    if (slice.length < chunk.length) await nextTurn();
   }
 }

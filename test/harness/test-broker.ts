@@ -31,8 +31,6 @@ export type TestBroker = {
    * Rejects with the depths after `timeoutMs` (default 10 s). Queues named in `except` may hold what they like.
    */
   emptied(options?: { timeoutMs?: number; except?: string[] }): Promise<void>;
-  /** Has the broker close every connection to the virtual host; resolves with how many those were. */
-  closeConnections(): Promise<number>;
   /** Removes the virtual host with all that is in it, and cuts the connections to it. */
   close(): Promise<void>;
 };
@@ -65,7 +63,6 @@ export async function freshBroker(): Promise<TestBroker> {
         },
         { timeoutMs },
       ),
-    closeConnections: () => api.closeConnections(vhost),
     close: () => api.deleteVhost(vhost),
   };
 }

@@ -13,8 +13,11 @@ import { decodeMessage, type EncodedEvent, encodeEvent, encodeMessage } from '@w
 import { events } from '@waybill/common/metrics.ts';
 import type { createReplyAddressVerifier, ReplyAddress } from '@waybill/common/reply-address.ts';
 import { startEventSpan } from '@waybill/common/tracing.ts';
+import { within } from '@waybill/common/within.ts';
 import type { Logger } from 'pino';
 import type { CallbackOutcome, ReplyCallback } from './reply-callback.ts';
+
+const DRAIN_MS = 6_000;
 
 export type RepliesOptions = {
   subscriber: Subscriber;
@@ -27,7 +30,10 @@ export type RepliesOptions = {
 
 export type Replies = {
   isActive(): boolean;
-  /** Takes no more replies, and waits until those under way are acked. */
+  /**
+   * Takes no more replies, and waits until those under way are acked, but no longer than 6 s (a blocked broker
+   * confirms nothing): what is unacked then is delivered again to another dispatcher.
+   */
   drain(): Promise<void>;
 };
 
@@ -51,7 +57,7 @@ export function consumeReplies({ subscriber, prefetch, log, ...options }: Replie
     isActive: subscription.isActive,
     async drain() {
       await subscription.cancel();
-      await Promise.all(underWay);
+      await within(DRAIN_MS, Promise.all(underWay));
     },
   };
 }

@@ -47,7 +47,9 @@ export function createReplyCallback({ keys, log }: { keys: Key[]; log: Logger })
   timer.unref();
 
   function laneFor({ instance, url, expMs }: ReplyAddress): Lane {
-    const existing = lanes.get(instance);
+    // By both: an instance that is given its id from outside keeps it when it starts anew at another address.
+    const key = `${instance} ${url}`;
+    const existing = lanes.get(key);
     if (existing) {
       existing.expMs = Math.max(existing.expMs, expMs);
       return existing;
@@ -62,16 +64,15 @@ export function createReplyCallback({ keys, log }: { keys: Key[]; log: Logger })
         maxBytes: MAX_BATCH_BYTES,
         maxInFlight: () => MAX_BATCHES_IN_FLIGHT,
         maxQueued: MAX_QUEUED,
-        send: (replies) => call(lane, replies),
+        // What queued up before the address failed is turned away with the rest.
+        send: async (replies) => (lane.isFailing ? replies.map(() => 'failing') : call(lane, replies)),
       }),
     };
-    lanes.set(instance, lane);
+    lanes.set(key, lane);
     return lane;
   }
 
   async function call(lane: Lane, replies: EncodedEvent[]): Promise<CallbackOutcome[]> {
-    // What queued up before the address failed is turned away with the rest.
-    if (lane.isFailing && !lane.isProbing) return replies.map(() => 'failing');
     batchSize.record(replies.length, { hop: 'callback' });
     const outcomes = await post(lane, replies);
     const isFailing = outcomes.includes('failing');
@@ -105,8 +106,7 @@ export function createReplyCallback({ keys, log }: { keys: Key[]; log: Logger })
   }
 
   function forgetExpiredLanes(): void {
-    for (const [instance, lane] of lanes)
-      if (lane.expMs < Date.now() && lane.batcher.isIdle()) lanes.delete(instance);
+    for (const [key, lane] of lanes) if (lane.expMs < Date.now() && lane.batcher.isIdle()) lanes.delete(key);
   }
 
   return {

@@ -5,8 +5,8 @@
  * goes wrong leaves the outcome unknown, because the events may be in the broker already.
  */
 import { createBatcher } from '@waybill/common/batch.ts';
-import { HTTP_MAX_EVENTS, MAX_BATCH_BYTES } from '@waybill/common/batch-limits.ts';
-import { AppError, fromProblem, type Problem } from '@waybill/common/errors.ts';
+import { HTTP_MAX_EVENTS, INTERNAL_BODY_LIMIT_BYTES, MAX_BATCH_BYTES } from '@waybill/common/batch-limits.ts';
+import { AppError, fromProblem, type Problem, toAppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event.ts';
 import {
   BATCH_CONTENT_TYPE,
@@ -23,6 +23,8 @@ import { createUpstreams, type Upstream } from './upstreams.ts';
 
 /** The broker's 5 s to confirm, and the way there and back. */
 const CALL_TIMEOUT_MS = 6_000;
+/** What a dispatcher takes, less the brackets of a batch. JSON can grow when it is written anew: 1e20 has 21 digits. */
+const MAX_EVENT_BYTES = INTERNAL_BODY_LIMIT_BYTES - 2;
 
 /** How an event fared: `undefined` is confirmed by the broker, an error is the client's answer. */
 export type SendOutcome = AppError | undefined;
@@ -70,6 +72,8 @@ export async function createDispatcherClient({
     for (let next = upstreams.pick(tried); next; next = upstreams.pick(tried)) {
       const result = await post(next, body);
       if (result.kind === 'answered') return events.map((event) => outcomeOf(event, result.answer));
+      // Another dispatcher would say the same: the fault is the batch's.
+      if (result.kind === 'refused') return allOf(events, new AppError('not-accepted', result.reason));
       upstreams.markFailing(next, result.reason);
       if (result.kind === 'unknown') return allOf(events, new AppError('outcome-unknown', result.reason));
       reason = result.reason;
@@ -110,11 +114,9 @@ export async function createDispatcherClient({
   return {
     async send(event, isCancelled) {
       const encoded = encodeEvent(event);
-      try {
-        return await batcher.add(encoded, encoded.bytes, isCancelled);
-      } catch (error) {
-        return error as AppError;
-      }
+      if (encoded.bytes > MAX_EVENT_BYTES)
+        return new AppError('too-large', `the event has ${encoded.bytes} bytes when written as JSON`);
+      return await batcher.add(encoded, encoded.bytes, isCancelled).catch(toAppError);
     },
     close: upstreams.close,
   };
@@ -122,16 +124,25 @@ export async function createDispatcherClient({
 
 type PostResult =
   | { kind: 'answered'; answer: IntakeAnswer }
-  | { kind: 'not-accepted' | 'unknown'; reason: string };
+  | { kind: 'not-accepted' | 'refused' | 'unknown'; reason: string };
+
+/** A dispatcher that works says these of a body it cannot read. */
+const BATCH_AT_FAULT = new Set([400, 413, 415]);
 
 function toResult(statusCode: number, body: string): PostResult {
-  if (statusCode === 200) return { kind: 'answered', answer: JSON.parse(body) as IntakeAnswer };
+  if (statusCode === 200) return { kind: 'answered', answer: toIntakeAnswer(body) };
+  const reason = `the dispatcher answered ${statusCode}: ${detailOf(body)}`;
+  if (BATCH_AT_FAULT.has(statusCode)) return { kind: 'refused', reason };
   // Every 4xx, and 503, is answered before anything is published.
   const isNotAccepted = statusCode === 503 || (statusCode >= 400 && statusCode < 500);
-  return {
-    kind: isNotAccepted ? 'not-accepted' : 'unknown',
-    reason: `the dispatcher answered ${statusCode}: ${detailOf(body)}`,
-  };
+  return { kind: isNotAccepted ? 'not-accepted' : 'unknown', reason };
+}
+
+function toIntakeAnswer(body: string): IntakeAnswer {
+  const answer = JSON.parse(body) as IntakeAnswer;
+  if (![answer.unroutable, answer.rejected, answer.unknown].every(Array.isArray))
+    throw new Error('the answer is not that of a dispatcher');
+  return answer;
 }
 
 function detailOf(body: string): string {
@@ -155,16 +166,8 @@ function allOf(events: EncodedEvent[], outcome: AppError): SendOutcome[] {
   return events.map(() => outcome);
 }
 
-/** Errors of the time before a connection stood: no byte of the request was sent. */
-const BEFORE_CONNECTED = new Set([
-  'ECONNREFUSED',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'UND_ERR_CONNECT_TIMEOUT',
-]);
-
+/** Before a connection stood no byte was sent. The code alone does not tell: a standing one can end in EHOSTUNREACH. */
 function isNotSent(error: unknown): boolean {
-  return BEFORE_CONNECTED.has((error as { code?: string }).code ?? '');
+  const { code, syscall } = error as { code?: string; syscall?: string };
+  return syscall === 'connect' || code === 'UND_ERR_CONNECT_TIMEOUT';
 }

@@ -23,6 +23,9 @@ import { createInternalApp } from './internal-app.ts';
 import { createParkedRequests } from './parked-requests.ts';
 import { isPublicType } from './public-types.ts';
 
+/** Below the 8 s after which connections are cut off, so that whoever waits longer is still told the outcome. */
+const DRAIN_MS = 6_000;
+
 await runService(async () => {
   const config = loadPublicWebConfig();
   const log = createLogger({ service: serviceName, level: config.LOG_LEVEL });
@@ -77,7 +80,10 @@ await runService(async () => {
       // Replies still arrive while the parked requests drain, so the internal port closes after them.
       {
         name: 'public port and parked requests',
-        run: () => Promise.all([drainHttpServer(app), parked.drained()]),
+        run() {
+          setTimeout(parked.close, DRAIN_MS).unref();
+          return Promise.all([drainHttpServer(app), parked.drained()]);
+        },
       },
       { name: 'internal port', run: () => drainHttpServer(internalApp) },
       { name: 'dispatchers', run: dispatchers.close },

@@ -23,21 +23,24 @@ export type ParkedRequest = {
 };
 
 export type ParkedRequests = {
-  /** @throws AppError `not-accepted` when as many are parked as are allowed, or the instance is stopping. */
+  /** @throws AppError `not-accepted` when as many are parked as are allowed, or after {@link close}. */
   park(deadlineMs: number): ParkedRequest;
   /** Hands the reply to whoever waits under `correlationId`; false when nobody does. */
   settle(correlationId: string, reply: CloudEvent): boolean;
   size(): number;
   /** Resolves when nothing is parked. */
   drained(): Promise<void>;
+  /** Tells everyone who waits what their deadline would have told them, and parks nobody any more. */
+  close(): void;
 };
 
-type Entry = { resolve(reply: CloudEvent): void; timer: NodeJS.Timeout };
+type Entry = { resolve(reply: CloudEvent): void; giveUp(when: string): void; timer: NodeJS.Timeout };
 
 /** Creates {@link ParkedRequests} for at most `maxParked` at once. */
 export function createParkedRequests({ maxParked }: { maxParked: number }): ParkedRequests {
   const entries = new Map<string, Entry>();
   let onDrained: (() => void) | undefined;
+  let isClosed = false;
 
   function remove(correlationId: string): Entry | undefined {
     const entry = entries.get(correlationId);
@@ -50,6 +53,7 @@ export function createParkedRequests({ maxParked }: { maxParked: number }): Park
 
   return {
     park(deadlineMs) {
+      if (isClosed) throw new AppError('not-accepted', 'this instance is stopping');
       if (entries.size >= maxParked) throw new AppError('not-accepted', 'too many requests wait for a reply');
       const correlationId = randomKey();
       const { promise, resolve, reject } = Promise.withResolvers<CloudEvent>();
@@ -57,12 +61,13 @@ export function createParkedRequests({ maxParked }: { maxParked: number }): Park
         if (remove(correlationId)) reject(error);
       };
       let isSending = false;
-      const timer = setTimeout(() => fail(deadlineError(deadlineMs, isSending)), deadlineMs);
+      const giveUp = (when: string) => fail(tooLate(isSending, when));
+      const timer = setTimeout(giveUp, deadlineMs, `within ${deadlineMs} ms`);
       const startSending = () => {
         isSending = entries.has(correlationId);
         return isSending;
       };
-      entries.set(correlationId, { resolve, timer });
+      entries.set(correlationId, { resolve, giveUp, timer });
       return { correlationId, reply: promise, fail, startSending };
     },
     settle(correlationId, reply) {
@@ -77,13 +82,17 @@ export function createParkedRequests({ maxParked }: { maxParked: number }): Park
         : new Promise((resolve) => {
             onDrained = resolve;
           }),
+    close() {
+      isClosed = true;
+      for (const { giveUp } of [...entries.values()]) giveUp('before this instance stopped');
+    },
   };
 }
 
-function deadlineError(deadlineMs: number, isSent: boolean): AppError {
+function tooLate(isSent: boolean, when: string): AppError {
   return isSent
-    ? new AppError('outcome-unknown', `no reply within ${deadlineMs} ms`)
-    : new AppError('not-accepted', `not sent within ${deadlineMs} ms`);
+    ? new AppError('outcome-unknown', `no reply ${when}`)
+    : new AppError('not-accepted', `not sent ${when}`);
 }
 
 const KEY_BYTES = 16;

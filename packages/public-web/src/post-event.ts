@@ -94,7 +94,7 @@ async function exchangeOne(
   try {
     const reply = await exchange(event, waitMs, signal);
     return reply.type === PROBLEM_TYPE
-      ? { id, problem: toClientProblem(reply) }
+      ? { id, problem: toClientProblem(reply, id) }
       : { id, reply: stripInternal(reply) };
   } catch (thrown) {
     const error = toAppError(thrown);
@@ -125,6 +125,8 @@ function account(request: FastifyRequest, event: CloudEvent, { problem }: Answer
 /** Aborts when the connection closes before the answer is out. */
 function clientGone(reply: FastifyReply): AbortSignal {
   const gone = new AbortController();
+  // It may have gone while the body was read; then there is no event any more.
+  if (reply.raw.destroyed) gone.abort();
   reply.raw.once('close', () => {
     if (!reply.raw.writableFinished) gone.abort();
   });
@@ -132,8 +134,8 @@ function clientGone(reply: FastifyReply): AbortSignal {
 }
 
 /** The problem a listener replied with, as far as it is one. */
-function toClientProblem({ data }: CloudEvent): Problem {
-  const problem = toProblem('handler-failed');
+function toClientProblem({ data }: CloudEvent, eventId: string): Problem {
+  const problem = toProblem('handler-failed', undefined, { event_id: eventId });
   if (typeof data !== 'object' || data === null) return problem;
   const given = data as Partial<Problem>;
   const isErrorStatus =

@@ -29,7 +29,7 @@ export function createPostReplies({ parked, keys, replyAddresses, instance }: Po
     const replies = decodeMessage({ contentType: request.headers['content-type'] ?? '', body });
     await assertForUs(replies);
     const unknown = replies.filter((event) => !deliver(event)).map(({ correlationid }) => correlationid);
-    if (unknown.length > 0) request.log.debug({ unknown }, 'replies nobody waits for');
+    if (unknown.length > 0) request.log.warn({ unknown }, 'replies nobody waits for');
     return reply.send({ unknown });
   };
 

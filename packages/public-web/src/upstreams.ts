@@ -2,15 +2,19 @@
  * The dispatchers that exist now, and which of them gets the next batch.
  *
  * Every address a name resolves to is one upstream; names are resolved anew and connections renewed each minute, so
- * that scaling out is seen. An upstream that fails gets no batches until it answers an empty one.
+ * that scaling out is seen; a name that does not resolve, each second, because the tiers start in any order. An
+ * upstream that fails gets no batches until it answers an empty one.
  */
 import { lookup } from 'node:dns/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MAX_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
+import { within } from '@waybill/common/within.ts';
 import type { Logger } from 'pino';
 import { Pool } from 'undici';
 
 const RENEW_MS = 60_000;
+const RESOLVE_AGAIN_MS = 1_000;
+const CLOSE_TIMEOUT_MS = 1_000;
 const CONNECT_TIMEOUT_MS = 1_000;
 /** How often a failing upstream is tried, with full jitter. */
 const PROBE_MS = 500;
@@ -26,10 +30,14 @@ export type Upstream = {
 export type Upstreams = {
   /** The upstream with the fewest batches under way, of those neither failing nor in `tried`; undefined when none. */
   pick(tried: ReadonlySet<Upstream>): Upstream | undefined;
-  /** How many batches may be under way over all upstreams; at least 1, so that a batch can fail when none is left. */
+  /**
+   * How many batches may be under way over all upstreams: those that a failing one still holds take no room from the
+   * others, and one more can always fail when none is left.
+   */
   capacity(): number;
   /** No batches for this one until it answers a probe. */
   markFailing(upstream: Upstream, reason: string): void;
+  /** Waits a second for what is under way, then cuts it off. */
   close(): Promise<void>;
 };
 
@@ -49,10 +57,13 @@ export async function createUpstreams({
 }): Promise<Upstreams> {
   let upstreams: Upstream[] = [];
   const closing = new AbortController();
+  const unresolved = new Set<string>();
   let turn = 0;
+  let timer: NodeJS.Timeout;
 
   async function renew(): Promise<void> {
-    const resolved = await Promise.all(urls.map((url) => resolveOrigins(url, upstreams, log)));
+    const resolved = await Promise.all(urls.map(resolveOrKeep));
+    if (closing.signal.aborted) return;
     const wanted = new Map(resolved.flat().map((target) => [target.origin, target]));
     const gone = upstreams.filter(({ origin }) => !wanted.has(origin));
     upstreams = [...wanted.values()].map(
@@ -60,6 +71,23 @@ export async function createUpstreams({
     );
     // close() lets what is under way finish.
     for (const { pool } of gone) void pool.close();
+    timer = setTimeout(renew, unresolved.size > 0 ? RESOLVE_AGAIN_MS : RENEW_MS);
+    timer.unref();
+  }
+
+  /** On a failed lookup the addresses known from before stay: a DNS hiccup must not take every dispatcher away. */
+  async function resolveOrKeep(url: string): Promise<Target[]> {
+    const { hostname } = new URL(url);
+    try {
+      const targets = await resolve(url);
+      unresolved.delete(url);
+      return targets;
+    } catch (error) {
+      const reason = (error as Error).message;
+      if (!unresolved.has(url)) log.warn({ dispatcher: url, reason }, 'dispatcher name does not resolve');
+      unresolved.add(url);
+      return upstreams.map(({ origin }) => ({ origin, hostname }));
+    }
   }
 
   async function probeUntilWell(upstream: Upstream): Promise<void> {
@@ -75,8 +103,6 @@ export async function createUpstreams({
   }
 
   await renew();
-  const timer = setInterval(() => void renew(), RENEW_MS);
-  timer.unref();
 
   return {
     pick(tried) {
@@ -90,38 +116,37 @@ export async function createUpstreams({
         undefined,
       );
     },
-    capacity: () =>
-      Math.max(1, upstreams.filter(({ isFailing }) => !isFailing).length * MAX_BATCHES_IN_FLIGHT),
+    capacity() {
+      const well = upstreams.filter(({ isFailing }) => !isFailing).length;
+      const held = upstreams.reduce((sum, { isFailing, inFlight }) => sum + (isFailing ? inFlight : 0), 0);
+      return Math.max(1, well * MAX_BATCHES_IN_FLIGHT) + held;
+    },
     markFailing(upstream, reason) {
-      if (upstream.isFailing) return;
+      if (upstream.isFailing || closing.signal.aborted) return;
       upstream.isFailing = true;
       log.warn({ dispatcher: upstream.origin, reason }, 'dispatcher does not accept events');
       void probeUntilWell(upstream);
     },
     async close() {
-      clearInterval(timer);
+      clearTimeout(timer);
       closing.abort();
-      await Promise.all(upstreams.map(({ pool }) => pool.close()));
+      const closed = Promise.all(upstreams.map(({ pool }) => pool.close()));
+      if (await within(CLOSE_TIMEOUT_MS, closed)) return;
+      await Promise.all(upstreams.map(({ pool }) => pool.destroy()));
     },
   };
 }
 
 type Target = { origin: string; hostname: string };
 
-/** On a failed lookup the addresses known from before stay: a DNS hiccup must not take every dispatcher away. */
-async function resolveOrigins(url: string, known: readonly Upstream[], log: Logger): Promise<Target[]> {
+async function resolve(url: string): Promise<Target[]> {
   const { protocol, hostname, port } = new URL(url);
   const suffix = port === '' ? '' : `:${port}`;
-  try {
-    const addresses = await lookup(hostname.replace(/^\[|\]$/g, ''), { all: true });
-    return addresses.map(({ address, family }) => ({
-      origin: `${protocol}//${family === 6 ? `[${address}]` : address}${suffix}`,
-      hostname,
-    }));
-  } catch (error) {
-    log.warn({ dispatcher: url, reason: (error as Error).message }, 'dispatcher name does not resolve');
-    return known.map(({ origin }) => ({ origin, hostname }));
-  }
+  const addresses = await lookup(hostname.replace(/^\[|\]$/g, ''), { all: true });
+  return addresses.map(({ address, family }) => ({
+    origin: `${protocol}//${family === 6 ? `[${address}]` : address}${suffix}`,
+    hostname,
+  }));
 }
 
 function openUpstream({ origin, hostname }: Target): Upstream {

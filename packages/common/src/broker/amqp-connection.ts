@@ -5,9 +5,12 @@
  * connection, and amqplib's recovery opens the next one and runs `setup` on it. Every wait of amqplib that has no
  * timeout of its own (setup, close) gets one here that destroys the socket.
  */
+import { once } from 'node:events';
 import { type Channel, type ChannelModel, connect, type Options, type RecoveringChannelModel } from 'amqplib';
 import type { Logger } from 'pino';
+import { AppError } from '../errors.ts';
 import { reconnects } from '../metrics.ts';
+import { within } from '../within.ts';
 import type { Topology } from './topology.ts';
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -19,15 +22,24 @@ const HEARTBEAT_S = 5;
 const RECONNECT_BASE_MS = 50;
 const RECONNECT_CAP_MS = 5_000;
 
-export type AmqpConnectionOptions = {
+export type AmqpClientOptions = {
   /** `amqp://user:password@host:port/vhost`, or `amqps:`. Query parameters are ignored. */
   url: string;
-  /** Shown by the broker as `connection_name`. */
+  /** Shown by the broker in `connection_name`. */
   name: string;
   topology: Topology;
   log: Logger;
+  /** How long declaring the topology and opening channels may take; default 10 s. */
+  setupTimeoutMs?: number;
+  /** Default 5 s. */
+  heartbeatS?: number;
+};
+
+export type AmqpConnectionOptions = AmqpClientOptions & {
   /** Opens this connection's channels, on every connect, after the topology is declared. */
   setup(model: ChannelModel): Promise<void>;
+  /** The connection is ready for use, with the channels that `setup` opened last. */
+  onConnect?(): void;
   /** The connection is gone, with every channel of it. */
   onDisconnect?(): void;
   onBlocked?(isBlocked: boolean): void;
@@ -35,7 +47,11 @@ export type AmqpConnectionOptions = {
 
 export type AmqpConnection = {
   isConnected(): boolean;
-  /** Opens a channel on the present connection, runs `use` on it and closes it. */
+  /**
+   * Opens a channel on the present connection, runs `use` on it and closes it.
+   *
+   * @throws AppError `broker-unavailable` without a connection, or when that takes longer than `setupTimeoutMs`.
+   */
   withChannel(use: (channel: Channel) => Promise<void>): Promise<void>;
   close(): Promise<void>;
 };
@@ -44,8 +60,10 @@ export type AmqpConnection = {
 export async function createAmqpConnection(options: AmqpConnectionOptions): Promise<AmqpConnection> {
   const { log, name } = options;
   let current: ChannelModel | undefined;
+  let opening: ChannelModel | undefined;
+  let isClosing = false;
 
-  const recovering = await connect(connectOptions(options.url), {
+  const recovering = await connect(connectOptions(options), {
     noDelay: true,
     timeout: CONNECT_TIMEOUT_MS,
     clientProperties: { connection_name: name },
@@ -53,12 +71,18 @@ export async function createAmqpConnection(options: AmqpConnectionOptions): Prom
       waitForConnect: false,
       calculateDelay: (attempt) =>
         Math.random() * Math.min(RECONNECT_CAP_MS, RECONNECT_BASE_MS * 2 ** Math.min(attempt - 1, 10)),
-      setup: (model: ChannelModel) => runSetup(model, options),
+      setup: (model: ChannelModel) => {
+        opening = model;
+        return runSetup(model, options).finally(() => {
+          opening = undefined;
+        });
+      },
     },
   });
   recovering.on('connect', (model) => {
     current = model;
     log.info({ connection: name }, 'connected to the broker');
+    options.onConnect?.();
   });
   recovering.on('disconnect', (error) => {
     current = undefined;
@@ -66,24 +90,36 @@ export async function createAmqpConnection(options: AmqpConnectionOptions): Prom
     log.warn({ connection: name, reason: error.message }, 'connection to the broker lost');
     options.onDisconnect?.();
   });
-  logFailedAttempts(recovering, options);
-  recovering.on('blocked', (reason) => {
-    log.warn({ connection: name, reason }, 'the broker blocks publishers');
-    options.onBlocked?.(true);
-  });
-  recovering.on('unblocked', () => options.onBlocked?.(false));
+  logFailedAttempts(recovering, options, () => isClosing);
   recovering.on('error', (error) => log.debug({ connection: name, err: error }, 'connection error'));
 
   return {
     isConnected: () => current !== undefined,
     async withChannel(use) {
-      const channel = await recovering.createChannel();
-      channel.on('error', () => {});
-      await use(channel);
-      await channel.close();
+      const isInTime =
+        current !== undefined &&
+        (await within(options.setupTimeoutMs ?? SETUP_TIMEOUT_MS, useChannel(current, use)));
+      if (!isInTime) throw new AppError('broker-unavailable', 'the broker did not answer');
     },
-    close: () => closeWithin(recovering, current),
+    async close() {
+      isClosing = true;
+      const model = current ?? opening;
+      // What is still being set up would only come to life to be closed, and deliver meanwhile.
+      if (opening) breakConnection(opening, new Error('closed while connecting'));
+      // amqplib waits for the answer of the peer for ever, even when the connection breaks meanwhile.
+      const broken = new Promise((resolve) => model?.once('close', resolve));
+      const isInTime = await within(CLOSE_TIMEOUT_MS, Promise.race([recovering.close(), broken]));
+      if (!isInTime && model) breakConnection(model, new Error('close timed out'));
+      current = undefined;
+    },
   };
+}
+
+async function useChannel(model: ChannelModel, use: (channel: Channel) => Promise<void>): Promise<void> {
+  const channel = await model.createChannel();
+  channel.on('error', () => {});
+  await use(channel);
+  await channel.close();
 }
 
 /** Ends the connection from our side, so that recovery replaces it. Safe to call on a dead one. */
@@ -103,54 +139,74 @@ export async function declareTopology(channel: Channel, topology: Topology): Pro
 
 /**
  * amqplib's recovery attaches its listeners only after setup, so a connection that dies meanwhile would throw
- * uncaught, or count as connected for ever. Hence the listeners first, and the last channel as proof of life.
+ * uncaught, or count as connected for ever. Hence the listeners first, and a look at the end whether it still lives.
  */
-async function runSetup(model: ChannelModel, { setup, topology, log }: AmqpConnectionOptions): Promise<void> {
-  model.on('error', () => {});
-  // After a heartbeat timeout amqplib leaves the socket open.
-  model.on('close', () => socketOf(model).destroy());
-  const timer = setTimeout(() => breakConnection(model, new Error('setup timed out')), SETUP_TIMEOUT_MS);
+async function runSetup(model: ChannelModel, options: AmqpConnectionOptions): Promise<void> {
+  const { setupTimeoutMs = SETUP_TIMEOUT_MS } = options;
+  const closed = watchModel(model, options);
+  const timer = setTimeout(() => breakConnection(model, new Error('setup timed out')), setupTimeoutMs);
   try {
-    const channel = await model.createChannel();
-    channel.on('error', (error) => log.error({ err: error }, 'declaring the topology failed'));
-    await declareTopology(channel, topology);
-    await setup(model);
-    await channel.close();
+    // Raced, because closing a channel waits for ever when the connection breaks meanwhile.
+    await Promise.race([openChannels(model, options), once(closed, 'abort')]);
+    // The same read may have brought the last answer and the end.
+    closed.throwIfAborted();
   } catch (error) {
-    // close() would wait for an answer that a dead peer never gives.
     breakConnection(model, error as Error);
+    // amqplib closes the model now, and until it knows that its socket is gone it would wait for an answer, for ever.
+    if (!closed.aborted) await once(closed, 'abort');
     throw error;
   } finally {
     clearTimeout(timer);
   }
 }
 
+async function openChannels(
+  model: ChannelModel,
+  { setup, topology, log }: AmqpConnectionOptions,
+): Promise<void> {
+  const channel = await model.createChannel();
+  channel.on('error', (error) => log.error({ err: error }, 'declaring the topology failed'));
+  await declareTopology(channel, topology);
+  await setup(model);
+  await channel.close();
+}
+
+/** Listens from the start; the signal aborts, with the reason, when the connection is closed. */
+function watchModel(model: ChannelModel, { log, name, onBlocked }: AmqpConnectionOptions): AbortSignal {
+  const closed = new AbortController();
+  model.on('error', () => {});
+  model.on('close', (error) => {
+    closed.abort(error ?? new Error('closed by the broker'));
+    // After a heartbeat timeout amqplib leaves the socket open.
+    socketOf(model).destroy();
+  });
+  model.on('blocked', (reason) => {
+    log.warn({ connection: name, reason }, 'the broker blocks publishers');
+    onBlocked?.(true);
+  });
+  model.on('unblocked', () => onBlocked?.(false));
+  return closed.signal;
+}
+
 /** One warning when the broker goes, then silence until it is back: it may be gone for hours. */
-function logFailedAttempts(recovering: RecoveringChannelModel, { log, name }: AmqpConnectionOptions): void {
+function logFailedAttempts(
+  recovering: RecoveringChannelModel,
+  { log, name }: AmqpConnectionOptions,
+  isClosing: () => boolean,
+): void {
   let hasWarned = false;
   recovering.on('connect', () => {
     hasWarned = false;
   });
   recovering.on('connect-failed', (error) => {
-    const level = hasWarned ? 'debug' : 'warn';
+    const level = hasWarned || isClosing() ? 'debug' : 'warn';
     hasWarned = true;
     log[level]({ connection: name, reason: error.message }, 'cannot connect to the broker, trying again');
   });
 }
 
-async function closeWithin(
-  recovering: RecoveringChannelModel,
-  model: ChannelModel | undefined,
-): Promise<void> {
-  const timer = setTimeout(() => {
-    if (model) breakConnection(model, new Error('close timed out'));
-  }, CLOSE_TIMEOUT_MS);
-  await recovering.close();
-  clearTimeout(timer);
-}
-
 /** The object form, because the string form lets `?heartbeat=0` and the like override our settings. */
-function connectOptions(url: string): Options.Connect {
+function connectOptions({ url, heartbeatS = HEARTBEAT_S }: AmqpConnectionOptions): Options.Connect {
   const { protocol, hostname, port, username, password, pathname } = new URL(url);
   return {
     protocol: protocol.slice(0, -1),
@@ -159,8 +215,9 @@ function connectOptions(url: string): Options.Connect {
     ...(username || password
       ? { username: decodeURIComponent(username), password: decodeURIComponent(password) }
       : {}),
-    vhost: decodeURIComponent(pathname.slice(1)) || '/',
-    heartbeat: HEARTBEAT_S,
+    // amqplib decodes it, in the object form as well.
+    vhost: pathname.slice(1) || '/',
+    heartbeat: heartbeatS,
   };
 }
 

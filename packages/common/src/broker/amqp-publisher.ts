@@ -1,88 +1,107 @@
 import { randomUUID } from 'node:crypto';
-import type { ChannelModel, ConfirmChannel } from 'amqplib';
-import type { Logger } from 'pino';
+import { type ChannelModel, type ConfirmChannel, IllegalOperationError } from 'amqplib';
 import { within } from '../within.ts';
-import { breakConnection, createAmqpConnection, declareTopology } from './amqp-connection.ts';
+import {
+  type AmqpClientOptions,
+  breakConnection,
+  createAmqpConnection,
+  declareTopology,
+} from './amqp-connection.ts';
 import type { OutgoingMessage, Publisher, PublishOutcome } from './ports.ts';
-import type { Topology } from './topology.ts';
 
 /** After this long without a confirm the outcome is `unknown` (design: interfaces). */
 const CONFIRM_TIMEOUT_MS = 5_000;
 /** Bounds of what is written and unconfirmed: past them a publish is `not-accepted`. amqplib itself has no bound. */
 const MAX_UNCONFIRMED = 4_096;
 const MAX_UNCONFIRMED_BYTES = 64 * 1024 * 1024;
-/** A message that closes the channel would close the next one too. */
-const MAX_WRITES = 2;
 
 type Pending = {
   id: string;
   message: OutgoingMessage;
-  writes: number;
+  /** Where it was written last. */
+  writtenTo: ConfirmChannel | undefined;
   isReturned: boolean;
   timer: NodeJS.Timeout;
   resolve(outcome: PublishOutcome): void;
 };
 
-/** Creates a {@link Publisher} on a connection of its own: a blocked one must not stop consuming. */
+/**
+ * Creates a {@link Publisher} on a connection of its own: a blocked one must not stop consuming.
+ *
+ * @param options.confirmTimeoutMs default 5 s.
+ */
 export async function createAmqpPublisher({
-  url,
-  name,
-  topology,
-  log,
-}: {
-  url: string;
-  name: string;
-  topology: Topology;
-  log: Logger;
-}): Promise<Publisher> {
+  confirmTimeoutMs = CONFIRM_TIMEOUT_MS,
+  ...options
+}: AmqpClientOptions & { confirmTimeoutMs?: number }): Promise<Publisher> {
+  const { name, topology, log } = options;
   /** By message id, in the order of publishing. */
   const pending = new Map<string, Pending>();
+  /** Unconfirmed when the broker closed a channel: one of them is why, so they are written one at a time. */
+  const suspects = new Set<Pending>();
   let pendingBytes = 0;
+  let opened: ConfirmChannel | undefined;
   let channel: ConfirmChannel | undefined;
   let isBlocked = false;
   let onDrained: (() => void) | undefined;
 
   const connection = await createAmqpConnection({
-    url,
+    ...options,
     name: `${name} publisher`,
-    topology,
-    log,
     setup: openChannel,
+    onConnect() {
+      channel = opened;
+      writeWaiting();
+    },
     onDisconnect() {
       channel = undefined;
-      isBlocked = false;
     },
     onBlocked(value) {
       isBlocked = value;
     },
   });
 
+  /** Nothing is written to it before the connection is set up: a broker with an alarm would stop answering then. */
   async function openChannel(model: ChannelModel): Promise<void> {
-    const opened = await model.createConfirmChannel();
-    opened.on('error', (error) => {
+    isBlocked = false;
+    const fresh = await model.createConfirmChannel();
+    opened = fresh;
+    fresh.on('error', (error) => {
       log.error({ err: error }, 'publishing channel failed');
+      suspectWrittenTo(fresh);
       breakConnection(model, error);
     });
-    opened.on('close', () => {
-      if (channel === opened) channel = undefined;
+    // Before amqplib's own listener, which calls back every unconfirmed message with an error.
+    fresh.prependListener('close', () => {
+      if (channel === fresh) channel = undefined;
       breakConnection(model, new Error('publishing channel closed'));
     });
-    opened.on('return', ({ properties }) => {
+    fresh.on('return', ({ properties }) => {
       const returned = pending.get(properties.messageId);
       if (returned) returned.isReturned = true;
     });
-    channel = opened;
-    for (const unconfirmed of [...pending.values()]) write(unconfirmed);
+  }
+
+  /** A suspect that was alone on the channel is guilty: it would close the next one too. */
+  function suspectWrittenTo(failed: ConfirmChannel): void {
+    const [first, ...others] = [...pending.values()].filter(({ writtenTo }) => writtenTo === failed);
+    if (!first) return;
+    if (others.length === 0 && suspects.has(first)) settle(first, 'unknown');
+    else for (const entry of [first, ...others]) suspects.add(entry);
+  }
+
+  /** Writes what the present channel has not got yet, oldest first. */
+  function writeWaiting(): void {
+    for (const entry of pending.values()) {
+      if (entry.writtenTo !== channel) write(entry);
+      if (suspects.size > 0) return;
+    }
   }
 
   function write(entry: Pending): void {
+    if (!channel) return;
     const writtenTo = channel;
-    if (!writtenTo) return;
-    if (entry.writes >= MAX_WRITES) {
-      settle(entry, 'unknown');
-      return;
-    }
-    entry.writes += 1;
+    entry.writtenTo = writtenTo;
     entry.isReturned = false;
     const { exchange, routingKey, body, contentType, headers } = entry.message;
     const options = { mandatory: true, persistent: true, messageId: entry.id, contentType, headers };
@@ -91,8 +110,10 @@ export async function createAmqpPublisher({
         if (channel === writtenTo) onConfirm(entry, error);
       });
     } catch (error) {
-      // The channel is closing: its close event brings the next one, where this entry is written again.
-      log.debug({ err: error }, 'publish on a closing channel');
+      // A closing channel: its close event brings the next one, where this entry is written again.
+      if (error instanceof IllegalOperationError) return;
+      log.error({ err: error }, 'message cannot be encoded');
+      settle(entry, 'not-accepted');
     }
   }
 
@@ -107,6 +128,7 @@ export async function createAmqpPublisher({
     pendingBytes -= entry.message.body.length;
     clearTimeout(entry.timer);
     entry.resolve(outcome);
+    if (suspects.delete(entry)) writeWaiting();
     if (pending.size === 0) onDrained?.();
   }
 
@@ -119,11 +141,12 @@ export async function createAmqpPublisher({
       if (!isAvailable() || !hasRoom()) return Promise.resolve('not-accepted');
       return new Promise((resolve) => {
         const id = randomUUID();
-        const timer = setTimeout(() => settle(entry, 'unknown'), CONFIRM_TIMEOUT_MS);
-        const entry: Pending = { id, message, writes: 0, isReturned: false, timer, resolve };
+        const onTimeout = () => settle(entry, entry.writtenTo ? 'unknown' : 'not-accepted');
+        const timer = setTimeout(onTimeout, confirmTimeoutMs);
+        const entry: Pending = { id, message, writtenTo: undefined, isReturned: false, timer, resolve };
         pending.set(id, entry);
         pendingBytes += message.body.length;
-        write(entry);
+        if (suspects.size === 0) write(entry);
       });
     },
     declare: () => connection.withChannel((opened) => declareTopology(opened, topology)),

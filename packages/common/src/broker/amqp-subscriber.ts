@@ -1,41 +1,30 @@
 import { setMaxListeners } from 'node:events';
 import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib';
-import type { Logger } from 'pino';
 import { within } from '../within.ts';
-import { breakConnection, createAmqpConnection } from './amqp-connection.ts';
+import { type AmqpClientOptions, breakConnection, createAmqpConnection } from './amqp-connection.ts';
 import type { Delivery, Subscriber } from './ports.ts';
-import type { Topology } from './topology.ts';
 
-const CANCEL_TIMEOUT_MS = 2_000;
+const CALL_TIMEOUT_MS = 2_000;
 
 type Consumer = {
   queue: string;
   prefetch: number;
   onDelivery(delivery: Delivery): void;
+  /** Settles when the last attempt to consume has. */
+  starting: Promise<void> | undefined;
   /** The tag and channel it consumes with now. */
   active: { tag: string; channel: Channel } | undefined;
 };
 
 /** Creates a {@link Subscriber} on a connection of its own, with one channel for all its subscriptions. */
-export async function createAmqpSubscriber({
-  url,
-  name,
-  topology,
-  log,
-}: {
-  url: string;
-  name: string;
-  topology: Topology;
-  log: Logger;
-}): Promise<Subscriber> {
+export async function createAmqpSubscriber(options: AmqpClientOptions): Promise<Subscriber> {
+  const { name, log } = options;
   const consumers = new Set<Consumer>();
   let current: { channel: Channel; closed: AbortController; model: ChannelModel } | undefined;
 
   const connection = await createAmqpConnection({
-    url,
+    ...options,
     name: `${name} subscriber`,
-    topology,
-    log,
     setup: openChannel,
     onDisconnect: forgetChannel,
   });
@@ -48,11 +37,12 @@ export async function createAmqpSubscriber({
     channel.on('error', (error) => log.error({ err: error }, 'consuming channel failed'));
     channel.on('close', () => {
       opened.closed.abort();
-      if (current === opened) forgetChannel();
+      forgetChannel();
       breakConnection(model, new Error('consuming channel closed'));
     });
-    current = opened;
+    // Visits those that are added meanwhile; later ones find the channel.
     for (const consumer of consumers) await consume(consumer, opened);
+    current = opened;
   }
 
   function forgetChannel(): void {
@@ -61,7 +51,12 @@ export async function createAmqpSubscriber({
     for (const consumer of consumers) consumer.active = undefined;
   }
 
-  async function consume(
+  function consume(consumer: Consumer, opened: NonNullable<typeof current>): Promise<void> {
+    consumer.starting = startConsuming(consumer, opened);
+    return consumer.starting;
+  }
+
+  async function startConsuming(
     consumer: Consumer,
     { channel, closed, model }: NonNullable<typeof current>,
   ): Promise<void> {
@@ -83,7 +78,7 @@ export async function createAmqpSubscriber({
 
   return {
     subscribe({ queue, prefetch, onDelivery }) {
-      const consumer: Consumer = { queue, prefetch, onDelivery, active: undefined };
+      const consumer: Consumer = { queue, prefetch, onDelivery, starting: undefined, active: undefined };
       consumers.add(consumer);
       if (current) {
         const { model } = current;
@@ -93,22 +88,30 @@ export async function createAmqpSubscriber({
         isActive: () => consumer.active !== undefined,
         async cancel() {
           consumers.delete(consumer);
-          const { active } = consumer;
-          consumer.active = undefined;
           // A dead peer never answers.
-          if (active)
-            await within(
-              CANCEL_TIMEOUT_MS,
-              active.channel.cancel(active.tag).catch(() => {}),
-            );
+          await within(CALL_TIMEOUT_MS, stopConsuming(consumer));
         },
       };
     },
     async close() {
+      // amqplib sends the close of a connection past the acks that still wait in a channel's buffer. A call waits its
+      // turn behind them.
+      if (current)
+        await within(
+          CALL_TIMEOUT_MS,
+          current.channel.prefetch(1).catch(() => {}),
+        );
       await connection.close();
       forgetChannel();
     },
   };
+}
+
+async function stopConsuming(consumer: Consumer): Promise<void> {
+  await consumer.starting?.catch(() => {});
+  const { active } = consumer;
+  consumer.active = undefined;
+  await active?.channel.cancel(active.tag).catch(() => {});
 }
 
 function toDelivery(message: ConsumeMessage, queue: string, channel: Channel, signal: AbortSignal): Delivery {

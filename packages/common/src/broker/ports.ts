@@ -18,7 +18,8 @@ export type OutgoingMessage = {
  * What became of a message:
  * - `confirmed`: the broker has it, in every queue it was routed to;
  * - `unroutable`: no queue takes it; nothing is enqueued;
- * - `not-accepted`: never written, because the broker is unreachable or blocks publishers, or too much is unconfirmed;
+ * - `not-accepted`: never written, because the broker is unreachable or blocks publishers, too much is unconfirmed, or
+ *   the message has no AMQP form (a name over 255 bytes);
  * - `unknown`: written, but no confirm came within the confirm timeout, or the broker refused it (a nack proves
  *   nothing: with two queues bound and one full, the other has it). It may be enqueued.
  */
@@ -26,8 +27,9 @@ export type PublishOutcome = 'confirmed' | 'unroutable' | 'not-accepted' | 'unkn
 
 export type Publisher = {
   /**
-   * Publishes one message; never rejects. A message whose channel dies before its confirm is published once more on
-   * the next one, so it may be enqueued twice.
+   * Publishes one message; never rejects. A message whose channel dies before its confirm is published again on the
+   * next one while the confirm timeout lasts, so it may be enqueued more than once. One that makes the broker close
+   * the channel is published twice at the most, and takes no other along.
    */
   publish(message: OutgoingMessage): Promise<PublishOutcome>;
   /** Whether a publish now would be written. */

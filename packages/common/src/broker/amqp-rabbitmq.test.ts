@@ -1,0 +1,127 @@
+/** What only a RabbitMQ of one's own can be asked for. */
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { pino } from 'pino';
+import { eventually } from '../../../../test/harness/eventually.ts';
+import { createManagementApi } from '../../../../test/harness/management-api.ts';
+import { findRabbitmq, type Rabbitmq, startRabbitmq } from '../../../../test/harness/rabbitmq.ts';
+import { createAmqpPublisher } from './amqp-publisher.ts';
+import { createAmqpSubscriber } from './amqp-subscriber.ts';
+import type { BrokerContract } from './contract.ts';
+import { available, createBench, messageTo, publishAll } from './contract-bench.ts';
+import { describeServerFaults } from './contract-reconnecting.ts';
+
+describe('a RabbitMQ in trouble', { skip: findRabbitmq() ? false : 'RabbitMQ is not installed' }, () => {
+  let rabbitmq: Rabbitmq;
+  before(async () => {
+    rabbitmq = await startRabbitmq();
+  });
+  after(() => rabbitmq.stop());
+
+  const contract: BrokerContract = {
+    name: 'RabbitMQ',
+    url: () => rabbitmq.url,
+    createPublisher: createAmqpPublisher,
+    createSubscriber: createAmqpSubscriber,
+    closeConnections: () => rabbitmq.ctl('close_all_connections', 'test'),
+  };
+  describeServerFaults(contract);
+
+  it('is reached by names and a password full of special characters', async (t) => {
+    const [vhost, user, password] = ['a/b %2F?#ü', 'us:er@', 'p@ss:/?#%41 +'];
+    const api = createManagementApi({ url: rabbitmq.managementUrl });
+    await api.createVhost(vhost);
+    await rabbitmq.ctl('add_user', user, password);
+    await rabbitmq.ctl(
+      'eval',
+      `rabbit_auth_backend_internal:set_permissions(<<"${user}">>, ${erlang(vhost)}, <<".*">>, <<".*">>, <<".*">>, <<"test">>).`,
+    );
+    const { host } = new URL(rabbitmq.url);
+    const [u, p, v] = [user, password, vhost].map(encodeURIComponent);
+    const bench = createBench({ ...contract, url: () => `amqp://${u}:${p}@${host}/${v}` }, t);
+
+    await publishAll(await bench.publisher(), bench.queue, ['1']);
+
+    assert.deepEqual(Object.keys(await api.queues(vhost)), [bench.queue]);
+  });
+
+  it('accepts no message while it blocks publishers, goes on delivering, and recovers by itself', async (t) => {
+    const bench = createBench(contract, t);
+    const proxy = await bench.proxy();
+    const connects: string[] = [];
+    const log = pino({}, { write: (line) => void (line.includes('connected to') && connects.push(line)) });
+    const publisher = await bench.publisher({ url: proxy.url, log, confirmTimeoutMs: 60_000 });
+    await publishAll(publisher, bench.queue, ['1', '2']);
+    await rabbitmq.ctl('set_vm_memory_high_watermark', '0');
+
+    const caught = publisher.publish(messageTo(bench.queue, 'caught'));
+    await eventually(() => assert.equal(publisher.isAvailable(), false));
+
+    assert.equal(await publisher.publish(messageTo(bench.queue)), 'not-accepted');
+    const consumption = await bench.consume(await bench.subscriber());
+    for (const body of ['1', '2']) {
+      const delivery = await consumption.next();
+      assert.equal(String(delivery.body), body);
+      delivery.ack();
+    }
+
+    // What is unconfirmed is written to the next connection, which is blocked for it in turn.
+    proxy.reset();
+    await eventually(() => assert.equal(connects.length, 2));
+    await eventually(() => assert.equal(publisher.isAvailable(), false));
+
+    await rabbitmq.ctl('set_vm_memory_high_watermark', '0.4');
+    assert.equal(await caught, 'confirmed');
+    await available(publisher);
+    await publishAll(publisher, bench.queue, ['after']);
+    assert.equal(proxy.accepted(), 2);
+  });
+
+  it('blocks a connection, which is forgotten with it', async (t) => {
+    const bench = createBench(contract, t);
+    const proxy = await bench.proxy();
+    const publisher = await bench.publisher({ url: proxy.url, confirmTimeoutMs: 100 });
+    await rabbitmq.ctl('set_vm_memory_high_watermark', '0');
+    await eventually(async () =>
+      assert.equal(await publisher.publish(messageTo(bench.queue)), 'not-accepted'),
+    );
+
+    proxy.reset();
+
+    await available(publisher);
+    await rabbitmq.ctl('set_vm_memory_high_watermark', '0.4');
+    await publishAll(publisher, bench.queue, ['after']);
+  });
+
+  it('still has what it confirmed after it was killed, and both clients come back', async (t) => {
+    const bench = createBench(contract, t);
+    const publisher = await bench.publisher();
+    const bodies = Array.from({ length: 100 }, (_, i) => String(i));
+    await publishAll(publisher, bench.queue, bodies);
+    const subscriber = await bench.subscriber();
+
+    // Without this, RabbitMQ 3.10 forgets a quorum queue that was declared within the last second: it keeps the name,
+    // and neither confirms nor answers a consumer.
+    await rabbitmq.ctl('eval', '[dets:sync(Table) || Table <- dets:all()].');
+    await rabbitmq.kill('SIGKILL');
+    assert.equal(await eventuallyUnavailable(), 'not-accepted');
+    await rabbitmq.restart();
+
+    const consumption = await bench.consume(subscriber);
+    const found = [];
+    for (const _ of bodies) found.push(String((await consumption.next()).body));
+    assert.deepEqual(found, bodies);
+    await available(publisher);
+    await publishAll(publisher, bench.queue, ['after']);
+
+    async function eventuallyUnavailable(): Promise<string> {
+      await eventually(() => assert.equal(publisher.isAvailable(), false));
+      return publisher.publish(messageTo(bench.queue));
+    }
+  });
+});
+
+/** An Erlang binary of the text in UTF-8: the command line would have it in the encoding of the locale. */
+function erlang(text: string): string {
+  return `<<${[...Buffer.from(text)].join(',')}>>`;
+}

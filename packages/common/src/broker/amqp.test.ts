@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { pino } from 'pino';
+import { eventually } from '../../../../test/harness/eventually.ts';
+import { brokerMissing, freshBroker, type TestBroker } from '../../../../test/harness/test-broker.ts';
+import { createAmqpPublisher } from './amqp-publisher.ts';
+import { createAmqpSubscriber } from './amqp-subscriber.ts';
+import { type BrokerContract, brokerContract } from './contract.ts';
+import {
+  available,
+  createBench,
+  messageTo,
+  onRawChannel,
+  publishAll,
+  quorumQueue,
+} from './contract-bench.ts';
+import type { PublishOutcome } from './ports.ts';
+
+describe('amqplib', { skip: brokerMissing }, () => {
+  let broker: TestBroker;
+  before(async () => {
+    broker = await freshBroker();
+  });
+  after(() => broker.close());
+
+  const rabbitmq: BrokerContract = {
+    name: 'RabbitMQ',
+    url: () => broker.url,
+    createPublisher: createAmqpPublisher,
+    createSubscriber: createAmqpSubscriber,
+  };
+  brokerContract(rabbitmq);
+
+  it('says that a queue has other arguments than declared, tries again, and comes once it has not', async (t) => {
+    const bench = createBench(rabbitmq, t);
+    const lines: string[] = [];
+    const log = pino({ level: 'error' }, { write: (line) => void lines.push(line) });
+    const proxy = await bench.proxy();
+    const other = quorumQueue(bench.queue, { 'x-max-length': 3 });
+    await onRawChannel(bench.url, (channel) =>
+      channel.assertQueue(bench.queue, { durable: true, arguments: other.arguments }),
+    );
+
+    const publisher = await bench.unconnectedPublisher({ url: proxy.url, log });
+    await eventually(() => assert.ok(proxy.accepted() >= 3));
+
+    assert.match(String(lines[0]), /PRECONDITION_FAILED - inequivalent arg 'x-max-length'/);
+    assert.equal(await publisher.publish(messageTo(bench.queue)), 'not-accepted');
+    await onRawChannel(bench.url, (channel) => channel.deleteQueue(bench.queue));
+    await available(publisher);
+    await publishAll(publisher, bench.queue, ['1']);
+  });
+
+  it('connects to an IPv6 address', async (t) => {
+    const bench = createBench(rabbitmq, t);
+    const proxy = await bench.proxy({ host: '::1' });
+    assert.match(proxy.url, /@\[::1\]:/);
+
+    const publisher = await bench.publisher({ url: proxy.url });
+
+    await publishAll(publisher, bench.queue, ['1']);
+  });
+
+  it('takes its settings from nothing in the query of the URL', async (t) => {
+    const bench = createBench(rabbitmq, t);
+
+    const publisher = await bench.publisher({ url: `${bench.url}?heartbeat=x&frameMax=1&channelMax=-1` });
+
+    await publishAll(publisher, bench.queue, ['1']);
+  });
+
+  for (const { limit, bodyBytes, accepts } of [
+    { limit: 'messages', bodyBytes: 1, accepts: 4_096 },
+    { limit: 'bytes', bodyBytes: 1024 * 1024, accepts: 64 },
+  ])
+    it(`does not accept more than ${accepts} ${limit === 'bytes' ? 'MB' : limit} unconfirmed`, async (t) => {
+      const bench = createBench(rabbitmq, t);
+      const proxy = await bench.proxy();
+      const fault = { drop: 'to-client' as const };
+      const publisher = await bench.publisher({ url: proxy.url, confirmTimeoutMs: 60_000 });
+      proxy.setFault(fault);
+      const body = Buffer.alloc(bodyBytes);
+      const settled: PublishOutcome[] = [];
+
+      const outcomes = Array.from({ length: accepts + 10 }, () => {
+        const outcome = publisher.publish(messageTo(bench.queue, body));
+        outcome.then((value) => settled.push(value));
+        return outcome;
+      });
+      await nextTurn();
+
+      assert.deepEqual(settled, Array(10).fill('not-accepted'));
+      proxy.setFault({});
+      proxy.reset();
+      const accepted = (await Promise.all(outcomes)).slice(0, accepts);
+      assert.deepEqual(new Set(accepted), new Set(['confirmed']));
+    });
+});

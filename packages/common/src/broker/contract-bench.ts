@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { EventEmitter, on } from 'node:events';
+import type { TestContext } from 'node:test';
+import { type Channel, connect } from 'amqplib';
+import { pino } from 'pino';
+import { eventually } from '../../../../test/harness/eventually.ts';
+import { startTcpProxy, type TcpProxy } from '../../../../test/harness/tcp-proxy.ts';
+import type { AmqpClientOptions } from './amqp-connection.ts';
+import type { BrokerContract } from './contract.ts';
+import type { Delivery, OutgoingMessage, Publisher, Subscriber, Subscription } from './ports.ts';
+import type { Queue, Topology } from './topology.ts';
+
+const DELIVERY_DEADLINE_MS = 15_000;
+
+type ClientOptions = Partial<AmqpClientOptions> & { confirmTimeoutMs?: number };
+
+/** What one test works with: a queue of its own, and clients and proxies that are closed after it. */
+export type Bench = {
+  url: string;
+  queue: string;
+  topology: Topology;
+  log: AmqpClientOptions['log'];
+  /** A publisher that is connected. */
+  publisher(options?: ClientOptions): Promise<Publisher>;
+  /** One that need not be. */
+  unconnectedPublisher(options?: ClientOptions): Promise<Publisher>;
+  subscriber(options?: ClientOptions): Promise<Subscriber>;
+  /** Consumes `queue` and is active. */
+  consume(subscriber: Subscriber, options?: { queue?: string; prefetch?: number }): Promise<Consumption>;
+  /** A proxy before the broker, and the URL through it. */
+  proxy(options?: { host?: string; port?: number }): Promise<TcpProxy & { url: string }>;
+};
+
+/** Deliveries in the order they come. `next` rejects after 15 s without one. */
+export type Consumption = Subscription & { next(): Promise<Delivery> };
+
+export function createBench(contract: BrokerContract, t: TestContext): Bench {
+  const url = contract.url();
+  const queue = `contract.${randomUUID()}`;
+  const topology = { exchanges: [], queues: [quorumQueue(queue)], bindings: [] };
+  const log = pino({ level: 'silent' });
+  const defaults = { url, name: 'contract', topology, log };
+  const onActive = async (subscription: Subscription) =>
+    eventually(() => assert.ok(subscription.isActive(), 'the subscription is not active'));
+
+  async function unconnectedPublisher(options: ClientOptions = {}): Promise<Publisher> {
+    const publisher = await contract.createPublisher({ ...defaults, ...options });
+    t.after(() => publisher.close(0));
+    return publisher;
+  }
+
+  return {
+    url,
+    queue,
+    topology,
+    log,
+    unconnectedPublisher,
+    async publisher(options) {
+      const publisher = await unconnectedPublisher(options);
+      await available(publisher);
+      return publisher;
+    },
+    async subscriber(options = {}) {
+      const subscriber = await contract.createSubscriber({ ...defaults, ...options });
+      t.after(() => subscriber.close());
+      return subscriber;
+    },
+    async consume(subscriber, options = {}) {
+      const consumption = collect(subscriber, { queue, prefetch: 100, ...options });
+      await onActive(consumption);
+      return consumption;
+    },
+    async proxy(options = {}) {
+      const proxy = await startTcpProxy({ target: url, ...options });
+      t.after(() => proxy.close());
+      return { ...proxy, url: proxy.through(url) };
+    },
+  };
+}
+
+/** Subscribes and keeps what is delivered until it is asked for. */
+export function collect(subscriber: Subscriber, options: { queue: string; prefetch: number }): Consumption {
+  const arrivals = new EventEmitter();
+  const signal = AbortSignal.timeout(DELIVERY_DEADLINE_MS);
+  const deliveries = on(arrivals, 'delivery', { signal });
+  const onDelivery = (delivery: Delivery) => void arrivals.emit('delivery', delivery);
+  const subscription = subscriber.subscribe({ ...options, onDelivery });
+  return { ...subscription, next: async () => (await deliveries.next()).value?.[0] };
+}
+
+export async function available(publisher: Publisher): Promise<void> {
+  await eventually(() => assert.ok(publisher.isAvailable(), 'the publisher is not available'));
+}
+
+export function quorumQueue(name: string, args: Queue['arguments'] = {}): Queue {
+  return { name, arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': 20, ...args } };
+}
+
+/** A message for `queue` by the default exchange. */
+export function messageTo(queue: string, body: string | Buffer = 'hello'): OutgoingMessage {
+  return { exchange: '', routingKey: queue, contentType: 'text/plain', body: Buffer.from(body) };
+}
+
+/** Publishes each body and expects it to be confirmed. */
+export async function publishAll(publisher: Publisher, queue: string, bodies: string[]): Promise<void> {
+  const outcomes = await Promise.all(bodies.map((body) => publisher.publish(messageTo(queue, body))));
+  assert.deepEqual(new Set(outcomes), new Set(['confirmed']));
+}
+
+/** Looks past the ports, on a connection of its own. */
+export async function onRawChannel<T>(url: string, use: (channel: Channel) => Promise<T>): Promise<T> {
+  const connection = await connect(url);
+  try {
+    return await use(await connection.createChannel());
+  } finally {
+    await connection.close();
+  }
+}
+
+/** How many messages of a queue wait to be delivered, and how many consumers it has. */
+export function depthOf(url: string, queue: string): Promise<{ ready: number; consumers: number }> {
+  return onRawChannel(url, async (channel) => {
+    const { messageCount, consumerCount } = await channel.checkQueue(queue);
+    return { ready: messageCount, consumers: consumerCount };
+  });
+}
+
+/** Expects, within 10 s, a queue to have this depth. */
+export async function expectDepth(
+  url: string,
+  queue: string,
+  depth: { ready: number; consumers: number },
+): Promise<void> {
+  await eventually(async () => assert.deepEqual(await depthOf(url, queue), depth));
+}
+
+/** Where a chunk has a whole Channel.CloseOk frame (AMQP 0-9-1, sections 2.3.5 and 1.5), if it has. */
+export function indexOfChannelCloseOk(chunk: Buffer): { start: number; end: number } | undefined {
+  const sizeToEnd = Buffer.from([0, 0, 0, 4, 0, 20, 0, 41, 0xce]);
+  const typeAndChannelBytes = 3;
+  const index = chunk.indexOf(sizeToEnd);
+  if (index < typeAndChannelBytes) return undefined;
+  return { start: index - typeAndChannelBytes, end: index + sizeToEnd.length };
+}

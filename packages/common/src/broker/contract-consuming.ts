@@ -1,0 +1,244 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { describe, it } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { eventually } from '../../../../test/harness/eventually.ts';
+import type { BrokerContract } from './contract.ts';
+import {
+  collect,
+  createBench,
+  depthOf,
+  expectDepth,
+  indexOfChannelCloseOk,
+  messageTo,
+  onRawChannel,
+  publishAll,
+  quorumQueue,
+} from './contract-bench.ts';
+
+export function describeConsuming(contract: BrokerContract): void {
+  describe('consuming', () => {
+    it('delivers a message as it was published', async (t) => {
+      const bench = createBench(contract, t);
+      const publisher = await bench.publisher();
+      const consumption = await bench.consume(await bench.subscriber());
+
+      await publisher.publish({ ...messageTo(bench.queue, 'ü'), headers: { attempts: 3 } });
+
+      const { body, contentType, headers, routingKey, queue, deliveryCount } = await consumption.next();
+      assert.deepEqual(
+        { body: String(body), contentType, attempts: headers.attempts, routingKey, queue, deliveryCount },
+        {
+          body: 'ü',
+          contentType: 'text/plain',
+          attempts: 3,
+          routingKey: bench.queue,
+          queue: bench.queue,
+          deliveryCount: 0,
+        },
+      );
+    });
+
+    it('delivers an empty body and one of many frames', async (t) => {
+      const bench = createBench(contract, t);
+      const publisher = await bench.publisher();
+      const consumption = await bench.consume(await bench.subscriber());
+      const bodies = [Buffer.alloc(0), Buffer.alloc(1_000_000, 'x')];
+
+      for (const body of bodies) await publisher.publish(messageTo(bench.queue, body));
+
+      for (const body of bodies) assert.ok((await consumption.next()).body.equals(body));
+    });
+
+    it('takes an acked message off its queue, even when it closes right after', async (t) => {
+      const bench = createBench(contract, t);
+      const publisher = await bench.publisher();
+      const subscriber = await bench.subscriber();
+      const consumption = await bench.consume(subscriber);
+      await publishAll(publisher, bench.queue, ['1', '2', '3']);
+      const [first, second] = [await consumption.next(), await consumption.next(), await consumption.next()];
+
+      first?.ack();
+      second?.ack();
+      await subscriber.close();
+
+      await expectDepth(bench.url, bench.queue, { ready: 1, consumers: 0 });
+      const left = await onRawChannel(bench.url, (channel) => channel.get(bench.queue));
+      assert.equal(left && String(left.content), '3');
+    });
+
+    it('counts how often a message was delivered, lost with its connection or requeued', async (t) => {
+      const bench = createBench(contract, t);
+      const publisher = await bench.publisher();
+      const proxy = await bench.proxy();
+      const consumption = await bench.consume(await bench.subscriber({ url: proxy.url }));
+      await publishAll(publisher, bench.queue, ['1']);
+
+      assert.equal((await consumption.next()).deliveryCount, 0);
+      proxy.reset();
+      const second = await consumption.next();
+      assert.equal(second.deliveryCount, 1);
+      second.requeue();
+      assert.equal((await consumption.next()).deliveryCount, 2);
+      proxy.reset();
+      assert.equal((await consumption.next()).deliveryCount, 3);
+    });
+
+    it('aborts the signal of a lost delivery, whose ack then does nothing', async (t) => {
+      const bench = createBench(contract, t);
+      const publisher = await bench.publisher();
+      const proxy = await bench.proxy();
+      const consumption = await bench.consume(await bench.subscriber({ url: proxy.url }));
+      await publishAll(publisher, bench.queue, ['1']);
+      const lost = await consumption.next();
+      assert.equal(lost.signal.aborted, false);
+
+      proxy.reset();
+      await once(lost.signal, 'abort');
+      lost.ack();
+      lost.requeue();
+
+      const again = await consumption.next();
+      lost.ack();
+      assert.equal(again.signal.aborted, false);
+      again.ack();
+      await expectDepth(bench.url, bench.queue, { ready: 0, consumers: 1 });
+    });
+
+    it('aborts the signal of what came before the connection was set up, and broke then', async (t) => {
+      const bench = createBench(contract, t);
+      await publishAll(await bench.publisher(), bench.queue, ['1']);
+      const proxy = await bench.proxy();
+      proxy.setNextFault({ rewrite: removeChannelCloseOk });
+      const subscriber = await bench.subscriber({ url: proxy.url });
+      const consumption = collect(subscriber, { queue: bench.queue, prefetch: 1 });
+      const lost = await consumption.next();
+
+      proxy.reset();
+      await once(lost.signal, 'abort');
+
+      assert.equal((await consumption.next()).deliveryCount, 1);
+    });
+
+    it('keeps to the prefetch of each subscription', async (t) => {
+      const bench = createBench(contract, t);
+      const queues = [quorumQueue(bench.queue), quorumQueue(`${bench.queue}.other`)];
+      const topology = { ...bench.topology, queues };
+      const publisher = await bench.publisher({ topology });
+      for (const { name } of queues) await publishAll(publisher, name, ['1', '2', '3', '4', '5']);
+      const subscriber = await bench.subscriber({ topology });
+
+      const one = collect(subscriber, { queue: bench.queue, prefetch: 1 });
+      const three = collect(subscriber, { queue: `${bench.queue}.other`, prefetch: 3 });
+
+      const first = await one.next();
+      for (let i = 0; i < 3; i += 1) await three.next();
+      await expectDepth(bench.url, bench.queue, { ready: 4, consumers: 1 });
+      await expectDepth(bench.url, `${bench.queue}.other`, { ready: 2, consumers: 1 });
+      first.ack();
+      assert.equal(String((await one.next()).body), '2');
+      await expectDepth(bench.url, bench.queue, { ready: 3, consumers: 1 });
+    });
+
+    it('delivers no more once cancelled, and still takes the acks of what was delivered', async (t) => {
+      const bench = createBench(contract, t);
+      const publisher = await bench.publisher();
+      const subscriber = await bench.subscriber();
+      const consumption = await bench.consume(subscriber, { prefetch: 2 });
+      await publishAll(publisher, bench.queue, ['1', '2', '3']);
+      const deliveries = [await consumption.next(), await consumption.next()];
+
+      await consumption.cancel();
+      for (const delivery of deliveries) delivery.ack();
+
+      assert.equal(consumption.isActive(), false);
+      await subscriber.close();
+      await expectDepth(bench.url, bench.queue, { ready: 1, consumers: 0 });
+    });
+
+    it('cancels a subscription that is not active yet', async (t) => {
+      const bench = createBench(contract, t);
+      const publisher = await bench.publisher();
+      const subscriber = await bench.subscriber();
+      // It has a connection by then.
+      await (await bench.consume(subscriber)).cancel();
+      const subscription = collect(subscriber, { queue: bench.queue, prefetch: 1 });
+
+      await subscription.cancel();
+
+      await publishAll(publisher, bench.queue, ['1']);
+      assert.deepEqual(await depthOf(bench.url, bench.queue), { ready: 1, consumers: 0 });
+    });
+
+    it('consumes once, whenever it is asked to while it connects', async (t) => {
+      const bench = createBench(contract, t);
+      const proxy = await bench.proxy();
+      proxy.setFault({ delayMs: 3 });
+      const subscriber = await bench.subscriber({ url: proxy.url });
+      const subscriptions = [collect(subscriber, { queue: bench.queue, prefetch: 1 })];
+
+      while (!subscriptions[0]?.isActive() || subscriptions.length < 2) {
+        await eventually(() => {}, { timeoutMs: 0 });
+        await nextTurn();
+        if (proxy.bytesToClient() > subscriptions.length * 30)
+          subscriptions.push(collect(subscriber, { queue: bench.queue, prefetch: 1 }));
+      }
+
+      await eventually(() => assert.ok(subscriptions.every((subscription) => subscription.isActive())));
+      assert.equal((await depthOf(bench.url, bench.queue)).consumers, subscriptions.length);
+    });
+
+    it('consumes a queue again that was deleted', async (t) => {
+      const bench = createBench(contract, t);
+      const publisher = await bench.publisher();
+      const consumption = await bench.consume(await bench.subscriber());
+
+      await onRawChannel(bench.url, (channel) => channel.deleteQueue(bench.queue));
+
+      await eventually(() => publishAll(publisher, bench.queue, ['back']));
+      assert.equal(String((await consumption.next()).body), 'back');
+    });
+
+    it('closes although the peer has gone silent', async (t) => {
+      const bench = createBench(contract, t);
+      const proxy = await bench.proxy();
+      const publisher = await bench.publisher();
+      const subscriber = await bench.subscriber({ url: proxy.url });
+      const consumption = await bench.consume(subscriber);
+      await publishAll(publisher, bench.queue, ['1']);
+      const delivery = await consumption.next();
+      proxy.setFault({ drop: 'both' });
+      // An ack at any moment of it throws nothing.
+      const acking = setInterval(delivery.ack, 10);
+      t.after(() => clearInterval(acking));
+
+      await consumption.cancel();
+      await subscriber.close();
+
+      assert.ok(delivery.signal.aborted);
+    });
+
+    it('delivers nothing when it is closed while it connects', async (t) => {
+      const bench = createBench(contract, t);
+      await publishAll(await bench.publisher(), bench.queue, ['1']);
+      const proxy = await bench.proxy();
+      proxy.setNextFault({ sliceBytes: 1, delayMs: 2 });
+      const subscriber = await bench.subscriber({ url: proxy.url });
+      let deliveries = 0;
+      subscriber.subscribe({ queue: bench.queue, prefetch: 1, onDelivery: () => (deliveries += 1) });
+      await eventually(() => assert.ok(proxy.bytesToClient() > 540));
+
+      await subscriber.close();
+
+      await eventually(() => assert.equal(proxy.open(), 0));
+      assert.equal(deliveries, 0);
+      await expectDepth(bench.url, bench.queue, { ready: 1, consumers: 0 });
+    });
+  });
+}
+
+/** Holds back the last answer of the setup, so that it goes on. */
+function removeChannelCloseOk(chunk: Buffer): Buffer {
+  const found = indexOfChannelCloseOk(chunk);
+  return found ? Buffer.concat([chunk.subarray(0, found.start), chunk.subarray(found.end)]) : chunk;
+}

@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { describe, it } from 'node:test';
+import { eventually } from '../../../../test/harness/eventually.ts';
+import { freePort } from '../../../../test/harness/free-port.ts';
+import type { Fault, TcpProxy } from '../../../../test/harness/tcp-proxy.ts';
+import type { BrokerContract } from './contract.ts';
+import {
+  available,
+  type Bench,
+  collect,
+  createBench,
+  indexOfChannelCloseOk,
+  publishAll,
+} from './contract-bench.ts';
+import type { Publisher } from './ports.ts';
+
+export function describeReconnecting(contract: BrokerContract): void {
+  describe('reconnecting', () => {
+    it('waits for a broker that is not there at the start', async (t) => {
+      const bench = createBench(contract, t);
+      const port = await freePort();
+      const url = new URL(bench.url);
+      url.port = String(port);
+      // Its queue is there: RabbitMQ 3.10 refuses messages for one that two clients are just declaring.
+      await bench.publisher();
+      const publisher = await bench.unconnectedPublisher({ url: url.href });
+      const subscriber = await bench.subscriber({ url: url.href });
+      const consumption = collect(subscriber, { queue: bench.queue, prefetch: 1 });
+
+      await bench.proxy({ port });
+
+      await expectFlow(bench, publisher, consumption);
+    });
+
+    it('comes back after its connections are reset, 50 times, and piles up no listeners', async (t) => {
+      const bench = createBench(contract, t);
+      const proxy = await bench.proxy();
+      const publisher = await bench.publisher({ url: proxy.url });
+      const consumption = await bench.consume(await bench.subscriber({ url: proxy.url }));
+      const warnings: Error[] = [];
+      const onWarning = (warning: Error) => warnings.push(warning);
+      process.on('warning', onWarning);
+      t.after(() => process.off('warning', onWarning));
+
+      for (let round = 1; round <= 50; round += 1) {
+        proxy.reset();
+        await eventually(() => {
+          assert.ok(proxy.accepted() >= 2 + 2 * round);
+          assert.ok(publisher.isAvailable() && consumption.isActive());
+        });
+      }
+
+      await expectFlow(bench, publisher, consumption);
+      assert.deepEqual(warnings, []);
+    });
+
+    it('comes back wherever the connection is reset while it is set up', async (t) => {
+      const { bench, proxy, bytes } = await measuredSetup(contract, t);
+      for (let share = 0; share < 40; share += 1)
+        proxy.setNextFault({ resetAfterBytes: Math.ceil((bytes * (share + 1)) / 39) });
+
+      const clients = Array.from({ length: 10 }, async () => {
+        const publisher = await bench.publisher({ url: proxy.url });
+        const consumption = await bench.consume(await bench.subscriber({ url: proxy.url }), { prefetch: 1 });
+        return { publisher, consumption };
+      });
+
+      for (const { publisher, consumption } of await Promise.all(clients))
+        await eventually(() => assert.ok(publisher.isAvailable() && consumption.isActive()));
+      assert.ok(proxy.accepted() > 41);
+    });
+
+    it('comes back when the peer goes silent while the connection is set up', async (t) => {
+      const { bench, proxy, bytes } = await measuredSetup(contract, t);
+      // The last answers of the setup: the handshake before it has a timeout of its own.
+      const cuts = [1, 15, 30, 60];
+      for (const fromEnd of cuts) proxy.setNextFault({ dropAfterBytes: bytes - fromEnd });
+
+      await Promise.all(cuts.map(() => bench.publisher({ url: proxy.url, setupTimeoutMs: 300 })));
+
+      assert.equal(proxy.accepted(), 1 + 2 * cuts.length);
+    });
+
+    it('comes back when the close of the connection arrives along with the last answer of the setup', async (t) => {
+      const bench = createBench(contract, t);
+      const proxy = await bench.proxy();
+      proxy.setNextFault({ rewrite: appendConnectionClose });
+
+      const publisher = await bench.publisher({ url: proxy.url });
+
+      await eventually(() => assert.equal(proxy.accepted(), 2));
+      await available(publisher);
+      await publishAll(publisher, bench.queue, ['1']);
+    });
+
+    it('understands a peer whose bytes arrive one by one', async (t) => {
+      const bench = createBench(contract, t);
+      const proxy = await bench.proxy();
+      proxy.setFault({ sliceBytes: 1 });
+      const publisher = await bench.publisher({ url: proxy.url });
+      const consumption = await bench.consume(await bench.subscriber({ url: proxy.url }));
+
+      await expectFlow(bench, publisher, consumption);
+    });
+
+    it('gives a silent peer up after the heartbeat, and gets its deliveries again', async (t) => {
+      const bench = createBench(contract, t);
+      const proxy = await bench.proxy();
+      const fault: Fault = {};
+      proxy.setNextFault(fault);
+      const consumption = await bench.consume(await bench.subscriber({ url: proxy.url, heartbeatS: 1 }));
+      await publishAll(await bench.publisher(), bench.queue, ['1']);
+      const lost = await consumption.next();
+
+      fault.drop = 'both';
+      await once(lost.signal, 'abort');
+
+      assert.equal((await consumption.next()).deliveryCount, 1);
+    });
+  });
+}
+
+/** What only the server can do, to everybody who is connected. */
+export function describeServerFaults(contract: BrokerContract): void {
+  const { closeConnections } = contract;
+  if (closeConnections)
+    it('comes back when the server closes its connections', async (t) => {
+      const bench = createBench(contract, t);
+      const publisher = await bench.publisher();
+      const consumption = await bench.consume(await bench.subscriber());
+      await publishAll(publisher, bench.queue, ['1']);
+      const lost = await consumption.next();
+
+      await closeConnections();
+
+      if (!lost.signal.aborted) await once(lost.signal, 'abort');
+      const again = await consumption.next();
+      assert.equal(again.deliveryCount, 1);
+      again.ack();
+      await eventually(() => publishAll(publisher, bench.queue, ['2']));
+      assert.equal(String((await consumption.next()).body), '2');
+    });
+}
+
+async function expectFlow(
+  bench: Bench,
+  publisher: Publisher,
+  consumption: ReturnType<typeof collect>,
+): Promise<void> {
+  await available(publisher);
+  await publishAll(publisher, bench.queue, ['through']);
+  assert.equal(String((await consumption.next()).body), 'through');
+}
+
+/** A proxy, and how many bytes a client gets through it until it is set up. */
+async function measuredSetup(
+  contract: BrokerContract,
+  t: Parameters<typeof createBench>[1],
+): Promise<{ bench: Bench; proxy: TcpProxy & { url: string }; bytes: number }> {
+  const bench = createBench(contract, t);
+  const proxy = await bench.proxy();
+  await bench.publisher({ url: proxy.url });
+  return { bench, proxy, bytes: proxy.bytesToClient() };
+}
+
+/** Puts a Connection.Close (320, connection forced) behind what has a Channel.CloseOk. */
+function appendConnectionClose(chunk: Buffer): Buffer {
+  const connectionClose = Buffer.from([1, 0, 0, 0, 0, 0, 11, 0, 10, 0, 50, 1, 64, 0, 0, 0, 0, 0, 0xce]);
+  return indexOfChannelCloseOk(chunk) ? Buffer.concat([chunk, connectionClose]) : chunk;
+}

@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { encodeEvent } from '@waybill/common/event-json.ts';
+import { pino } from 'pino';
+import { hang, type OnBatch, reset, respond } from '../../../test/harness/stand-in.ts';
+import { type Instance, keys, newEvent, startInstance, takeAll } from './dispatcher.fixture.ts';
+import { type CallbackOutcome, createReplyCallback, type ReplyCallback } from './reply-callback.ts';
+
+let callback: ReplyCallback;
+const instances: Instance[] = [];
+beforeEach(() => {
+  callback = createReplyCallback({ keys: keys.call, log: pino({ level: 'silent' }) });
+});
+afterEach(async () => {
+  await Promise.all(instances.splice(0).map(({ close }) => close()));
+  await callback.close();
+});
+
+async function start(onBatch: OnBatch = takeAll): Promise<Instance> {
+  const instance = await startInstance({ onBatch });
+  instances.push(instance);
+  return instance;
+}
+
+/** Delivers one reply to `instance`; by default its name is its address. */
+function deliver(instance: Instance, name = instance.url): Promise<CallbackOutcome> {
+  const address = {
+    kind: 'callback',
+    url: `${instance.url}/dispatch`,
+    instance: name,
+    expMs: Date.now() + 60_000,
+  };
+  return callback.deliver(
+    address as Parameters<ReplyCallback['deliver']>[0],
+    encodeEvent(newEvent('PingResponse')),
+  );
+}
+
+function deliverMany(instance: Instance, count: number): Promise<CallbackOutcome[]> {
+  return Promise.all(Array.from({ length: count }, () => deliver(instance)));
+}
+
+describe('replies to one address', () => {
+  it('go in batches of 64 at most', async () => {
+    const instance = await start();
+    assert.deepEqual(new Set(await deliverMany(instance, 100)), new Set(['delivered']));
+    assert.deepEqual(
+      instance.batches.map(({ length }) => length),
+      [64, 36],
+    );
+  });
+
+  it('are gone where public-web does not know them, each for itself', async () => {
+    const instance = await start((events, response) =>
+      response.end(JSON.stringify({ unknown: [events[1]?.correlationid] })),
+    );
+    assert.deepEqual(await deliverMany(instance, 3), ['delivered', 'gone', 'delivered']);
+  });
+
+  it('are gone when it answers 410, and the address counts as well', async () => {
+    const instance = await start(respond(410));
+    assert.deepEqual(await deliverMany(instance, 2), ['gone', 'gone']);
+    instance.onBatch = takeAll;
+    assert.deepEqual(await deliverMany(instance, 2), ['delivered', 'delivered']);
+    assert.equal(instance.batches.length, 2);
+  });
+
+  const failures: Record<string, OnBatch> = {
+    'answers 500': respond(500),
+    'answers 401': respond(401),
+    'answers 503': respond(503),
+    'resets the connection': reset,
+    'answers with no JSON': (_events, response) => response.end('<html>'),
+    'never answers': hang,
+    'never ends its answer': (_events, response) => response.writeHead(200).write('{'),
+  };
+  for (const [name, onBatch] of Object.entries(failures))
+    it(`are failing when it ${name}`, async () => {
+      assert.deepEqual(await deliverMany(await start(onBatch), 2), ['failing', 'failing']);
+    });
+
+  it('are failing when it refuses the connection', async () => {
+    const instance = await start();
+    await instance.close();
+    assert.equal(await deliver(instance), 'failing');
+  });
+});
+
+describe('a failing address', () => {
+  it('gets nothing of what waited for it', async () => {
+    const instance = await start(hang);
+    // Four calls of 64 are under way; the others wait.
+    const outcomes = await deliverMany(instance, 300);
+    assert.deepEqual(new Set(outcomes), new Set(['failing']));
+    assert.deepEqual(
+      instance.batches.map(({ length }) => length),
+      [64, 64, 64, 64],
+    );
+  });
+
+  it('gets one reply at a time, and the others are turned away at once', async () => {
+    const instance = await start(respond(500));
+    await deliver(instance);
+    instance.onBatch = hang;
+    const tried = deliver(instance);
+    assert.deepEqual(
+      await deliverMany(instance, 10),
+      Array.from({ length: 10 }, () => 'failing'),
+    );
+    await instance.batch(1);
+    assert.equal(await tried, 'failing');
+    assert.equal(instance.batches.length, 2);
+  });
+
+  it('gets everything again once it has taken one', async () => {
+    const instance = await start(respond(500));
+    await deliver(instance);
+    instance.onBatch = takeAll;
+    assert.equal(await deliver(instance), 'delivered');
+    assert.deepEqual(new Set(await deliverMany(instance, 10)), new Set(['delivered']));
+    assert.equal(instance.batches.at(-1)?.length, 10);
+  });
+
+  it('delays no other', async () => {
+    const [hanging, alive] = [await start(hang), await start()];
+    const held = deliverMany(hanging, 300);
+    assert.equal(await Promise.race([held, deliver(alive)]), 'delivered');
+    await held;
+  });
+});
+
+it('an instance that keeps its name at a new address gets its replies there', async () => {
+  const [old, moved] = [await start(), await start()];
+  assert.equal(await deliver(old, 'the-instance'), 'delivered');
+  await old.close();
+  assert.equal(await deliver(moved, 'the-instance'), 'delivered');
+  assert.equal(moved.delivered().length, 1);
+});

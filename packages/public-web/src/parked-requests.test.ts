@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, it, mock } from 'node:test';
+import type { AppError } from '@waybill/common/errors.ts';
+import type { CloudEvent } from '@waybill/common/event.ts';
+import { createParkedRequests, type ParkedRequest } from './parked-requests.ts';
+
+const reply: CloudEvent = { specversion: '1.0', id: 'r', source: '/test', type: 'PingResponse' };
+
+function assertFails(request: ParkedRequest, code: string): Promise<void> {
+  return assert.rejects(request.reply, (error: AppError) => error.code === code);
+}
+
+describe('a parked request', () => {
+  beforeEach(() => mock.timers.enable({ apis: ['setTimeout'] }));
+  afterEach(() => mock.timers.reset());
+
+  it('is settled by the first reply under its correlation id, and by no second', async () => {
+    const parked = createParkedRequests({ maxParked: 10 });
+    const request = parked.park(1_000);
+    assert.equal(parked.settle(request.correlationId, reply), true);
+    assert.equal(await request.reply, reply);
+    assert.equal(parked.settle(request.correlationId, reply), false);
+    assert.equal(parked.settle('of nobody', reply), false);
+    assert.equal(parked.size(), 0);
+  });
+
+  it('is told 504 at its deadline and not before, when its event was sent', async () => {
+    const parked = createParkedRequests({ maxParked: 10 });
+    const request = parked.park(1_000);
+    assert.equal(request.startSending(), true);
+    mock.timers.tick(999);
+    assert.equal(parked.size(), 1);
+    mock.timers.tick(1);
+    assert.equal(parked.size(), 0);
+    await assertFails(request, 'outcome-unknown');
+  });
+
+  it('is told 503 at its deadline when its event was not sent, and the event is not sent any more', async () => {
+    const parked = createParkedRequests({ maxParked: 10 });
+    const request = parked.park(1_000);
+    mock.timers.tick(1_000);
+    await assertFails(request, 'not-accepted');
+    assert.equal(request.startSending(), false);
+  });
+
+  it('fails once: neither its deadline nor a reply changes what it was told', async () => {
+    const parked = createParkedRequests({ maxParked: 10 });
+    const request = parked.park(1_000);
+    request.fail(Object.assign(new Error('first'), { code: 'unroutable' }) as AppError);
+    request.fail(Object.assign(new Error('second'), { code: 'unexpected' }) as AppError);
+    mock.timers.tick(1_000);
+    assert.equal(parked.settle(request.correlationId, reply), false);
+    await assertFails(request, 'unroutable');
+  });
+
+  it('is refused with 503 while as many wait as may, and taken when one has left', () => {
+    const parked = createParkedRequests({ maxParked: 2 });
+    const first = parked.park(1_000);
+    parked.park(1_000);
+    assert.throws(() => parked.park(1_000), { code: 'not-accepted' });
+    parked.settle(first.correlationId, reply);
+    assert.doesNotThrow(() => parked.park(1_000));
+  });
+
+  it('has a key of 128 random bits that no other has', () => {
+    const parked = createParkedRequests({ maxParked: 1_000 });
+    const keys = Array.from({ length: 1_000 }, () => parked.park(1_000).correlationId);
+    assert.equal(new Set(keys).size, 1_000);
+    assert.ok(keys.every((key) => Buffer.from(key, 'base64url').length === 16));
+  });
+
+  it('is told at close what its deadline would have told it, and none is parked any more', async () => {
+    const parked = createParkedRequests({ maxParked: 10 });
+    const [sent, unsent] = [parked.park(1_000), parked.park(1_000)];
+    sent.startSending();
+    const drained = parked.drained();
+    parked.close();
+    await assertFails(sent, 'outcome-unknown');
+    await assertFails(unsent, 'not-accepted');
+    await drained;
+    assert.throws(() => parked.park(1_000), { code: 'not-accepted' });
+  });
+});

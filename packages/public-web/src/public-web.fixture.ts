@@ -1,0 +1,84 @@
+/** A public-web process, and dispatchers that the test plays itself. */
+import assert from 'node:assert/strict';
+import type { ServerResponse } from 'node:http';
+import type { CloudEvent } from '@waybill/common/event.ts';
+import { BATCH_CONTENT_TYPE } from '@waybill/common/event-json.ts';
+import { signRequest } from '@waybill/common/http-signature.ts';
+import { deriveInternalKeys } from '@waybill/common/internal-keys.ts';
+import { type Service, startService } from '../../../test/harness/service.ts';
+import { type OnBatch, type StandIn, startStandIn } from '../../../test/harness/stand-in.ts';
+
+const SECRET = 'a-secret-that-only-this-test-knows';
+/** The keys of every process that {@link startPublicWeb} starts. */
+export const keys = deriveInternalKeys([SECRET]);
+
+/** Starts public-web with `dispatchers` as its dispatchers. */
+export function startPublicWeb(
+  dispatchers: readonly { url: string }[],
+  env: Record<string, string> = {},
+): Promise<Service> {
+  const urls = dispatchers.map(({ url }) => url).join(',');
+  const defaults = { INTERNAL_SECRETS: SECRET, DISPATCHER_URLS: urls, LOG_LEVEL: 'info' };
+  return startService({ name: 'public-web', env: { ...defaults, ...env } });
+}
+
+/** A dispatcher played by the test. */
+export type Dispatcher = StandIn;
+
+/** Starts a {@link Dispatcher}; by default it answers every event with {@link pongAll}. */
+export function startDispatcher(
+  options: Partial<Pick<Dispatcher, 'onBatch' | 'port'>> = {},
+): Promise<Dispatcher> {
+  return startStandIn({ keys: keys.call, onBatch: pongAll, ...options });
+}
+
+/** Confirms every event and answers it as ping-listener would. */
+export async function pongAll(events: CloudEvent[], response: ServerResponse): Promise<void> {
+  answer(response);
+  await deliver(events.map((event) => pong(event)));
+}
+
+/** Confirms every event and answers none. */
+export const confirmAll: OnBatch = (_events, response) => answer(response);
+
+/** The answer of intake; what is not named is confirmed. */
+export function answer(response: ServerResponse, outcomes: object = {}): void {
+  response.setHeader('content-type', 'application/json');
+  response.end(JSON.stringify({ unroutable: [], rejected: [], unknown: [], ...outcomes }));
+}
+
+/** The reply of ping-listener to `event`, with what a listener copies and adds. */
+export function pong(event: CloudEvent, changes: Partial<CloudEvent> = {}): CloudEvent {
+  const { correlationid, replyto, expirytime } = event;
+  const data = { ...(event.data as object), receivedAt: 2 };
+  const own = { specversion: '1.0' as const, id: `reply to ${event.id}`, source: '/waybill/ping-listener' };
+  return {
+    ...own,
+    ...{ type: 'PingResponse', data, correlationid, replyto, expirytime, handledby: 'ping-listener/1' },
+    ...changes,
+  };
+}
+
+/** Delivers replies of one instance, as a dispatcher does; resolves with the correlation ids nobody waits for. */
+export async function deliver(replies: CloudEvent[]): Promise<string[]> {
+  if (replies.length === 0) return [];
+  const response = await postReplies(replies);
+  assert.equal(response.status, 200);
+  return ((await response.json()) as { unknown: string[] }).unknown;
+}
+
+/** Calls the `/dispatch` that the first reply names, signed unless `headers` say otherwise. */
+export function postReplies(replies: CloudEvent[], headers?: Record<string, string>): Promise<Response> {
+  const body = JSON.stringify(replies);
+  const signature = signRequest({ method: 'POST', path: '/dispatch', body, keys: keys.call });
+  return fetch(addressOf(replies[0]), {
+    method: 'POST',
+    headers: { 'content-type': BATCH_CONTENT_TYPE, ...(headers ?? signature) },
+    body,
+  });
+}
+
+function addressOf(reply: CloudEvent | undefined): string {
+  const claims = String(reply?.replyto).split('.')[1] ?? '';
+  return JSON.parse(Buffer.from(claims, 'base64url').toString()).url;
+}

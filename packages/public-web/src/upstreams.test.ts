@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import dns from 'node:dns/promises';
+import { syncBuiltinESMExports } from 'node:module';
+import { afterEach, describe, it, mock } from 'node:test';
+import { pino } from 'pino';
+
+type Address = { address: string; family: number };
+
+// Before the module under test reads it. A name that is not here does not resolve.
+const addresses = new Map<string, Address[]>();
+mock.method(dns, 'lookup', async (name: string) => {
+  const found = addresses.get(name);
+  if (!found) throw new Error(`ENOTFOUND ${name}`);
+  return found;
+});
+syncBuiltinESMExports();
+const { createUpstreams } = await import('./upstreams.ts');
+type Upstreams = Awaited<ReturnType<typeof createUpstreams>>;
+
+const log = pino({ level: 'silent' });
+let upstreams: Upstreams;
+afterEach(() => upstreams.close());
+
+function resolveTo(...hosts: string[]): void {
+  addresses.set(
+    'dispatcher.test',
+    hosts.map((address) => ({ address, family: address.includes(':') ? 6 : 4 })),
+  );
+}
+
+async function create(url = 'http://dispatcher.test:8082'): Promise<void> {
+  upstreams = await createUpstreams({ urls: [url], probe: async () => false, log });
+}
+
+/** The upstreams that would get the next batches. */
+function origins(): string[] {
+  const tried = new Set<NonNullable<ReturnType<Upstreams['pick']>>>();
+  for (let next = upstreams.pick(tried); next; next = upstreams.pick(tried)) tried.add(next);
+  return [...tried].map(({ origin }) => origin).sort();
+}
+
+/** Lets a renewal that a mocked timer has started come to its end. */
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 3; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
+describe('a dispatcher name', () => {
+  it('is as many dispatchers as it has addresses, each with 4 batches under way', async () => {
+    resolveTo('127.0.0.1', '127.0.0.2', '::1');
+    await create();
+    assert.deepEqual(origins(), ['http://127.0.0.1:8082', 'http://127.0.0.2:8082', 'http://[::1]:8082']);
+    assert.equal(upstreams.capacity(), 12);
+  });
+
+  it('is resolved anew each minute: new addresses are used, old ones are not, and those that stay are kept', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    resolveTo('127.0.0.1', '127.0.0.2');
+    await create();
+    const kept = upstreams.pick(new Set());
+    resolveTo(...[new URL(kept?.origin ?? '').hostname, '127.0.0.3']);
+    t.mock.timers.tick(60_000);
+    await settled();
+    assert.deepEqual(origins(), [String(kept?.origin), 'http://127.0.0.3:8082'].sort());
+    const other = upstreams.pick(new Set([kept as NonNullable<typeof kept>]));
+    assert.equal(upstreams.pick(new Set([other as NonNullable<typeof other>])), kept);
+  });
+
+  it('that does not resolve yet is no dispatcher, and is found within a second when it does', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    addresses.clear();
+    await create();
+    assert.deepEqual(origins(), []);
+    assert.equal(upstreams.capacity(), 1, 'a batch must be able to fail');
+    t.mock.timers.tick(1_000);
+    await settled();
+    resolveTo('127.0.0.1');
+    t.mock.timers.tick(1_000);
+    await settled();
+    assert.deepEqual(origins(), ['http://127.0.0.1:8082']);
+  });
+
+  it('that resolves no more keeps the addresses it had', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    resolveTo('127.0.0.1');
+    await create();
+    addresses.clear();
+    t.mock.timers.tick(60_000);
+    await settled();
+    assert.deepEqual(origins(), ['http://127.0.0.1:8082']);
+  });
+});
+
+describe('the next batch', () => {
+  it('goes to the upstream with the fewest under way', async () => {
+    resolveTo('127.0.0.1', '127.0.0.2', '127.0.0.3');
+    await create();
+    const counts = Array.from({ length: 9 }, () => {
+      const upstream = upstreams.pick(new Set());
+      if (upstream) upstream.inFlight += 1;
+      return upstream?.inFlight;
+    });
+    assert.deepEqual(counts, [1, 1, 1, 2, 2, 2, 3, 3, 3]);
+  });
+
+  it('goes to them in turn when all are idle', async () => {
+    resolveTo('127.0.0.1', '127.0.0.2');
+    await create();
+    const picked = Array.from({ length: 4 }, () => upstreams.pick(new Set())?.origin);
+    assert.equal(new Set(picked).size, 2);
+    assert.equal(picked[0], picked[2]);
+  });
+
+  it('goes to no failing one, and what that still holds takes no room from the others', async () => {
+    resolveTo('127.0.0.1', '127.0.0.2');
+    await create();
+    const failing = upstreams.pick(new Set());
+    assert.ok(failing);
+    failing.inFlight = 3;
+    upstreams.markFailing(failing, 'test');
+    assert.equal(origins().length, 1);
+    assert.equal(upstreams.capacity(), 4 + 3);
+  });
+});

@@ -1,0 +1,90 @@
+/** A tier played by the test: an HTTP server that takes signed batches of events, as dispatcher and public-web do. */
+import { EventEmitter, once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { buffer } from 'node:stream/consumers';
+import type { CloudEvent } from '@waybill/common/event.ts';
+import { verifyRequest } from '@waybill/common/http-signature.ts';
+import type { Key } from '@waybill/common/internal-keys.ts';
+
+/** What a stand-in does with a batch; a probe is an empty one. It answers `response`, or does not. */
+export type OnBatch = (events: CloudEvent[], response: ServerResponse) => unknown;
+
+/** A running stand-in. It answers what is not signed 401, and leaves the rest to `onBatch`. */
+export type StandIn = {
+  url: string;
+  port: number;
+  /** May be replaced at any time. */
+  onBatch: OnBatch;
+  /** The batches that came in, probes left out; grows. */
+  batches: CloudEvent[][];
+  /** Resolves with batch number `index`, once it has come in. */
+  batch(index: number): Promise<CloudEvent[]>;
+  /** Resolves when the next probe comes in. */
+  probe(): Promise<unknown>;
+  /** Resets what is open and refuses connections from now on. */
+  close(): Promise<void>;
+};
+
+/** Starts a stand-in that checks signatures with `keys`. */
+export async function startStandIn({
+  keys,
+  onBatch,
+  host = '127.0.0.1',
+  port = 0,
+}: {
+  keys: Key[];
+  onBatch: OnBatch;
+  host?: string;
+  port?: number;
+}): Promise<StandIn> {
+  const arrivals = new EventEmitter().setMaxListeners(0);
+  const server = createServer(async (request, response) => {
+    const body = await buffer(request);
+    const { method = '', url: path = '', headers } = request;
+    try {
+      verifyRequest({ method, path, headers, body, keys });
+    } catch {
+      return response.writeHead(401).end();
+    }
+    const events = JSON.parse(body.toString()) as CloudEvent[];
+    if (events.length > 0) standIn.batches.push(events);
+    arrivals.emit(events.length > 0 ? 'batch' : 'probe');
+    return standIn.onBatch(events, response);
+  });
+  await once(server.listen(port, host), 'listening');
+  const { port: boundPort } = server.address() as AddressInfo;
+  const standIn: StandIn = {
+    url: `http://${host}:${boundPort}`,
+    port: boundPort,
+    onBatch,
+    batches: [],
+    async batch(index) {
+      for (;;) {
+        const found = standIn.batches[index];
+        if (found) return found;
+        await once(arrivals, 'batch');
+      }
+    },
+    probe: () => once(arrivals, 'probe'),
+    async close() {
+      if (!server.listening) return;
+      const closed = once(server, 'close');
+      server.close();
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+  return standIn;
+}
+
+/** Never answers. */
+export const hang: OnBatch = () => {};
+
+/** Answers every batch with `status` and an empty object. */
+export function respond(status: number): OnBatch {
+  return (_events, response) => response.writeHead(status).end('{}');
+}
+
+/** Resets the connection. */
+export const reset: OnBatch = (_events, response) => response.socket?.resetAndDestroy();
