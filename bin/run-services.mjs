@@ -1,5 +1,5 @@
 /**
- * Runs services side by side: their output with their names before it, until a signal comes or one of them ends.
+ * Runs services side by side, each as a process of its own.
  *
  * They run in process groups of their own, so that a Ctrl-C reaches only this process, which then tells each of them
  * once; a terminal tells its whole foreground group, and npm tells its child again.
@@ -8,80 +8,95 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { styleText } from 'node:util';
 
 const projectFolder = fileURLToPath(new URL('..', import.meta.url));
-const colours = /** @type {const} */ (['cyan', 'magenta', 'green', 'yellow', 'blue']);
 
 /** The services drain for up to 10 s; what runs longer is killed. */
 const STOP_DEADLINE_MS = 12_000;
-/** One Ctrl-C can arrive twice within an instant; a second one on purpose comes later and kills. */
-const SAME_SIGNAL_MS = 1_000;
-/** After this long without being ready, it is said once what is being waited for. */
-const SLOW_START_MS = 10_000;
 
 /**
  * @typedef {object} Service
  * @property {string} name
  * @property {string[]} args what Node is started with
- * @property {Record<string, string | number | undefined>} env
- * @property {string} readyUrl answers 200 when the service is ready
+ * @property {NodeJS.ProcessEnv} env
+ * @property {string} [readyUrl] answers 200 when the service is ready; without it, it is when it has logged `listening`
  */
 
-/**
- * @typedef {Service & {
- *   child: import('node:child_process').ChildProcess,
- *   ended: Promise<{ name: string, how: string, isClean: boolean }>,
- * }} Running
- */
+/** @typedef {{ name: string, how: string, isClean: boolean }} End */
 
 /**
- * Starts all services and resolves once all have ended: with 0 after a signal (SIGINT, SIGTERM, SIGHUP) if all ended
- * with exit code 0, else with 1. When one ends by itself, it is named and the others are stopped.
+ * @typedef {object} RunningServices
+ * @property {Promise<void>} ready resolves when all are ready; never, if they are stopped before
+ * @property {Promise<End>} firstEnd how the first one ended
+ * @property {() => string[]} waitingFor what is not ready yet, in words
+ * @property {() => Promise<End[]>} stop stops the last stage first and resolves with how each one ended
+ * @property {() => void} kill ends all at once
+ */
+
+/** @typedef {Service & { child: import('node:child_process').ChildProcess, hasSaidListening: boolean, ended: Promise<End> }} Running */
+
+/**
+ * Starts the services of each stage together, once those of the stage before are ready.
  *
  * @param {object} options
- * @param {Service[]} options.services
- * @param {() => void} options.onReady called once, when all are ready
- * @returns {Promise<0 | 1>}
+ * @param {Service[][]} options.stages
+ * @param {(name: string, line: string) => void} options.onLine each line of output
+ * @returns {RunningServices}
  */
-export async function runServices({ services, onReady }) {
-  const width = Math.max(...services.map(({ name }) => name.length));
-  const stopped = stopSignal();
-  const running = services.map((service, index) => start(service, index, width));
+export function runServices({ stages, onLine }) {
+  /** @type {Running[][]} */
+  const running = [];
+  /** @type {Set<Service>} */
+  const waiting = new Set(stages.flat());
+  const stopping = new AbortController();
+  /** @type {(end: End) => void} */
+  let onEnd = () => {};
+  /** @type {Promise<End>} */
+  const firstEnd = new Promise((resolve) => {
+    onEnd = resolve;
+  });
+
+  async function startAll() {
+    for (const stage of stages) {
+      const started = stage.map((service) => start(service, onLine));
+      running.push(started);
+      for (const { ended } of started) ended.then(onEnd);
+      await Promise.all(started.map((service) => becomesReady(service, stopping.signal)));
+      for (const service of stage) waiting.delete(service);
+    }
+  }
+  const kill = () => signalAll(running.flat(), 'SIGKILL');
   // Should this process end by an error of its own, the services must not stay behind.
-  process.on('exit', () => signalAll(running, 'SIGKILL'));
+  process.on('exit', kill);
 
-  const ready = new AbortController();
-  allReady(running, ready.signal).then(onReady, () => {});
-  const first = await Promise.race([stopped, ...running.map(({ ended }) => ended)]);
-  ready.abort();
-  if (first) console.error(`${first.name} ${first.how}; stopping the others`);
-  else console.log('stopping');
-
-  const outcomes = await stopAll(running);
-  const unclean = outcomes.filter((outcome) => !outcome.isClean && outcome.name !== first?.name);
-  for (const { name, how } of unclean) console.error(`${name} ${how} while stopping`);
-  return first || unclean.length > 0 ? 1 : 0;
+  return {
+    ready: new Promise((resolve) => {
+      startAll().then(resolve, () => {}); // it fails by being stopped only
+    }),
+    firstEnd,
+    waitingFor: () => [...waiting].map(({ name, readyUrl }) => (readyUrl ? `${name} (${readyUrl})` : name)),
+    async stop() {
+      stopping.abort();
+      const ends = [];
+      for (const stage of running.toReversed()) ends.push(...(await stopStage(stage)));
+      return ends;
+    },
+    kill,
+  };
 }
 
 /**
  * @param {Service} service
- * @param {number} index
- * @param {number} width
- * @returns {Running}
+ * @param {(name: string, line: string) => void} onLine
  */
-function start(service, index, width) {
+function start(service, onLine) {
   const child = spawn(process.execPath, service.args, {
     cwd: projectFolder,
-    env: /** @type {NodeJS.ProcessEnv} */ (service.env),
+    env: service.env,
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   });
-  const colour = colours[index % colours.length] ?? 'cyan';
-  const prefix = styleText(colour, service.name.padEnd(width), { stream: process.stdout });
-  for (const output of [child.stdout, child.stderr]) {
-    createInterface({ input: output }).on('line', (line) => console.log(`${prefix} | ${line}`));
-  }
+  /** @type {Promise<End>} */
   const ended = new Promise((resolve) => {
     child.on('error', (error) =>
       resolve({ name: service.name, how: `did not start: ${error.message}`, isClean: false }),
@@ -92,26 +107,44 @@ function start(service, index, width) {
       resolve({ name: service.name, how, isClean: code === 0 || signal === 'SIGTERM' });
     });
   });
-  return { ...service, child, ended };
+  const running = { ...service, child, hasSaidListening: false, ended };
+  for (const output of [child.stdout, child.stderr]) {
+    createInterface({ input: output }).on('line', (line) => {
+      running.hasSaidListening ||= line.includes('"msg":"listening"');
+      onLine(service.name, line);
+    });
+  }
+  return running;
 }
 
-/** Resolves with nothing at the first signal that asks to stop. */
-function stopSignal() {
-  return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => resolve(undefined));
-  });
+/**
+ * @param {Running} service
+ * @param {AbortSignal} signal
+ */
+async function becomesReady(service, signal) {
+  while (!(await isReady(service))) await delay(100, undefined, { signal });
+  signal.throwIfAborted();
 }
 
-/** @param {Running[]} running */
-async function stopAll(running) {
-  const kill = () => signalAll(running, 'SIGKILL');
-  const deadline = setTimeout(kill, STOP_DEADLINE_MS);
-  const armed = setTimeout(() => process.on('SIGINT', kill), SAME_SIGNAL_MS);
-  signalAll(running, 'SIGTERM');
-  const outcomes = await Promise.all(running.map(({ ended }) => ended));
+/** @param {Running} service */
+async function isReady({ readyUrl, hasSaidListening }) {
+  if (!readyUrl) return hasSaidListening;
+  try {
+    const response = await fetch(readyUrl, { signal: AbortSignal.timeout(2000) });
+    await response.body?.cancel();
+    return response.status === 200;
+  } catch {
+    return false;
+  }
+}
+
+/** @param {Running[]} stage */
+async function stopStage(stage) {
+  const deadline = setTimeout(() => signalAll(stage, 'SIGKILL'), STOP_DEADLINE_MS);
+  signalAll(stage, 'SIGTERM');
+  const ends = await Promise.all(stage.map(({ ended }) => ended));
   clearTimeout(deadline);
-  clearTimeout(armed);
-  return outcomes;
+  return ends;
 }
 
 /**
@@ -120,37 +153,4 @@ async function stopAll(running) {
  */
 function signalAll(running, signal) {
   for (const { child } of running) child.kill(signal);
-}
-
-/**
- * @param {Running[]} running
- * @param {AbortSignal} signal
- */
-async function allReady(running, signal) {
-  const waiting = new Set(running);
-  const explain = () => {
-    const names = [...waiting].map(({ name, readyUrl }) => `${name} (${readyUrl})`);
-    console.log(`still waiting for ${names.join(', ')}: is the broker of AMQP_URL running?`);
-  };
-  const slow = setTimeout(explain, SLOW_START_MS);
-  signal.addEventListener('abort', () => clearTimeout(slow));
-  await Promise.all(
-    running.map(async (service) => {
-      while (!(await isReady(service.readyUrl))) await delay(100, undefined, { signal });
-      waiting.delete(service);
-    }),
-  );
-  clearTimeout(slow);
-  signal.throwIfAborted();
-}
-
-/** @param {string} url */
-async function isReady(url) {
-  try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(2000) });
-    await response.body?.cancel();
-    return response.status === 200;
-  } catch {
-    return false;
-  }
 }

@@ -1,130 +1,91 @@
-/**
- * `npm start`: every service on this machine, each as a process of its own, their logs on this terminal. Ctrl-C stops
- * all. Settings are those of the services; ports of the same name get one of their own here.
- */
-import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { createServer } from 'node:net';
+/** `npm start`: the whole system on this machine, its logs on this terminal. Ctrl-C stops all. */
+import { styleText } from 'node:util';
 import { runServices } from './run-services.mjs';
+import { describeSystem } from './system.mjs';
+import { runProgram } from './user-error.mjs';
 
-/** Each port by the variable that changes it here. */
-const defaultPorts = {
-  PORT: 8080,
-  INTERNAL_PORT: 8081,
-  DISPATCHER_PORT: 8082,
-  DISPATCHER_HEALTH_PORT: 8083,
-  PING_LISTENER_HEALTH_PORT: 8084,
-};
+const colours = /** @type {const} */ (['cyan', 'magenta', 'green', 'yellow', 'blue']);
 
-if (Number(process.versions.node.split('.')[0]) < 24) {
-  fail(
-    `needs Node 24 or newer and this is ${process.version}: run it as "npm start", which uses the project's own`,
-  );
-}
-checkBroker(process.env.AMQP_URL);
-const ports = readPorts();
-for (const [name, port] of Object.entries(ports)) await checkIsFree(name, port);
+/** One Ctrl-C can arrive twice within an instant; a second one on purpose comes later and kills. */
+const SAME_SIGNAL_MS = 1_000;
+/** After this long without being ready, it is said once what is being waited for. */
+const SLOW_START_MS = 10_000;
 
-process.exitCode = await runServices({ services: services(), onReady: printReady });
+/** Ends with exit code 0 after a signal if every service ended with 0; with 1 when one ended by itself. */
+await runProgram(async () => {
+  const system = await describeSystem(process.env);
+  const stopped = stopSignal();
+  const services = runServices({ stages: system.stages, onLine: createPrinter(system.stages.flat()) });
+  const slow = setTimeout(() => printSlow(services.waitingFor(), system), SLOW_START_MS);
+  services.ready.then(() => {
+    clearTimeout(slow);
+    printReady(system);
+  });
 
-/** @param {string | undefined} url */
-function checkBroker(url) {
-  if (!url) {
-    fail(
-      'AMQP_URL is not set: start a RabbitMQ and name it, as in AMQP_URL=amqp://guest:guest@127.0.0.1:5672 npm start',
-    );
-  }
-  // The URL is not repeated: it may hold a password.
-  if (!URL.canParse(url) || !['amqp:', 'amqps:'].includes(new URL(url).protocol)) {
-    fail('AMQP_URL is not a URL that starts with amqp:// or amqps://');
-  }
-}
+  const first = await Promise.race([stopped, services.firstEnd]);
+  clearTimeout(slow);
+  if (first) console.error(`${first.name} ${first.how}; stopping the others`);
+  else console.log('stopping');
+  const armed = setTimeout(() => process.on('SIGINT', services.kill), SAME_SIGNAL_MS);
+  const ends = await services.stop();
+  clearTimeout(armed);
 
-function readPorts() {
-  const entries = Object.entries(defaultPorts).map(([name, port]) => [
-    name,
-    toPort(name, process.env[name] || port),
-  ]);
-  return /** @type {typeof defaultPorts} */ (Object.fromEntries(entries));
-}
+  const unclean = ends.filter(({ name, isClean }) => !isClean && name !== first?.name);
+  for (const { name, how } of unclean) console.error(`${name} ${how} while stopping`);
+  return first || unclean.length > 0 ? 1 : 0;
+});
 
-/**
- * @param {string} name
- * @param {string | number} value
- */
-function toPort(name, value) {
-  const port = Number(value);
-  if (Number.isInteger(port) && port >= 1 && port <= 65_535) return port;
-  return fail(`${name} must be a port from 1 to 65535 and is ${value}`);
+/** Resolves with nothing at the first signal that asks to stop. */
+function stopSignal() {
+  /** @type {Promise<undefined>} */
+  const signalled = new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => resolve(undefined));
+  });
+  return signalled;
 }
 
 /**
- * @param {string} name
- * @param {number} port
+ * Prints each line with the name of its service before it.
+ *
+ * @param {{ name: string }[]} services
  */
-async function checkIsFree(name, port) {
-  const server = createServer().listen(port, '127.0.0.1');
-  try {
-    await once(server, 'listening');
-  } catch (error) {
-    const { code } = /** @type {NodeJS.ErrnoException} */ (error);
-    fail(
-      code === 'EADDRINUSE'
-        ? `port ${port} is in use: stop what uses it, or choose another with ${name}=<port>`
-        : `port ${port} cannot be used (${code}): choose another with ${name}=<port>`,
-    );
-  }
-  server.close();
-  await once(server, 'close');
-}
-
-function services() {
-  const secrets = process.env.INTERNAL_SECRETS || process.env.INTERNAL_SECRETS_FILE ? {} : newSecrets();
-  return [
-    service('dispatcher', ports.DISPATCHER_HEALTH_PORT, { ...secrets, PORT: ports.DISPATCHER_PORT }),
-    service('ping-listener', ports.PING_LISTENER_HEALTH_PORT),
-    service('public-web', ports.PORT, {
-      ...secrets,
-      PORT: ports.PORT,
-      INTERNAL_PORT: ports.INTERNAL_PORT,
-      DISPATCHER_URLS: process.env.DISPATCHER_URLS || `http://127.0.0.1:${ports.DISPATCHER_PORT}`,
+function createPrinter(services) {
+  const width = Math.max(...services.map(({ name }) => name.length));
+  const prefixes = new Map(
+    services.map(({ name }, index) => {
+      const colour = colours[index % colours.length] ?? 'cyan';
+      return [name, styleText(colour, name.padEnd(width), { stream: process.stdout })];
     }),
+  );
+  return (/** @type {string} */ name, /** @type {string} */ line) =>
+    console.log(`${prefixes.get(name)} | ${line}`);
+}
+
+/**
+ * @param {string[]} names
+ * @param {import('./system.mjs').System} system
+ */
+function printSlow(names, { brokerUrl }) {
+  const hint = brokerUrl ? '' : ': is the broker of AMQP_URL running?';
+  console.log(`still waiting for ${names.join(', ')}${hint}`);
+}
+
+/** @param {import('./system.mjs').System} system */
+function printReady({ publicUrl: url, brokerUrl, telemetryUrl }) {
+  const lines = [
+    ['public', `${url}/`],
+    ['docs', `${url}/docs`],
+    [
+      'try',
+      `curl ${url}/ -H 'content-type: application/json' -d '{"type":"PingRequest","data":{"sentAt":1}}'`,
+    ],
+    ['or', `node bin/req.mjs${url.endsWith(':8080') ? '' : ` --url ${url}/`}`],
   ];
-}
-
-function newSecrets() {
-  return { INTERNAL_SECRETS: randomBytes(32).toString('base64url') };
-}
-
-/**
- * @param {string} name
- * @param {number} healthPort
- * @param {Record<string, string | number>} [env]
- */
-function service(name, healthPort, env) {
-  return {
-    name,
-    args: ['--import', '@waybill/common/telemetry', `packages/${name}/src/main.ts`],
-    env: { ...process.env, OTEL_SERVICE_NAME: name, HEALTH_PORT: String(healthPort), ...env },
-    readyUrl: `http://127.0.0.1:${healthPort}/health/ready`,
-  };
-}
-
-function printReady() {
-  const url = `http://localhost:${ports.PORT}`;
-  console.log(`ready
-  public  ${url}/
-  docs    ${url}/docs
-  try     curl ${url}/ -H 'content-type: application/json' -d '{"type":"PingRequest","data":{"sentAt":1}}'
-  or      node bin/req.mjs${ports.PORT === defaultPorts.PORT ? '' : ` --url ${url}/`}
-  stop    Ctrl-C`);
-}
-
-/**
- * @param {string} message
- * @returns {never}
- */
-function fail(message) {
-  console.error(message);
-  process.exit(1);
+  if (telemetryUrl) {
+    const option = telemetryUrl.endsWith(':4318') ? '' : ` --tempo-url ${telemetryUrl}`;
+    lines.push(['trace', `node bin/trace.mjs <trace id>${option}`]);
+  }
+  if (brokerUrl) lines.push(['broker', `${brokerUrl} (embedded, in memory, for development only)`]);
+  lines.push(['stop', 'Ctrl-C']);
+  console.log(['ready', ...lines.map(([what, how]) => `  ${what?.padEnd(7)} ${how}`)].join('\n'));
 }

@@ -6,7 +6,9 @@ export const MAX_BATCHES_IN_FLIGHT = 4;
 export const HTTP_MAX_EVENTS = 64;
 /** Events per AMQP message: measured to keep 90% of what 64 gives, with a quarter of what a crash takes along. */
 export const AMQP_MAX_EVENTS = 16;
+/** Bytes of one event, and of a body that a client may send. */
+export const MAX_EVENT_BYTES = 256 * 1024;
 /** Bytes per batch on either, unless one event alone is larger. */
-export const MAX_BATCH_BYTES = 256 * 1024;
+export const MAX_BATCH_BYTES = MAX_EVENT_BYTES;
 /** Bytes an internal call may have: a full batch, or one event larger than that with what the tiers add to it. */
 export const INTERNAL_BODY_LIMIT_BYTES = 2 * MAX_BATCH_BYTES;

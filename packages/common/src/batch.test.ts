@@ -107,6 +107,18 @@ describe('a batcher', () => {
     assert.deepEqual(await Promise.all(taken), ['result of 1', 'result of 2', 'result of 4']);
   });
 
+  test('refuses an item when the bytes that wait would be too many', async () => {
+    const { batcher, sent } = setUp({ maxQueuedBytes: 10 });
+    const taken = [batcher.add(1, 6), batcher.add(2, 4)];
+    await assert.rejects(batcher.add(3, 1), { name: 'AppError', code: 'not-accepted' });
+    await nextTurn();
+    taken.push(batcher.add(4, 10));
+    answer(sent[0] as Sent);
+    await nextTurn();
+    answer(sent[1] as Sent);
+    assert.deepEqual(await Promise.all(taken), ['result of 1', 'result of 2', 'result of 4']);
+  });
+
   test('asks once whether an item is cancelled, when its turn comes', async () => {
     const { batcher, sent, batches } = setUp();
     const asked: number[] = [];
@@ -166,6 +178,7 @@ describe('a batcher', () => {
           maxBytes: fc.integer({ min: 1, max: 20 }),
           maxInFlight: fc.integer({ min: 1, max: 3 }),
           maxQueued: fc.integer({ min: 1, max: 8 }),
+          maxQueuedBytes: fc.constant(1_000_000),
         }),
         fc.array(anyStep, { maxLength: 60 }),
         assertPromisesKept,

@@ -6,6 +6,8 @@
  */
 import { AppError } from './errors.ts';
 
+const MAX_QUEUED_BYTES = 64 * 1024 * 1024;
+
 export type BatcherOptions<Item, Result> = {
   /** Most items in one batch. */
   maxItems: number;
@@ -15,6 +17,8 @@ export type BatcherOptions<Item, Result> = {
   maxInFlight(): number;
   /** Most items waiting; one more is refused. */
   maxQueued: number;
+  /** Most bytes waiting (default 64 MiB); more are refused. */
+  maxQueuedBytes?: number;
   /** Sends one batch. Resolves with a result per item, in order; a rejection is the outcome of every item. */
   send(items: Item[]): Promise<readonly Result[]>;
 };
@@ -44,6 +48,8 @@ type Waiting<Item, Result> = {
 /** Creates a {@link Batcher}. */
 export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result>): Batcher<Item, Result> {
   const queue: Waiting<Item, Result>[] = [];
+  const { maxQueuedBytes = MAX_QUEUED_BYTES } = options;
+  let queuedBytes = 0;
   let inFlight = 0;
   let isScheduled = false;
 
@@ -71,6 +77,7 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
       const isFull = batch.length >= options.maxItems || bytes + waiting.bytes > options.maxBytes;
       if (isFull && batch.length > 0) break;
       taken += 1;
+      queuedBytes -= waiting.bytes;
       if (waiting.isCancelled?.()) waiting.resolve(undefined);
       else {
         batch.push(waiting);
@@ -98,10 +105,11 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
 
   return {
     add(item, bytes, isCancelled) {
-      if (queue.length >= options.maxQueued)
+      if (queue.length >= options.maxQueued || queuedBytes + bytes > maxQueuedBytes)
         return Promise.reject(new AppError('not-accepted', 'too many events are waiting to be sent'));
       return new Promise((resolve, reject) => {
         queue.push({ item, bytes, isCancelled, resolve, reject });
+        queuedBytes += bytes;
         schedule();
       });
     },
@@ -112,7 +120,8 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
 
 /** One {@link Batcher} per key, made when first needed and forgotten when idle. The bounds are per key. */
 export type KeyedBatcher<Item, Result> = {
-  add(key: string, item: Item, bytes: number): Promise<Result | undefined>;
+  /** As {@link Batcher.add}, on the batcher of `key`. */
+  add(key: string, item: Item, bytes: number, isCancelled?: () => boolean): Promise<Result | undefined>;
 };
 
 /** Creates a {@link KeyedBatcher}; `send` is given the key of the batch; `maxItemsFor` may lower `maxItems` for a key. */
@@ -139,10 +148,10 @@ export function createKeyedBatcher<Item, Result>({
   }
 
   return {
-    async add(key, item, bytes) {
+    async add(key, item, bytes, isCancelled) {
       const batcher = batcherFor(key);
       try {
-        return await batcher.add(item, bytes);
+        return await batcher.add(item, bytes, isCancelled);
       } finally {
         if (batcher.isIdle()) batchers.delete(key);
       }

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import {
   amqpUrl,
-  bool,
   count,
   countByType,
   eventTypePatterns,
@@ -187,9 +186,4 @@ test('logLevel takes the levels of pino, and is info by default', () => {
   assert.equal(loadConfig({ L: logLevel() }, {}).L, 'info');
   assert.equal(read(logLevel, 'trace'), 'trace');
   assertRefused(logLevel, ['INFO', 'verbose', '30'], /not in choices/);
-});
-
-test('bool takes the usual words', () => {
-  assert.deepEqual([read(bool, 'true'), read(bool, 'off')], [true, false]);
-  assertRefused(bool, ['maybe', 'TRUE'], /Invalid bool/);
 });

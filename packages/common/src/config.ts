@@ -18,7 +18,7 @@ import {
 import { AppError } from './errors.ts';
 import { EVENT_TYPE_PATTERN } from './event.ts';
 
-export { bool, str } from 'envalid';
+export { str } from 'envalid';
 
 /** What a list of settings is made of. */
 export type Settings = Parameters<typeof customCleanEnv>[1];

@@ -13,6 +13,7 @@ const codes = {
   'too-large': { status: 413, kind: 'terminal', title: 'The request is too large' },
   'unsupported-media-type': { status: 415, kind: 'terminal', title: 'The content type is not supported' },
   'rate-limited': { status: 429, kind: 'retry', title: 'Too many requests' },
+  'client-gone': { status: 499, kind: 'terminal', title: 'The client has gone' },
   'handler-failed': { status: 502, kind: 'terminal', title: 'The listener failed to handle the event' },
   'unknown-reply-address': { status: 502, kind: 'terminal', title: 'The kind of reply address is unknown' },
   'not-accepted': { status: 503, kind: 'retry', title: 'The event was not accepted; it is safe to retry' },

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { describe, type TestContext, test } from 'node:test';
+import { MAX_EVENT_BYTES } from './batch-limits.ts';
 import { AppError, type ErrorCode } from './errors.ts';
 import { get, nextAnswer, serve } from './http-server.fixture.ts';
-import { addHealthRoutes, BODY_LIMIT_BYTES, type HttpServerOptions, sendProblem } from './http-server.ts';
+import { addHealthRoutes, type HttpServerOptions, sendProblem } from './http-server.ts';
 
 /** The problem of an answer, which must be one through and through. */
 async function problemOf(response: Response): Promise<Record<string, unknown>> {
@@ -23,10 +24,10 @@ describe('bodies', () => {
 
   test('one of exactly the limit is taken, one byte more is 413, with and without its length', async (t) => {
     const { url } = await measure(t);
-    const taken = Buffer.alloc(BODY_LIMIT_BYTES);
-    const tooLarge = Buffer.alloc(BODY_LIMIT_BYTES + 1);
+    const taken = Buffer.alloc(MAX_EVENT_BYTES);
+    const tooLarge = Buffer.alloc(MAX_EVENT_BYTES + 1);
     for (const send of [post, (url: string, body: Buffer) => post(url, ReadableStream.from([body]))]) {
-      assert.equal(await (await send(url, taken)).json(), BODY_LIMIT_BYTES);
+      assert.equal(await (await send(url, taken)).json(), MAX_EVENT_BYTES);
       assert.equal((await problemOf(await send(url, tooLarge))).code, 'too-large');
     }
   });
@@ -172,6 +173,17 @@ describe('limits', () => {
     const { requestTimeout, headersTimeout, maxConnections, keepAliveTimeout } = app.server;
     assert.deepEqual([requestTimeout, headersTimeout, maxConnections], [10_000, 5_000, 10_000]);
     assert(keepAliveTimeout > 60_000);
+  });
+
+  test('a request whose headers never end is answered 408 in seconds', async (t) => {
+    const { open } = await serve(t, { routes: () => {} });
+    const socket = await open();
+    const answered = nextAnswer(socket);
+    socket.write('GET / HTTP/1.1\r\nhost: x\r\nx-half: ');
+    const startedMs = performance.now();
+    assert.match(await answered, /^HTTP\/1.1 408/);
+    // 5 s and a check each second; with Node's own interval of 30 s it took 29 s.
+    assert.ok(performance.now() - startedMs < 20_000);
   });
 
   test('a connection over the limit is closed, and those within it go on', async (t) => {

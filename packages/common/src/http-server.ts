@@ -12,11 +12,11 @@ import {
   fastify,
   LogController,
 } from 'fastify';
+import { MAX_EVENT_BYTES } from './batch-limits.ts';
 import { AppError, type ErrorCode, type Problem, toProblem } from './errors.ts';
+import { clockSkewMs } from './http-signature.ts';
+import { DRAIN_MS } from './shutdown.ts';
 import { within } from './within.ts';
-
-/** Largest body accepted (design: batches and faults). */
-export const BODY_LIMIT_BYTES = 256 * 1024;
 
 /** Why a process is not ready; `undefined` when it is. */
 export type Readiness = () => string | undefined;
@@ -35,7 +35,7 @@ export type HttpServerOptions = {
 export function createHttpServer({
   log,
   maxConnections = 10_000,
-  bodyLimitBytes = BODY_LIMIT_BYTES,
+  bodyLimitBytes = MAX_EVENT_BYTES,
 }: HttpServerOptions): FastifyInstance {
   const app = fastify({
     loggerInstance: log,
@@ -43,7 +43,8 @@ export function createHttpServer({
     bodyLimit: bodyLimitBytes,
     requestTimeout: 10_000,
     keepAliveTimeout: 75_000,
-    http: { headersTimeout: 5_000 },
+    // Node looks for late ones only this often; its default is 30 s.
+    http: { headersTimeout: 5_000, connectionsCheckingInterval: 1_000 },
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     exposeHeadRoutes: false,
@@ -60,7 +61,8 @@ export function createHttpServer({
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const known = fromFastifyError(error);
     if (known.code === 'unexpected') request.log.error({ err: error }, 'request failed');
-    return sendProblem(reply, known);
+    const skewMs = clockSkewMs(known);
+    return sendProblem(reply, known, skewMs === undefined ? undefined : { clock_skew_ms: skewMs });
   });
   app.setNotFoundHandler((request, reply) =>
     sendProblem(
@@ -114,7 +116,7 @@ export function sendProblemBody(reply: FastifyReply, problem: Problem): FastifyR
  */
 export async function drainHttpServer(
   app: FastifyInstance,
-  { idleMs = 500, deadlineMs = 8_000 }: { idleMs?: number; deadlineMs?: number } = {},
+  { idleMs = 500, deadlineMs = DRAIN_MS }: { idleMs?: number; deadlineMs?: number } = {},
 ): Promise<void> {
   draining.add(app.server);
   // http.Server's close() would close idle connections too; net.Server's only stops listening.

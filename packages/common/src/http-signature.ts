@@ -2,9 +2,9 @@
  * Signs and verifies internal calls: RFC 9421 HTTP Message Signatures with `hmac-sha256` over `@method`, `@path` and
  * `content-digest` (RFC 9530, sha-256), with `created`, `keyid` and `alg`.
  *
- * A signed call may be replayed inside the window. That is accepted: internal calls are idempotent (events are
- * confirmed under their own ids, a second reply is a no-op), so no tier has to remember signatures. Sign each
- * attempt anew, or a retry after the window is refused.
+ * A signed call may be replayed inside the window by whoever can read the internal network: a second reply is a no-op,
+ * but a replayed `POST /events` has its events handled again, as any event may be (handlers bear repetition). Use TLS
+ * where that network is not trusted. Sign each attempt anew, or a retry after the window is refused.
  *
  * Only this one profile is spoken, and only in the one form RFC 8941 serialises it to: whoever signs is one of ours,
  * so anything else is not. It is why no structured-field parser and no library is needed.

@@ -1,6 +1,8 @@
 /**
- * Logs: one JSON line each on stdout, written synchronously so that none is lost; and, when a logs endpoint is set,
- * once more over OTLP from a worker thread.
+ * Logs: one JSON line each on stdout; and, when a logs endpoint is set, once more over OTLP from a worker thread.
+ *
+ * Lines are written asynchronously, because whoever reads stdout may stall, and a blocked write would stall all else.
+ * `flushLogs` and the exit of the process write what waits.
  *
  * `trace_id` and `span_id` come from the active span by themselves (pino instrumentation, see `otel-sdk.ts`); callers
  * add `event_id` and `event_type`.
@@ -10,6 +12,7 @@ import { type DestinationStream, type Level, type Logger, type LoggerOptions, pi
 import { isExported } from './exported-signals.ts';
 import { resourceAttributes } from './instance.ts';
 import { redactSecrets } from './redact-secrets.ts';
+import { within } from './within.ts';
 
 /** Severity numbers of the OpenTelemetry logs data model. */
 const SEVERITIES: Record<Level, number> = { trace: 1, debug: 5, info: 9, warn: 13, error: 17, fatal: 21 };
@@ -20,8 +23,13 @@ const SEVERITIES: Record<Level, number> = { trace: 1, debug: 5, info: 9, warn: 1
  */
 const EXPORT_TIMEOUT_MS = 2_000;
 
+/** Most bytes that wait for a reader of stdout, and how long one is waited for at exit. */
+const MAX_WAITING_BYTES = 4 * 1024 * 1024;
+const EXIT_FLUSH_MS = 1_000;
+
 /** What thread-stream has but its types leave out. */
 type OtlpTransport = ReturnType<typeof pino.transport> & { writable: boolean; writableNeedDrain: boolean };
+let stdout: ReturnType<typeof pino.destination> | undefined;
 let otlpTransport: OtlpTransport | undefined;
 
 /**
@@ -43,7 +51,7 @@ export function createLogger({
     formatters: { level: (label) => ({ level: label }) },
     hooks: { streamWrite: redactSecrets },
   };
-  const stdout = pino.destination({ fd: 1, sync: true });
+  stdout ??= startStdout();
   if (!isExported('logs')) return pino(options, stdout);
   otlpTransport ??= startOtlpTransport();
   const streams = [stdout, toOtlp(otlpTransport)].map((stream) => ({ stream, level: 'trace' as const }));
@@ -55,11 +63,34 @@ export function createLogger({
  * Never rejects; takes no longer than an export may (2 s, unless set otherwise).
  */
 export async function flushLogs(): Promise<void> {
+  await Promise.all([flushStdout(), flushOtlp()]);
+}
+
+async function flushStdout(): Promise<void> {
+  const stream = stdout;
+  if (stream) await within(EXIT_FLUSH_MS, new Promise<void>((resolve) => stream.flush(() => resolve())));
+}
+
+async function flushOtlp(): Promise<void> {
   const transport = otlpTransport;
   if (transport === undefined || !transport.writable) return;
   const ended = Promise.race([once(transport, 'finish'), once(transport, 'close')]);
   transport.end();
   await ended.catch(() => {});
+}
+
+/** Drops lines while 4 MB wait for a reader. At exit it waits for one no longer than a second. */
+function startStdout(): ReturnType<typeof pino.destination> {
+  let exitMs = Number.POSITIVE_INFINITY;
+  process.on('exit', () => {
+    exitMs = Date.now();
+  });
+  return pino.destination({
+    fd: 1,
+    sync: false,
+    maxLength: MAX_WAITING_BYTES,
+    retryEAGAIN: () => Date.now() < exitMs + EXIT_FLUSH_MS,
+  });
 }
 
 function startOtlpTransport(): OtlpTransport {

@@ -9,6 +9,12 @@ import type { Logger } from 'pino';
 /** From `faults.md`: drain within 10 s. */
 export const SHUTDOWN_DEADLINE_MS = 10_000;
 
+/** How long work under way is waited for. What follows (connections and telemetry, at most 3 s) fits into the rest. */
+export const DRAIN_MS = 6_000;
+
+/** How long what is left after the drain is waited for when its connection closes. */
+export const CLOSE_MS = 1_000;
+
 export type ShutdownStep = { name: string; run(): unknown };
 
 /**

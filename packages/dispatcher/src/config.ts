@@ -1,13 +1,4 @@
-import {
-  amqpUrl,
-  countByType,
-  loadConfig,
-  logLevel,
-  port,
-  prefetch,
-  secrets,
-  str,
-} from '@waybill/common/config.ts';
+import { amqpUrl, countByType, loadConfig, logLevel, port, secrets, str } from '@waybill/common/config.ts';
 
 /** Settings of the dispatcher. */
 export const dispatcherSettings = {
@@ -24,10 +15,6 @@ export const dispatcherSettings = {
   BATCH_MAX_BY_TYPE: countByType({
     default: new Map(),
     desc: 'Most events per AMQP message for some types, as <type>=<count>, comma-separated; 1 for slow handlers and foreign consumers',
-  }),
-  REPLIES_PREFETCH: prefetch({
-    default: 256,
-    desc: 'Most reply messages taken from the broker and not yet delivered',
   }),
   LOG_LEVEL: logLevel(),
 };

@@ -1,16 +1,15 @@
 /** `POST /events`: a signed batch of events from public-web, every one accounted for. */
 import type { Publisher, PublishOutcome } from '@waybill/common/broker/ports.ts';
-import { AppError, type Problem, toAppError, toProblem } from '@waybill/common/errors.ts';
+import type { ClockCheck } from '@waybill/common/clock-check.ts';
+import { AppError, toAppError, toProblem } from '@waybill/common/errors.ts';
 import { type CloudEvent, expiryMs, toEvent } from '@waybill/common/event.ts';
 import { toArray } from '@waybill/common/event-json.ts';
-import { verifyRequest } from '@waybill/common/http-signature.ts';
+import type { IntakeAnswer } from '@waybill/common/intake-answer.ts';
 import type { Key } from '@waybill/common/internal-keys.ts';
 import { MAX_INTERNAL_JSON_DEPTH, parseJson } from '@waybill/common/parse-json.ts';
+import { verifyCall } from '@waybill/common/verify-call.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { PublishEvent } from './publish.ts';
-
-/** The answer. Ids are correlation ids; an event that is not named is confirmed by the broker. */
-type IntakeAnswer = { unroutable: string[]; rejected: { id: string; problem: Problem }[]; unknown: string[] };
 
 /**
  * The handler of `POST /events`: 200 with an {@link IntakeAnswer}; 401 when the call is not signed; 503 when the
@@ -21,16 +20,17 @@ export function createIntake({
   publisher,
   publishEvent,
   keys,
+  clock,
   isStopping,
 }: {
   publisher: Publisher;
   publishEvent: PublishEvent;
   keys: Key[];
+  clock: ClockCheck;
   isStopping(): boolean;
 }) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-    const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-    verifyRequest({ method: request.method, path: request.url, headers: request.headers, body, keys });
+    const body = verifyCall(request, { keys, clock });
     if (isStopping()) throw new AppError('not-accepted', 'this dispatcher is stopping');
     if (!publisher.isAvailable()) throw new AppError('not-accepted', 'the broker does not take events now');
     const answer: IntakeAnswer = { unroutable: [], rejected: [], unknown: [] };

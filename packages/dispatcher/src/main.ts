@@ -7,6 +7,7 @@
 import { createAmqpPublisher } from '@waybill/common/broker/amqp-publisher.ts';
 import { createAmqpSubscriber } from '@waybill/common/broker/amqp-subscriber.ts';
 import { dispatcherTopology } from '@waybill/common/broker/topology.ts';
+import { createClockCheck } from '@waybill/common/clock-check.ts';
 import { createHealthApp } from '@waybill/common/health-app.ts';
 import { drainHttpServer, portOf } from '@waybill/common/http-server.ts';
 import { serviceName } from '@waybill/common/instance.ts';
@@ -14,7 +15,7 @@ import { deriveInternalKeys } from '@waybill/common/internal-keys.ts';
 import { createLogger, flushLogs } from '@waybill/common/logging.ts';
 import { createReplyAddressVerifier } from '@waybill/common/reply-address.ts';
 import { runService } from '@waybill/common/run-service.ts';
-import { shutdownOnSignal } from '@waybill/common/shutdown.ts';
+import { CLOSE_MS, shutdownOnSignal } from '@waybill/common/shutdown.ts';
 import { shutdownTelemetry } from '@waybill/common/shutdown-telemetry.ts';
 import { createInternalApp } from './app.ts';
 import { loadDispatcherConfig } from './config.ts';
@@ -29,6 +30,7 @@ await runService(async () => {
   const keys = deriveInternalKeys(config.INTERNAL_SECRETS);
   let isStopping = false;
 
+  const clock = createClockCheck();
   const broker = { url: config.AMQP_URL, name: serviceName, topology: dispatcherTopology, log };
   const publisher = await createAmqpPublisher(broker);
   const subscriber = await createAmqpSubscriber(broker);
@@ -38,7 +40,6 @@ await runService(async () => {
     publisher,
     callback,
     replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
-    prefetch: config.REPLIES_PREFETCH,
     log,
   });
 
@@ -47,11 +48,16 @@ await runService(async () => {
     publisher,
     publishEvent: createPublishEvent({ publisher, maxByType: config.BATCH_MAX_BY_TYPE }),
     keys: keys.call,
+    clock,
     isStopping: () => isStopping,
   });
   const healthApp = createHealthApp({
     log,
-    readiness: createReadiness({ isStopping: () => isStopping, isBrokerAvailable: publisher.isAvailable }),
+    readiness: createReadiness({
+      isStopping: () => isStopping,
+      isBrokerAvailable: publisher.isAvailable,
+      clock,
+    }),
   });
   await app.listen({ host: config.HOST, port: config.PORT });
   await healthApp.listen({ host: config.HOST, port: config.HEALTH_PORT });
@@ -64,10 +70,13 @@ await runService(async () => {
     },
     steps: [
       { name: 'intake and replies', run: () => Promise.all([drainHttpServer(app), replies.drain()]) },
-      { name: 'callbacks', run: callback.close },
-      { name: 'broker', run: () => Promise.all([publisher.close(), subscriber.close()]) },
+      {
+        name: 'connections and telemetry',
+        run: () =>
+          Promise.all([callback.close(), publisher.close(CLOSE_MS), subscriber.close(), shutdownTelemetry()]),
+      },
       { name: 'health port', run: () => healthApp.close() },
-      { name: 'telemetry', run: () => Promise.all([shutdownTelemetry(), flushLogs()]) },
+      { name: 'logs', run: flushLogs },
     ],
   });
 });

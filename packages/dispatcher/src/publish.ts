@@ -6,7 +6,6 @@ import { createKeyedBatcher } from '@waybill/common/batch.ts';
 import { AMQP_MAX_EVENTS, MAX_BATCH_BYTES, MAX_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
 import type { Publisher, PublishOutcome } from '@waybill/common/broker/ports.ts';
 import { EVENTS_EXCHANGE } from '@waybill/common/broker/topology.ts';
-import { toAppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event.ts';
 import { type EncodedEvent, encodeEvent, encodeMessage } from '@waybill/common/event-json.ts';
 import { batchSize, eventDuration, events } from '@waybill/common/metrics.ts';
@@ -14,6 +13,8 @@ import { startEventSpan } from '@waybill/common/tracing.ts';
 
 /** Bound of what waits, per type. */
 const MAX_QUEUED = 10_000;
+/** Longest wait for a turn; then the queue of the type is stuck, and the event is provably not in the broker. */
+const MAX_WAIT_MS = 500;
 
 /** Publishes one event with whatever else of its type is there. Never rejects. */
 export type PublishEvent = (event: CloudEvent) => Promise<PublishOutcome>;
@@ -55,18 +56,20 @@ export function createPublishEvent({
     if (span.traceparent)
       Object.assign(event, { traceparent: span.traceparent, tracestate: span.tracestate });
     const encoded = encodeEvent(event);
-    const outcome = await batcher.add(event.type, encoded, encoded.bytes).catch((error) => {
-      const { code } = toAppError(error);
-      return code === 'not-accepted' ? code : 'unknown';
-    });
-    span.end(outcome === 'confirmed' ? undefined : { code: outcome ?? 'unknown' });
-    account(event, outcome ?? 'unknown', performance.now() - startedMs);
-    return outcome ?? 'unknown';
+    const isLate = () => performance.now() - startedMs > MAX_WAIT_MS;
+    // A full queue rejects, and what came late resolves undefined: neither was published.
+    const outcome =
+      (await batcher.add(event.type, encoded, encoded.bytes, isLate).catch(() => undefined)) ??
+      'not-accepted';
+    span.end(outcome === 'confirmed' ? undefined : { code: outcome });
+    account(event, outcome, performance.now() - startedMs);
+    return outcome;
   };
 }
 
+/** Only a type that somebody takes is a label: the others a client chose. */
 function account({ type }: CloudEvent, outcome: PublishOutcome, durationMs: number): void {
-  const attributes = { tier: 'dispatcher', type: outcome === 'unroutable' ? '_OTHER' : type, outcome };
+  const attributes = { tier: 'dispatcher', type: outcome === 'confirmed' ? type : '_OTHER', outcome };
   events.add(1, attributes);
   eventDuration.record(durationMs / 1000, attributes);
 }

@@ -1,3 +1,4 @@
+import type { ClockCheck } from '@waybill/common/clock-check.ts';
 import type { Readiness } from '@waybill/common/http-server.ts';
 
 /**
@@ -7,14 +8,16 @@ import type { Readiness } from '@waybill/common/http-server.ts';
 export function createReadiness({
   isStopping,
   isBrokerAvailable,
+  clock,
 }: {
   isStopping(): boolean;
   isBrokerAvailable(): boolean;
+  clock: ClockCheck;
 }): Readiness {
   let hasReachedBroker = false;
   return () => {
     hasReachedBroker ||= isBrokerAvailable();
     if (isStopping()) return 'stopping';
-    return hasReachedBroker ? undefined : 'the broker has not been reached yet';
+    return hasReachedBroker ? clock.readiness() : 'the broker has not been reached yet';
   };
 }

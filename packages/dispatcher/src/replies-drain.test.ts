@@ -45,7 +45,6 @@ it('a drain gives up on what the broker does not confirm, and leaves it unacked 
     publisher,
     callback: { deliver: async () => 'failing', close: async () => {} },
     replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
-    prefetch: 1,
     log: pino({ level: 'silent' }),
   });
   await published;

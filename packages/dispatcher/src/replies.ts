@@ -12,19 +12,20 @@ import { type CloudEvent, expiryMs } from '@waybill/common/event.ts';
 import { decodeMessage, type EncodedEvent, encodeEvent, encodeMessage } from '@waybill/common/event-json.ts';
 import { events } from '@waybill/common/metrics.ts';
 import type { createReplyAddressVerifier, ReplyAddress } from '@waybill/common/reply-address.ts';
+import { DRAIN_MS } from '@waybill/common/shutdown.ts';
 import { startEventSpan } from '@waybill/common/tracing.ts';
 import { within } from '@waybill/common/within.ts';
 import type { Logger } from 'pino';
 import type { CallbackOutcome, ReplyCallback } from './reply-callback.ts';
 
-const DRAIN_MS = 6_000;
+/** Messages taken and not yet acked: a second's worth at full rate, so that a frozen address stalls no other. */
+const PREFETCH = 256;
 
 export type RepliesOptions = {
   subscriber: Subscriber;
   publisher: Publisher;
   callback: ReplyCallback;
   replyAddresses: ReturnType<typeof createReplyAddressVerifier>;
-  prefetch: number;
   log: Logger;
 };
 
@@ -38,11 +39,11 @@ export type Replies = {
 };
 
 /** Starts consuming replies. */
-export function consumeReplies({ subscriber, prefetch, log, ...options }: RepliesOptions): Replies {
+export function consumeReplies({ subscriber, log, ...options }: RepliesOptions): Replies {
   const underWay = new Set<Promise<void>>();
   const subscription: Subscription = subscriber.subscribe({
     queue: REPLIES_QUEUE,
-    prefetch,
+    prefetch: PREFETCH,
     onDelivery(delivery) {
       const handled = handleDelivery(delivery, options).catch((error) => {
         if (delivery.signal.aborted) return;
@@ -99,7 +100,7 @@ async function deliver(
     });
     return count(reply, 'unknown-reply-address');
   }
-  const original = encodeEvent(reply);
+  const { traceparent, tracestate } = reply;
   const span = startEventSpan({
     name: 'route',
     kind: 'consumer',
@@ -111,7 +112,9 @@ async function deliver(
   const outcome = await callback.deliver(address, encodeEvent(reply));
   span.end(outcome === 'delivered' ? undefined : { code: outcome });
   count(reply, outcome);
-  return outcome === 'failing' ? original : undefined;
+  if (outcome !== 'failing') return undefined;
+  // As it came: its next way through a dispatcher is a span beside this one, not below it.
+  return encodeEvent({ ...reply, traceparent, tracestate });
 }
 
 /** Into the broker for a second, as one message: it is still for one address. */

@@ -133,6 +133,8 @@ export function createReplyCallback({ keys, log }: { keys: Key[]; log: Logger })
 function toOutcomes(statusCode: number, body: string, replies: EncodedEvent[]): CallbackOutcome[] {
   if (statusCode === 410) return replies.map(() => 'gone');
   if (statusCode !== 200) return replies.map(() => 'failing');
-  const unknown = new Set((JSON.parse(body) as { unknown: string[] }).unknown);
+  const { unknown: ids } = JSON.parse(body) as { unknown?: string[] };
+  if (!Array.isArray(ids)) throw new Error('the answer is not that of a public-web');
+  const unknown = new Set(ids);
   return replies.map(({ event }) => (unknown.has(event.correlationid ?? '') ? 'gone' : 'delivered'));
 }

@@ -2,6 +2,8 @@
 import type { Delivery, Publisher, Subscriber } from '@waybill/common/broker/ports.ts';
 import { serviceQueues } from '@waybill/common/broker/topology.ts';
 import { inFlight } from '@waybill/common/metrics.ts';
+import { DRAIN_MS } from '@waybill/common/shutdown.ts';
+import { within } from '@waybill/common/within.ts';
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import { createGiveUp } from './give-up.ts';
@@ -13,7 +15,7 @@ import { createPublishReply } from './publish-reply.ts';
 export type Consumer = {
   /** Whether events arrive now. */
   isActive(): boolean;
-  /** Takes no more events, and waits until those under way are acked or lost. */
+  /** Takes no more events, and waits until those under way are acked or lost, for at most `DRAIN_MS`. */
   drain(): Promise<void>;
 };
 
@@ -62,7 +64,9 @@ export function consumeEvents({
     async drain() {
       await Promise.all(subscriptions.map((subscription) => subscription.cancel()));
       // What is lost is handled by somebody else, and may still wait here for a broker that never comes back.
-      await Promise.all([...underWay].map(([handled, lost]) => Promise.race([handled, aborted(lost)])));
+      // What takes longer is given back to the broker with the connection.
+      const done = [...underWay].map(([handled, lost]) => Promise.race([handled, aborted(lost)]));
+      await within(DRAIN_MS, Promise.all(done));
     },
   };
 }

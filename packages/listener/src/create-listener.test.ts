@@ -106,7 +106,7 @@ describe('a listener process', { skip: brokerMissing, concurrency: 4 }, () => {
     await bench.send(event);
     await first.waitForLog(({ event_id }) => event_id === event.id);
     const second = await bench.startReady(service);
-    assert.deepEqual(await first.stop(), { code: 1, signal: null });
+    assert.deepEqual(await first.stop(), { code: 0, signal: null });
     await second.waitForLog(({ msg, event_id }) => msg === 'started' && event_id === event.id);
   });
 

@@ -7,7 +7,7 @@ import { createHealthApp } from '@waybill/common/health-app.ts';
 import { portOf } from '@waybill/common/http-server.ts';
 import { createLogger, flushLogs } from '@waybill/common/logging.ts';
 import { runService } from '@waybill/common/run-service.ts';
-import { shutdownOnSignal } from '@waybill/common/shutdown.ts';
+import { CLOSE_MS, shutdownOnSignal } from '@waybill/common/shutdown.ts';
 import { shutdownTelemetry } from '@waybill/common/shutdown-telemetry.ts';
 import { loadListenerConfig } from './config.ts';
 import { consumeEvents } from './consume-events.ts';
@@ -73,9 +73,12 @@ export async function createListener({ service, handlers }: ListenerOptions): Pr
       },
       steps: [
         { name: 'events', run: consumer.drain },
-        { name: 'broker', run: () => Promise.all([publisher.close(), subscriber.close()]) },
+        {
+          name: 'connections and telemetry',
+          run: () => Promise.all([publisher.close(CLOSE_MS), subscriber.close(), shutdownTelemetry()]),
+        },
         { name: 'health port', run: () => healthApp.close() },
-        { name: 'telemetry', run: () => Promise.all([shutdownTelemetry(), flushLogs()]) },
+        { name: 'logs', run: flushLogs },
       ],
     });
   });

@@ -108,7 +108,7 @@ export function createHandleDelivery({
   }
 
   async function giveUpAll(events: CloudEvent[], crashes: number, delivery: Delivery): Promise<void> {
-    const message = `${crashes} processes died while they held this event`;
+    const message = `${crashes} processes died, or lost their connection, while they held this event`;
     const error = { code: 'listener-crashed', message };
     for (const event of events) await giveUp(event, delivery, { reason: 'listener-crashed', error });
   }

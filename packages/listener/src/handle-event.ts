@@ -5,7 +5,7 @@
 import type { Delivery, Publisher } from '@waybill/common/broker/ports.ts';
 import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
 import { EVENTS_EXCHANGE } from '@waybill/common/broker/topology.ts';
-import { toAppError } from '@waybill/common/errors.ts';
+import { AppError, toAppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, expiryMs } from '@waybill/common/event.ts';
 import { encodeMessage } from '@waybill/common/event-json.ts';
 import { eventDuration, events as eventsCounter } from '@waybill/common/metrics.ts';
@@ -105,10 +105,12 @@ export function createHandleEvent({
 
   async function onFailure(event: CloudEvent, delivery: Delivery, thrown: Error): Promise<Outcome> {
     const failedAttempts = attemptsOf(delivery) + 1;
+    if (isPastDeadline(thrown, event)) return { name: 'expired', error: describe(thrown) };
     const isTerminal = thrown instanceof TerminalError;
     const maxAttempts = byType.get(event.type)?.maxAttempts ?? DEFAULT_MAX_ATTEMPTS;
     const isLast =
       isTerminal ||
+      (thrown instanceof AppError && thrown.kind === 'terminal') ||
       failedAttempts >= maxAttempts ||
       Date.now() + retryDelayMs(failedAttempts) >= expiryMs(event);
     const fields = { event_id: event.id, event_type: event.type, attempt: failedAttempts, err: thrown };
@@ -139,6 +141,11 @@ class NoHandlerError extends Error {
     super(`no handler takes ${type}`);
     this.name = 'NoHandlerError';
   }
+}
+
+/** Nobody waits for it any more, and nothing says that the event is at fault: a client may have allowed it no time. */
+function isPastDeadline(error: Error, event: CloudEvent): boolean {
+  return error instanceof AppError && error.code === 'handler-timeout' && Date.now() >= expiryMs(event);
 }
 
 function describe(error: Error): { code: string; message: string } {

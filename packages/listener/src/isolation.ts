@@ -5,11 +5,14 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** An ack has no answer; this long after it was written the broker has it, even if the process then dies. */
+/** An ack has no answer. On a usual network the broker has it after this long; if not, an event is isolated twice. */
 const ACK_ARRIVES_MS = 50;
 
+/** A process that a suspect kills dies at once, as a rule; a slow suspect is an innocent one. */
+const MAX_PAUSE_MS = 1_000;
+
 export type Isolation = {
-  /** Resolves when no suspect is in hand. */
+  /** Resolves when no suspect is in hand, or the one in hand has had a second: it must not hold up a whole process. */
   whenNoneRuns(): Promise<void>;
   /** Waits for `moving`, after which a message is acked; holds suspects back until then. Rejects as it does. */
   move(moving: Promise<void>): Promise<void>;
@@ -40,7 +43,7 @@ export function createIsolation(): Isolation {
     async runAlone(run) {
       await whenNoneRuns();
       const { promise, resolve } = Promise.withResolvers<void>();
-      suspect = promise;
+      suspect = Promise.race([promise, delay(MAX_PAUSE_MS, undefined, { ref: false })]);
       try {
         while (moves.size > 0) await Promise.all(moves);
         await run();

@@ -1,5 +1,6 @@
 /** Events a listener makes: replies, further events, and problems. */
 import { randomUUID } from 'node:crypto';
+import { MAX_EVENT_BYTES } from '@waybill/common/batch-limits.ts';
 import { AppError, toProblem } from '@waybill/common/errors.ts';
 import { type CloudEvent, PROBLEM_TYPE } from '@waybill/common/event.ts';
 import {
@@ -9,7 +10,6 @@ import {
   encodeBatch,
   encodeEvent,
 } from '@waybill/common/event-json.ts';
-import { BODY_LIMIT_BYTES } from '@waybill/common/http-server.ts';
 import { instanceId } from '@waybill/common/instance.ts';
 import type { EventSpan } from '@waybill/common/tracing.ts';
 import { type NewEvent, TerminalError } from './handler.ts';
@@ -57,10 +57,10 @@ export function makeProblem({
 
 function checked(made: CloudEvent, kind: string): EncodedEvent {
   const encoded = orInvalid(kind, () => encodeEvent(made));
-  if (encoded.bytes > BODY_LIMIT_BYTES)
+  if (encoded.bytes > MAX_EVENT_BYTES)
     throw new TerminalError(
       `${kind}-too-large`,
-      `the ${kind} has ${encoded.bytes} bytes, more than ${BODY_LIMIT_BYTES}`,
+      `the ${kind} has ${encoded.bytes} bytes, more than ${MAX_EVENT_BYTES}`,
     );
   // What the next tier would refuse must fail here: there it would take the replies it shares a message with along.
   orInvalid(kind, () => decodeMessage({ contentType: BATCH_CONTENT_TYPE, body: encodeBatch([encoded]) }));

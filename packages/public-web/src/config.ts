@@ -46,5 +46,3 @@ export const publicWebSettings = {
 
 /** Reads and checks the settings; throws one error that names every fault. */
 export const loadPublicWebConfig = (env?: NodeJS.ProcessEnv) => loadConfig(publicWebSettings, env);
-
-export type PublicWebConfig = ReturnType<typeof loadPublicWebConfig>;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { afterEach, describe, it } from 'node:test';
+import { createClockCheck } from '@waybill/common/clock-check.ts';
 import type { CloudEvent } from '@waybill/common/event.ts';
 import { pino } from 'pino';
 import { eventually } from '../../../test/harness/eventually.ts';
@@ -29,7 +30,13 @@ async function startAndStop(): Promise<Dispatcher> {
 async function clientOf(...dispatchers: Dispatcher[]): Promise<DispatcherClient> {
   const urls = dispatchers.map(({ url }) => url);
   const log = pino({ level: 'silent' });
-  const client = await createDispatcherClient({ urls, keys: keys.call, maxQueued: 1_000, log });
+  const client = await createDispatcherClient({
+    urls,
+    keys: keys.call,
+    clock: createClockCheck(),
+    maxQueued: 1_000,
+    log,
+  });
   cleanUp.push(client.close);
   return client;
 }
@@ -89,6 +96,7 @@ describe('an event', () => {
     const client = await createDispatcherClient({
       urls: [dispatcher.url],
       keys: keys.call,
+      clock: createClockCheck(),
       maxQueued: 2,
       log,
     });
@@ -146,7 +154,7 @@ describe('a dispatcher that may have taken the events leaves their outcome unkno
       assert.equal(first.batches.length + second.batches.length, 1);
     });
 
-  it('when it hangs, after 6 s; meanwhile the others go on', async () => {
+  it('when it hangs, after 7 s; meanwhile the others go on', async () => {
     const held: ServerResponse[] = [];
     const [hanging, alive] = [await start(hang), await start((_events, response) => held.push(response))];
     const client = await clientOf(hanging, alive);
@@ -210,5 +218,29 @@ describe('a failing dispatcher', () => {
     await client.close();
     assert.ok(performance.now() - startedMs < 5_000);
     cleanUp.pop();
+  });
+});
+
+describe('a type whose events the broker does not confirm', () => {
+  it('holds up no other type, however many of its events wait', async () => {
+    const dispatcher = await start((events, response) => {
+      if (events.every(({ type }) => type !== 'Stuck')) answer(response);
+    });
+    const client = await clientOf(dispatcher);
+    for (let batches = 0; batches < 4; batches += 1) {
+      void send(client, { ...newEvent(), type: 'Stuck' });
+      await dispatcher.batch(batches);
+    }
+    void send(client, { ...newEvent(), type: 'Stuck' });
+    assert.equal(await send(client), 'confirmed');
+  });
+});
+
+describe('what a client is told', () => {
+  it('names no address of the inside', async () => {
+    const client = await clientOf(await startAndStop(), await start(respond(401)));
+    const error = await client.send(newEvent(), () => false);
+    assert.equal(error?.code, 'not-accepted');
+    assert.doesNotMatch(String(error?.message), /127\.0\.0\.1|\d{4}|401/);
   });
 });

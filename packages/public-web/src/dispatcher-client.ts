@@ -4,8 +4,9 @@
  * A dispatcher that provably took nothing (refused connection, 503) is passed over for the next; anything else that
  * goes wrong leaves the outcome unknown, because the events may be in the broker already.
  */
-import { createBatcher } from '@waybill/common/batch.ts';
+import { createKeyedBatcher } from '@waybill/common/batch.ts';
 import { HTTP_MAX_EVENTS, INTERNAL_BODY_LIMIT_BYTES, MAX_BATCH_BYTES } from '@waybill/common/batch-limits.ts';
+import type { ClockCheck } from '@waybill/common/clock-check.ts';
 import { AppError, fromProblem, type Problem, toAppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event.ts';
 import {
@@ -15,16 +16,20 @@ import {
   encodeEvent,
 } from '@waybill/common/event-json.ts';
 import { signRequest } from '@waybill/common/http-signature.ts';
+import type { IntakeAnswer } from '@waybill/common/intake-answer.ts';
 import type { Key } from '@waybill/common/internal-keys.ts';
 import { batchSize } from '@waybill/common/metrics.ts';
 import { untraced } from '@waybill/common/tracing.ts';
 import type { Logger } from 'pino';
 import { createUpstreams, type Upstream } from './upstreams.ts';
 
-/** The broker's 5 s to confirm, and the way there and back. */
-const CALL_TIMEOUT_MS = 6_000;
+/** A dispatcher's half second in its queue, the broker's 5 s to confirm, and the way there and back. */
+const CALL_TIMEOUT_MS = 7_000;
 /** What a dispatcher takes, less the brackets of a batch. JSON can grow when it is written anew: 1e20 has 21 digits. */
 const MAX_EVENT_BYTES = INTERNAL_BODY_LIMIT_BYTES - 2;
+
+/** What clients are told; the reason names addresses of the inside and is for the log. */
+const NOT_ACCEPTED = 'no dispatcher takes the event now';
 
 /** How an event fared: `undefined` is confirmed by the broker, an error is the client's answer. */
 export type SendOutcome = AppError | undefined;
@@ -39,47 +44,46 @@ export type DispatcherClient = {
   close(): Promise<void>;
 };
 
-/** What a dispatcher's `POST /events` answers; ids are correlation ids. What is not named is confirmed. */
-type IntakeAnswer = { unroutable: string[]; rejected: { id: string; problem: Problem }[]; unknown: string[] };
-
 /** Creates the client for the dispatchers at `urls`; `maxQueued` bounds what waits for a batch. */
 export async function createDispatcherClient({
   urls,
   keys,
+  clock,
   maxQueued,
   log,
 }: {
   urls: readonly string[];
   keys: Key[];
+  clock: ClockCheck;
   maxQueued: number;
   log: Logger;
 }): Promise<DispatcherClient> {
   const upstreams = await createUpstreams({ urls, probe, log });
 
-  const batcher = createBatcher<EncodedEvent, SendOutcome>({
+  // By type, so that a type whose queue is stuck holds up no other.
+  const batcher = createKeyedBatcher<EncodedEvent, SendOutcome>({
     maxItems: HTTP_MAX_EVENTS,
     maxBytes: MAX_BATCH_BYTES,
     maxInFlight: upstreams.capacity,
     maxQueued,
-    send: sendToAny,
+    send: (_type, events) => sendToAny(events),
   });
 
   async function sendToAny(events: EncodedEvent[]): Promise<SendOutcome[]> {
     batchSize.record(events.length, { hop: 'dispatcher' });
     const body = encodeBatch(events);
     const tried = new Set<Upstream>();
-    let reason = 'no dispatcher is reachable';
     for (let next = upstreams.pick(tried); next; next = upstreams.pick(tried)) {
       const result = await post(next, body);
       if (result.kind === 'answered') return events.map((event) => outcomeOf(event, result.answer));
       // Another dispatcher would say the same: the fault is the batch's.
-      if (result.kind === 'refused') return allOf(events, new AppError('not-accepted', result.reason));
+      if (result.kind === 'refused') return allOf(events, new AppError('not-accepted', NOT_ACCEPTED));
       upstreams.markFailing(next, result.reason);
-      if (result.kind === 'unknown') return allOf(events, new AppError('outcome-unknown', result.reason));
-      reason = result.reason;
+      if (result.kind === 'unknown')
+        return allOf(events, new AppError('outcome-unknown', 'the dispatcher did not answer'));
       tried.add(next);
     }
-    return allOf(events, new AppError('not-accepted', reason));
+    return allOf(events, new AppError('not-accepted', NOT_ACCEPTED));
   }
 
   async function post(upstream: Upstream, body: Buffer): Promise<PostResult> {
@@ -97,7 +101,10 @@ export async function createDispatcherClient({
           signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
         }),
       );
-      return toResult(statusCode, await answer.text());
+      const result = toResult(statusCode, await answer.text());
+      if (result.kind === 'answered') clock.agrees();
+      else if (result.clockSkewMs !== undefined) clock.differs(-result.clockSkewMs);
+      return result;
     } catch (error) {
       const reason = `${upstream.origin}: ${(error as Error).message}`;
       return { kind: isNotSent(error) ? 'not-accepted' : 'unknown', reason };
@@ -116,7 +123,7 @@ export async function createDispatcherClient({
       const encoded = encodeEvent(event);
       if (encoded.bytes > MAX_EVENT_BYTES)
         return new AppError('too-large', `the event has ${encoded.bytes} bytes when written as JSON`);
-      return await batcher.add(encoded, encoded.bytes, isCancelled).catch(toAppError);
+      return await batcher.add(event.type, encoded, encoded.bytes, isCancelled).catch(toAppError);
     },
     close: upstreams.close,
   };
@@ -124,18 +131,20 @@ export async function createDispatcherClient({
 
 type PostResult =
   | { kind: 'answered'; answer: IntakeAnswer }
-  | { kind: 'not-accepted' | 'refused' | 'unknown'; reason: string };
+  | { kind: 'not-accepted' | 'refused' | 'unknown'; reason: string; clockSkewMs?: number };
 
 /** A dispatcher that works says these of a body it cannot read. */
 const BATCH_AT_FAULT = new Set([400, 413, 415]);
 
 function toResult(statusCode: number, body: string): PostResult {
   if (statusCode === 200) return { kind: 'answered', answer: toIntakeAnswer(body) };
-  const reason = `the dispatcher answered ${statusCode}: ${detailOf(body)}`;
+  const { detail = '', clock_skew_ms } = problemOf(body);
+  const reason = `the dispatcher answered ${statusCode}: ${detail}`;
   if (BATCH_AT_FAULT.has(statusCode)) return { kind: 'refused', reason };
   // Every 4xx, and 503, is answered before anything is published.
   const isNotAccepted = statusCode === 503 || (statusCode >= 400 && statusCode < 500);
-  return { kind: isNotAccepted ? 'not-accepted' : 'unknown', reason };
+  const clockSkewMs = typeof clock_skew_ms === 'number' ? clock_skew_ms : undefined;
+  return { kind: isNotAccepted ? 'not-accepted' : 'unknown', reason, clockSkewMs };
 }
 
 function toIntakeAnswer(body: string): IntakeAnswer {
@@ -145,11 +154,11 @@ function toIntakeAnswer(body: string): IntakeAnswer {
   return answer;
 }
 
-function detailOf(body: string): string {
+function problemOf(body: string): Partial<Problem> {
   try {
-    return (JSON.parse(body) as Problem).detail ?? '';
+    return (JSON.parse(body) as Partial<Problem> | null) ?? {};
   } catch {
-    return '';
+    return {};
   }
 }
 

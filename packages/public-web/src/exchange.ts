@@ -11,29 +11,35 @@ import type { ParkedRequest, ParkedRequests } from './parked-requests.ts';
 /**
  * Sends `event` and resolves with its reply, which may be a `waybill.Problem`.
  *
- * `deadlineMs` is how long to wait. `signal` aborts when the client has gone: the wait ends at once, and an event not
+ * `deadlineMs` is how long to wait, `bytes` about how large the event is. `signal` aborts when the client has gone: the wait ends at once, and an event not
  * yet sent is not sent.
  *
  * @throws AppError what the client is to be told instead; within `deadlineMs` at the latest.
  */
-export type Exchange = (event: CloudEvent, deadlineMs: number, signal: AbortSignal) => Promise<CloudEvent>;
+export type Exchange = (
+  event: CloudEvent,
+  options: { deadlineMs: number; bytes: number; signal: AbortSignal },
+) => Promise<CloudEvent>;
 
 /** Creates the {@link Exchange} of one instance. */
 export function createExchange({
   parked,
   dispatchers,
   isPublicType,
+  labelOf,
   currentReplyAddress,
 }: {
   parked: ParkedRequests;
   dispatchers: DispatcherClient;
   isPublicType(type: string): boolean;
+  /** What names a type in telemetry. */
+  labelOf(type: string): string;
   currentReplyAddress(): string;
 }): Exchange {
-  return async (event, deadlineMs, signal) => {
+  return async (event, { deadlineMs, bytes, signal }) => {
     if (!isPublicType(event.type))
       throw new AppError('unroutable', `events of type ${event.type} are not taken here`);
-    const request = parked.park(deadlineMs);
+    const request = parked.park(deadlineMs, bytes);
     event.correlationid = request.correlationId;
     event.expirytime = new Date(Date.now() + deadlineMs).toISOString();
     event.replyto = currentReplyAddress();
@@ -46,7 +52,7 @@ export function createExchange({
       name: 'send',
       kind: 'producer',
       event,
-      label: event.type,
+      label: labelOf(event.type),
       destination: EVENTS_EXCHANGE,
       parent: 'active',
     });
@@ -59,7 +65,7 @@ export function createExchange({
 }
 
 async function waitForReply(request: ParkedRequest, signal: AbortSignal): Promise<CloudEvent> {
-  const onGone = () => request.fail(new AppError('outcome-unknown', 'the client has gone'));
+  const onGone = () => request.fail(new AppError('client-gone', 'the client has gone'));
   if (signal.aborted) onGone();
   signal.addEventListener('abort', onGone, { once: true });
   try {

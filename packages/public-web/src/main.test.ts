@@ -42,9 +42,9 @@ async function wait(count: number, signal?: AbortSignal): Promise<Promise<Respon
   return waiting;
 }
 
-/** How many requests public-web has ended with `outcome-unknown`, such as those whose client has gone. */
+/** How many requests public-web has ended because their client has gone. */
 function countGivenUp(): number {
-  return publicWeb.logs.filter(({ outcome }) => outcome === 'outcome-unknown').length;
+  return publicWeb.logs.filter(({ outcome }) => outcome === 'client-gone').length;
 }
 
 /** Answers everything the dispatcher has taken. */

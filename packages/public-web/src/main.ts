@@ -6,6 +6,7 @@
  *                                          ↘ dispatcher-client → upstreams ─▶ a dispatcher
  *     a dispatcher ─▶ POST /dispatch (internal port) → post-replies → parked-requests
  */
+import { createClockCheck } from '@waybill/common/clock-check.ts';
 import { drainHttpServer, portOf } from '@waybill/common/http-server.ts';
 import { instanceId, serviceName } from '@waybill/common/instance.ts';
 import { deriveInternalKeys } from '@waybill/common/internal-keys.ts';
@@ -13,7 +14,7 @@ import { createLogger, flushLogs } from '@waybill/common/logging.ts';
 import { parked as parkedGauge } from '@waybill/common/metrics.ts';
 import { createReplyAddresses, createReplyAddressVerifier } from '@waybill/common/reply-address.ts';
 import { runService } from '@waybill/common/run-service.ts';
-import { shutdownOnSignal } from '@waybill/common/shutdown.ts';
+import { CLOSE_MS, DRAIN_MS, shutdownOnSignal } from '@waybill/common/shutdown.ts';
 import { shutdownTelemetry } from '@waybill/common/shutdown-telemetry.ts';
 import { createPublicApp } from './app.ts';
 import { loadPublicWebConfig } from './config.ts';
@@ -21,17 +22,16 @@ import { createDispatcherClient } from './dispatcher-client.ts';
 import { createExchange } from './exchange.ts';
 import { createInternalApp } from './internal-app.ts';
 import { createParkedRequests } from './parked-requests.ts';
-import { isPublicType } from './public-types.ts';
-
-/** Below the 8 s after which connections are cut off, so that whoever waits longer is still told the outcome. */
-const DRAIN_MS = 6_000;
+import { isPublicType, labelOfType } from './public-types.ts';
 
 await runService(async () => {
   const config = loadPublicWebConfig();
   const log = createLogger({ service: serviceName, level: config.LOG_LEVEL });
   const keys = deriveInternalKeys(config.INTERNAL_SECRETS);
+  const labelOf = (type: string) => labelOfType(type, config.PUBLIC_EVENT_TYPES);
   let isStopping = false;
 
+  const clock = createClockCheck();
   const parked = createParkedRequests({ maxParked: config.MAX_PARKED });
   parkedGauge.addCallback((result) => result.observe(parked.size()));
 
@@ -39,6 +39,7 @@ await runService(async () => {
     log,
     parked,
     keys: keys.call,
+    clock,
     replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
     instance: instanceId,
   });
@@ -53,6 +54,7 @@ await runService(async () => {
   const dispatchers = await createDispatcherClient({
     urls: config.DISPATCHER_URLS,
     keys: keys.call,
+    clock,
     maxQueued: config.MAX_PARKED,
     log,
   });
@@ -62,10 +64,12 @@ await runService(async () => {
       parked,
       dispatchers,
       isPublicType: (type) => isPublicType(type, config.PUBLIC_EVENT_TYPES),
+      labelOf,
       currentReplyAddress: replyAddresses.current,
     }),
     deadlineMs: config.DEADLINE_MS,
-    readiness: () => (isStopping ? 'stopping' : undefined),
+    labelOf,
+    readiness: () => (isStopping ? 'stopping' : clock.readiness()),
     maxConnections: config.MAX_CONNECTIONS,
   });
   await app.listen({ host: config.HOST, port: config.PORT });
@@ -81,13 +85,17 @@ await runService(async () => {
       {
         name: 'public port and parked requests',
         run() {
-          setTimeout(parked.close, DRAIN_MS).unref();
+          // Before connections are cut off, so that whoever waits longer is still told the outcome.
+          setTimeout(parked.close, DRAIN_MS - CLOSE_MS).unref();
           return Promise.all([drainHttpServer(app), parked.drained()]);
         },
       },
-      { name: 'internal port', run: () => drainHttpServer(internalApp) },
-      { name: 'dispatchers', run: dispatchers.close },
-      { name: 'telemetry', run: () => Promise.all([shutdownTelemetry(), flushLogs()]) },
+      { name: 'internal port', run: () => drainHttpServer(internalApp, { deadlineMs: CLOSE_MS }) },
+      {
+        name: 'dispatchers and telemetry',
+        run: () => Promise.all([dispatchers.close(), shutdownTelemetry()]),
+      },
+      { name: 'logs', run: flushLogs },
     ],
   });
 });

@@ -16,7 +16,7 @@ describe('a parked request', () => {
 
   it('is settled by the first reply under its correlation id, and by no second', async () => {
     const parked = createParkedRequests({ maxParked: 10 });
-    const request = parked.park(1_000);
+    const request = parked.park(1_000, 100);
     assert.equal(parked.settle(request.correlationId, reply), true);
     assert.equal(await request.reply, reply);
     assert.equal(parked.settle(request.correlationId, reply), false);
@@ -26,7 +26,7 @@ describe('a parked request', () => {
 
   it('is told 504 at its deadline and not before, when its event was sent', async () => {
     const parked = createParkedRequests({ maxParked: 10 });
-    const request = parked.park(1_000);
+    const request = parked.park(1_000, 100);
     assert.equal(request.startSending(), true);
     mock.timers.tick(999);
     assert.equal(parked.size(), 1);
@@ -37,7 +37,7 @@ describe('a parked request', () => {
 
   it('is told 503 at its deadline when its event was not sent, and the event is not sent any more', async () => {
     const parked = createParkedRequests({ maxParked: 10 });
-    const request = parked.park(1_000);
+    const request = parked.park(1_000, 100);
     mock.timers.tick(1_000);
     await assertFails(request, 'not-accepted');
     assert.equal(request.startSending(), false);
@@ -45,7 +45,7 @@ describe('a parked request', () => {
 
   it('fails once: neither its deadline nor a reply changes what it was told', async () => {
     const parked = createParkedRequests({ maxParked: 10 });
-    const request = parked.park(1_000);
+    const request = parked.park(1_000, 100);
     request.fail(Object.assign(new Error('first'), { code: 'unroutable' }) as AppError);
     request.fail(Object.assign(new Error('second'), { code: 'unexpected' }) as AppError);
     mock.timers.tick(1_000);
@@ -55,29 +55,37 @@ describe('a parked request', () => {
 
   it('is refused with 503 while as many wait as may, and taken when one has left', () => {
     const parked = createParkedRequests({ maxParked: 2 });
-    const first = parked.park(1_000);
-    parked.park(1_000);
-    assert.throws(() => parked.park(1_000), { code: 'not-accepted' });
+    const first = parked.park(1_000, 100);
+    parked.park(1_000, 100);
+    assert.throws(() => parked.park(1_000, 100), { code: 'not-accepted' });
     parked.settle(first.correlationId, reply);
-    assert.doesNotThrow(() => parked.park(1_000));
+    assert.doesNotThrow(() => parked.park(1_000, 100));
+  });
+
+  it('is refused with 503 while too many bytes wait', () => {
+    const parked = createParkedRequests({ maxParked: 10 });
+    const large = parked.park(1_000, 128 * 1024 * 1024);
+    assert.throws(() => parked.park(1_000, 1), { code: 'not-accepted' });
+    parked.settle(large.correlationId, reply);
+    assert.doesNotThrow(() => parked.park(1_000, 1));
   });
 
   it('has a key of 128 random bits that no other has', () => {
     const parked = createParkedRequests({ maxParked: 1_000 });
-    const keys = Array.from({ length: 1_000 }, () => parked.park(1_000).correlationId);
+    const keys = Array.from({ length: 1_000 }, () => parked.park(1_000, 100).correlationId);
     assert.equal(new Set(keys).size, 1_000);
     assert.ok(keys.every((key) => Buffer.from(key, 'base64url').length === 16));
   });
 
   it('is told at close what its deadline would have told it, and none is parked any more', async () => {
     const parked = createParkedRequests({ maxParked: 10 });
-    const [sent, unsent] = [parked.park(1_000), parked.park(1_000)];
+    const [sent, unsent] = [parked.park(1_000, 100), parked.park(1_000, 100)];
     sent.startSending();
     const drained = parked.drained();
     parked.close();
     await assertFails(sent, 'outcome-unknown');
     await assertFails(unsent, 'not-accepted');
     await drained;
-    assert.throws(() => parked.park(1_000), { code: 'not-accepted' });
+    assert.throws(() => parked.park(1_000, 100), { code: 'not-accepted' });
   });
 });

@@ -23,8 +23,11 @@ export type ParkedRequest = {
 };
 
 export type ParkedRequests = {
-  /** @throws AppError `not-accepted` when as many are parked as are allowed, or after {@link close}. */
-  park(deadlineMs: number): ParkedRequest;
+  /**
+   * @param bytes about how large the event is.
+   * @throws AppError `not-accepted` when as many are parked as are allowed, or after {@link close}.
+   */
+  park(deadlineMs: number, bytes: number): ParkedRequest;
   /** Hands the reply to whoever waits under `correlationId`; false when nobody does. */
   settle(correlationId: string, reply: CloudEvent): boolean;
   size(): number;
@@ -34,27 +37,38 @@ export type ParkedRequests = {
   close(): void;
 };
 
-type Entry = { resolve(reply: CloudEvent): void; giveUp(when: string): void; timer: NodeJS.Timeout };
+/** Most bytes of events that wait; each is held a few times over until it is answered. */
+const MAX_PARKED_BYTES = 128 * 1024 * 1024;
+
+type Entry = {
+  bytes: number;
+  resolve(reply: CloudEvent): void;
+  giveUp(when: string): void;
+  timer: NodeJS.Timeout;
+};
 
 /** Creates {@link ParkedRequests} for at most `maxParked` at once. */
 export function createParkedRequests({ maxParked }: { maxParked: number }): ParkedRequests {
   const entries = new Map<string, Entry>();
   let onDrained: (() => void) | undefined;
+  let parkedBytes = 0;
   let isClosed = false;
 
   function remove(correlationId: string): Entry | undefined {
     const entry = entries.get(correlationId);
     if (!entry) return undefined;
     entries.delete(correlationId);
+    parkedBytes -= entry.bytes;
     clearTimeout(entry.timer);
     if (entries.size === 0) onDrained?.();
     return entry;
   }
 
   return {
-    park(deadlineMs) {
+    park(deadlineMs, bytes) {
       if (isClosed) throw new AppError('not-accepted', 'this instance is stopping');
-      if (entries.size >= maxParked) throw new AppError('not-accepted', 'too many requests wait for a reply');
+      if (entries.size >= maxParked || parkedBytes + bytes > MAX_PARKED_BYTES)
+        throw new AppError('not-accepted', 'too many requests wait for a reply');
       const correlationId = randomKey();
       const { promise, resolve, reject } = Promise.withResolvers<CloudEvent>();
       const fail = (error: AppError) => {
@@ -67,7 +81,8 @@ export function createParkedRequests({ maxParked }: { maxParked: number }): Park
         isSending = entries.has(correlationId);
         return isSending;
       };
-      entries.set(correlationId, { resolve, giveUp, timer });
+      entries.set(correlationId, { bytes, resolve, giveUp, timer });
+      parkedBytes += bytes;
       return { correlationId, reply: promise, fail, startSending };
     },
     settle(correlationId, reply) {

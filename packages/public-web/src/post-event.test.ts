@@ -236,7 +236,8 @@ it('an event whose client went while its body was read is given up before it is 
   const wasAborted: boolean[] = [];
   const handle = createPing({
     deadlineMs: 1_000,
-    async exchange(event, _deadlineMs, signal) {
+    labelOf: (type) => type,
+    async exchange(event, { signal }) {
       wasAborted.push(signal.aborted);
       return event;
     },
@@ -323,6 +324,24 @@ describe('what becomes of a request', () => {
       const problem = await problemOf(await post({ ...ping }), 502, 'handler-failed');
       assert.equal(problem.event_id, 'e1');
       assert.equal(problem.error_code, typeof data === 'string' ? undefined : 'bad-luck');
+    }
+  });
+
+  it('lets a listener choose the status of its problem, but neither promise what only this tier knows', async () => {
+    for (const [given, status] of [
+      [422, 422],
+      [503, 502],
+      [504, 502],
+      [200, 502],
+    ]) {
+      const data = { status: given, code: 'not-accepted', title: 'Theirs' };
+      dispatcher.onBatch = async (events, response) => {
+        answer(response);
+        await deliver(events.map((event) => pong(event, { type: PROBLEM_TYPE, data })));
+      };
+      const response = await post({ ...ping });
+      assert.equal(response.headers.get('retry-after'), null);
+      assert.equal((await problemOf(response, Number(status), 'handler-failed')).title, 'Theirs');
     }
   });
 

@@ -26,6 +26,8 @@ export type PostEventOptions = {
   exchange: Exchange;
   /** The longest a client waits. */
   deadlineMs: number;
+  /** What names a type in telemetry. */
+  labelOf(type: string): string;
 };
 
 /** The handler of `POST /` and `POST /events`. */
@@ -65,20 +67,27 @@ type Answer = { id: string; reply: CloudEvent; problem?: undefined } | { id: str
 
 function exchangeAll(
   inputs: (CloudEvent | AppError)[],
-  { exchange, deadlineMs }: PostEventOptions,
+  { exchange, deadlineMs, labelOf }: PostEventOptions,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<Answer[]> {
   const waitMs = preferredDeadlineMs(request.headers.prefer, deadlineMs);
   if (waitMs < deadlineMs) reply.header('preference-applied', `wait=${waitMs / 1000}`);
   const signal = clientGone(reply);
+  const bytes = Buffer.isBuffer(request.body) ? request.body.length / inputs.length : 0;
   return Promise.all(
     inputs.map(async (input): Promise<Answer> => {
       if (input instanceof AppError)
         return { id: randomUUID(), problem: toProblem(input.code, input.message) };
       const startedMs = performance.now();
-      const answer = await exchangeOne(exchange, input, waitMs, signal);
-      account(request, input, answer, performance.now() - startedMs);
+      const answer = await exchangeOne(exchange, input, { deadlineMs: waitMs, bytes, signal });
+      account({
+        request,
+        event: input,
+        answer,
+        label: labelOf(input.type),
+        durationMs: performance.now() - startedMs,
+      });
       return answer;
     }),
   );
@@ -87,12 +96,11 @@ function exchangeAll(
 async function exchangeOne(
   exchange: Exchange,
   event: CloudEvent,
-  waitMs: number,
-  signal: AbortSignal,
+  options: Parameters<Exchange>[1],
 ): Promise<Answer> {
   const { id } = event;
   try {
-    const reply = await exchange(event, waitMs, signal);
+    const reply = await exchange(event, options);
     return reply.type === PROBLEM_TYPE
       ? { id, problem: toClientProblem(reply, id) }
       : { id, reply: stripInternal(reply) };
@@ -103,11 +111,21 @@ async function exchangeOne(
 }
 
 /** One log line per event, here at the edge; the other tiers log at debug. */
-function account(request: FastifyRequest, event: CloudEvent, { problem }: Answer, durationMs: number): void {
+function account({
+  request,
+  event,
+  answer: { problem },
+  label,
+  durationMs,
+}: {
+  request: FastifyRequest;
+  event: CloudEvent;
+  answer: Answer;
+  label: string;
+  durationMs: number;
+}): void {
   const status = problem?.status ?? 200;
-  // A type nobody handles is a client's free choice, and would be a metric series of its own.
-  const type = problem?.code === 'unroutable' ? '_OTHER' : event.type;
-  const attributes = { tier: 'public-web', type, outcome: problem?.code ?? 'answered' };
+  const attributes = { tier: 'public-web', type: label, outcome: problem?.code ?? 'answered' };
   events.add(1, attributes);
   eventDuration.record(durationMs / 1000, attributes);
   request.log.info(
@@ -133,14 +151,20 @@ function clientGone(reply: FastifyReply): AbortSignal {
   return gone.signal;
 }
 
-/** The problem a listener replied with, as far as it is one. */
+/**
+ * The problem a listener replied with, as far as it is one. Whatever it says, its code is `handler-failed`, and its
+ * status none that promises something about what was enqueued.
+ */
 function toClientProblem({ data }: CloudEvent, eventId: string): Problem {
   const problem = toProblem('handler-failed', undefined, { event_id: eventId });
   if (typeof data !== 'object' || data === null) return problem;
   const given = data as Partial<Problem>;
-  const isErrorStatus =
-    Number.isInteger(given.status) && Number(given.status) >= 400 && Number(given.status) <= 599;
-  return { ...problem, ...given, status: isErrorStatus ? Number(given.status) : problem.status };
+  return { ...problem, ...given, code: problem.code, status: toClientStatus(given.status) ?? problem.status };
+}
+
+function toClientStatus(status: unknown): number | undefined {
+  const isError = Number.isInteger(status) && Number(status) >= 400 && Number(status) <= 599;
+  return isError && status !== 503 && status !== 504 ? Number(status) : undefined;
 }
 
 function toReplyEvent(answer: Answer): CloudEvent {

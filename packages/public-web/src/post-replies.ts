@@ -1,17 +1,19 @@
 /** `POST /dispatch` on the internal port: replies for this instance, from whichever dispatcher took them. */
+import type { ClockCheck } from '@waybill/common/clock-check.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event.ts';
 import { decodeMessage } from '@waybill/common/event-json.ts';
-import { verifyRequest } from '@waybill/common/http-signature.ts';
 import type { Key } from '@waybill/common/internal-keys.ts';
 import type { createReplyAddressVerifier } from '@waybill/common/reply-address.ts';
 import { startEventSpan } from '@waybill/common/tracing.ts';
+import { verifyCall } from '@waybill/common/verify-call.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ParkedRequests } from './parked-requests.ts';
 
 export type PostRepliesOptions = {
   parked: ParkedRequests;
   keys: Key[];
+  clock: ClockCheck;
   replyAddresses: ReturnType<typeof createReplyAddressVerifier>;
   /** The name of this instance, as in its reply addresses. */
   instance: string;
@@ -22,10 +24,9 @@ export type PostRepliesOptions = {
  * those nobody waits for (any more), so the same batch delivered twice is harmless; 410 when the replies are for
  * another instance; 401 when the call is not signed.
  */
-export function createPostReplies({ parked, keys, replyAddresses, instance }: PostRepliesOptions) {
+export function createPostReplies({ parked, keys, clock, replyAddresses, instance }: PostRepliesOptions) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-    const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-    verifyRequest({ method: request.method, path: request.url, headers: request.headers, body, keys });
+    const body = verifyCall(request, { keys, clock });
     const replies = decodeMessage({ contentType: request.headers['content-type'] ?? '', body });
     await assertForUs(replies);
     const unknown = replies.filter((event) => !deliver(event)).map(({ correlationid }) => correlationid);

@@ -10,3 +10,11 @@ export function isPublicType(type: string, patterns: readonly string[]): boolean
     pattern.endsWith('*') ? type.startsWith(pattern.slice(0, -1)) : type === pattern,
   );
 }
+
+/**
+ * What names `type` in span names and metrics: itself if one of `patterns` lists it, else `_OTHER`. A type that only
+ * matches a pattern with `*` is a client's free choice, and labels that clients choose are a cardinality attack.
+ */
+export function labelOfType(type: string, patterns: readonly string[]): string {
+  return patterns.includes(type) ? type : '_OTHER';
+}

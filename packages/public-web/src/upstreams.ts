@@ -14,8 +14,11 @@ import { Pool } from 'undici';
 
 const RENEW_MS = 60_000;
 const RESOLVE_AGAIN_MS = 1_000;
+const RESOLVE_TIMEOUT_MS = 2_000;
 const CLOSE_TIMEOUT_MS = 1_000;
 const CONNECT_TIMEOUT_MS = 1_000;
+/** Each event type has batches of its own under way; past this many they wait for a connection. */
+const MAX_CONNECTIONS = 64;
 /** How often a failing upstream is tried, with full jitter. */
 const PROBE_MS = 500;
 
@@ -57,6 +60,7 @@ export async function createUpstreams({
 }): Promise<Upstreams> {
   let upstreams: Upstream[] = [];
   const closing = new AbortController();
+  const known = new Map<string, Target[]>();
   const unresolved = new Set<string>();
   let turn = 0;
   let timer: NodeJS.Timeout;
@@ -77,16 +81,16 @@ export async function createUpstreams({
 
   /** On a failed lookup the addresses known from before stay: a DNS hiccup must not take every dispatcher away. */
   async function resolveOrKeep(url: string): Promise<Target[]> {
-    const { hostname } = new URL(url);
     try {
       const targets = await resolve(url);
       unresolved.delete(url);
+      known.set(url, targets);
       return targets;
     } catch (error) {
       const reason = (error as Error).message;
       if (!unresolved.has(url)) log.warn({ dispatcher: url, reason }, 'dispatcher name does not resolve');
       unresolved.add(url);
-      return upstreams.map(({ origin }) => ({ origin, hostname }));
+      return known.get(url) ?? [];
     }
   }
 
@@ -142,8 +146,10 @@ type Target = { origin: string; hostname: string };
 async function resolve(url: string): Promise<Target[]> {
   const { protocol, hostname, port } = new URL(url);
   const suffix = port === '' ? '' : `:${port}`;
-  const addresses = await lookup(hostname.replace(/^\[|\]$/g, ''), { all: true });
-  return addresses.map(({ address, family }) => ({
+  // getaddrinfo has no deadline of its own, and the public port opens only after the first answer.
+  const lookedUp = lookup(hostname.replace(/^\[|\]$/g, ''), { all: true });
+  if (!(await within(RESOLVE_TIMEOUT_MS, lookedUp))) throw new Error('the lookup timed out');
+  return (await lookedUp).map(({ address, family }) => ({
     origin: `${protocol}//${family === 6 ? `[${address}]` : address}${suffix}`,
     hostname,
   }));
@@ -151,7 +157,7 @@ async function resolve(url: string): Promise<Target[]> {
 
 function openUpstream({ origin, hostname }: Target): Upstream {
   const pool = new Pool(origin, {
-    connections: MAX_BATCHES_IN_FLIGHT,
+    connections: MAX_CONNECTIONS,
     clientTtl: RENEW_MS,
     // The certificate, if any, is for the name, not for the address it resolved to.
     connect: { timeout: CONNECT_TIMEOUT_MS, servername: hostname },

@@ -106,8 +106,11 @@ export async function createAmqpPublisher({
     const { exchange, routingKey, body, contentType, headers } = entry.message;
     const options = { mandatory: true, persistent: true, messageId: entry.id, contentType, headers };
     try {
+      // By id: amqplib keeps this callback until the confirm, if ever, and must not keep the message along.
+      const { id } = entry;
       writtenTo.publish(exchange, routingKey, body, options, (error) => {
-        if (channel === writtenTo) onConfirm(entry, error);
+        const written = pending.get(id);
+        if (written && channel === writtenTo) onConfirm(written, error);
       });
     } catch (error) {
       // A closing channel: its close event brings the next one, where this entry is written again.

@@ -2,13 +2,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { pino } from 'pino';
-import { eventually } from '../../../../test/harness/eventually.ts';
 import { createManagementApi } from '../../../../test/harness/management-api.ts';
 import { findRabbitmq, type Rabbitmq, startRabbitmq } from '../../../../test/harness/rabbitmq.ts';
-import { createAmqpPublisher } from './amqp-publisher.ts';
-import { createAmqpSubscriber } from './amqp-subscriber.ts';
-import type { BrokerContract } from './contract.ts';
-import { available, createBench, messageTo, publishAll } from './contract-bench.ts';
+import { rabbitmqAt } from './amqp.fixture.ts';
+import { available, createBench, messageTo, publishAll, soon } from './contract-bench.ts';
 import { describeServerFaults } from './contract-reconnecting.ts';
 
 describe('a RabbitMQ in trouble', { skip: findRabbitmq() ? false : 'RabbitMQ is not installed' }, () => {
@@ -18,11 +15,8 @@ describe('a RabbitMQ in trouble', { skip: findRabbitmq() ? false : 'RabbitMQ is 
   });
   after(() => rabbitmq.stop());
 
-  const contract: BrokerContract = {
-    name: 'RabbitMQ',
-    url: () => rabbitmq.url,
-    createPublisher: createAmqpPublisher,
-    createSubscriber: createAmqpSubscriber,
+  const contract = {
+    ...rabbitmqAt(() => rabbitmq.url),
     closeConnections: () => rabbitmq.ctl('close_all_connections', 'test'),
   };
   describeServerFaults(contract);
@@ -55,7 +49,7 @@ describe('a RabbitMQ in trouble', { skip: findRabbitmq() ? false : 'RabbitMQ is 
     await rabbitmq.ctl('set_vm_memory_high_watermark', '0');
 
     const caught = publisher.publish(messageTo(bench.queue, 'caught'));
-    await eventually(() => assert.equal(publisher.isAvailable(), false));
+    await soon(() => assert.equal(publisher.isAvailable(), false));
 
     assert.equal(await publisher.publish(messageTo(bench.queue)), 'not-accepted');
     const consumption = await bench.consume(await bench.subscriber());
@@ -67,8 +61,8 @@ describe('a RabbitMQ in trouble', { skip: findRabbitmq() ? false : 'RabbitMQ is 
 
     // What is unconfirmed is written to the next connection, which is blocked for it in turn.
     proxy.reset();
-    await eventually(() => assert.equal(connects.length, 2));
-    await eventually(() => assert.equal(publisher.isAvailable(), false));
+    await soon(() => assert.equal(connects.length, 2));
+    await soon(() => assert.equal(publisher.isAvailable(), false));
 
     await rabbitmq.ctl('set_vm_memory_high_watermark', '0.4');
     assert.equal(await caught, 'confirmed');
@@ -82,9 +76,7 @@ describe('a RabbitMQ in trouble', { skip: findRabbitmq() ? false : 'RabbitMQ is 
     const proxy = await bench.proxy();
     const publisher = await bench.publisher({ url: proxy.url, confirmTimeoutMs: 100 });
     await rabbitmq.ctl('set_vm_memory_high_watermark', '0');
-    await eventually(async () =>
-      assert.equal(await publisher.publish(messageTo(bench.queue)), 'not-accepted'),
-    );
+    await soon(async () => assert.equal(await publisher.publish(messageTo(bench.queue)), 'not-accepted'));
 
     proxy.reset();
 
@@ -115,7 +107,7 @@ describe('a RabbitMQ in trouble', { skip: findRabbitmq() ? false : 'RabbitMQ is 
     await publishAll(publisher, bench.queue, ['after']);
 
     async function eventuallyUnavailable(): Promise<string> {
-      await eventually(() => assert.equal(publisher.isAvailable(), false));
+      await soon(() => assert.equal(publisher.isAvailable(), false));
       return publisher.publish(messageTo(bench.queue));
     }
   });

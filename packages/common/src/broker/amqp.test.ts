@@ -2,11 +2,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { pino } from 'pino';
-import { eventually } from '../../../../test/harness/eventually.ts';
 import { brokerMissing, freshBroker, type TestBroker } from '../../../../test/harness/test-broker.ts';
-import { createAmqpPublisher } from './amqp-publisher.ts';
-import { createAmqpSubscriber } from './amqp-subscriber.ts';
-import { type BrokerContract, brokerContract } from './contract.ts';
+import { rabbitmqAt } from './amqp.fixture.ts';
+import { brokerContract } from './contract.ts';
 import {
   available,
   createBench,
@@ -14,6 +12,7 @@ import {
   onRawChannel,
   publishAll,
   quorumQueue,
+  soon,
 } from './contract-bench.ts';
 import type { PublishOutcome } from './ports.ts';
 
@@ -24,12 +23,7 @@ describe('amqplib', { skip: brokerMissing }, () => {
   });
   after(() => broker.close());
 
-  const rabbitmq: BrokerContract = {
-    name: 'RabbitMQ',
-    url: () => broker.url,
-    createPublisher: createAmqpPublisher,
-    createSubscriber: createAmqpSubscriber,
-  };
+  const rabbitmq = rabbitmqAt(() => broker.url);
   brokerContract(rabbitmq);
 
   it('says that a queue has other arguments than declared, tries again, and comes once it has not', async (t) => {
@@ -43,7 +37,7 @@ describe('amqplib', { skip: brokerMissing }, () => {
     );
 
     const publisher = await bench.unconnectedPublisher({ url: proxy.url, log });
-    await eventually(() => assert.ok(proxy.accepted() >= 3));
+    await soon(() => assert.ok(proxy.accepted() >= 3));
 
     assert.match(String(lines[0]), /PRECONDITION_FAILED - inequivalent arg 'x-max-length'/);
     assert.equal(await publisher.publish(messageTo(bench.queue)), 'not-accepted');

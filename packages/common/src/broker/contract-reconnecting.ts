@@ -1,18 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
-import { eventually } from '../../../../test/harness/eventually.ts';
 import { freePort } from '../../../../test/harness/free-port.ts';
 import type { Fault, TcpProxy } from '../../../../test/harness/tcp-proxy.ts';
 import type { BrokerContract } from './contract.ts';
-import {
-  available,
-  type Bench,
-  collect,
-  createBench,
-  indexOfChannelCloseOk,
-  publishAll,
-} from './contract-bench.ts';
+import { available, type Bench, collect, createBench, framesIn, publishAll, soon } from './contract-bench.ts';
 import type { Publisher } from './ports.ts';
 
 export function describeReconnecting(contract: BrokerContract): void {
@@ -45,7 +37,7 @@ export function describeReconnecting(contract: BrokerContract): void {
 
       for (let round = 1; round <= 50; round += 1) {
         proxy.reset();
-        await eventually(() => {
+        await soon(() => {
           assert.ok(proxy.accepted() >= 2 + 2 * round);
           assert.ok(publisher.isAvailable() && consumption.isActive());
         });
@@ -67,7 +59,7 @@ export function describeReconnecting(contract: BrokerContract): void {
       });
 
       for (const { publisher, consumption } of await Promise.all(clients))
-        await eventually(() => assert.ok(publisher.isAvailable() && consumption.isActive()));
+        await soon(() => assert.ok(publisher.isAvailable() && consumption.isActive()));
       assert.ok(proxy.accepted() > 41);
     });
 
@@ -77,9 +69,9 @@ export function describeReconnecting(contract: BrokerContract): void {
       const cuts = [1, 15, 30, 60];
       for (const fromEnd of cuts) proxy.setNextFault({ dropAfterBytes: bytes - fromEnd });
 
-      await Promise.all(cuts.map(() => bench.publisher({ url: proxy.url, setupTimeoutMs: 300 })));
+      await Promise.all(cuts.map(() => bench.publisher({ url: proxy.url, setupTimeoutMs: 1_000 })));
 
-      assert.equal(proxy.accepted(), 1 + 2 * cuts.length);
+      assert.ok(proxy.accepted() >= 1 + 2 * cuts.length);
     });
 
     it('comes back when the close of the connection arrives along with the last answer of the setup', async (t) => {
@@ -89,7 +81,7 @@ export function describeReconnecting(contract: BrokerContract): void {
 
       const publisher = await bench.publisher({ url: proxy.url });
 
-      await eventually(() => assert.equal(proxy.accepted(), 2));
+      await soon(() => assert.equal(proxy.accepted(), 2));
       await available(publisher);
       await publishAll(publisher, bench.queue, ['1']);
     });
@@ -138,7 +130,7 @@ export function describeServerFaults(contract: BrokerContract): void {
       const again = await consumption.next();
       assert.equal(again.deliveryCount, 1);
       again.ack();
-      await eventually(() => publishAll(publisher, bench.queue, ['2']));
+      await soon(() => publishAll(publisher, bench.queue, ['2']));
       assert.equal(String((await consumption.next()).body), '2');
     });
 }
@@ -167,5 +159,7 @@ async function measuredSetup(
 /** Puts a Connection.Close (320, connection forced) behind what has a Channel.CloseOk. */
 function appendConnectionClose(chunk: Buffer): Buffer {
   const connectionClose = Buffer.from([1, 0, 0, 0, 0, 0, 11, 0, 10, 0, 50, 1, 64, 0, 0, 0, 0, 0, 0xce]);
-  return indexOfChannelCloseOk(chunk) ? Buffer.concat([chunk, connectionClose]) : chunk;
+  return framesIn(chunk).some(({ method }) => method === '20.41')
+    ? Buffer.concat([chunk, connectionClose])
+    : chunk;
 }

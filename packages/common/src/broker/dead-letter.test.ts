@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { brokerMissing, freshBroker, type TestBroker } from '../../../../test/harness/test-broker.ts';
 import type { CloudEvent } from '../event.ts';
-import { createAmqpPublisher } from './amqp-publisher.ts';
-import { createAmqpSubscriber } from './amqp-subscriber.ts';
+import { rabbitmqAt } from './amqp.fixture.ts';
 import { createBench } from './contract-bench.ts';
 import { deadLetter } from './dead-letter.ts';
 import type { Delivery } from './ports.ts';
@@ -16,12 +15,7 @@ describe('deadLetter', { skip: brokerMissing }, () => {
   });
   after(() => broker.close());
 
-  const contract = {
-    name: 'RabbitMQ',
-    url: () => broker.url,
-    createPublisher: createAmqpPublisher,
-    createSubscriber: createAmqpSubscriber,
-  };
+  const contract = rabbitmqAt(() => broker.url);
   const event: CloudEvent = {
     specversion: '1.0',
     id: '1',

@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { brokerMissing, freshBroker, type TestBroker } from '../../../../test/harness/test-broker.ts';
-import { createAmqpPublisher } from './amqp-publisher.ts';
-import { createAmqpSubscriber } from './amqp-subscriber.ts';
+import { rabbitmqAt } from './amqp.fixture.ts';
 import { createBench, depthOf, messageTo, onRawChannel } from './contract-bench.ts';
 import { publishUntilConfirmed } from './publish-until-confirmed.ts';
 
@@ -14,12 +13,7 @@ describe('publishUntilConfirmed', { skip: brokerMissing }, () => {
   });
   after(() => broker.close());
 
-  const contract = {
-    name: 'RabbitMQ',
-    url: () => broker.url,
-    createPublisher: createAmqpPublisher,
-    createSubscriber: createAmqpSubscriber,
-  };
+  const contract = rabbitmqAt(() => broker.url);
   const neverAborts = new AbortController().signal;
 
   it('resolves once the broker has the message, however often the connection goes', async (t) => {

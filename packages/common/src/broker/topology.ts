@@ -33,8 +33,8 @@ export const RETRY_DELAYS_MS = [200, 1_000, 5_000] as const;
 /** How long a reply waits before it is offered to a failing public-web again. */
 export const REPLIES_RETRY_DELAY_MS = 1_000;
 
-/** Most messages in a work queue; more are refused (`reject-publish`), so that the broker's disk is bounded. */
-const MAX_QUEUE_LENGTH = 1_000_000;
+/** Most that a queue holds, so that the broker's disk is bounded; more is refused (`reject-publish`). */
+const MAX_QUEUE = { 'x-max-length': 1_000_000, 'x-max-length-bytes': 4 * 1024 ** 3 };
 
 /**
  * A backstop only: this code acks whatever it has dealt with and isolates at a delivery count of 2. Without a limit
@@ -62,7 +62,11 @@ export const dispatcherTopology: Topology = {
   queues: [
     workQueue(REPLIES_QUEUE),
     retryQueue({ name: REPLIES_RETRY_QUEUE, delayMs: REPLIES_RETRY_DELAY_MS, backTo: REPLIES_QUEUE }),
-    { name: DEAD_LETTERS_QUEUE, arguments: { 'x-queue-type': 'quorum' } },
+    // The oldest are dropped: refusing one would keep a delivery from being acked for ever.
+    {
+      name: DEAD_LETTERS_QUEUE,
+      arguments: { 'x-queue-type': 'quorum', 'x-overflow': 'drop-head', ...MAX_QUEUE },
+    },
   ],
   bindings: [
     { queue: REPLIES_QUEUE, exchange: REPLIES_EXCHANGE, routingKey: REPLIES_QUEUE },
@@ -95,7 +99,7 @@ function workQueue(name: string): Queue {
       'x-dead-letter-exchange': DEAD_LETTERS_EXCHANGE,
       'x-dead-letter-strategy': 'at-least-once',
       'x-overflow': 'reject-publish',
-      'x-max-length': MAX_QUEUE_LENGTH,
+      ...MAX_QUEUE,
     },
   };
 }
@@ -111,7 +115,7 @@ function retryQueue({ name, delayMs, backTo }: { name: string; delayMs: number; 
       'x-dead-letter-routing-key': backTo,
       'x-dead-letter-strategy': 'at-least-once',
       'x-overflow': 'reject-publish',
-      'x-max-length': MAX_QUEUE_LENGTH,
+      ...MAX_QUEUE,
     },
   };
 }

@@ -1,0 +1,130 @@
+/**
+ * `npm run demo`: starts the whole system, sends a ping, shows the answer and the trace of that very ping, stops
+ * everything. Exits 0; on a failure it says which part failed and exits 1.
+ */
+import { spawn } from 'node:child_process';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { runServices } from './run-services.mjs';
+import { describeSystem } from './system.mjs';
+import { runProgram, UserError } from './user-error.mjs';
+
+const projectFolder = fileURLToPath(new URL('..', import.meta.url));
+
+const START_DEADLINE_MS = 60_000;
+/** Of each service, for the case that it fails. */
+const KEPT_LINES = 20;
+
+await runProgram(async () => {
+  const system = await describeSystem(demoEnv());
+  const startedAt = performance.now();
+  const output = createOutputKeeper();
+  const services = runServices({ stages: system.stages, onLine: output.keep });
+  /** What ends the demo early, from wherever it is. */
+  const trouble = Promise.race([interrupted(), endedByItself(services.firstEnd, output)]);
+  trouble.catch(() => {});
+  /** @type {unknown} */
+  let failure;
+  try {
+    console.log(
+      `starting ${system.stages
+        .flat()
+        .map(({ name }) => name)
+        .join(', ')}`,
+    );
+    await Promise.race([services.ready, trouble, startDeadline(services)]);
+    console.log(`ready after ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`);
+    await Promise.race([showPing(system), trouble]);
+  } catch (error) {
+    failure = error;
+  }
+  const ends = await services.stop();
+  if (failure) throw failure;
+  const unclean = ends.filter(({ isClean }) => !isClean).map(({ name, how }) => `${name} ${how}`);
+  if (unclean.length > 0) throw new UserError(`the demo failed while stopping: ${unclean.join(', ')}`);
+  console.log('\nstopped; npm start runs the same until Ctrl-C');
+});
+
+/** Telemetry goes to the demo's own collector, whatever is set, and the log lines of every tier come along. */
+function demoEnv() {
+  const own = Object.entries(process.env).filter(([name]) => !name.startsWith('OTEL_'));
+  return { ...Object.fromEntries(own), LOG_LEVEL: process.env.LOG_LEVEL || 'debug' };
+}
+
+function createOutputKeeper() {
+  /** @type {Map<string, string[]>} */
+  const linesOf = new Map();
+  return {
+    /** @type {(name: string, line: string) => void} */
+    keep(name, line) {
+      const lines = linesOf.get(name) ?? [];
+      linesOf.set(name, [...lines.slice(1 - KEPT_LINES), line]);
+    },
+    /** @param {string} name */
+    last: (name) => linesOf.get(name) ?? [],
+  };
+}
+
+/** @returns {Promise<never>} */
+function interrupted() {
+  return new Promise((_, reject) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+      process.on(signal, () => reject(new UserError('interrupted')));
+  });
+}
+
+/**
+ * @param {Promise<{ name: string, how: string }>} firstEnd
+ * @param {ReturnType<typeof createOutputKeeper>} output
+ * @returns {Promise<never>}
+ */
+async function endedByItself(firstEnd, output) {
+  const { name, how } = await firstEnd;
+  throw new UserError([`the demo failed: ${name} ${how}; it said last:`, ...output.last(name)].join('\n  '));
+}
+
+/**
+ * @param {import('./run-services.mjs').RunningServices} services
+ * @returns {Promise<never>}
+ */
+async function startDeadline({ waitingFor }) {
+  await delay(START_DEADLINE_MS, undefined, { ref: false });
+  const seconds = START_DEADLINE_MS / 1000;
+  throw new UserError(`the demo failed: not ready within ${seconds} s: ${waitingFor().join(', ')}`);
+}
+
+/** @param {import('./system.mjs').System} system */
+async function showPing({ publicUrl, telemetryUrl }) {
+  const toOtherPort = publicUrl.endsWith(':8080') ? [] : ['--url', `${publicUrl}/`];
+  const answer = await show(['bin/req.mjs', ...toOtherPort]);
+  const traceId = /^trace id: ([0-9a-f]{32})$/m.exec(answer)?.[1];
+  if (!traceId) throw new UserError('the demo failed: the answer names no trace');
+  console.log();
+  const atOtherPort = telemetryUrl?.endsWith(':4318')
+    ? []
+    : ['--tempo-url', `${telemetryUrl}`, '--wait-ms', '2000'];
+  await show(['bin/trace.mjs', traceId, ...atOtherPort], { isRead: false });
+}
+
+/**
+ * Runs a program of ours as the user would.
+ *
+ * @param {string[]} args
+ * @param {{ isRead?: boolean }} [options] whether its output is read on its way; else it sees the terminal itself
+ * @returns {Promise<string>} its output, if it was read
+ */
+async function show(args, { isRead = true } = {}) {
+  console.log(`$ node ${args.join(' ')}`);
+  const child = spawn(process.execPath, args, {
+    cwd: projectFolder,
+    stdio: ['ignore', isRead ? 'pipe' : 'inherit', 'inherit'],
+  });
+  let text = '';
+  child.stdout?.setEncoding('utf8').on('data', (chunk) => {
+    text += chunk;
+    process.stdout.write(chunk);
+  });
+  const code = await new Promise((resolve) => child.on('close', resolve));
+  if (code !== 0) throw new UserError(`the demo failed: ${args[0]} ended with exit code ${code}`);
+  return text;
+}

@@ -1,0 +1,178 @@
+/** Reads a trace from Tempo and its log lines from Loki, or from the development collector, which answers as both. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { UserError } from './user-error.mjs';
+
+const POLL_INTERVAL_MS = 250;
+const REQUEST_TIMEOUT_MS = 10_000;
+/** A trace that grew before our eyes is drawn once it has stopped for this long. */
+const QUIET_MS = 2_000;
+/** Lines of one service; what a Loki allows by default is 5,000. */
+const MAX_LOG_LINES = 1_000;
+
+/**
+ * @typedef {object} Span
+ * @property {string} spanId hex
+ * @property {string} parentSpanId hex; '' for the first one
+ * @property {string} service
+ * @property {string} name
+ * @property {bigint} startNs since the epoch
+ * @property {bigint} endNs
+ * @property {string | undefined} error what its status says, possibly ''; undefined if it is no error
+ */
+
+/**
+ * @typedef {object} LogLine
+ * @property {string} spanId hex; '' if it belongs to no span
+ * @property {string} service
+ * @property {string} severity
+ * @property {string} text
+ * @property {bigint} timeNs
+ */
+
+/**
+ * The spans of a trace; none if it is unknown. Waits for what is still on its way: until `waitMs` have passed since
+ * the end of the last span and it has stopped growing, yet at most three times `waitMs`.
+ *
+ * @param {{ tempoUrl: string, traceId: string, waitMs: number }} options
+ * @returns {Promise<Span[]>}
+ * @throws {UserError} if Tempo cannot be reached or answers anything else
+ */
+export async function fetchTrace({ tempoUrl, traceId, waitMs }) {
+  const startedAt = Date.now();
+  const quietMs = Math.min(QUIET_MS, waitMs);
+  let count = -1;
+  let grewAt = 0;
+  for (;;) {
+    const body = await getJson('Tempo', `${tempoUrl}/api/v2/traces/${traceId}`);
+    const spans = readSpans(body.trace);
+    const now = Date.now();
+    // What was there at the first look did not grow before our eyes.
+    if (count !== -1 && spans.length > count) grewAt = now;
+    count = spans.length;
+    const oldAt = (count === 0 ? startedAt : lastEndMs(spans)) + waitMs;
+    if ((now >= oldAt && now >= grewAt + quietMs) || now >= startedAt + 3 * waitMs) return spans;
+    await delay(POLL_INTERVAL_MS);
+  }
+}
+
+/**
+ * The log lines of a trace from every service that has a span in it, by time.
+ *
+ * @param {{ lokiUrl: string, traceId: string, spans: Span[] }} options
+ * @returns {Promise<LogLine[]>}
+ * @throws {UserError} if Loki cannot be reached or answers anything else
+ */
+export async function fetchLogs({ lokiUrl, traceId, spans }) {
+  const services = [...new Set(spans.map(({ service }) => service))];
+  const times = spans.flatMap(({ startNs, endNs }) => [startNs, endNs]).sort((a, b) => Number(a - b));
+  // Without them Loki looks at the last hour.
+  const start = (times[0] ?? 0n) - MARGIN_NS;
+  const end = (times.at(-1) ?? 0n) + MARGIN_NS;
+  const answers = await Promise.all(
+    services.map((service) => {
+      const query = `{service_name=${JSON.stringify(service)}} | trace_id="${traceId}"`;
+      const range = { start: String(start), end: String(end), limit: String(MAX_LOG_LINES) };
+      const search = new URLSearchParams({ query, ...range, direction: 'forward' });
+      return getJson('Loki', `${lokiUrl}/loki/api/v1/query_range?${search}`);
+    }),
+  );
+  return answers.flatMap(readLogs).sort((a, b) => Number(a.timeNs - b.timeNs));
+}
+
+/** Clocks differ, and a line may come after its span. */
+const MARGIN_NS = 60_000_000_000n;
+
+/** @param {Span[]} spans */
+function lastEndMs(spans) {
+  return spans.reduce((last, { endNs }) => Math.max(last, Number(endNs / 1_000_000n)), 0);
+}
+
+/**
+ * @param {string} who
+ * @param {string} url
+ * @returns {Promise<any>}
+ */
+async function getJson(who, url) {
+  const { origin } = new URL(url);
+  const response = await get(who, url, origin);
+  const text = await response.text().catch(() => '');
+  if (!response.ok) {
+    const why = text.replaceAll(/\s+/g, ' ').slice(0, 200);
+    throw new UserError(`${who} at ${origin} answered ${response.status}${why ? `: ${why}` : ''}`);
+  }
+  try {
+    return JSON.parse(text) ?? {};
+  } catch {
+    throw new UserError(`what answers at ${origin} is no ${who}: it sent no JSON`);
+  }
+}
+
+/**
+ * @param {string} who
+ * @param {string} url
+ * @param {string} origin
+ */
+async function get(who, url, origin) {
+  try {
+    const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
+    return await fetch(url, { headers: { accept: 'application/json' }, signal });
+  } catch (error) {
+    const { name, message, cause } = /** @type {Error & { cause?: any }} */ (error);
+    if (name === 'TimeoutError') throw new UserError(`no answer from ${who} at ${origin} within 10 s`);
+    if (cause?.code === 'ECONNREFUSED') {
+      throw new UserError(`nothing listens at ${origin}: is ${who}, or npm start, running?`);
+    }
+    throw new UserError(`${who} at ${origin} cannot be reached: ${cause?.message || cause?.code || message}`);
+  }
+}
+
+/**
+ * @param {any} trace
+ * @returns {Span[]}
+ */
+function readSpans(trace) {
+  /** @type {Map<string, Span>} Tempo may hold a span twice, if it was exported twice. */
+  const spans = new Map();
+  for (const { resource, scopeSpans } of trace?.resourceSpans ?? []) {
+    const service = attribute(resource, 'service.name') ?? 'unknown';
+    for (const span of (scopeSpans ?? []).flatMap((/** @type {any} */ scoped) => scoped.spans ?? [])) {
+      const spanId = toHex(span.spanId);
+      const startNs = BigInt(span.startTimeUnixNano ?? 0);
+      const endNs = BigInt(span.endTimeUnixNano ?? startNs);
+      const error = span.status?.code === 'STATUS_CODE_ERROR' ? (span.status.message ?? '') : undefined;
+      const parentSpanId = toHex(span.parentSpanId);
+      spans.set(spanId, { spanId, parentSpanId, service, name: span.name ?? '', startNs, endNs, error });
+    }
+  }
+  return [...spans.values()];
+}
+
+/**
+ * @param {any} resource
+ * @param {string} name
+ * @returns {string | undefined}
+ */
+function attribute(resource, name) {
+  return resource?.attributes?.find((/** @type {any} */ { key }) => key === name)?.value?.stringValue;
+}
+
+/** @param {string | undefined} base64 */
+function toHex(base64 = '') {
+  return Buffer.from(base64, 'base64').toString('hex');
+}
+
+/**
+ * @param {any} body
+ * @returns {LogLine[]}
+ */
+function readLogs(body) {
+  return (body.data?.result ?? []).flatMap((/** @type {any} */ { stream, values }) =>
+    values.map((/** @type {[string, string]} */ [timeNs, text]) => ({
+      spanId: stream.span_id ?? '',
+      service: stream.service_name ?? 'unknown',
+      severity: stream.severity_text || stream.detected_level || '',
+      text,
+      timeNs: BigInt(timeNs),
+    })),
+  );
+}

@@ -1,0 +1,27 @@
+import type { FastifyRequest } from 'fastify';
+import type { ClockCheck } from './clock-check.ts';
+import { clockSkewMs, verifyRequest } from './http-signature.ts';
+import type { Key } from './internal-keys.ts';
+
+/**
+ * The body of an internal call that is signed with one of `keys`.
+ *
+ * @throws AppError `unauthorized` when it is not.
+ */
+export function verifyCall(
+  request: FastifyRequest,
+  { keys, clock }: { keys: Key[]; clock: ClockCheck },
+): Buffer {
+  const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+  const { method, url: path, headers } = request;
+  try {
+    verifyRequest({ method, path, headers, body, keys });
+  } catch (error) {
+    // Only ahead: one that is late may be a recorded call that is played again, and says nothing about clocks.
+    const skewMs = clockSkewMs(error) ?? 0;
+    if (skewMs > 0) clock.differs(skewMs);
+    throw error;
+  }
+  clock.agrees();
+  return body;
+}

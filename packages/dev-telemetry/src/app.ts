@@ -1,0 +1,22 @@
+import { addHealthRoutes, createHttpServer, type Readiness } from '@waybill/common/http-server.ts';
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import { addLokiRoutes } from './loki-api.ts';
+import { addOtlpRoutes } from './otlp.ts';
+import type { TraceStore } from './store.ts';
+import { addTempoRoutes } from './tempo-api.ts';
+
+/** An export of 512 spans, the default batch, is about half a megabyte; what collectors usually take is 20. */
+const EXPORT_LIMIT_BYTES = 8 * 1024 * 1024;
+
+export type DevTelemetryOptions = { log: Logger; store: TraceStore; readiness: Readiness };
+
+/** The collector's only server: OTLP in; traces as Tempo and logs as Loki out; health. */
+export function createDevTelemetryApp({ log, store, readiness }: DevTelemetryOptions): FastifyInstance {
+  const app = createHttpServer({ log, maxConnections: 100, bodyLimitBytes: EXPORT_LIMIT_BYTES });
+  addHealthRoutes(app, readiness);
+  addOtlpRoutes(app, { store });
+  addTempoRoutes(app, { store });
+  addLokiRoutes(app, { store });
+  return app;
+}

@@ -1,0 +1,37 @@
+/**
+ * dev-telemetry, for development only: keeps the last traces and log lines in memory, on loopback, without a password.
+ *
+ *     services ─▶ POST /v1/{traces,logs} → otlp → store → tempo-api, loki-api ─▶ bin/trace.mjs
+ */
+import { drainHttpServer, portOf } from '@waybill/common/http-server.ts';
+import { createLogger } from '@waybill/common/logging.ts';
+import { runService } from '@waybill/common/run-service.ts';
+import { shutdownOnSignal } from '@waybill/common/shutdown.ts';
+import { createDevTelemetryApp } from './app.ts';
+import { loadDevTelemetryConfig } from './config.ts';
+import { createTraceStore } from './store.ts';
+
+await runService(async () => {
+  const config = loadDevTelemetryConfig();
+  const log = createLogger({ service: 'dev-telemetry', level: config.LOG_LEVEL });
+  let isStopping = false;
+
+  const app = createDevTelemetryApp({
+    log,
+    store: createTraceStore({ maxBytes: config.MAX_BYTES }),
+    readiness: () => (isStopping ? 'stopping' : undefined),
+  });
+  await app.listen({ host: '127.0.0.1', port: config.PORT });
+  log.warn(
+    'for development only: traces and logs are kept in memory and anyone on this machine may read them',
+  );
+  log.info({ port: portOf(app) }, 'listening');
+
+  shutdownOnSignal({
+    log,
+    onSignal: () => {
+      isStopping = true;
+    },
+    steps: [{ name: 'port', run: () => drainHttpServer(app, { idleMs: 100 }) }],
+  });
+});
