@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import type { Publisher } from '@waybill/common/broker/ports.ts';
+import { createClockCheck } from '@waybill/common/clock-check.ts';
 import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE } from '@waybill/common/event-json.ts';
 import { signRequest } from '@waybill/common/http-signature.ts';
 import { deriveInternalKeys } from '@waybill/common/internal-keys.ts';
+import { pino } from 'pino';
 import { eventually } from '../../../test/harness/eventually.ts';
 import type { Service } from '../../../test/harness/service.ts';
 import { startTcpProxy, type TcpProxy } from '../../../test/harness/tcp-proxy.ts';
 import { brokerMissing, freshBroker, type TestBroker } from '../../../test/harness/test-broker.ts';
+import { createInternalApp } from './app.ts';
 import {
   type Consumer,
   eventsOf,
@@ -28,7 +32,7 @@ describe('POST /events', { skip: brokerMissing }, () => {
     broker = await freshBroker();
     proxy = await startTcpProxy({ target: broker.url });
     listener = await startListener(broker.url, 'test', ['Known', 'Other', 'Slow']);
-    dispatcher = await startDispatcher(proxy.through(broker.url), { BATCH_MAX_BY_TYPE: 'Slow=1,Known=16' });
+    dispatcher = await startDispatcher(proxy.through(broker.url), { BATCH_MAX_BY_TYPE: 'Slow=1' });
   });
   after(async () => {
     await dispatcher.stop();
@@ -172,4 +176,23 @@ describe('POST /events', { skip: brokerMissing }, () => {
     await send(dispatcher, [newEvent('Other')]);
     await listener.until((messages) => messages.some(({ routingKey }) => routingKey === 'Other'));
   });
+});
+
+it('a dispatcher that is stopping answers 503 and publishes nothing, so that public-web asks another', async () => {
+  let published = 0;
+  const app = createInternalApp({
+    log: pino({ level: 'silent' }),
+    publisher: { isAvailable: () => true } as Publisher,
+    async publishEvent() {
+      published += 1;
+      return 'confirmed';
+    },
+    keys: keys.call,
+    clock: createClockCheck(),
+    isStopping: () => true,
+  });
+  const body = JSON.stringify([newEvent('Known')]);
+  const headers = signRequest({ method: 'POST', path: '/events', body, keys: keys.call });
+  const { statusCode } = await app.inject({ method: 'POST', url: '/events', headers, payload: body });
+  assert.deepEqual([statusCode, published], [503, 0]);
 });

@@ -6,6 +6,7 @@ import { createReplyAddressVerifier } from '@waybill/common/reply-address.ts';
 import { pino } from 'pino';
 import { addressOf, keys, newReplies } from './dispatcher.fixture.ts';
 import { consumeReplies } from './replies.ts';
+import type { ReplyCallback } from './reply-callback.ts';
 
 /** Ports that hand over one reply and never confirm anything, as a broker that blocks publishers. */
 function blockedBroker() {
@@ -37,20 +38,44 @@ function blockedBroker() {
   return { calls, published, subscriber, publisher };
 }
 
-it('a drain gives up on what the broker does not confirm, and leaves it unacked for another dispatcher', async (t) => {
-  const { calls, published, subscriber, publisher } = blockedBroker();
-  t.mock.timers.enable({ apis: ['setTimeout'] });
-  const replies = consumeReplies({
+function startConsuming(
+  { subscriber, publisher }: Pick<ReturnType<typeof blockedBroker>, 'subscriber' | 'publisher'>,
+  deliver: ReplyCallback['deliver'],
+) {
+  return consumeReplies({
     subscriber,
     publisher,
-    callback: { deliver: async () => 'failing', close: async () => {} },
+    callback: { deliver, close: async () => {} },
     replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
     log: pino({ level: 'silent' }),
   });
-  await published;
+}
+
+it('a drain takes no more, and waits until what is under way is delivered and acked', async () => {
+  const broker = blockedBroker();
+  const delivered = Promise.withResolvers<'delivered'>();
+  const called = Promise.withResolvers<void>();
+  const replies = startConsuming(broker, () => {
+    called.resolve();
+    return delivered.promise;
+  });
+  await called.promise;
+  const drained = replies.drain();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(broker.calls, ['cancel']);
+  delivered.resolve('delivered');
+  await drained;
+  assert.deepEqual(broker.calls, ['cancel', 'ack']);
+});
+
+it('a drain gives up on what the broker does not confirm, and leaves it unacked for another dispatcher', async (t) => {
+  const broker = blockedBroker();
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const replies = startConsuming(broker, async () => 'failing');
+  await broker.published;
   const drained = replies.drain();
   await new Promise((resolve) => setImmediate(resolve));
   t.mock.timers.tick(6_000);
   await drained;
-  assert.deepEqual(calls, ['cancel']);
+  assert.deepEqual(broker.calls, ['cancel']);
 });

@@ -115,6 +115,7 @@ describe('a failing address', () => {
   it('gets everything again once it has taken one', async () => {
     const instance = await start(respond(500));
     await deliver(instance);
+    assert.equal(await deliver(instance), 'failing', 'the one that was tried in vain is not the last');
     instance.onBatch = takeAll;
     assert.equal(await deliver(instance), 'delivered');
     assert.deepEqual(new Set(await deliverMany(instance, 10)), new Set(['delivered']));

@@ -1,0 +1,41 @@
+# One image per service:  docker build --build-arg PACKAGE=dispatcher -t waybill-dispatcher .
+# It runs as a user without rights, writes nothing to its own file system, and reads secrets from files.
+
+FROM node:26-bookworm-slim AS node
+WORKDIR /app
+
+# Only the manifests, so that dependencies are installed anew when one of them changes and not with every change.
+FROM node AS manifests
+COPY package.json package-lock.json ./
+COPY packages packages
+RUN find packages -type f ! -name package.json -delete
+
+# The same for every service, so that all images share this layer. npm links the workspaces: the links stay, because
+# Node strips types through them and not inside node_modules.
+FROM node AS dependencies
+COPY --from=manifests /app ./
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
+
+# Makes the secrets of docker-compose.yml. A new volume takes over the owner of the folder it is mounted on.
+FROM node AS secrets
+RUN install -d -o node -g node /run/secrets/broker /run/secrets/internal /run/secrets/grafana
+COPY bin/make-secrets.mjs ./
+USER node
+CMD ["node", "make-secrets.mjs", "/run/secrets"]
+
+FROM node AS service
+# The folder in packages/.
+ARG PACKAGE
+# Inside a container every address is its own, and health is on one port whatever the service.
+ENV NODE_ENV=production HOST=0.0.0.0 HEALTH_PORT=8080
+COPY --from=dependencies /app ./
+# What a service may import: common, and a listener the framework as well.
+COPY packages/common packages/common
+COPY packages/listener packages/listener
+COPY packages/${PACKAGE} packages/${PACKAGE}
+WORKDIR /app/packages/${PACKAGE}
+RUN test -f src/main.ts || { echo "--build-arg PACKAGE=<folder in packages/> is missing or wrong" >&2; exit 1; }
+USER node
+HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:8080/health/ready').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
+CMD ["node", "--import", "@waybill/common/telemetry", "src/main.ts"]
