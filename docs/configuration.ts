@@ -3,6 +3,7 @@
  * settings run `npm run docs`.
  */
 import { writeFileSync } from 'node:fs';
+import { devTelemetrySettings } from '../packages/dev-telemetry/src/config.ts';
 import { dispatcherSettings } from '../packages/dispatcher/src/config.ts';
 import { listenerSettings } from '../packages/listener/src/config.ts';
 import { publicWebSettings } from '../packages/public-web/src/config.ts';
@@ -23,6 +24,14 @@ ${table('public-web', publicWebSettings)}
 ${table('dispatcher', dispatcherSettings)}
 
 ${table('Listeners', listenerSettings)}
+
+${table('dev-telemetry (development only)', devTelemetrySettings)}
+
+## \`npm start\`
+
+Passes every variable on to the services, but for these, which give each port a name of its own: \`PORT\`,
+\`INTERNAL_PORT\`, \`DISPATCHER_PORT\`, \`DISPATCHER_HEALTH_PORT\`, \`PING_LISTENER_HEALTH_PORT\`, \`AMQP_PORT\` (the broker in
+memory) and \`TELEMETRY_PORT\` (the collector).
 
 ## Telemetry
 
