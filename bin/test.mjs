@@ -1,9 +1,12 @@
 /**
- * `npm test`: every test of the project, on one RabbitMQ for the whole run (test/harness/global-setup.ts).
+ * `npm test`: every test of the project. Where there is a RabbitMQ (one installed, which is started for the run, or the
+ * one that TEST_AMQP_URL names) they run on it, and then what a broker can make a difference to runs again on the
+ * embedded broker; elsewhere everything runs on the embedded broker.
  *
  *     npm test                              everything
- *     npm test -- packages/common test/e2e  what is in these folders, files or patterns
+ *     npm test -- packages/common test/e2e  what is in these folders, files or patterns, once
  *     npm test -- --test-name-pattern drain options go to `node --test`
+ *     TEST_BROKER=embedded npm test         never on RabbitMQ
  */
 import { spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
@@ -11,6 +14,12 @@ import { fileURLToPath } from 'node:url';
 
 const projectFolder = fileURLToPath(new URL('..', import.meta.url));
 const everything = ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts'];
+/** The contract suite is not among them: packages/embedded-broker runs it on the embedded broker in any case. */
+const onAnyBroker = [
+  'packages/{dispatcher,listener,ping-listener}/src/**/*.test.ts',
+  'test/e2e/**/*.test.ts',
+];
+const EMBEDDED = 'the embedded broker';
 
 if (Number(process.versions.node.split('.')[0]) < 24) {
   fail(
@@ -21,23 +30,51 @@ const { findRabbitmq } = await import('../test/harness/rabbitmq.ts');
 
 const args = process.argv.slice(2);
 const selected = args.filter(isSelection);
-const files = selected.length > 0 ? selected.map(toPattern) : everything;
-const code = await run([
-  '--test',
-  '--test-global-setup=test/harness/global-setup.ts',
-  // A test that starts processes waits more than it computes, so two files at a time suit two cores as well.
-  '--test-concurrency=2',
-  '--test-timeout=60000',
-  // Without it, one timer or socket left open by a test that failed keeps the whole run from ending.
-  '--test-force-exit',
-  ...args.filter((arg) => !isSelection(arg)),
-  ...files,
-]);
-report(code);
+const options = args.filter((arg) => !isSelection(arg));
+const rabbitmq = describeRabbitmq();
+if (process.env.CI && !rabbitmq)
+  fail('there is no RabbitMQ, which CI must have: install rabbitmq-server or set TEST_AMQP_URL');
 
-/** @param {string[]} nodeArgs */
-function run(nodeArgs) {
-  const child = spawn(process.execPath, nodeArgs, { cwd: projectFolder, stdio: 'inherit' });
+const files = selected.length > 0 ? selected.map(toPattern) : everything;
+let code = await runOn(rabbitmq ?? EMBEDDED, files);
+const brokers = [rabbitmq ?? EMBEDDED];
+if (rabbitmq && selected.length === 0) {
+  code = (await runOn(EMBEDDED, onAnyBroker)) || code;
+  brokers.push(EMBEDDED);
+}
+console.log(`ran ${files.join(' ')} on ${brokers[0]}`);
+if (brokers.length > 1) console.log(`ran ${onAnyBroker.join(' ')} on ${brokers[1]} as well`);
+process.exit(code);
+
+/**
+ * @param {string} broker
+ * @param {string[]} patterns
+ */
+function runOn(broker, patterns) {
+  const env =
+    broker === EMBEDDED ? { ...process.env, TEST_BROKER: 'embedded', TEST_AMQP_URL: '' } : process.env;
+  return run(
+    [
+      '--test',
+      '--test-global-setup=test/harness/global-setup.ts',
+      // A test that starts processes waits more than it computes, so two files at a time suit two cores as well.
+      '--test-concurrency=2',
+      '--test-timeout=60000',
+      // One open timer in a test that timed out would keep the run alive.
+      '--test-force-exit',
+      ...options,
+      ...patterns,
+    ],
+    env,
+  );
+}
+
+/**
+ * @param {string[]} nodeArgs
+ * @param {NodeJS.ProcessEnv} env
+ */
+function run(nodeArgs, env) {
+  const child = spawn(process.execPath, nodeArgs, { cwd: projectFolder, env, stdio: 'inherit' });
   process.on('SIGINT', () => {}); // the terminal has told the child as well; its exit ends this
   process.on('SIGTERM', () => child.kill('SIGTERM'));
   return new Promise((resolve) => {
@@ -57,24 +94,10 @@ function toPattern(path) {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() ? `${path}/**/*.test.ts` : path;
 }
 
-/** @param {number} testsCode */
-function report(testsCode) {
-  if (testsCode > 1) process.exit(testsCode); // nothing ran: the broker did not start, or an option is unknown
-  const suites = files.join(' ');
-  const broker = describeBroker();
-  if (broker) {
-    console.log(`ran ${suites} on ${broker}`);
-    process.exit(testsCode);
-  }
-  const advice = 'install rabbitmq-server or set TEST_AMQP_URL';
-  if (process.env.CI) fail(`ran ${suites} WITHOUT RabbitMQ, which CI must have: ${advice}`);
-  console.log(`ran ${suites} WITHOUT RabbitMQ, so the tests that need it were skipped: ${advice}`);
-  process.exit(testsCode);
-}
-
-function describeBroker() {
-  const { TEST_AMQP_URL } = process.env;
-  if (TEST_AMQP_URL) return `the broker of TEST_AMQP_URL (${new URL(TEST_AMQP_URL).host})`;
+function describeRabbitmq() {
+  const { TEST_AMQP_URL, TEST_BROKER } = process.env;
+  if (TEST_BROKER === 'embedded') return undefined;
+  if (TEST_AMQP_URL) return `the RabbitMQ of TEST_AMQP_URL (${new URL(TEST_AMQP_URL).host})`;
   return findRabbitmq() && 'a private RabbitMQ';
 }
 

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { eventually } from '../harness/eventually.ts';
-import { brokerMissing, freshBroker, type TestBroker } from '../harness/test-broker.ts';
+import { freshBroker, type TestBroker } from '../harness/test-broker.ts';
 import { startLoad } from './load.ts';
 import { type System, startSystem } from './system.ts';
 
-describe('two of each tier, and a third public-web', { skip: brokerMissing }, () => {
+describe('two of each tier, and a third public-web', () => {
   let broker: TestBroker;
   let system: System;
   const urls = () => system.publicWebs.map(({ baseUrl }) => baseUrl);

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { brokerMissing, freshBroker, type TestBroker } from '../harness/test-broker.ts';
+import { freshBroker, type TestBroker } from '../harness/test-broker.ts';
 import { startSystem, TIERS, type TierName } from './system.ts';
 
-describe('the tiers', { skip: brokerMissing, concurrency: 2 }, () => {
+describe('the tiers', { concurrency: 2 }, () => {
   let broker: TestBroker;
   before(async () => {
     broker = await freshBroker();

@@ -5,9 +5,9 @@ import { createServer } from 'node:net';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { type CollectedLog, collectLog } from '../harness/collect-log.ts';
 import { freePort } from '../harness/free-port.ts';
-import { brokerMissing, freshBroker, type TestBroker } from '../harness/test-broker.ts';
+import { freshBroker, type TestBroker } from '../harness/test-broker.ts';
 
-describe('npm start', { skip: brokerMissing }, () => {
+describe('npm start', () => {
   let broker: TestBroker;
   before(async () => {
     broker = await freshBroker();

@@ -8,6 +8,7 @@ import { findRabbitmq, type Rabbitmq, startRabbitmq } from './rabbitmq.ts';
 let ours: Rabbitmq | undefined;
 
 export async function globalSetup(): Promise<void> {
+  if (process.env.TEST_BROKER === 'embedded') return;
   if (process.env.TEST_AMQP_URL) return useNamedBroker(process.env.TEST_AMQP_URL);
   if (!findRabbitmq()) return;
   ours = await startRabbitmq();

@@ -7,9 +7,9 @@ import { fileURLToPath } from 'node:url';
 import amqp from 'amqplib';
 import { eventually } from './eventually.ts';
 import { findRabbitmq } from './rabbitmq.ts';
-import { brokerMissing, freshBroker, type TestBroker } from './test-broker.ts';
+import { freshBroker, rabbitmqMissing, type TestBroker } from './test-broker.ts';
 
-describe('a fresh broker', { skip: brokerMissing }, () => {
+describe('a fresh broker', { skip: rabbitmqMissing }, () => {
   let broker: TestBroker;
   before(async () => {
     broker = await freshBroker();

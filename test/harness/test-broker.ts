@@ -1,9 +1,10 @@
 /**
  * Where tests get their broker. One RabbitMQ serves a whole run (global-setup.ts starts it, or TEST_AMQP_URL names
- * one); each test file gets a virtual host of its own there, so files neither meet nor clean up after each other.
+ * one), and each test file gets a virtual host of its own there, so files neither meet nor clean up after each other.
+ * Without one each test file gets an embedded broker of its own.
  *
  * @example
- * describe('the dispatcher', { skip: brokerMissing }, () => {
+ * describe('the dispatcher', () => {
  *   let broker: TestBroker;
  *   before(async () => { broker = await freshBroker(); });
  *   after(() => broker.close());
@@ -11,11 +12,12 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { createEmbeddedBroker } from '../../packages/embedded-broker/src/create-embedded-broker.ts';
 import { eventually } from './eventually.ts';
 import { createManagementApi, type QueueDepth } from './management-api.ts';
 
-/** Why tests that need a broker cannot run here, or false if they can: the `skip` option of a suite. */
-export const brokerMissing: string | false = process.env.TEST_AMQP_URL
+/** Why tests of RabbitMQ itself cannot run here, or false if they can: the `skip` option of a suite. */
+export const rabbitmqMissing: string | false = process.env.TEST_AMQP_URL
   ? false
   : 'needs RabbitMQ: install rabbitmq-server or set TEST_AMQP_URL';
 
@@ -35,25 +37,23 @@ export type TestBroker = {
   close(): Promise<void>;
 };
 
-/** Makes a virtual host for the calling test file. Throws when the run has no broker ({@link brokerMissing}). */
+/** Makes a virtual host, or a broker, for the calling test file. */
 export async function freshBroker(): Promise<TestBroker> {
   const { TEST_AMQP_URL, TEST_MANAGEMENT_URL } = process.env;
-  if (!TEST_AMQP_URL || !TEST_MANAGEMENT_URL) throw new Error(String(brokerMissing));
-  const api = createManagementApi({ url: TEST_MANAGEMENT_URL });
-  const vhost = `test-${randomUUID()}`;
-  await api.createVhost(vhost);
+  const host =
+    TEST_AMQP_URL && TEST_MANAGEMENT_URL
+      ? await onRabbitmq(TEST_AMQP_URL, TEST_MANAGEMENT_URL)
+      : await onEmbeddedBroker();
 
   async function expectEmpty(except: string[]): Promise<void> {
-    const full = Object.entries(await api.queues(vhost))
+    const full = Object.entries(await host.queues())
       .filter(([name, { ready, unacked }]) => ready + unacked > 0 && !except.includes(name))
       .map(([name, { ready, unacked }]) => `${name}: ${ready} ready, ${unacked} unacked`);
     if (full.length > 0) throw new Error(`queues are not empty: ${full.join('; ')}`);
   }
 
   return {
-    url: withPath(TEST_AMQP_URL, vhost),
-    vhost,
-    queues: () => api.queues(vhost),
+    ...host,
     emptied: ({ timeoutMs, except = [] } = {}) =>
       eventually(
         async () => {
@@ -63,8 +63,26 @@ export async function freshBroker(): Promise<TestBroker> {
         },
         { timeoutMs },
       ),
+  };
+}
+
+type Host = Omit<TestBroker, 'emptied'>;
+
+async function onRabbitmq(amqpUrl: string, managementUrl: string): Promise<Host> {
+  const api = createManagementApi({ url: managementUrl });
+  const vhost = `test-${randomUUID()}`;
+  await api.createVhost(vhost);
+  return {
+    url: withPath(amqpUrl, vhost),
+    vhost,
+    queues: () => api.queues(vhost),
     close: () => api.deleteVhost(vhost),
   };
+}
+
+async function onEmbeddedBroker(): Promise<Host> {
+  const broker = await createEmbeddedBroker();
+  return { url: broker.url, vhost: '/', queues: async () => broker.queues(), close: broker.close };
 }
 
 function withPath(url: string, vhost: string): string {

@@ -9,7 +9,7 @@ import { pino } from 'pino';
 import { eventually } from '../../../test/harness/eventually.ts';
 import type { Service } from '../../../test/harness/service.ts';
 import { startTcpProxy, type TcpProxy } from '../../../test/harness/tcp-proxy.ts';
-import { brokerMissing, freshBroker, type TestBroker } from '../../../test/harness/test-broker.ts';
+import { freshBroker, type TestBroker } from '../../../test/harness/test-broker.ts';
 import { createInternalApp } from './app.ts';
 import {
   type Consumer,
@@ -22,7 +22,7 @@ import {
   startListener,
 } from './dispatcher.fixture.ts';
 
-describe('POST /events', { skip: brokerMissing }, () => {
+describe('POST /events', () => {
   let broker: TestBroker;
   let proxy: TcpProxy;
   let dispatcher: Service;

@@ -6,7 +6,7 @@ import { signRequest } from '@waybill/common/http-signature.ts';
 import { Agent, request } from 'undici';
 import type { Service } from '../../../test/harness/service.ts';
 import { hang } from '../../../test/harness/stand-in.ts';
-import { brokerMissing, freshBroker, type TestBroker } from '../../../test/harness/test-broker.ts';
+import { freshBroker, type TestBroker } from '../../../test/harness/test-broker.ts';
 import {
   type Answer,
   type Consumer,
@@ -22,7 +22,7 @@ import {
   takeAll,
 } from './dispatcher.fixture.ts';
 
-describe('a dispatcher that ends', { skip: brokerMissing }, () => {
+describe('a dispatcher that ends', () => {
   let broker: TestBroker;
   let dispatcher: Service;
   let listener: Consumer;

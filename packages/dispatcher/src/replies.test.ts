@@ -10,7 +10,7 @@ import { SignJWT } from 'jose';
 import { eventually } from '../../../test/harness/eventually.ts';
 import type { Service } from '../../../test/harness/service.ts';
 import { hang, type OnBatch, respond } from '../../../test/harness/stand-in.ts';
-import { brokerMissing, freshBroker, type TestBroker } from '../../../test/harness/test-broker.ts';
+import { freshBroker, type TestBroker } from '../../../test/harness/test-broker.ts';
 import {
   addressOf,
   type Consumer,
@@ -27,7 +27,7 @@ import {
   takeAll,
 } from './dispatcher.fixture.ts';
 
-describe('replies from the broker', { skip: brokerMissing }, () => {
+describe('replies from the broker', () => {
   let broker: TestBroker;
   let dispatcher: Service;
   let publisher: Publisher;

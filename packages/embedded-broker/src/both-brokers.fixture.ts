@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { after, before, describe, type TestContext } from 'node:test';
 import { type Channel, type ChannelModel, type ConfirmChannel, type ConsumeMessage, connect } from 'amqplib';
-import { brokerMissing, freshBroker, type TestBroker } from '../../../test/harness/test-broker.ts';
+import { freshBroker, rabbitmqMissing, type TestBroker } from '../../../test/harness/test-broker.ts';
 import { createEmbeddedBroker, type EmbeddedBroker } from './create-embedded-broker.ts';
 
 export type Client = {
@@ -35,7 +35,7 @@ export function onBothBrokers(
       () => broker.url,
     );
   });
-  describe(`${name} (RabbitMQ)`, { skip: brokerMissing, concurrency: 8 }, () => {
+  describe(`${name} (RabbitMQ)`, { skip: rabbitmqMissing, concurrency: 8 }, () => {
     let broker: TestBroker;
     before(async () => {
       broker = await freshBroker();

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { startTcpProxy } from '../../../test/harness/tcp-proxy.ts';
-import { brokerMissing } from '../../../test/harness/test-broker.ts';
 import {
   attemptsIn,
   createListenerBench,
@@ -9,7 +8,7 @@ import {
   makeRequest,
 } from './listener-bench.fixture.ts';
 
-describe('a listener whose connection is lost', { skip: brokerMissing, concurrency: true }, () => {
+describe('a listener whose connection is lost', { concurrency: true }, () => {
   let bench: ListenerBench;
   before(async () => {
     bench = await createListenerBench();

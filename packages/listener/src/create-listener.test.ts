@@ -3,7 +3,6 @@ import { after, before, describe, it } from 'node:test';
 import type { CloudEvent } from '@waybill/common/event.ts';
 import { freePort } from '../../../test/harness/free-port.ts';
 import { startTcpProxy } from '../../../test/harness/tcp-proxy.ts';
-import { brokerMissing } from '../../../test/harness/test-broker.ts';
 import {
   attemptsIn,
   batchesOf,
@@ -13,7 +12,7 @@ import {
   queuesOfOthers,
 } from './listener-bench.fixture.ts';
 
-describe('a listener process', { skip: brokerMissing, concurrency: 4 }, () => {
+describe('a listener process', { concurrency: 4 }, () => {
   let bench: ListenerBench;
   before(async () => {
     bench = await createListenerBench();

@@ -3,7 +3,6 @@ import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE } from '@waybill/common/event-json.ts';
 import type { Service } from '../../../test/harness/service.ts';
-import { brokerMissing } from '../../../test/harness/test-broker.ts';
 import {
   attemptsIn,
   createListenerBench,
@@ -13,7 +12,7 @@ import {
 
 const SERVICE = 'deliveries';
 
-describe('a listener handling a message', { skip: brokerMissing }, () => {
+describe('a listener handling a message', () => {
   let bench: ListenerBench;
   let listener: Service;
   before(async () => {

@@ -5,7 +5,6 @@ import type { CloudEvent } from '@waybill/common/event.ts';
 import type { LogLine } from '../../../test/harness/collect-log.ts';
 import { startOtlpReceiver } from '../../../test/harness/otlp-receiver.ts';
 import type { Service } from '../../../test/harness/service.ts';
-import { brokerMissing } from '../../../test/harness/test-broker.ts';
 import {
   attemptsIn,
   createListenerBench,
@@ -24,7 +23,7 @@ const request = (behaviour: string, attributes?: Partial<CloudEvent>) =>
   makeRequest(SERVICE, behaviour, attributes);
 const inMs = (ms: number) => new Date(Date.now() + ms).toISOString();
 
-describe('a listener handling an event', { skip: brokerMissing, concurrency: true }, () => {
+describe('a listener handling an event', { concurrency: true }, () => {
   let bench: ListenerBench;
   let listener: Service;
   before(async () => {

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { serviceQueues } from '@waybill/common/broker/topology.ts';
 import type { CloudEvent } from '@waybill/common/event.ts';
-import { brokerMissing } from '../../../test/harness/test-broker.ts';
 import {
   batchesOf,
   createListenerBench,
@@ -15,7 +14,7 @@ import {
 /** As many deaths as one guilty event may cause. */
 const MAX_DEATHS = 5;
 
-describe('events whose handler kills the process', { skip: brokerMissing, concurrency: 2 }, () => {
+describe('events whose handler kills the process', { concurrency: 2 }, () => {
   let bench: ListenerBench;
   before(async () => {
     bench = await createListenerBench();

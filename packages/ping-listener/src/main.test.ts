@@ -6,9 +6,8 @@ import {
   makeRequest,
 } from '@waybill/listener/listener-bench.fixture.ts';
 import { startService } from '../../../test/harness/service.ts';
-import { brokerMissing } from '../../../test/harness/test-broker.ts';
 
-describe('ping-listener', { skip: brokerMissing }, () => {
+describe('ping-listener', () => {
   let bench: ListenerBench;
   before(async () => {
     bench = await createListenerBench();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { pino } from 'pino';
-import { brokerMissing, freshBroker, type TestBroker } from '../../../../test/harness/test-broker.ts';
+import { freshBroker, rabbitmqMissing, type TestBroker } from '../../../../test/harness/test-broker.ts';
 import { rabbitmqAt } from './amqp.fixture.ts';
 import { brokerContract } from './contract.ts';
 import {
@@ -16,7 +16,7 @@ import {
 } from './contract-bench.ts';
 import type { PublishOutcome } from './ports.ts';
 
-describe('amqplib', { skip: brokerMissing }, () => {
+describe('amqplib', { skip: rabbitmqMissing }, () => {
   let broker: TestBroker;
   before(async () => {
     broker = await freshBroker();

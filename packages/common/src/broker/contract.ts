@@ -1,7 +1,7 @@
 /**
  * What every broker must keep, as tests. A test file names the broker and runs them:
  *
- *     brokerContract({ name: 'RabbitMQ', skip: brokerMissing, url: () => broker.url, createPublisher, createSubscriber });
+ *     brokerContract({ name: 'RabbitMQ', skip: rabbitmqMissing, url: () => broker.url, createPublisher, createSubscriber });
  *
  * The faults that a network has are made by a TCP proxy in front of the broker; those that only the server can make
  * are optional, and their tests run where it can.

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { brokerMissing, freshBroker, type TestBroker } from '../../../../test/harness/test-broker.ts';
+import { freshBroker, type TestBroker } from '../../../../test/harness/test-broker.ts';
 import type { CloudEvent } from '../event.ts';
 import { rabbitmqAt } from './amqp.fixture.ts';
 import { createBench } from './contract-bench.ts';
@@ -8,7 +8,7 @@ import { deadLetter } from './dead-letter.ts';
 import type { Delivery } from './ports.ts';
 import { DEAD_LETTERS_QUEUE, dispatcherTopology } from './topology.ts';
 
-describe('deadLetter', { skip: brokerMissing }, () => {
+describe('deadLetter', () => {
   let broker: TestBroker;
   before(async () => {
     broker = await freshBroker();

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { brokerMissing, freshBroker, type TestBroker } from '../../../../test/harness/test-broker.ts';
+import { freshBroker, type TestBroker } from '../../../../test/harness/test-broker.ts';
 import { rabbitmqAt } from './amqp.fixture.ts';
 import { createBench, depthOf, messageTo, onRawChannel } from './contract-bench.ts';
 import { publishUntilConfirmed } from './publish-until-confirmed.ts';
 
-describe('publishUntilConfirmed', { skip: brokerMissing }, () => {
+describe('publishUntilConfirmed', () => {
   let broker: TestBroker;
   before(async () => {
     broker = await freshBroker();
