@@ -59,10 +59,11 @@ describe('telemetry of the whole system', () => {
     const { id, traceId } = await ping(system);
 
     const ofEvent = () => receiver.logs().filter(({ attributes }) => attributes.event_id === id);
-    const lines = await receiver.waitFor(() => (ofEvent().length >= 2 ? ofEvent() : undefined));
+    const lines = await receiver.waitFor(() => (ofEvent().length >= 3 ? ofEvent() : undefined));
     assert.deepEqual([...new Set(lines.map(({ traceId }) => traceId))], [traceId]);
     assert.ok(lines.every(({ spanId }) => /^[0-9a-f]{16}$/.test(spanId ?? '')));
     assert.deepEqual(lines.map(({ service, body }) => `${service}: ${body}`).sort(), [
+      'dispatcher: event published',
       'ping-listener: event handled',
       'public-web: event answered',
     ]);

@@ -46,7 +46,7 @@ await runService(async () => {
   const app = createInternalApp({
     log,
     publisher,
-    publishEvent: createPublishEvent({ publisher, maxByType: config.BATCH_MAX_BY_TYPE }),
+    publishEvent: createPublishEvent({ publisher, maxByType: config.BATCH_MAX_BY_TYPE, log }),
     keys: keys.call,
     clock,
     isStopping: () => isStopping,

@@ -2,6 +2,7 @@
  * Events on their way to the broker: one message per type and batch, and what the broker said about it is the outcome
  * of each event in it.
  */
+import { context } from '@opentelemetry/api';
 import { createKeyedBatcher } from '@waybill/common/batch.ts';
 import { AMQP_MAX_EVENTS, MAX_BATCH_BYTES, MAX_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
 import type { Publisher, PublishOutcome } from '@waybill/common/broker/ports.ts';
@@ -10,6 +11,7 @@ import type { CloudEvent } from '@waybill/common/event.ts';
 import { type EncodedEvent, encodeEvent, encodeMessage } from '@waybill/common/event-json.ts';
 import { batchSize, eventDuration, events } from '@waybill/common/metrics.ts';
 import { startEventSpan } from '@waybill/common/tracing.ts';
+import type { Logger } from 'pino';
 
 /** Bound of what waits, per type. */
 const MAX_QUEUED = 10_000;
@@ -23,9 +25,11 @@ export type PublishEvent = (event: CloudEvent) => Promise<PublishOutcome>;
 export function createPublishEvent({
   publisher,
   maxByType,
+  log,
 }: {
   publisher: Publisher;
   maxByType: ReadonlyMap<string, number>;
+  log: Logger;
 }): PublishEvent {
   const batcher = createKeyedBatcher<EncodedEvent, PublishOutcome>({
     maxItems: AMQP_MAX_EVENTS,
@@ -61,6 +65,9 @@ export function createPublishEvent({
     const outcome =
       (await batcher.add(event.type, encoded, encoded.bytes, isLate).catch(() => undefined)) ??
       'not-accepted';
+    context.with(span.context, () =>
+      log.debug({ event_id: event.id, event_type: event.type, outcome }, 'event published'),
+    );
     span.end(outcome === 'confirmed' ? undefined : { code: outcome });
     account(event, outcome, performance.now() - startedMs);
     return outcome;

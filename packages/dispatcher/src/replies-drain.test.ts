@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { it } from 'node:test';
+import { it, type TestContext } from 'node:test';
 import type { Delivery, Publisher, Subscriber } from '@waybill/common/broker/ports.ts';
 import { EVENT_CONTENT_TYPE } from '@waybill/common/event-json.ts';
 import { createReplyAddressVerifier } from '@waybill/common/reply-address.ts';
@@ -9,7 +9,10 @@ import { consumeReplies } from './replies.ts';
 import type { ReplyCallback } from './reply-callback.ts';
 
 /** Ports that hand over one reply and never confirm anything, as a broker that blocks publishers. */
-function blockedBroker() {
+function blockedBroker(t: TestContext) {
+  // Ends the attempts to publish, whatever became of the test.
+  const lost = new AbortController();
+  t.after(() => lost.abort());
   const calls: string[] = [];
   let publishing: () => void;
   const published = new Promise<void>((resolve) => {
@@ -19,7 +22,7 @@ function blockedBroker() {
   const delivery = {
     body: Buffer.from(JSON.stringify(reply)),
     contentType: EVENT_CONTENT_TYPE,
-    signal: new AbortController().signal,
+    signal: lost.signal,
     ack: () => calls.push('ack'),
     requeue: () => calls.push('requeue'),
   } as unknown as Delivery;
@@ -51,8 +54,8 @@ function startConsuming(
   });
 }
 
-it('a drain takes no more, and waits until what is under way is delivered and acked', async () => {
-  const broker = blockedBroker();
+it('a drain takes no more, and waits until what is under way is delivered and acked', async (t) => {
+  const broker = blockedBroker(t);
   const delivered = Promise.withResolvers<'delivered'>();
   const called = Promise.withResolvers<void>();
   const replies = startConsuming(broker, () => {
@@ -69,7 +72,7 @@ it('a drain takes no more, and waits until what is under way is delivered and ac
 });
 
 it('a drain gives up on what the broker does not confirm, and leaves it unacked for another dispatcher', async (t) => {
-  const broker = blockedBroker();
+  const broker = blockedBroker(t);
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const replies = startConsuming(broker, async () => 'failing');
   await broker.published;

@@ -3,6 +3,7 @@
  * set aside in the broker for a second, so a dead address holds neither a delivery nor a lane.
  */
 
+import { context } from '@opentelemetry/api';
 import { deadLetter } from '@waybill/common/broker/dead-letter.ts';
 import type { Delivery, Publisher, Subscriber, Subscription } from '@waybill/common/broker/ports.ts';
 import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
@@ -39,7 +40,7 @@ export type Replies = {
 };
 
 /** Starts consuming replies. */
-export function consumeReplies({ subscriber, log, ...options }: RepliesOptions): Replies {
+export function consumeReplies({ subscriber, ...options }: RepliesOptions): Replies {
   const underWay = new Set<Promise<void>>();
   const subscription: Subscription = subscriber.subscribe({
     queue: REPLIES_QUEUE,
@@ -47,7 +48,7 @@ export function consumeReplies({ subscriber, log, ...options }: RepliesOptions):
     onDelivery(delivery) {
       const handled = handleDelivery(delivery, options).catch((error) => {
         if (delivery.signal.aborted) return;
-        log.error({ err: toAppError(error) }, 'reply message not handled');
+        options.log.error({ err: toAppError(error) }, 'reply message not handled');
         delivery.requeue();
       });
       underWay.add(handled);
@@ -63,7 +64,7 @@ export function consumeReplies({ subscriber, log, ...options }: RepliesOptions):
   };
 }
 
-type DeliveryOptions = Pick<RepliesOptions, 'publisher' | 'callback' | 'replyAddresses'>;
+type DeliveryOptions = Pick<RepliesOptions, 'publisher' | 'callback' | 'replyAddresses' | 'log'>;
 
 async function handleDelivery(delivery: Delivery, options: DeliveryOptions): Promise<void> {
   const { publisher } = options;
@@ -84,7 +85,7 @@ async function handleDelivery(delivery: Delivery, options: DeliveryOptions): Pro
 async function deliver(
   reply: CloudEvent,
   delivery: Delivery,
-  { publisher, callback, replyAddresses }: DeliveryOptions,
+  { publisher, callback, replyAddresses, log }: DeliveryOptions,
 ): Promise<EncodedEvent | undefined> {
   if (Date.now() >= expiryMs(reply)) return count(reply, 'expired');
   let address: ReplyAddress;
@@ -110,6 +111,9 @@ async function deliver(
   });
   if (span.traceparent) Object.assign(reply, { traceparent: span.traceparent, tracestate: span.tracestate });
   const outcome = await callback.deliver(address, encodeEvent(reply));
+  context.with(span.context, () =>
+    log.debug({ event_id: reply.id, event_type: reply.type, outcome }, 'reply routed'),
+  );
   span.end(outcome === 'delivered' ? undefined : { code: outcome });
   count(reply, outcome);
   if (outcome !== 'failing') return undefined;

@@ -165,7 +165,8 @@ async function openChannels(
   { setup, topology, log }: AmqpConnectionOptions,
 ): Promise<void> {
   const channel = await model.createChannel();
-  channel.on('error', (error) => log.error({ err: error }, 'declaring the topology failed'));
+  // Usually a queue of an older version (406): nothing of ours can mend it, so the reason is all that helps.
+  channel.on('error', ({ message: reason }) => log.error({ reason }, 'declaring the topology failed'));
   await declareTopology(channel, topology);
   await setup(model);
   await channel.close();
