@@ -20,7 +20,7 @@ import { type Service, startService } from '../../../test/harness/service.ts';
 import { freshBroker, type TestBroker } from '../../../test/harness/test-broker.ts';
 
 const MAIN = 'packages/listener/src/behaviours.fixture.ts';
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 90_000;
 
 /** What lies in `waybill.dead-letters`; `event` is missing from a raw one. */
 export type DeadLetter = {
