@@ -156,7 +156,12 @@ async function send({ url, type, data, timeoutMs }) {
   if (!response.ok) throw new RequestError(String(response.status), describeProblem(response, answer));
   if (answer === undefined)
     throw new RequestError('not JSON', `${url} answered ${response.status} without JSON`);
-  return { event: answer, roundtripMs, traceId: response.headers.get('traceresponse')?.split('-')[1] };
+  return { event: answer, roundtripMs, traceId: traceIdOf(response.headers) };
+}
+
+/** @param {Headers} headers */
+function traceIdOf(headers) {
+  return headers.get('traceresponse')?.split('-')[1];
 }
 
 /** @param {{ url: string, body: string, timeoutMs: number }} request */
@@ -191,9 +196,10 @@ function parseAnswer(text) {
  * @param {Response} response
  * @param {{ title?: string, detail?: string, code?: string } | undefined} problem
  */
-function describeProblem({ status, statusText }, problem) {
+function describeProblem({ status, statusText, headers }, problem) {
   const title = problem?.title ?? statusText;
   const detail = problem?.detail ? `: ${problem.detail}` : '';
   const code = problem?.code ? ` (${problem.code})` : '';
-  return `${status} ${title}${detail}${code}`;
+  const traceId = traceIdOf(headers);
+  return `${status} ${title}${detail}${code}${traceId ? `, trace id ${traceId}` : ''}`;
 }

@@ -59,7 +59,7 @@ export async function describeSystem(env) {
     ...(telemetryUrl ? [telemetry(env, ports.TELEMETRY_PORT)] : []),
   ];
   return {
-    stages: [infrastructure, tiers(forServices, ports)].filter((stage) => stage.length > 0),
+    stages: [infrastructure, ...tiers(forServices, ports)].filter((stage) => stage.length > 0),
     publicUrl: `http://localhost:${ports.PORT}`,
     brokerUrl,
     telemetryUrl,
@@ -186,26 +186,27 @@ function telemetry(env, port) {
 }
 
 /**
+ * public-web is a stage of its own: it stops first, and what it still waits for is answered by the others.
+ *
  * @param {NodeJS.ProcessEnv} env
  * @param {typeof defaultPorts} ports
  */
 function tiers(env, ports) {
   const secrets = env.INTERNAL_SECRETS || env.INTERNAL_SECRETS_FILE ? {} : newSecrets();
-  return [
-    tier('dispatcher', ports.DISPATCHER_HEALTH_PORT, {
-      ...env,
-      ...secrets,
-      PORT: `${ports.DISPATCHER_PORT}`,
-    }),
-    tier('ping-listener', ports.PING_LISTENER_HEALTH_PORT, env),
-    tier('public-web', ports.PORT, {
-      ...env,
-      ...secrets,
-      PORT: String(ports.PORT),
-      INTERNAL_PORT: String(ports.INTERNAL_PORT),
-      DISPATCHER_URLS: env.DISPATCHER_URLS || `http://127.0.0.1:${ports.DISPATCHER_PORT}`,
-    }),
-  ];
+  const dispatcher = tier('dispatcher', ports.DISPATCHER_HEALTH_PORT, {
+    ...env,
+    ...secrets,
+    PORT: `${ports.DISPATCHER_PORT}`,
+  });
+  const pingListener = tier('ping-listener', ports.PING_LISTENER_HEALTH_PORT, env);
+  const publicWeb = tier('public-web', ports.PORT, {
+    ...env,
+    ...secrets,
+    PORT: String(ports.PORT),
+    INTERNAL_PORT: String(ports.INTERNAL_PORT),
+    DISPATCHER_URLS: env.DISPATCHER_URLS || `http://127.0.0.1:${ports.DISPATCHER_PORT}`,
+  });
+  return [[dispatcher, pingListener], [publicWeb]];
 }
 
 function newSecrets() {
@@ -218,11 +219,18 @@ function newSecrets() {
  * @param {NodeJS.ProcessEnv} env
  * @returns {Service}
  */
+// Shells and CI images export HOST, for something else.
 function tier(name, healthPort, env) {
   return {
     name,
     args: ['--import', '@waybill/common/telemetry', `packages/${name}/src/main.ts`],
-    env: { ...env, OTEL_SERVICE_NAME: name, HEALTH_PORT: String(healthPort) },
+    env: {
+      ...env,
+      HOST: '127.0.0.1',
+      INTERNAL_HOST: '127.0.0.1',
+      OTEL_SERVICE_NAME: name,
+      HEALTH_PORT: String(healthPort),
+    },
     readyUrl: `http://127.0.0.1:${healthPort}/health/ready`,
   };
 }

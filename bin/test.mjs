@@ -59,7 +59,7 @@ function runOn(broker, patterns) {
       '--test-global-setup=test/harness/global-setup.ts',
       // A test that starts processes waits more than it computes, so two files at a time suit two cores as well.
       '--test-concurrency=2',
-      '--test-timeout=60000',
+      '--test-timeout=180000',
       // One open timer in a test that timed out would keep the run alive.
       '--test-force-exit',
       ...options,

@@ -35,7 +35,10 @@ describe('npm run demo', () => {
   it('says so when the ping fails', async (t) => {
     const { code, stderr } = await demo(t, { PUBLIC_EVENT_TYPES: 'OtherRequest' });
     assert.equal(code, 1);
-    assert.match(stderr, /^404 .*\(unroutable\)\nthe demo failed: bin\/req\.mjs ended with exit code 1\n$/);
+    assert.match(
+      stderr,
+      /^404 .*\(unroutable\), trace id [0-9a-f]{32}\nthe demo failed: bin\/req\.mjs ended with exit code 1\n$/,
+    );
   });
 
   it('stops everything when it is interrupted', async (t) => {

@@ -58,9 +58,13 @@ describe('req', () => {
   it('shows the title, the detail and the code of a problem', async (t) => {
     const url = await serve(t, (_, response) => {
       response.statusCode = 404;
+      response.setHeader('traceresponse', `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`);
       response.end(JSON.stringify({ title: 'No listener', detail: 'nobody takes Nope', code: 'unroutable' }));
     });
-    await expectFailure(['--url', url, '--type', 'Nope'], '404 No listener: nobody takes Nope (unroutable)');
+    await expectFailure(
+      ['--url', url, '--type', 'Nope'],
+      `404 No listener: nobody takes Nope (unroutable), trace id ${'a'.repeat(32)}`,
+    );
   });
 
   it('tells each way to fail in one line', async (t) => {

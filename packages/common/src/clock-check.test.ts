@@ -51,8 +51,17 @@ describe('a tier', () => {
   });
 });
 
-test('a clock differs one way or the other', () => {
-  const clock = createClockCheck();
+test('a clock differs one way or the other, for ten seconds, unless a peer agrees', () => {
+  let nowMs = 0;
+  const clock = createClockCheck({ nowMs: () => nowMs });
   clock.differs(-61_000);
   assert.equal(clock.readiness(), "the clock of a peer is 61 s behind this one's");
+  clock.agrees();
+  clock.differs(61_000);
+  assert.equal(clock.readiness(), undefined, 'one that agrees outvotes it');
+  nowMs = 11_000;
+  clock.differs(61_000);
+  assert.match(String(clock.readiness()), /ahead/);
+  nowMs = 22_000;
+  assert.equal(clock.readiness(), undefined, 'nobody differs any more');
 });

@@ -44,7 +44,7 @@ test('anything else thrown becomes unexpected, with its cause', () => {
 test('a problem has the members of RFC 9457, its code, and extensions', () => {
   assert.deepEqual(toProblem('unroutable', 'no such type', { event_id: 'e-1' }), {
     type: 'urn:waybill:problem:unroutable',
-    title: 'No listener takes events of this type',
+    title: 'Events of this type are not taken',
     status: 404,
     detail: 'no such type',
     code: 'unroutable',

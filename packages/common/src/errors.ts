@@ -8,7 +8,7 @@ const codes = {
   'invalid-request': { status: 400, kind: 'terminal', title: 'The request is malformed' },
   unauthorized: { status: 401, kind: 'terminal', title: 'The call is not signed by this system' },
   'not-found': { status: 404, kind: 'terminal', title: 'There is nothing at this path' },
-  unroutable: { status: 404, kind: 'terminal', title: 'No listener takes events of this type' },
+  unroutable: { status: 404, kind: 'terminal', title: 'Events of this type are not taken' },
   'wrong-instance': { status: 410, kind: 'terminal', title: 'The reply is for another instance' },
   'too-large': { status: 413, kind: 'terminal', title: 'The request is too large' },
   'unsupported-media-type': { status: 415, kind: 'terminal', title: 'The content type is not supported' },

@@ -75,7 +75,7 @@ await runService(async () => {
         run: () =>
           Promise.all([callback.close(), publisher.close(CLOSE_MS), subscriber.close(), shutdownTelemetry()]),
       },
-      { name: 'health port', run: () => healthApp.close() },
+      { name: 'health port', run: () => drainHttpServer(healthApp, { idleMs: 0, deadlineMs: CLOSE_MS }) },
       { name: 'logs', run: flushLogs },
     ],
   });

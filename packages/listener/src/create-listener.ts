@@ -4,7 +4,8 @@ import { dispatcherTopology, listenerTopology, serviceQueues } from '@waybill/co
 import { AppError } from '@waybill/common/errors.ts';
 import { EVENT_TYPE_PATTERN } from '@waybill/common/event.ts';
 import { createHealthApp } from '@waybill/common/health-app.ts';
-import { portOf } from '@waybill/common/http-server.ts';
+import { drainHttpServer, portOf } from '@waybill/common/http-server.ts';
+import { serviceName } from '@waybill/common/instance.ts';
 import { createLogger, flushLogs } from '@waybill/common/logging.ts';
 import { runService } from '@waybill/common/run-service.ts';
 import { CLOSE_MS, shutdownOnSignal } from '@waybill/common/shutdown.ts';
@@ -46,7 +47,7 @@ export async function createListener({ service, handlers }: ListenerOptions): Pr
     assertNames(service, Object.keys(handlers));
     assertTimeouts(handlers);
     const config = loadListenerConfig();
-    const log = createLogger({ service, level: config.LOG_LEVEL });
+    const log = createLogger({ service: serviceName, level: config.LOG_LEVEL });
     let isStopping = false;
 
     const topology = listenerTopology(service, Object.keys(handlers));
@@ -77,7 +78,7 @@ export async function createListener({ service, handlers }: ListenerOptions): Pr
           name: 'connections and telemetry',
           run: () => Promise.all([publisher.close(CLOSE_MS), subscriber.close(), shutdownTelemetry()]),
         },
-        { name: 'health port', run: () => healthApp.close() },
+        { name: 'health port', run: () => drainHttpServer(healthApp, { idleMs: 0, deadlineMs: CLOSE_MS }) },
         { name: 'logs', run: flushLogs },
       ],
     });

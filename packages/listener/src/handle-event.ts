@@ -20,6 +20,8 @@ import { retryDelayMs, retryLater } from './retry.ts';
 import { withDeadline } from './with-deadline.ts';
 import { type Outcome, withTrace } from './with-trace.ts';
 
+/** Of a handler, and of a reply that the broker did not confirm. */
+const LATE_CODES: ReadonlySet<string> = new Set(['handler-timeout', 'broker-unavailable']);
 const DEFAULT_MAX_ATTEMPTS = 5;
 const DEFAULT_TIMEOUT_MS = 30_000;
 
@@ -145,7 +147,8 @@ class NoHandlerError extends Error {
 
 /** Nobody waits for it any more, and nothing says that the event is at fault: a client may have allowed it no time. */
 function isPastDeadline(error: Error, event: CloudEvent): boolean {
-  return error instanceof AppError && error.code === 'handler-timeout' && Date.now() >= expiryMs(event);
+  const isLate = error instanceof AppError && LATE_CODES.has(error.code);
+  return isLate && Date.now() >= expiryMs(event);
 }
 
 function describe(error: Error): { code: string; message: string } {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { serviceQueues } from '@waybill/common/broker/topology.ts';
 import type { CloudEvent } from '@waybill/common/event.ts';
+import { createIsolation } from './isolation.ts';
 import {
   batchesOf,
   createListenerBench,
@@ -14,7 +15,7 @@ import {
 /** As many deaths as one guilty event may cause. */
 const MAX_DEATHS = 5;
 
-describe('events whose handler kills the process', { concurrency: 2, timeout: 180_000 }, () => {
+describe('events whose handler kills the process', { concurrency: 2 }, () => {
   let bench: ListenerBench;
   before(async () => {
     bench = await createListenerBench();
@@ -156,4 +157,18 @@ describe('events whose handler kills the process', { concurrency: 2, timeout: 18
     assert.match(dead.message, new RegExp(`^${crashes} processes died`));
     return dead;
   }
+});
+
+it('a suspect that takes long holds others up for a second at most, and the next suspect until its end', async () => {
+  const isolation = createIsolation();
+  const { promise: end, resolve: finish } = Promise.withResolvers<void>();
+  const order: string[] = [];
+  const first = isolation.runAlone(() => end.then(() => void order.push('first')));
+  const second = isolation.runAlone(async () => void order.push('second'));
+  await isolation.whenNoneRuns();
+  order.push('other');
+  await isolation.whenNoneRuns();
+  finish();
+  await Promise.all([first, second]);
+  assert.deepEqual(order, ['other', 'first', 'second']);
 });

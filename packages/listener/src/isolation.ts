@@ -23,14 +23,15 @@ export type Isolation = {
 /** Creates the {@link Isolation} of one process. */
 export function createIsolation(): Isolation {
   const moves = new Set<Promise<void>>();
+  /** The end of the suspect in hand. */
   let suspect: Promise<void> | undefined;
-
-  async function whenNoneRuns(): Promise<void> {
-    while (suspect) await suspect;
-  }
+  /** Ends with the suspect in hand, or a second after its start. */
+  let pause: Promise<void> | undefined;
 
   return {
-    whenNoneRuns,
+    async whenNoneRuns() {
+      await pause;
+    },
     async move(moving) {
       const moved = moving.then(
         () => delay(ACK_ARRIVES_MS),
@@ -41,14 +42,16 @@ export function createIsolation(): Isolation {
       await moving;
     },
     async runAlone(run) {
-      await whenNoneRuns();
+      while (suspect) await suspect;
       const { promise, resolve } = Promise.withResolvers<void>();
-      suspect = Promise.race([promise, delay(MAX_PAUSE_MS, undefined, { ref: false })]);
+      suspect = promise;
+      pause = Promise.race([promise, delay(MAX_PAUSE_MS, undefined, { ref: false })]);
       try {
         while (moves.size > 0) await Promise.all(moves);
         await run();
       } finally {
         suspect = undefined;
+        pause = undefined;
         resolve();
       }
     },

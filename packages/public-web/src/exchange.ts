@@ -38,7 +38,10 @@ export function createExchange({
 }): Exchange {
   return async (event, { deadlineMs, bytes, signal }) => {
     if (!isPublicType(event.type))
-      throw new AppError('unroutable', `events of type ${event.type} are not taken here`);
+      throw new AppError(
+        'unroutable',
+        `clients may not send events of type ${event.type} (setting PUBLIC_EVENT_TYPES)`,
+      );
     const request = parked.park(deadlineMs, bytes);
     event.correlationid = request.correlationId;
     event.expirytime = new Date(Date.now() + deadlineMs).toISOString();
