@@ -30,9 +30,10 @@ export type TestBroker = {
   queues(): Promise<Record<string, QueueDepth>>;
   /**
    * Resolves when no queue holds a message, ready or unacked; looks twice, as depths are brought up to date late.
-   * Rejects with the depths after `timeoutMs` (default 10 s). Queues named in `except` may hold what they like.
+   * Rejects with the depths after `timeoutMs` (default 10 s). With `prefix` only queues
+   * whose names start with it count.
    */
-  emptied(options?: { timeoutMs?: number; except?: string[] }): Promise<void>;
+  emptied(options?: { timeoutMs?: number; prefix?: string }): Promise<void>;
   /** Removes the virtual host with all that is in it, and cuts the connections to it. */
   close(): Promise<void>;
 };
@@ -45,21 +46,21 @@ export async function freshBroker(): Promise<TestBroker> {
       ? await onRabbitmq(TEST_AMQP_URL, TEST_MANAGEMENT_URL)
       : await onEmbeddedBroker();
 
-  async function expectEmpty(except: string[]): Promise<void> {
+  async function expectEmpty(prefix: string): Promise<void> {
     const full = Object.entries(await host.queues())
-      .filter(([name, { ready, unacked }]) => ready + unacked > 0 && !except.includes(name))
+      .filter(([name, { ready, unacked }]) => ready + unacked > 0 && name.startsWith(prefix))
       .map(([name, { ready, unacked }]) => `${name}: ${ready} ready, ${unacked} unacked`);
     if (full.length > 0) throw new Error(`queues are not empty: ${full.join('; ')}`);
   }
 
   return {
     ...host,
-    emptied: ({ timeoutMs, except = [] } = {}) =>
+    emptied: ({ timeoutMs, prefix = '' } = {}) =>
       eventually(
         async () => {
-          await expectEmpty(except);
+          await expectEmpty(prefix);
           await delay(300);
-          await expectEmpty(except);
+          await expectEmpty(prefix);
         },
         { timeoutMs },
       ),

@@ -184,12 +184,6 @@ export function batchesOf<T>(size: number, items: T[]): T[][] {
   );
 }
 
-/** The queues of other services, which their tests may leave full. */
-export async function queuesOfOthers({ broker }: ListenerBench, service: string): Promise<string[]> {
-  const names = Object.keys(await broker.queues());
-  return names.filter((name) => !name.startsWith(`waybill.${service}`));
-}
-
 type Collected<T> = {
   all: T[];
   take(delivery: Delivery): void;
