@@ -35,6 +35,13 @@ describe('two of each tier, and a third public-web', () => {
     for (const index of [0, 1]) {
       await answers(load.answered, 500);
       await system.replaceDispatcher(index);
+      // As in a rolling deploy: on to the next when the new one has been found, half a second later at the most.
+      const { port } = system.dispatchers[index] ?? {};
+      for (const { waitForLog } of system.publicWebs)
+        await waitForLog(
+          ({ msg, dispatcher }) =>
+            msg === 'dispatcher accepts events again' && String(dispatcher).endsWith(`:${port}`),
+        );
     }
     await answers(load.answered, 500);
 
