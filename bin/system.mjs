@@ -219,13 +219,13 @@ function newSecrets() {
  * @param {NodeJS.ProcessEnv} env
  * @returns {Service}
  */
-// Shells and CI images export HOST, for something else.
 function tier(name, healthPort, env) {
   return {
     name,
     args: ['--import', '@waybill/common/telemetry', `packages/${name}/src/main.ts`],
     env: {
       ...env,
+      // Shells and CI images export HOST, for something else.
       HOST: '127.0.0.1',
       INTERNAL_HOST: '127.0.0.1',
       OTEL_SERVICE_NAME: name,

@@ -31,7 +31,7 @@ ${table('dev-telemetry (development only)', devTelemetrySettings)}
 
 Passes every variable on to the services, but for these, which give each port a name of its own: \`PORT\`,
 \`INTERNAL_PORT\`, \`DISPATCHER_PORT\`, \`DISPATCHER_HEALTH_PORT\`, \`PING_LISTENER_HEALTH_PORT\`, \`AMQP_PORT\` (the broker in
-memory) and \`TELEMETRY_PORT\` (the collector).
+memory) and \`TELEMETRY_PORT\` (the collector). Everything binds to 127.0.0.1, whatever \`HOST\` and \`INTERNAL_HOST\` say.
 
 ## Telemetry
 

@@ -31,7 +31,6 @@ export type RepliesOptions = {
 };
 
 export type Replies = {
-  isActive(): boolean;
   /**
    * Takes no more replies, and waits until those under way are acked, but no longer than 6 s (a blocked broker
    * confirms nothing): what is unacked then is delivered again to another dispatcher.
@@ -56,7 +55,6 @@ export function consumeReplies({ subscriber, ...options }: RepliesOptions): Repl
     },
   });
   return {
-    isActive: subscription.isActive,
     async drain() {
       await subscription.cancel();
       await within(DRAIN_MS, Promise.all(underWay));

@@ -46,7 +46,6 @@ export type AmqpConnectionOptions = AmqpClientOptions & {
 };
 
 export type AmqpConnection = {
-  isConnected(): boolean;
   /**
    * Opens a channel on the present connection, runs `use` on it and closes it.
    *
@@ -94,7 +93,6 @@ export async function createAmqpConnection(options: AmqpConnectionOptions): Prom
   recovering.on('error', (error) => log.debug({ connection: name, err: error }, 'connection error'));
 
   return {
-    isConnected: () => current !== undefined,
     async withChannel(use) {
       const isInTime =
         current !== undefined &&
