@@ -40,11 +40,32 @@ describe('withDeadline', () => {
   it('aborts at the timeout, and waits no longer for a run that does not heed it', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const ended = withDeadline(hang, { timeoutMs: 10, signal: lost.signal });
-    t.mock.timers.tick(9);
+    t.mock.timers.tick(10);
     assert.equal(signal?.aborted, false);
     t.mock.timers.tick(1);
     await assert.rejects(ended, { code: 'handler-timeout' });
     assert.equal(signal?.reason.code, 'handler-timeout');
+  });
+
+  it('never ends before the timeout has passed by the clock of the event', async () => {
+    const isEarly = async () => {
+      const endMs = Date.now() + 5;
+      await assert.rejects(withDeadline(hang, { timeoutMs: 5, signal: lost.signal }));
+      return Date.now() < endMs;
+    };
+    const early = [];
+    for (let round = 0; round < 40; round++) early.push(...(await Promise.all([isEarly(), isEarly()])));
+    assert.deepEqual(early.filter(Boolean), []);
+  });
+
+  it('tells why it ended, whatever the run makes of its signal', async () => {
+    const run = (given: AbortSignal) =>
+      new Promise<never>((_, reject) => {
+        given.addEventListener('abort', () => reject(new Error('mine')));
+      });
+    await assert.rejects(withDeadline(run, { timeoutMs: 5, signal: lost.signal }), {
+      code: 'handler-timeout',
+    });
   });
 
   it('aborts when the delivery is lost', async () => {

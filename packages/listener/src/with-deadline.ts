@@ -15,13 +15,15 @@ export async function withDeadline<T>(
   const controller = new AbortController();
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const abort = (error: AppError) => {
-    controller.abort(error);
+    // First, so that what the handler makes of its signal does not hide why it was ended.
     reject(error);
+    controller.abort(error);
   };
   const onLost = () => abort(lost());
   const timer = setTimeout(
     () => abort(new AppError('handler-timeout', `the handler took longer than ${timeoutMs} ms`)),
-    timeoutMs,
+    // Node's timers count whole milliseconds, and so may fire up to one early: just before an event's own deadline.
+    timeoutMs + 1,
   );
   signal.addEventListener('abort', onLost, { once: true });
   try {
