@@ -2,6 +2,7 @@
  * A listener whose handlers misbehave as the tests ask: `behaviours.fixture.ts <service>`. Its event types are
  * `<service>.<behaviour>`, so that services on one broker do not take each other's events.
  */
+import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createListener } from './create-listener.ts';
 import { type Handler, type HandlerWithOptions, TerminalError } from './handler.ts';
@@ -92,10 +93,24 @@ const behaviours: Record<string, Handler | HandlerWithOptions> = {
     const events = Array.from({ length: count }, (_, index) => ({ type, data: index }));
     return { ...answer('fanned'), events };
   },
+
+  /** Goes on in 200 ms, once. */
+  Later({ id, type, data }, { log }) {
+    if (data) return {};
+    const next = { type, id: `${id}/1`, data: true, delayMs: 200 } as const;
+    return { events: [next], onConfirmed: () => log.info('all is confirmed') };
+  },
+
+  /** Ends when the process is asked to stop, and no sooner. */
+  async UntilStopped(_event, { stopping }) {
+    if (!stopping.aborted) await once(stopping, 'abort');
+    return answer('stopped');
+  },
 };
 
 await createListener({
   service,
+  close: async () => console.log(JSON.stringify({ level: 'info', msg: 'closed what else is open' })),
   handlers: Object.fromEntries(
     Object.entries(behaviours).map(([name, handler]) => [`${service}.${name}`, logged(handler)]),
   ),

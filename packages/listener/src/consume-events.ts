@@ -39,9 +39,18 @@ export function consumeEvents({
   log: Logger;
 }): Consumer {
   const queues = serviceQueues(service);
+  const stopping = new AbortController();
   const publishReply = createPublishReply({ publisher });
   const giveUp = createGiveUp({ service, publisher, publishReply });
-  const handleEvent = createHandleEvent({ service, handlers, publisher, publishReply, giveUp, log });
+  const handleEvent = createHandleEvent({
+    service,
+    handlers,
+    publisher,
+    publishReply,
+    giveUp,
+    stopping: stopping.signal,
+    log,
+  });
   const limit = pLimit(concurrency);
   const handleDelivery = createHandleDelivery({ service, publisher, handleEvent, giveUp, limit, log });
   const underWay = new Map<Promise<void>, AbortSignal>();
@@ -62,6 +71,7 @@ export function consumeEvents({
   return {
     isActive: () => subscriptions.every((subscription) => subscription.isActive()),
     async drain() {
+      stopping.abort();
       await Promise.all(subscriptions.map((subscription) => subscription.cancel()));
       // What is lost is handled by somebody else, and may still wait here for a broker that never comes back.
       // What takes longer is given back to the broker with the connection.

@@ -97,6 +97,19 @@ describe('a listener process', { concurrency: 4 }, () => {
     assert.equal((await bench.replyTo(event)).type, `${service}.Answer`);
   });
 
+  it('tells handlers that the process is asked to stop, and at the end closes what else is open', async () => {
+    const service = 'asked';
+    const listener = await bench.startReady(service);
+    const event = makeRequest(service, 'UntilStopped');
+    await bench.send(event);
+    await listener.waitForLog(({ event_id }) => event_id === event.id);
+    assert.deepEqual(await listener.stop(), { code: 0, signal: null });
+    assert.equal((await bench.replyTo(event)).data, 'stopped');
+    const said = listener.logs.map(({ msg }) => msg);
+    const [handled, closed] = [said.indexOf('finished'), said.indexOf('closed what else is open')];
+    assert.ok(handled > 0 && closed > handled, said.join(', '));
+  });
+
   it('leaves on SIGTERM an event whose handler hangs to another instance, within its 10 s', async () => {
     const service = 'hanging';
     const first = await bench.startReady(service);

@@ -25,6 +25,8 @@ export type ListenerOptions = {
   service: string;
   /** One handler per event type. The service's queue is bound to these types at start. */
   handlers: Record<string, Handler | HandlerWithOptions>;
+  /** Closes what else the process has open, at its end: after the events under way are handled, in at most 2 s. */
+  close?: () => Promise<void>;
 };
 
 /**
@@ -42,7 +44,7 @@ export type ListenerOptions = {
  *   },
  * });
  */
-export async function createListener({ service, handlers }: ListenerOptions): Promise<void> {
+export async function createListener({ service, handlers, close }: ListenerOptions): Promise<void> {
   await runService(async () => {
     assertNames(service, Object.keys(handlers));
     assertTimeouts(handlers);
@@ -76,7 +78,8 @@ export async function createListener({ service, handlers }: ListenerOptions): Pr
         { name: 'events', run: consumer.drain },
         {
           name: 'connections and telemetry',
-          run: () => Promise.all([publisher.close(CLOSE_MS), subscriber.close(), shutdownTelemetry()]),
+          run: () =>
+            Promise.all([publisher.close(CLOSE_MS), subscriber.close(), shutdownTelemetry(), close?.()]),
         },
         { name: 'health port', run: () => drainHttpServer(healthApp, { idleMs: 0, deadlineMs: CLOSE_MS }) },
         { name: 'logs', run: flushLogs },

@@ -232,6 +232,31 @@ describe('a listener handling an event', { concurrency: true }, () => {
     assert.equal(bench.repliesTo(answering).length, 0);
   });
 
+  it('keeps a delayed event for its delay, and then takes it for a first attempt of its own service', async () => {
+    const event = request('Later');
+    delete event.replyto;
+    const next = { ...event, id: `${event.id}/1` };
+    await bench.send(event);
+    const [first] = await attemptsAt(event);
+    const [second, ...others] = await attemptsAt(next);
+    assert.deepEqual([second?.attempt, others.length], [1, 0]);
+    assert.ok(Number(second?.time) - Number(first?.time) >= 200);
+  });
+
+  it('tells a handler when all it made is confirmed, and not before', async () => {
+    const event = request('Later');
+    delete event.replyto;
+    await bench.send(event);
+    await attemptsAt(event);
+    const said = listener.logs.filter(
+      ({ event_id, msg }) => event_id === event.id && msg !== 'event handled',
+    );
+    assert.deepEqual(
+      said.map(({ msg }) => msg),
+      ['started', 'finished', 'all is confirmed'],
+    );
+  });
+
   const unfit: Record<string, [behaviour: string, data: unknown, code: string]> = {
     'an invalid type': ['Return', { returns: { reply: { type: 'not a type' } } }, 'invalid-reply'],
     'circular data': ['Circular', null, 'invalid-reply'],

@@ -4,7 +4,7 @@
  */
 import type { Delivery, Publisher } from '@waybill/common/broker/ports.ts';
 import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
-import { EVENTS_EXCHANGE } from '@waybill/common/broker/topology.ts';
+import { EVENTS_EXCHANGE, serviceQueues } from '@waybill/common/broker/topology.ts';
 import { AppError, toAppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, expiryMs } from '@waybill/common/event.ts';
 import { encodeMessage } from '@waybill/common/event-json.ts';
@@ -12,7 +12,13 @@ import { eventDuration, events as eventsCounter } from '@waybill/common/metrics.
 import type { EventSpan } from '@waybill/common/tracing.ts';
 import type { Logger } from 'pino';
 import type { GiveUp } from './give-up.ts';
-import { type Handler, type HandlerResult, type HandlerWithOptions, TerminalError } from './handler.ts';
+import {
+  type FurtherEvent,
+  type Handler,
+  type HandlerResult,
+  type HandlerWithOptions,
+  TerminalError,
+} from './handler.ts';
 import { attemptsOf } from './headers.ts';
 import { type Maker, makeEvent } from './make-event.ts';
 import type { PublishReply } from './publish-reply.ts';
@@ -35,6 +41,7 @@ export function createHandleEvent({
   publisher,
   publishReply,
   giveUp,
+  stopping,
   log,
 }: {
   service: string;
@@ -42,6 +49,8 @@ export function createHandleEvent({
   publisher: Publisher;
   publishReply: PublishReply;
   giveUp: GiveUp;
+  /** Aborts when the process is asked to stop. */
+  stopping: AbortSignal;
   log: Logger;
 }): HandleEvent {
   const byType = new Map(Object.entries(handlers).map(([type, handler]) => [type, withDefaults(handler)]));
@@ -77,14 +86,14 @@ export function createHandleEvent({
     const attempt = attemptsOf(delivery) + 1;
     const timeoutMs = Math.min(handler.timeoutMs, Math.max(1, expiryMs(event) - Date.now()));
     const result = await withDeadline(
-      async (signal) => handler.handle(event, { signal, attempt, log: childLog(event) }),
+      async (signal) => handler.handle(event, { signal, stopping, attempt, log: childLog(event) }),
       { timeoutMs, signal: delivery.signal },
     );
     await publishResult(result ?? {}, { event, service, span }, delivery);
   }
 
   async function publishResult(
-    { reply, events = [] }: HandlerResult,
+    { reply, events = [], onConfirmed }: HandlerResult,
     maker: Maker,
     delivery: Delivery,
   ): Promise<void> {
@@ -93,16 +102,21 @@ export function createHandleEvent({
       throw new TerminalError('no-reply', `the handler of ${event.type} made no reply`);
     // All are made before any is published, so that a malformed one fails the event and not half of it.
     const encodedReply = reply && makeEvent(reply, maker, 'reply');
-    const encodedEvents = events.map((newEvent) => makeEvent(newEvent, maker, 'event'));
-    for (const encoded of encodedEvents) {
-      const message = {
-        exchange: EVENTS_EXCHANGE,
-        routingKey: encoded.event.type,
-        ...encodeMessage([encoded]),
-      };
+    const encodedEvents = events.map(({ delayMs, ...newEvent }) => ({
+      delayMs,
+      encoded: makeEvent(newEvent, maker, 'event'),
+    }));
+    for (const { delayMs, encoded } of encodedEvents) {
+      const message = { ...routeOf(encoded.event.type, delayMs), ...encodeMessage([encoded]) };
       await publishUntilConfirmed(publisher, message, delivery.signal);
     }
     if (encodedReply && event.replyto) await publishReply(encodedReply);
+    onConfirmed?.();
+  }
+
+  function routeOf(type: string, delayMs: FurtherEvent['delayMs']) {
+    if (delayMs === undefined) return { exchange: EVENTS_EXCHANGE, routingKey: type };
+    return { exchange: '', routingKey: serviceQueues(service).retry(delayMs) };
   }
 
   async function onFailure(event: CloudEvent, delivery: Delivery, thrown: Error): Promise<Outcome> {

@@ -1,4 +1,5 @@
 /** What the author of a listener writes, and is given. */
+import type { RETRY_DELAYS_MS } from '@waybill/common/broker/topology.ts';
 import type { CloudEvent } from '@waybill/common/event.ts';
 import type { Logger } from 'pino';
 
@@ -22,7 +23,21 @@ export type HandlerResult = {
    * Further events, published before the event is acked. Another attempt makes them again: give them ids of your own
    * where a receiver has to tell.
    */
-  events?: NewEvent[];
+  events?: FurtherEvent[];
+  /**
+   * Called when the broker has confirmed the reply and all further events, just before the ack. The ack may still be
+   * lost, and the event be handled again.
+   */
+  onConfirmed?: () => void;
+};
+
+/** A further event of a handler. */
+export type FurtherEvent = NewEvent & {
+  /**
+   * Keeps the event for this long, and then gives it to this service alone, as its next attempts are; absent: it goes
+   * to whoever handles its type, at once. In milliseconds.
+   */
+  delayMs?: (typeof RETRY_DELAYS_MS)[number];
 };
 
 /** An event to be made; `id`, `source`, `time` and the tracing attributes are added. */
@@ -42,6 +57,11 @@ export type HandlerContext = {
    * delivery was lost and somebody else handles the event.
    */
   signal: AbortSignal;
+  /**
+   * Aborts when the process is asked to stop, with about 5 s to go: a handler that works in steps ends at the next one,
+   * and leaves the rest to a further event.
+   */
+  stopping: AbortSignal;
   /** 1 for the first attempt. */
   attempt: number;
   /** Its lines carry the event's ids. */
