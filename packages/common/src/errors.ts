@@ -26,6 +26,13 @@ const codes = {
   'broker-unavailable': { status: 503, kind: 'retry', title: 'The broker cannot be reached' },
   'handler-timeout': { status: 502, kind: 'retry', title: 'The handler took too long' },
   'delivery-lost': { status: 502, kind: 'retry', title: 'The delivery was lost; another listener gets it' },
+  'invalid-dataset': { status: 500, kind: 'terminal', title: 'The dataset cannot be read' },
+  'dataset-unavailable': { status: 503, kind: 'retry', title: 'The dataset service does not answer' },
+  'client-queue-unavailable': {
+    status: 503,
+    kind: 'retry',
+    title: "The client's broker or queue takes no messages",
+  },
   unexpected: { status: 500, kind: 'retry', title: 'An unexpected error' },
 } as const satisfies Record<string, { status: number; kind: 'retry' | 'terminal'; title: string }>;
 

@@ -1,0 +1,37 @@
+import { brokerAddresses } from '@waybill/common/broker-address.ts';
+import { count, jwks, ms, port, str } from '@waybill/common/config.ts';
+import { listenerSettings } from '@waybill/listener/config.ts';
+
+/** Settings of data-dispatch-listener. */
+export const dataDispatchSettings = {
+  ...listenerSettings,
+  DATASET_SERVICE_ADDR: str({ default: 'localhost:50061', desc: 'The dataset service (gRPC), as host:port' }),
+  DATASET_NAME: str({ default: 'mnist', desc: 'The dataset that clients get' }),
+  BATCH_SIZE: count({ default: 30, desc: 'Samples per batch' }),
+  MAX_RETRIES: count({
+    default: 3,
+    desc: 'How often fetching or publishing a batch is tried again at once, before the chunk is put aside',
+  }),
+  CHUNK_ATTEMPTS: count({
+    default: 10,
+    desc: 'Attempts in a row that may fail without a batch arriving, before the stream is given up; they take 0.2, 1, 5, 5 … s',
+  }),
+  CREDENTIALS_PRIVATE_KEYS: jwks({
+    desc: "Opens clients' credentials: a private X25519 JWK, or a JSON array of two while rotating",
+  }),
+  CLIENT_BROKERS: brokerAddresses({
+    default: undefined,
+    desc: 'Brokers of clients that are connected to, comma-separated host:port; default: that of AMQP_URL',
+  }),
+  CLIENT_QUEUE_MAX_READY: count({
+    default: 1_000,
+    desc: "Messages waiting in a client's queue above which its stream pauses",
+  }),
+  CLIENT_QUEUE_MAX_PAUSE_MS: ms({
+    default: 3_600_000,
+    desc: 'How long a stream waits for its client to take messages, before it is given up',
+  }),
+  TCP_PORT: port({ default: 9000, desc: 'Port of the TCP stream' }),
+  TCP_MAX_CONNECTIONS: count({ default: 1_000, desc: 'Most readers of the TCP stream' }),
+  TCP_STALL_MS: ms({ default: 30_000, desc: 'How long a reader of the TCP stream may take for one batch' }),
+};

@@ -1,0 +1,156 @@
+/**
+ * Batches from the dataset service, each asked for once however many clients want it: they are kept for a short while,
+ * and read ahead of whoever reads in order. Both are bounded in bytes.
+ */
+import {
+  type Client,
+  credentials,
+  type GrpcObject,
+  loadPackageDefinition,
+  type ServiceClientConstructor,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js';
+import { AppError } from '@waybill/common/errors.ts';
+import { loadProto } from '@waybill/common/proto.ts';
+import { TerminalError } from '@waybill/listener/handler.ts';
+import { LRUCache } from 'lru-cache';
+import { backOff } from './backoff.ts';
+import type { Batch, ReadBatch } from './stream-batches.ts';
+
+/** A batch of 100 MB, the largest there is (contract), on a slow disk. */
+const CALL_DEADLINE_MS = 5_000;
+/** From the contract. */
+const MAX_MESSAGE_BYTES = 100 * 1024 * 1024;
+/** All batches kept. A dataset of the size of MNIST fits; a larger one is fetched again for clients that are far apart. */
+const CACHE_BYTES = 64 * 1024 * 1024;
+/** A dataset that was replaced is noticed after this. */
+const CACHE_TTL_MS = 60_000;
+/** What is read ahead of one reader. */
+const READ_AHEAD_BYTES = 2 * 1024 * 1024;
+const READ_AHEAD_BATCHES = 16;
+
+export type DatasetSource = {
+  /**
+   * A reader of one dataset.
+   *
+   * It rejects with a TerminalError `dataset-not-found` or `dataset-refused` (the batch size, say), or with
+   * AppError `dataset-unavailable` when the service did not answer `maxRetries` + 1 calls.
+   */
+  reader(dataset: { name: string; batchSize: number }): ReadBatch;
+  close(): void;
+};
+
+type GetBatch = (
+  request: { dataset_name: string; batch_size: number; batch_index: number },
+  options: { deadline: Date },
+  callback: (error: ServiceError | null, batch?: { data: Buffer; is_last_batch: boolean }) => void,
+) => void;
+
+/** Connects, lazily, to the dataset service at `address` (`host:port`). */
+export function createDatasetSource({
+  address,
+  maxRetries,
+}: {
+  address: string;
+  maxRetries: number;
+}): DatasetSource {
+  const client = createClient(address);
+  const never = new AbortController().signal;
+  const lastIndexes = new Map<string, number>();
+  const cache = new LRUCache<string, Batch>({
+    maxSize: CACHE_BYTES,
+    sizeCalculation: ({ base64 }) => base64.length,
+    ttl: CACHE_TTL_MS,
+    // A reader that no longer waits does not end the call of the others.
+    ignoreFetchAbort: true,
+    fetchMethod: (key) => fetchBatch(...(JSON.parse(key) as [string, number, number])),
+  });
+
+  async function fetchBatch(name: string, batchSize: number, index: number): Promise<Batch> {
+    for (let failures = 0; ; ) {
+      try {
+        return await getBatch(client, { dataset_name: name, batch_size: batchSize, batch_index: index });
+      } catch (error) {
+        failures += 1;
+        if (error instanceof TerminalError || failures > maxRetries) throw error;
+        await backOff(failures, never);
+      }
+    }
+  }
+
+  return {
+    reader({ name, batchSize }) {
+      const dataset = JSON.stringify([name, batchSize]);
+      const fetch = async (index: number) => cache.forceFetch(JSON.stringify([name, batchSize, index]));
+      const readAhead = (batch: Batch) => {
+        const ahead = Math.min(READ_AHEAD_BATCHES, Math.floor(READ_AHEAD_BYTES / batch.base64.length));
+        const end = Math.min(batch.index + ahead, lastIndexes.get(dataset) ?? Number.POSITIVE_INFINITY);
+        // Whoever reads it meets its error.
+        for (let index = batch.index + 1; index <= end; index += 1) fetch(index).catch(() => {});
+      };
+      return async (index, signal) => {
+        const batch = await abortable(fetch(index), signal);
+        if (batch.isLast) lastIndexes.set(dataset, index);
+        else readAhead(batch);
+        return batch;
+      };
+    },
+    close: () => client.close(),
+  };
+}
+
+function createClient(address: string): Client & { GetBatch: GetBatch } {
+  const loaded = loadPackageDefinition(loadProto('dataset_service.proto'));
+  const DatasetService = (loaded.dataset_service as GrpcObject).DatasetService as ServiceClientConstructor;
+  return new DatasetService(address, credentials.createInsecure(), {
+    'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+    // A service that was restarted is found again soon.
+    'grpc.initial_reconnect_backoff_ms': 100,
+    'grpc.max_reconnect_backoff_ms': 2_000,
+    'grpc.keepalive_time_ms': 10_000,
+    'grpc.keepalive_timeout_ms': 5_000,
+  }) as unknown as Client & { GetBatch: GetBatch };
+}
+
+function getBatch(client: { GetBatch: GetBatch }, request: Parameters<GetBatch>[0]): Promise<Batch> {
+  const deadline = new Date(Date.now() + CALL_DEADLINE_MS);
+  return new Promise((resolve, reject) => {
+    client.GetBatch(request, { deadline }, (error, batch) => {
+      if (error || !batch) return reject(toDatasetError(error));
+      const base64 = Buffer.from(batch.data.toString('base64'), 'latin1');
+      resolve({ index: request.batch_index, isLast: batch.is_last_batch, base64 });
+    });
+  });
+}
+
+const REFUSALS: ReadonlySet<status | undefined> = new Set([
+  status.INVALID_ARGUMENT,
+  status.OUT_OF_RANGE,
+  status.FAILED_PRECONDITION,
+  status.RESOURCE_EXHAUSTED,
+  status.UNIMPLEMENTED,
+]);
+
+function toDatasetError(error: ServiceError | null): Error {
+  const details = error?.details ?? 'an empty answer';
+  if (error?.code === status.NOT_FOUND)
+    return new TerminalError('dataset-not-found', details, { cause: error });
+  if (REFUSALS.has(error?.code))
+    return new TerminalError('dataset-refused', `the dataset service refuses: ${details}`, { cause: error });
+  return new AppError('dataset-unavailable', `the dataset service does not answer: ${details}`, {
+    cause: error,
+  });
+}
+
+async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * A client's stream as it travels in events: as the `NewClientRequest` that starts it, and as the
+ * `waybill.DatasetContinuation` that says where to go on. The position is nowhere else.
+ */
+import type { CloudEvent } from '@waybill/common/event.ts';
+import { type FurtherEvent, TerminalError } from '@waybill/listener/handler.ts';
+
+export const NEW_CLIENT = 'NewClientRequest';
+export const CONTINUATION = 'waybill.DatasetContinuation';
+
+/** Whom the batches are for, as the edge accepted it. */
+export type StreamClient = {
+  client_id: string;
+  queue_name: string;
+  amqp_host: string;
+  amqp_port: number;
+  /** Sealed; opened only to connect. */
+  credentials: string;
+};
+
+export type DatasetStream = {
+  /** The id of the `NewClientRequest`. */
+  id: string;
+  client: StreamClient;
+  /** What the stream began with, whatever the settings say later. */
+  dataset: { name: string; batchSize: number };
+  nextIndex: number;
+  /** When the client was accepted, RFC 3339. */
+  acceptedAt: string;
+  /** Since when it waits for its client to take messages off its queue, RFC 3339. */
+  pausedAt?: string;
+};
+
+/**
+ * Reads the stream of an event; one that begins is of `dataset`.
+ *
+ * @throws TerminalError `invalid-request`: the edge makes no such event.
+ */
+export function readStream(event: CloudEvent, dataset: DatasetStream['dataset']): DatasetStream {
+  const data = event.data as Partial<DatasetStream & StreamClient> | undefined;
+  if (event.type === NEW_CLIENT) {
+    const client = readClient(data);
+    return {
+      id: event.id,
+      client,
+      dataset,
+      nextIndex: 0,
+      acceptedAt: event.time ?? new Date().toISOString(),
+    };
+  }
+  const stream = data as DatasetStream;
+  if (!(Number.isInteger(stream?.nextIndex) && typeof stream.id === 'string' && stream.dataset))
+    throw new TerminalError('invalid-request', 'the continuation lacks its position');
+  return { ...stream, client: readClient(stream.client) };
+}
+
+/** The event that goes on with `stream`, in `delayMs` or at once. */
+export function toContinuation(stream: DatasetStream, delayMs?: FurtherEvent['delayMs']): FurtherEvent {
+  return { type: CONTINUATION, id: `${stream.id}/${stream.nextIndex}`, data: stream, delayMs };
+}
+
+function readClient(data: Partial<StreamClient> | undefined): StreamClient {
+  const { client_id, queue_name, amqp_host, amqp_port, credentials } = data ?? {};
+  if (!client_id || !queue_name || !amqp_host || !amqp_port || !credentials)
+    throw new TerminalError('invalid-request', 'the request names no client, queue, broker or credentials');
+  return { client_id, queue_name, amqp_host, amqp_port, credentials };
+}

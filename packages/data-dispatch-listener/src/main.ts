@@ -1,0 +1,69 @@
+/**
+ * data-dispatch-listener: sends a dataset, batch by batch, to each client's own queue; and to whoever connects by TCP.
+ *
+ *     NewClientRequest → dispatch-dataset → client-connections, client-queue
+ *                                         ↘ stream-batches: dataset-source → queue-sink ─▶ the client's broker
+ *     a TCP client → tcp-stream → stream-batches: dataset-source → socket-sink ─▶ the TCP client
+ */
+import { AMQP_PORT, type BrokerAddress } from '@waybill/common/broker-address.ts';
+import { loadConfig } from '@waybill/common/config.ts';
+import { serviceName } from '@waybill/common/instance.ts';
+import { createLogger } from '@waybill/common/logging.ts';
+import { runService } from '@waybill/common/run-service.ts';
+import { createCredentialsOpener } from '@waybill/common/sealed-credentials.ts';
+import { createListener } from '@waybill/listener/create-listener.ts';
+import { createClientConnections } from './client-connections.ts';
+import { dataDispatchSettings } from './config.ts';
+import { createDatasetSource } from './dataset-source.ts';
+import { CONTINUATION, NEW_CLIENT } from './dataset-stream.ts';
+import { createDispatchDataset } from './dispatch-dataset.ts';
+import { createTcpStream } from './tcp-stream.ts';
+
+/** A chunk takes 1 s; every call of it, tried again `MAX_RETRIES` times with its deadline of 5 s, less than this. */
+const CHUNK_TIMEOUT_MS = 120_000;
+
+await runService(async () => {
+  const config = loadConfig(dataDispatchSettings);
+  const log = createLogger({ service: serviceName, level: config.LOG_LEVEL });
+  const dataset = { name: config.DATASET_NAME, batchSize: config.BATCH_SIZE };
+  const source = createDatasetSource({
+    address: config.DATASET_SERVICE_ADDR,
+    maxRetries: config.MAX_RETRIES,
+  });
+  const connections = createClientConnections();
+  const tcp = await createTcpStream({
+    host: config.HOST,
+    port: config.TCP_PORT,
+    maxConnections: config.TCP_MAX_CONNECTIONS,
+    stallMs: config.TCP_STALL_MS,
+    read: source.reader(dataset),
+    log,
+  });
+  log.info({ tcpPort: tcp.port, dataset: dataset.name }, 'streaming by TCP');
+
+  const handle = createDispatchDataset({
+    source,
+    connections,
+    credentials: createCredentialsOpener(config.CREDENTIALS_PRIVATE_KEYS),
+    allowedBrokers: config.CLIENT_BROKERS ?? [brokerOf(config.AMQP_URL)],
+    dataset,
+    maxRetries: config.MAX_RETRIES,
+    maxReady: config.CLIENT_QUEUE_MAX_READY,
+    maxPauseMs: config.CLIENT_QUEUE_MAX_PAUSE_MS,
+  });
+  const handler = { handle, maxAttempts: config.CHUNK_ATTEMPTS, timeoutMs: CHUNK_TIMEOUT_MS };
+  await createListener({
+    service: 'data-dispatch',
+    handlers: { [NEW_CLIENT]: handler, [CONTINUATION]: handler },
+    async close() {
+      await Promise.all([tcp.close(), connections.close()]);
+      source.close();
+    },
+  });
+});
+
+/** The system's own broker, which it always trusts. */
+function brokerOf(amqpUrl: string): BrokerAddress {
+  const { hostname, port } = new URL(amqpUrl);
+  return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) || AMQP_PORT };
+}

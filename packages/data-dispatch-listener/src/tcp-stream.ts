@@ -1,0 +1,102 @@
+/**
+ * The dataset over TCP: from the moment a client connects it is sent every batch, as a line of JSON each, from 0 to the
+ * last, and then the connection is closed. What a client sends is ignored. A fault is told in a last line
+ * `{"error": <problem>}` (RFC 9457) before the connection is closed.
+ */
+import { once } from 'node:events';
+import { createServer, type Server, type Socket } from 'node:net';
+import { AppError, toProblem } from '@waybill/common/errors.ts';
+import { within } from '@waybill/common/within.ts';
+import { TerminalError } from '@waybill/listener/handler.ts';
+import type { Logger } from 'pino';
+import { createSocketSink } from './socket-sink.ts';
+import { type ReadBatch, streamBatches } from './stream-batches.ts';
+
+/** How long readers may go on when the process stops, and then take to read why it ended: 2 s, as `createListener` wants. */
+const DRAIN_MS = 1_000;
+
+export type TcpStream = {
+  port: number;
+  /** Takes no more readers; those that are not done shortly are told so in an error line. */
+  close(): Promise<void>;
+};
+
+/** Starts listening. Rejects when the port is taken. */
+export async function createTcpStream({
+  host,
+  port,
+  maxConnections,
+  stallMs,
+  read,
+  log,
+}: {
+  host: string;
+  port: number;
+  /** One more reader is told so, and closed. */
+  maxConnections: number;
+  /** How long a reader may take for one line, in milliseconds. */
+  stallMs: number;
+  read: ReadBatch;
+  log: Logger;
+}): Promise<TcpStream> {
+  const serving = new Set<Promise<void>>();
+  const stopping = new AbortController();
+
+  async function serve(socket: Socket): Promise<void> {
+    const clientId = `client_${socket.remoteAddress}:${socket.remotePort}`;
+    const sink = createSocketSink({ socket, clientId, stallMs });
+    const fields = { client_id: clientId };
+    try {
+      if (serving.size >= maxConnections) throw new AppError('not-accepted', 'there are too many readers');
+      await streamBatches({ read, sink, from: 0, isOver: () => false, signal: stopping.signal });
+      log.info(fields, 'dataset streamed');
+    } catch (error) {
+      log.warn({ ...fields, err: error }, 'stream ended early');
+      socket.write(toErrorLine(error));
+    }
+    await closed(socket, stallMs);
+  }
+
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    socket.on('error', () => {});
+    // Read, to notice the end; and a client that sends must not wait for ever.
+    socket.resume();
+    const served = serve(socket);
+    serving.add(served);
+    void served.finally(() => serving.delete(served));
+  });
+  server.listen(port, host);
+  await once(server, 'listening');
+  return { port: portOf(server), close: () => close(server, serving, stopping) };
+}
+
+async function close(server: Server, serving: Set<Promise<void>>, stopping: AbortController): Promise<void> {
+  server.close();
+  if (await within(DRAIN_MS, Promise.all(serving))) return;
+  stopping.abort(new AppError('not-accepted', 'the service is stopping: connect again, to another instance'));
+  await within(DRAIN_MS, Promise.all(serving));
+}
+
+/** Ends the connection; a reader that does not close its side, or does not take the rest, is cut off. */
+async function closed(socket: Socket, stallMs: number): Promise<void> {
+  if (socket.destroyed) return;
+  const isClosed = once(socket, 'close');
+  socket.end();
+  if (!(await within(stallMs, isClosed))) socket.resetAndDestroy();
+}
+
+function toErrorLine(error: unknown): string {
+  const problem =
+    error instanceof TerminalError
+      ? toProblem('handler-failed', error.message, { error_code: error.code })
+      : toProblem(
+          error instanceof AppError ? error.code : 'unexpected',
+          error instanceof AppError ? error.message : undefined,
+        );
+  return `${JSON.stringify({ error: problem })}\n`;
+}
+
+function portOf(server: Server): number {
+  const address = server.address();
+  return typeof address === 'object' && address ? address.port : 0;
+}

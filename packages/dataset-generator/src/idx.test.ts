@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { floats, idxFile } from './dataset-files.fixture.ts';
+import { readIdxImages } from './idx.ts';
+
+describe('IDX images', () => {
+  it('become float32 from 0 to 1', () => {
+    const dataset = readIdxImages(idxFile({ images: 2 }));
+    const { data, ...info } = dataset;
+    assert.deepEqual(info, { samples: 2, sampleShape: [2, 3, 1], dataType: 'float32' });
+    assert.deepEqual(data, floats(Array.from({ length: 12 }, (_, pixel) => pixel / 255)));
+  });
+
+  it('are the same from gzip', () => {
+    const file = idxFile({ images: 2 });
+    assert.deepEqual(readIdxImages(gzipSync(file)), readIdxImages(file));
+  });
+
+  for (const [what, file, reason] of [
+    ['that is empty', Buffer.alloc(0), /not one of images/],
+    ['of labels', Buffer.from([0, 0, 8, 1, ...new Array(20).fill(0)]), /not one of images/],
+    ['that is cut off', idxFile({ images: 2 }).subarray(0, -1), /has 27 bytes/],
+    ['that is too long', Buffer.concat([idxFile({ images: 2 }), Buffer.of(0)]), /has 29 bytes/],
+    ['without images', idxFile({ images: 0 }), /no images/],
+    ['that claims more than memory holds', idxHeader(0xffff_ffff), /more than \d+ pixels/],
+    ['of gzip that is cut off', gzipSync(idxFile({ images: 2 })).subarray(0, -9), /cannot be unzipped/],
+  ] as const)
+    it(`refuses a file ${what}`, () => {
+      assert.throws(() => readIdxImages(file), { code: 'invalid-dataset', message: reason });
+    });
+});
+
+function idxHeader(images: number): Buffer {
+  const header = idxFile({ images: 0 });
+  header.writeUInt32BE(images, 4);
+  return header;
+}

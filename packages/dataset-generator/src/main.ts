@@ -1,0 +1,58 @@
+/**
+ * dataset-generator: serves datasets in batches, by gRPC.
+ *
+ *     GetBatch, StreamBatches → dataset-service → datasets → idx, cifar, npy, synthetic
+ */
+import { createGrpcServer } from '@waybill/common/grpc-server.ts';
+import { createHealthApp } from '@waybill/common/health-app.ts';
+import { drainHttpServer, portOf } from '@waybill/common/http-server.ts';
+import { serviceName } from '@waybill/common/instance.ts';
+import { createLogger, flushLogs } from '@waybill/common/logging.ts';
+import { loadProto } from '@waybill/common/proto.ts';
+import { runService } from '@waybill/common/run-service.ts';
+import { CLOSE_MS, DRAIN_MS, shutdownOnSignal } from '@waybill/common/shutdown.ts';
+import { shutdownTelemetry } from '@waybill/common/shutdown-telemetry.ts';
+import { loadDatasetGeneratorConfig } from './config.ts';
+import { createDatasetService } from './dataset-service.ts';
+import { createDatasets } from './datasets.ts';
+
+/** A request has a name and three numbers. */
+const MAX_RECEIVE_BYTES = 64 * 1024;
+/** From the contract. */
+const MAX_SEND_BYTES = 100 * 1024 * 1024;
+
+await runService(async () => {
+  const config = loadDatasetGeneratorConfig();
+  const log = createLogger({ service: serviceName, level: config.LOG_LEVEL });
+  let isStopping = false;
+
+  const server = await createGrpcServer({
+    definition: loadProto('dataset_service.proto'),
+    service: 'dataset_service.DatasetService',
+    implementation: createDatasetService({
+      datasets: createDatasets({ folder: config.DATASETS_DIR, shuffleSeed: config.SHUFFLE_SEED, log }),
+      log,
+    }),
+    host: config.HOST,
+    port: config.GRPC_PORT,
+    isServing: () => !isStopping,
+    maxReceiveBytes: MAX_RECEIVE_BYTES,
+    maxSendBytes: MAX_SEND_BYTES,
+  });
+  const healthApp = createHealthApp({ log, readiness: () => (isStopping ? 'stopping' : undefined) });
+  await healthApp.listen({ host: config.HOST, port: config.HEALTH_PORT });
+  log.info({ port: server.port, healthPort: portOf(healthApp) }, 'listening');
+
+  shutdownOnSignal({
+    log,
+    onSignal: () => {
+      isStopping = true;
+    },
+    steps: [
+      { name: 'calls under way', run: () => server.close(DRAIN_MS) },
+      { name: 'telemetry', run: shutdownTelemetry },
+      { name: 'health port', run: () => drainHttpServer(healthApp, { idleMs: 0, deadlineMs: CLOSE_MS }) },
+      { name: 'logs', run: flushLogs },
+    ],
+  });
+});

@@ -1,0 +1,144 @@
+/** A client of the data dispatch: asks for a dataset, consumes its queue, and remembers what came. */
+import { createHash, randomUUID } from 'node:crypto';
+import { type ChannelModel, type ConsumeMessage, connect } from 'amqplib';
+
+/** A message as it came, its data by its digest. */
+export type Received = {
+  index: number;
+  isLast: boolean;
+  streamId: string;
+  /** Of the whole body. */
+  digest: string;
+  bytes: number;
+  traceparent: string | undefined;
+};
+
+export type DatasetConsumer = {
+  clientId: string;
+  queue: string;
+  received: Received[];
+  /** Resolves with how long it took, in milliseconds, when the last batch and all before it have come. */
+  complete: Promise<number>;
+  close(): Promise<void>;
+};
+
+/** The broker of `amqpUrl` as clients see it: the default virtual host. */
+export function clientBroker(amqpUrl: string) {
+  const { hostname, port, username, password } = new URL(amqpUrl);
+  return { host: hostname, port: Number(port), user: username, pass: password };
+}
+
+/** What a client sends to be given a dataset. */
+export function newClient(amqpUrl: string, clientId: string = randomUUID()) {
+  const { host, port, user, pass } = clientBroker(amqpUrl);
+  return {
+    client_id: clientId,
+    queue_name: `${clientId}-data-queue`,
+    amqp_host: host,
+    amqp_port: port,
+    amqp_user: user,
+    amqp_pass: pass,
+  };
+}
+
+/** Connects as a client does. */
+export async function connectClient(amqpUrl: string): Promise<ChannelModel> {
+  const { host, port, user, pass } = clientBroker(amqpUrl);
+  const model = await connect({ hostname: host, port, username: user, password: pass }, { noDelay: true });
+  model.on('error', () => {});
+  return model;
+}
+
+/** Asks by HTTP. Rejects with the problem unless it is accepted. */
+export async function askForDataset(baseUrl: string, client: object): Promise<string> {
+  const response = await fetch(`${baseUrl}/clients`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(client),
+  });
+  const answer = (await response.json()) as { stream_id: string };
+  if (response.status !== 202) throw new Error(`${response.status} ${JSON.stringify(answer)}`);
+  return answer.stream_id;
+}
+
+/**
+ * Declares the queue of a new client, consumes it, and then asks for the dataset at `baseUrl`. After the broker was
+ * restarted call `consume` again.
+ */
+export async function startDatasetConsumer({
+  baseUrl,
+  amqpUrl,
+  model,
+}: {
+  baseUrl: string;
+  amqpUrl: string;
+  model: ChannelModel;
+}): Promise<DatasetConsumer & { consume(model: ChannelModel): Promise<void> }> {
+  const client = newClient(amqpUrl);
+  const received: Received[] = [];
+  const { promise: complete, resolve } = Promise.withResolvers<number>();
+  let current = model;
+  let startedMs = 0;
+
+  async function consume(on: ChannelModel): Promise<void> {
+    current = on;
+    const channel = await on.createChannel();
+    channel.on('error', () => {});
+    await channel.assertQueue(client.queue_name, { durable: true });
+    await channel.prefetch(100);
+    await channel.consume(client.queue_name, (message) => {
+      if (!message) return;
+      received.push(toReceived(message));
+      channel.ack(message);
+      if (isComplete(received)) resolve(performance.now() - startedMs);
+    });
+  }
+
+  await consume(model);
+  startedMs = performance.now();
+  await askForDataset(baseUrl, client);
+  return {
+    clientId: client.client_id,
+    queue: client.queue_name,
+    received,
+    complete,
+    consume,
+    async close() {
+      const channel = await current.createChannel();
+      await channel.deleteQueue(client.queue_name);
+      await channel.close();
+    },
+  };
+}
+
+/** The indexes in the order in which each came first. */
+export function firstOccurrences(received: readonly Received[]): number[] {
+  return [...new Set(received.map(({ index }) => index))];
+}
+
+/** Indexes that came with bodies that differ. */
+export function contradictions(received: readonly Received[]): number[] {
+  const digests = new Map<number, string>();
+  return received.flatMap(({ index, digest }) => {
+    const known = digests.get(index);
+    digests.set(index, digest);
+    return known === undefined || known === digest ? [] : [index];
+  });
+}
+
+function toReceived({ content, properties }: ConsumeMessage): Received {
+  const headers = properties.headers ?? {};
+  return {
+    index: headers.batch_index,
+    isLast: headers.is_last_batch,
+    streamId: headers.stream_id,
+    digest: createHash('sha256').update(content).digest('hex'),
+    bytes: content.length,
+    traceparent: headers.traceparent,
+  };
+}
+
+function isComplete(received: readonly Received[]): boolean {
+  const last = received.findLast(({ isLast }) => isLast);
+  return last !== undefined && new Set(received.map(({ index }) => index)).size === last.index + 1;
+}
