@@ -18,8 +18,9 @@ RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 
 # Makes the secrets of docker-compose.yml. A new volume takes over the owner of the folder it is mounted on.
 FROM node AS secrets
-RUN install -d -o node -g node /run/secrets/broker /run/secrets/internal /run/secrets/grafana
-COPY bin/make-secrets.mjs ./
+RUN install -d -o node -g node /run/secrets/broker /run/secrets/internal /run/secrets/grafana \
+  /run/secrets/private-keys /run/secrets/public-key
+COPY bin/make-secrets.mjs bin/sealing-keys.mjs ./
 USER node
 CMD ["node", "make-secrets.mjs", "/run/secrets"]
 
@@ -29,7 +30,8 @@ ARG PACKAGE
 # Inside a container every address is its own, and health is on one port whatever the service.
 ENV NODE_ENV=production HOST=0.0.0.0 HEALTH_PORT=8080
 COPY --from=dependencies /app ./
-# What a service may import: common, and a listener the framework as well.
+# What a service may import: common with the protocols it loads, and a listener the framework as well.
+COPY proto proto
 COPY packages/common packages/common
 COPY packages/listener packages/listener
 COPY packages/${PACKAGE} packages/${PACKAGE}

@@ -1,13 +1,14 @@
 /**
- * `npm run demo`: starts the whole system, sends a ping, shows the answer and the trace of that very ping, stops
- * everything. Exits 0; on a failure it says which part failed and exits 1.
+ * `npm run demo`: starts the whole system, sends a ping, shows the answer and the trace of that very ping, has
+ * a dataset sent to a client's queue and checks it, stops everything. Exits 0; on a failure it says which part failed and exits 1.
  */
 import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { runServices } from './run-services.mjs';
 import { describeSystem } from './system.mjs';
-import { runProgram, UserError } from './user-error.mjs';
+import { interrupted, runProgram, UserError } from './user-error.mjs';
 
 const projectFolder = fileURLToPath(new URL('..', import.meta.url));
 
@@ -35,6 +36,7 @@ await runProgram(async () => {
     await Promise.race([services.ready, trouble, startDeadline(services)]);
     console.log(`ready after ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`);
     await Promise.race([showPing(system), trouble]);
+    await Promise.race([showDataset(system), trouble]);
   } catch (error) {
     failure = error;
   }
@@ -63,14 +65,6 @@ function createOutputKeeper() {
     /** @param {string} name */
     last: (name) => linesOf.get(name) ?? [],
   };
-}
-
-/** @returns {Promise<never>} */
-function interrupted() {
-  return new Promise((_, reject) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
-      process.on(signal, () => reject(new UserError('interrupted')));
-  });
 }
 
 /**
@@ -106,17 +100,30 @@ async function showPing({ publicUrl, telemetryUrl }) {
   await show(['bin/trace.mjs', traceId, ...atOtherPort], { isRead: false });
 }
 
+/** @param {import('./system.mjs').System} system */
+async function showDataset({ grpcAddress, clientBrokerUrl }) {
+  console.log();
+  // A name of its own: on a broker of yours there may be such a queue already.
+  const client = ['--client', `demo-${randomUUID().slice(0, 8)}`];
+  const atOtherPort = grpcAddress.endsWith(':50051') ? [] : ['--url', grpcAddress];
+  // The URL may hold a password, so it does not show among the arguments.
+  const env = { AMQP_URL: clientBrokerUrl };
+  await show(['bin/dataset-client.mjs', ...client, ...atOtherPort], { isRead: false, env });
+}
+
 /**
  * Runs a program of ours as the user would.
  *
  * @param {string[]} args
- * @param {{ isRead?: boolean }} [options] whether its output is read on its way; else it sees the terminal itself
+ * @param {{ isRead?: boolean, env?: NodeJS.ProcessEnv }} [options] whether its output is read on its way, else it sees
+ *   the terminal itself; what is added to its environment
  * @returns {Promise<string>} its output, if it was read
  */
-async function show(args, { isRead = true } = {}) {
+async function show(args, { isRead = true, env = {} } = {}) {
   console.log(`$ node ${args.join(' ')}`);
   const child = spawn(process.execPath, args, {
     cwd: projectFolder,
+    env: { ...process.env, ...env },
     stdio: ['ignore', isRead ? 'pipe' : 'inherit', 'inherit'],
   });
   let text = '';

@@ -9,6 +9,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { makePrivateKey, publicKeyOf } from './sealing-keys.mjs';
 
 const [folder] = process.argv.slice(2);
 if (folder === undefined) {
@@ -21,17 +22,20 @@ const password = keep('broker/password');
 write('broker/rabbitmq.conf', `default_user = waybill\ndefault_pass = ${password}\n`);
 write('broker/amqp-url', `amqp://waybill:${password}@rabbitmq:5672`);
 keep('internal/secrets');
+const [privateKey] = JSON.parse(keep('private-keys/keys', () => JSON.stringify([makePrivateKey()])));
+write('public-key/key', JSON.stringify(publicKeyOf(privateKey)));
 keep('grafana/admin-password');
 
 /**
- * The secret of that file; a new one of 256 bits, in letters, digits, `-` and `_`, if there is none.
+ * The secret of that file; if there is none a new one, by default of 256 bits in letters, digits, `-` and `_`.
  *
  * @param {string} name
+ * @param {() => string} [make]
  */
-function keep(name) {
+function keep(name, make = () => randomBytes(32).toString('base64url')) {
   const path = join(String(folder), name);
   if (!existsSync(path)) {
-    write(name, randomBytes(32).toString('base64url'));
+    write(name, make());
     console.log(`made ${path}`);
   }
   return readFileSync(path, 'utf8');

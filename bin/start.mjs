@@ -71,7 +71,8 @@ function printSlow(names, { brokerUrl }) {
 }
 
 /** @param {import('./system.mjs').System} system */
-function printReady({ publicUrl: url, brokerUrl, telemetryUrl }) {
+function printReady(system) {
+  const { publicUrl: url, grpcAddress, tcpAddress, brokerUrl, telemetryUrl } = system;
   const lines = [
     ['public', `${url}/`],
     ['docs', `${url}/docs`],
@@ -80,6 +81,8 @@ function printReady({ publicUrl: url, brokerUrl, telemetryUrl }) {
       `curl ${url}/ -H 'content-type: application/json' -d '{"type":"PingRequest","data":{"sentAt":1}}'`,
     ],
     ['or', `node bin/req.mjs${url.endsWith(':8080') ? '' : ` --url ${url}/`}`],
+    ['gRPC', `${grpcAddress}: ${datasetCommand(system)}`],
+    ['TCP', `${tcpAddress}: ${tcpCommand(system)}`],
   ];
   if (telemetryUrl) {
     const option = telemetryUrl.endsWith(':4318') ? '' : ` --tempo-url ${telemetryUrl}`;
@@ -88,4 +91,19 @@ function printReady({ publicUrl: url, brokerUrl, telemetryUrl }) {
   if (brokerUrl) lines.push(['broker', `${brokerUrl} (embedded, in memory, for development only)`]);
   lines.push(['stop', 'Ctrl-C']);
   console.log(['ready', ...lines.map(([what, how]) => `  ${what?.padEnd(7)} ${how}`)].join('\n'));
+}
+
+/** @param {import('./system.mjs').System} system */
+function datasetCommand({ grpcAddress, brokerUrl }) {
+  const atOtherPort = grpcAddress.endsWith(':50051') ? '' : ` --url ${grpcAddress}`;
+  // A broker of the user's is not named: its URL may hold a password.
+  if (!brokerUrl) return `AMQP_URL=<as here> node bin/dataset-client.mjs${atOtherPort}`;
+  const atOtherBroker = brokerUrl.endsWith(':5672') ? '' : ` --amqp ${brokerUrl}`;
+  return `node bin/dataset-client.mjs${atOtherPort}${atOtherBroker}`;
+}
+
+/** @param {import('./system.mjs').System} system */
+function tcpCommand({ tcpAddress }) {
+  const [, port] = tcpAddress.split(':');
+  return `node bin/tcp-client.mjs${port === '9000' ? '' : ` --port ${port}`}`;
 }

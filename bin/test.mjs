@@ -16,7 +16,7 @@ const projectFolder = fileURLToPath(new URL('..', import.meta.url));
 const everything = ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts'];
 /** The contract suite is not among them: packages/embedded-broker runs it on the embedded broker in any case. */
 const onAnyBroker = [
-  'packages/{dispatcher,listener,ping-listener}/src/**/*.test.ts',
+  'packages/{dispatcher,listener,ping-listener,data-dispatch-listener}/src/**/*.test.ts',
   'test/e2e/**/*.test.ts',
 ];
 const EMBEDDED = 'the embedded broker';

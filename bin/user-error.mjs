@@ -14,3 +14,27 @@ export async function runProgram(program) {
     process.exitCode = 1;
   }
 }
+
+/**
+ * Rejects at the first signal that asks to stop.
+ *
+ * @returns {Promise<never>}
+ */
+export function interrupted() {
+  return new Promise((_, reject) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+      process.on(signal, () => reject(new UserError('interrupted')));
+  });
+}
+
+/**
+ * The value of a numeric option.
+ *
+ * @param {string} name without its dashes
+ * @param {string} text
+ * @param {number} [min] default 1
+ */
+export function toNumber(name, text, min = 1) {
+  if (/^\d{1,6}$/.test(text) && Number(text) >= min) return Number(text);
+  throw new UserError(`--${name} must be a whole number from ${min} up and is ${text}`);
+}

@@ -3,6 +3,8 @@
  * settings run `npm run docs`.
  */
 import { writeFileSync } from 'node:fs';
+import { dataDispatchSettings } from '../packages/data-dispatch-listener/src/config.ts';
+import { datasetGeneratorSettings } from '../packages/dataset-generator/src/config.ts';
 import { devTelemetrySettings } from '../packages/dev-telemetry/src/config.ts';
 import { dispatcherSettings } from '../packages/dispatcher/src/config.ts';
 import { listenerSettings } from '../packages/listener/src/config.ts';
@@ -25,13 +27,21 @@ ${table('dispatcher', dispatcherSettings)}
 
 ${table('Listeners', listenerSettings)}
 
+${table('data-dispatch-listener, besides those of listeners', beyondListeners(dataDispatchSettings))}
+
+${table('dataset-generator', datasetGeneratorSettings)}
+
 ${table('dev-telemetry (development only)', devTelemetrySettings)}
 
 ## \`npm start\`
 
 Passes every variable on to the services, but for these, which give each port a name of its own: \`PORT\`,
-\`INTERNAL_PORT\`, \`DISPATCHER_PORT\`, \`DISPATCHER_HEALTH_PORT\`, \`PING_LISTENER_HEALTH_PORT\`, \`AMQP_PORT\` (the broker in
-memory) and \`TELEMETRY_PORT\` (the collector). Everything binds to 127.0.0.1, whatever \`HOST\` and \`INTERNAL_HOST\` say.
+\`INTERNAL_PORT\`, \`GRPC_PORT\` (public-web's), \`DISPATCHER_PORT\`, \`DISPATCHER_HEALTH_PORT\`,
+\`PING_LISTENER_HEALTH_PORT\`, \`TCP_PORT\`, \`DATA_DISPATCH_LISTENER_HEALTH_PORT\`, \`DATASET_GENERATOR_PORT\` (gRPC),
+\`DATASET_GENERATOR_HEALTH_PORT\`, \`AMQP_PORT\` (the broker in memory) and \`TELEMETRY_PORT\` (the collector). Everything
+binds to 127.0.0.1, whatever \`HOST\` and \`INTERNAL_HOST\` say. Secrets go to those services only that need them; where
+\`INTERNAL_SECRETS\` or \`CREDENTIALS_…\` are not set, they are new for each run (so with \`AMQP_URL\` set, streams that
+the last run left unfinished are dead-lettered by the next: set your own keys to keep them).
 
 ## Telemetry
 
@@ -60,11 +70,20 @@ function table(title: string, settings: Record<string, Setting>): string {
   return [`## ${title}`, '', '| Setting | Default | Meaning |', '|---|---|---|', ...rows].join('\n');
 }
 
+function beyondListeners(settings: Record<string, Setting>): Record<string, Setting> {
+  return Object.fromEntries(Object.entries(settings).filter(([name]) => !(name in listenerSettings)));
+}
+
 function defaultOf(setting: Setting): string {
   if (!('default' in setting)) return '**required**';
   const value = setting.default instanceof Map ? [...setting.default.keys()] : setting.default;
-  const text = Array.isArray(value) ? value.join(',') : String(value ?? '');
+  const text = Array.isArray(value) ? value.map(itemText).join(',') : String(value ?? '');
   return text === '' ? '–' : `\`${text}\``;
+}
+
+/** The only items that are no text are brokers. */
+function itemText(item: string | { host: string; port: number }): string {
+  return typeof item === 'string' ? item : `${item.host}:${item.port}`;
 }
 
 if (import.meta.main) writeFileSync(CONFIGURATION_PAGE, renderConfiguration());

@@ -11,6 +11,8 @@ export type Received = {
   digest: string;
   bytes: number;
   traceparent: string | undefined;
+  /** Whether the broker offered this very message before. */
+  isRedelivered: boolean;
 };
 
 export type DatasetConsumer = {
@@ -116,6 +118,16 @@ export function firstOccurrences(received: readonly Received[]): number[] {
   return [...new Set(received.map(({ index }) => index))];
 }
 
+/** Indexes that were published more than once. */
+export function repetitions(received: readonly Received[]): number[] {
+  const seen = new Set<number>();
+  return received.flatMap(({ index, isRedelivered }) => {
+    const isRepeated = seen.has(index) && !isRedelivered;
+    seen.add(index);
+    return isRepeated ? [index] : [];
+  });
+}
+
 /** Indexes that came with bodies that differ. */
 export function contradictions(received: readonly Received[]): number[] {
   const digests = new Map<number, string>();
@@ -126,7 +138,7 @@ export function contradictions(received: readonly Received[]): number[] {
   });
 }
 
-function toReceived({ content, properties }: ConsumeMessage): Received {
+function toReceived({ content, fields, properties }: ConsumeMessage): Received {
   const headers = properties.headers ?? {};
   return {
     index: headers.batch_index,
@@ -135,6 +147,7 @@ function toReceived({ content, properties }: ConsumeMessage): Received {
     digest: createHash('sha256').update(content).digest('hex'),
     bytes: content.length,
     traceparent: headers.traceparent,
+    isRedelivered: fields.redelivered,
   };
 }
 

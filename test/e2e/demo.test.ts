@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, it, type TestContext } from 'node:test';
+import { defaultPorts } from '../../bin/system.mjs';
 import { freePort } from '../harness/free-port.ts';
 import { freshBroker } from '../harness/test-broker.ts';
 
@@ -12,7 +13,8 @@ describe('npm run demo', () => {
     const { code, stdout, stderr, ports } = await demo(t, {});
     assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
     expectPing(stdout);
-    assert.match(stdout, /^starting embedded-broker, dev-telemetry, dispatcher/m);
+    expectDataset(stdout);
+    assert.match(stdout, /^starting embedded-broker, dev-telemetry, dataset-generator, dispatcher/m);
     for (const port of Object.values(ports)) await expectFree(port);
   });
 
@@ -22,7 +24,8 @@ describe('npm run demo', () => {
     const { code, stdout, stderr } = await demo(t, { AMQP_URL: broker.url });
     assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
     expectPing(stdout);
-    assert.match(stdout, /^starting dev-telemetry, dispatcher/m);
+    expectDataset(stdout);
+    assert.match(stdout, /^starting dev-telemetry, dataset-generator, dispatcher/m);
   });
 
   it('names the part that failed with what it said, and exits 1', async (t) => {
@@ -39,6 +42,13 @@ describe('npm run demo', () => {
       stderr,
       /^404 .*\(unroutable\), trace id [0-9a-f]{32}\nthe demo failed: bin\/req\.mjs ended with exit code 1\n$/,
     );
+  });
+
+  it('says so when the dataset does not arrive', async (t) => {
+    const { code, stdout, stderr } = await demo(t, { CLIENT_BROKERS: 'elsewhere:5672' });
+    assert.equal(code, 1);
+    expectPing(stdout);
+    assert.match(stderr, /the demo failed: bin\/dataset-client\.mjs ended with exit code 1\n$/);
   });
 
   it('stops everything when it is interrupted', async (t) => {
@@ -78,17 +88,16 @@ function expectPing(stdout: string): void {
   assert.match(stdout, /^ping-listener .*· debug event handled /m);
 }
 
+function expectDataset(stdout: string): void {
+  assert.match(stdout, /^notified localhost:\d+ of demo-/m);
+  assert.match(stdout, /^batches {3}334, in order, the last one flagged$/m);
+  assert.match(stdout, /^data {6}31\.4 MB \(31360000 bytes\)$/m);
+  assert.match(stdout, /^repeated {2}0$/m);
+}
+
 async function start(t: TestContext, env: Record<string, string>) {
   const ports: Record<string, string> = {};
-  for (const name of [
-    'PORT',
-    'INTERNAL_PORT',
-    'DISPATCHER_PORT',
-    'DISPATCHER_HEALTH_PORT',
-    'PING_LISTENER_HEALTH_PORT',
-    'AMQP_PORT',
-    'TELEMETRY_PORT',
-  ]) {
+  for (const name of [...Object.keys(defaultPorts), 'AMQP_PORT', 'TELEMETRY_PORT']) {
     ports[name] = String(await freePort());
   }
   const child = spawn(process.execPath, ['bin/demo.mjs'], {

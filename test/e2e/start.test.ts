@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { after, before, describe, it, type TestContext } from 'node:test';
+import { promisify } from 'node:util';
+import { defaultPorts } from '../../bin/system.mjs';
 import { type CollectedLog, collectLog } from '../harness/collect-log.ts';
 import { freePort } from '../harness/free-port.ts';
 import { freshBroker, type TestBroker } from '../harness/test-broker.ts';
@@ -33,7 +35,7 @@ describe('npm start', () => {
     const { url, log, ended } = await start(t, { AMQP_URL: broker.url, DEADLINE_MS: 'soon' });
     assert.deepEqual(await ended, [1, null]);
     const lines = log.lines.map(({ msg }) => msg).join('\n');
-    assert.match(lines, /^public-web {4}\| {3}DEADLINE_MS: soon is not a whole number/m);
+    assert.match(lines, /^public-web +\| {3}DEADLINE_MS: soon is not a whole number/m);
     assert.match(lines, /^public-web ended with exit code 1; stopping the others$/m);
     await assert.rejects(fetch(url));
   });
@@ -44,6 +46,10 @@ describe('npm start on a bare machine', () => {
     const { url, child, log, ended } = await start(t, {});
     await log.waitFor(({ msg }) => msg === 'ready', 30_000);
     await log.waitFor(({ msg }) => /^ {2}broker {2}amqp:.*for development only/.test(String(msg)));
+    for (const what of ['gRPC', 'TCP']) {
+      const line = await log.waitFor(({ msg }) => String(msg).startsWith(`  ${what} `));
+      await runCommand(/(bin\/.*)$/.exec(String(line.msg))?.[1] ?? '');
+    }
     const response = await fetch(`${url}ping`);
     assert.equal(response.status, 200, await response.text());
 
@@ -53,8 +59,10 @@ describe('npm start on a bare machine', () => {
       .map(({ msg }) => String(msg))
       .filter((msg) => /"msg":"(stopping|embedded broker stops)"/.test(msg));
     const order = stops.map((msg) => msg.split(' ', 1)[0]);
-    assert.deepEqual(order.slice(0, 3).sort(), ['dispatcher', 'ping-listener', 'public-web']);
-    assert.deepEqual(order.slice(3).sort(), ['dev-telemetry', 'embedded-broker']);
+    assert.equal(order[0], 'public-web');
+    assert.deepEqual(order.slice(1, 4).sort(), ['data-dispatch-listener', 'dispatcher', 'ping-listener']);
+    assert.equal(order[4], 'dataset-generator');
+    assert.deepEqual(order.slice(5).sort(), ['dev-telemetry', 'embedded-broker']);
   });
 
   it('leaves telemetry alone when it is set to go elsewhere, or off', async (t) => {
@@ -106,15 +114,7 @@ type Started = {
 };
 
 async function start(t: TestContext, env: Record<string, string>): Promise<Started> {
-  const names = [
-    'PORT',
-    'INTERNAL_PORT',
-    'DISPATCHER_PORT',
-    'DISPATCHER_HEALTH_PORT',
-    'PING_LISTENER_HEALTH_PORT',
-    'AMQP_PORT',
-    'TELEMETRY_PORT',
-  ];
+  const names = [...Object.keys(defaultPorts), 'AMQP_PORT', 'TELEMETRY_PORT'];
   const ports: Record<string, string> = {};
   for (const name of names) ports[name] = String(await freePort());
   const child = spawn(process.execPath, ['bin/start.mjs'], {
@@ -127,6 +127,12 @@ async function start(t: TestContext, env: Record<string, string>): Promise<Start
     log: collectLog({ name: 'npm start', child }),
     ended: once(child, 'close'),
   };
+}
+
+/** As whoever reads it would run it. */
+async function runCommand(command: string): Promise<void> {
+  const env = { PATH: process.env.PATH };
+  await promisify(execFile)(process.execPath, command.split(' '), { env, timeout: 30_000 });
 }
 
 async function expectFailure(t: TestContext, env: Record<string, string>, message: RegExp): Promise<void> {

@@ -1,12 +1,18 @@
+import { makePrivateKey, publicKeyOf } from '../../bin/sealing-keys.mjs';
 import { freePort } from '../harness/free-port.ts';
 import { type Service, startService } from '../harness/service.ts';
 
-export type TierName = 'public-web' | 'dispatcher' | 'ping-listener';
+export type TierName =
+  | 'public-web'
+  | 'dispatcher'
+  | 'ping-listener'
+  | 'dataset-generator'
+  | 'data-dispatch-listener';
 
 export type SystemOptions = {
   /** The broker's URL. */
   amqpUrl: string;
-  /** How many of each; default one. */
+  /** How many of each; default one, and none of those that datasets need. More than one dataset-generator are idle. */
   counts?: Partial<Record<TierName, number>>;
   /** The order in which the tiers start; each waits until the one before it listens. */
   order?: readonly TierName[];
@@ -18,13 +24,24 @@ export type System = {
   publicWebs: Service[];
   dispatchers: Service[];
   pingListeners: Service[];
+  datasetGenerators: Service[];
+  dataDispatchListeners: Service[];
+  /** Starts one more data-dispatch-listener; resolves when it is ready. */
+  addDataDispatchListener(): Promise<Service>;
+  /** Kills a service and forgets it. */
+  kill(service: Service): Promise<void>;
+  /** Kills the dataset-generator, and starts another one on its port; resolves when that is ready. */
+  replaceDatasetGenerator(): Promise<void>;
   /** Stops a dispatcher, and starts another one on its port. */
   replaceDispatcher(index: number): Promise<void>;
   /** Stops everything; rejects unless every process exits 0. */
   stop(): Promise<void>;
 };
 
+/** What an answer to a ping needs. */
 export const TIERS: readonly TierName[] = ['dispatcher', 'ping-listener', 'public-web'];
+/** What a dataset needs besides. */
+const DATASET_TIERS: readonly TierName[] = ['dataset-generator', 'data-dispatch-listener'];
 
 /** A secret for tests. */
 export const INTERNAL_SECRETS = 'a secret of the tests with more than 32 characters';
@@ -33,29 +50,51 @@ export const INTERNAL_SECRETS = 'a secret of the tests with more than 32 charact
 export async function startSystem({
   amqpUrl,
   counts = {},
-  order = TIERS,
+  order = [...DATASET_TIERS, ...TIERS],
   env = {},
 }: SystemOptions): Promise<System> {
   // Known beforehand, so that public-web may start before the dispatchers.
   const dispatcherPorts = await Promise.all(Array.from({ length: counts.dispatcher ?? 1 }, freePort));
+  const datasetPort = await freePort();
+  const privateKey = makePrivateKey();
+  const clientBrokers = { CLIENT_BROKERS: brokerOf(amqpUrl) };
   const envs: Record<TierName, Record<string, string>> = {
+    'dataset-generator': { GRPC_PORT: String(datasetPort), ...env },
+    'data-dispatch-listener': {
+      AMQP_URL: amqpUrl,
+      CREDENTIALS_PRIVATE_KEYS: JSON.stringify([privateKey]),
+      DATASET_SERVICE_ADDR: `127.0.0.1:${datasetPort}`,
+      TCP_PORT: '0',
+      ...clientBrokers,
+      ...env,
+    },
     dispatcher: { AMQP_URL: amqpUrl, INTERNAL_SECRETS, ...env },
     'ping-listener': { AMQP_URL: amqpUrl, ...env },
     'public-web': {
       DISPATCHER_URLS: dispatcherPorts.map((port) => `http://127.0.0.1:${port}`).join(','),
       INTERNAL_SECRETS,
+      GRPC_PORT: '0',
+      CREDENTIALS_PUBLIC_KEY: JSON.stringify(publicKeyOf(privateKey)),
+      ...clientBrokers,
       ...env,
     },
   };
   const startDispatcher = (port: number) =>
     startService({ name: 'dispatcher', env: { ...envs.dispatcher, PORT: String(port) } });
 
-  const services: Record<TierName, Service[]> = { 'public-web': [], dispatcher: [], 'ping-listener': [] };
+  const services: Record<TierName, Service[]> = {
+    'public-web': [],
+    dispatcher: [],
+    'ping-listener': [],
+    'dataset-generator': [],
+    'data-dispatch-listener': [],
+  };
+  const countOf = (tier: TierName) => counts[tier] ?? (DATASET_TIERS.includes(tier) ? 0 : 1);
   const all = () => Object.values(services).flat();
   const startTier = (tier: TierName) =>
     tier === 'dispatcher'
       ? dispatcherPorts.map(startDispatcher)
-      : Array.from({ length: counts[tier] ?? 1 }, () => startService({ name: tier, env: envs[tier] }));
+      : Array.from({ length: countOf(tier) }, () => startService({ name: tier, env: envs[tier] }));
   try {
     for (const tier of order) services[tier] = await Promise.all(startTier(tier));
     await Promise.all(all().map((service) => service.ready()));
@@ -69,6 +108,30 @@ export async function startSystem({
     publicWebs: services['public-web'],
     dispatchers: services.dispatcher,
     pingListeners: services['ping-listener'],
+    datasetGenerators: services['dataset-generator'],
+    dataDispatchListeners: services['data-dispatch-listener'],
+    async addDataDispatchListener() {
+      const listener = await startService({
+        name: 'data-dispatch-listener',
+        env: envs['data-dispatch-listener'],
+      });
+      services['data-dispatch-listener'].push(listener);
+      await listener.ready();
+      return listener;
+    },
+    async kill(service) {
+      for (const tier of Object.values(services)) {
+        const index = tier.indexOf(service);
+        if (index !== -1) tier.splice(index, 1);
+      }
+      await service.stop('SIGKILL');
+    },
+    async replaceDatasetGenerator() {
+      await services['dataset-generator'][0]?.stop('SIGKILL');
+      const replacement = await startService({ name: 'dataset-generator', env: envs['dataset-generator'] });
+      services['dataset-generator'][0] = replacement;
+      await replacement.ready();
+    },
     async replaceDispatcher(index) {
       await services.dispatcher[index]?.stop();
       const replacement = await startDispatcher(dispatcherPorts[index] as number);
@@ -83,4 +146,20 @@ export async function startSystem({
       if (failed.length > 0) throw new Error(`did not exit 0: ${JSON.stringify(failed)}`);
     },
   };
+}
+
+/** As clients and CLIENT_BROKERS name it. */
+export function brokerOf(amqpUrl: string): string {
+  const { hostname, port } = new URL(amqpUrl);
+  return `${hostname}:${port || 5672}`;
+}
+
+/** Where a public-web that has started takes gRPC calls, host:port. */
+export function grpcAddressOf(publicWeb: Service): string {
+  return `127.0.0.1:${publicWeb.logs.find(({ msg }) => msg === 'listening')?.grpcPort}`;
+}
+
+/** Where a data-dispatch-listener that has started streams by TCP. */
+export function tcpPortOf(listener: Service): number {
+  return listener.logs.find(({ tcpPort }) => tcpPort !== undefined)?.tcpPort as number;
 }

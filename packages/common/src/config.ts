@@ -15,6 +15,7 @@ import {
   makeValidator,
   str,
 } from 'envalid';
+import { parsePrivateJwks, parsePublicJwk } from './credential-keys.ts';
 import { AppError } from './errors.ts';
 import { EVENT_TYPE_PATTERN } from './event.ts';
 
@@ -94,6 +95,12 @@ export const secrets = makeExactValidator<string[]>((text) => {
   return items;
 });
 
+/** The public key that clients' credentials are sealed to: an X25519 JWK with a `kid`, as JSON. */
+export const jwk = makeExactValidator(parsePublicJwk);
+
+/** The private keys that open clients' credentials: an X25519 JWK with a `kid`, or an array of one or two, as JSON. */
+export const jwks = makeExactValidator(parsePrivateJwks);
+
 /** pino's levels. */
 export const logLevel = () =>
   str({
@@ -148,7 +155,8 @@ function url(text: string, protocols: string[]): string {
   return text;
 }
 
-function list(text: string): string[] {
+/** The items of a comma-separated list, trimmed; throws when there are none. */
+export function list(text: string): string[] {
   const items = text.split(',').map((item) => item.trim());
   const given = items.filter((item) => item !== '');
   if (given.length === 0) throw new EnvError('is empty');

@@ -3,8 +3,8 @@
  * would then choose our trace ids and what is sampled; it is kept as a link. Baggage is neither read nor passed on.
  *
  * Every HTTP server that is traced is public (internal ones are marked, see `internal-server.ts`), so this holds for
- * all inbound HTTP. Inbound gRPC, which comes from our own tiers, keeps its parent. Outbound requests carry the active
- * span as usual.
+ * all inbound HTTP. Inbound gRPC comes from our own tiers and keeps its parent, unless the process says that strangers
+ * reach its gRPC port ({@link isolateGrpcTraces}). Outbound requests carry the active span as usual.
  */
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import {
@@ -20,6 +20,8 @@ import {
 import { W3CTraceContextPropagator } from '@opentelemetry/core';
 
 const INBOUND = createContextKey('waybill inbound trace');
+/** Through the global registry, so that the preload and a service need not share one copy of this module. */
+const PUBLIC_GRPC = Symbol.for('waybill.public-grpc');
 const w3c = new W3CTraceContextPropagator();
 
 /** W3C trace context that sets an HTTP client's span aside for {@link linkInboundTrace}. */
@@ -27,11 +29,26 @@ export const edgePropagator: TextMapPropagator = {
   inject: w3c.inject.bind(w3c),
   fields: w3c.fields.bind(w3c),
   extract(context, carrier, getter) {
-    if (isGrpcMetadata(carrier)) return w3c.extract(context, carrier, getter);
+    if (isGrpcMetadata(carrier) && !Reflect.has(globalThis, PUBLIC_GRPC))
+      return w3c.extract(context, carrier, getter);
     const inbound = trace.getSpanContext(w3c.extract(ROOT_CONTEXT, carrier, getter));
     return inbound === undefined ? context : context.setValue(INBOUND, inbound);
   },
 };
+
+/** From now on the gRPC servers of this process treat a caller's trace as the public HTTP port does. */
+export function isolateGrpcTraces(): void {
+  Reflect.set(globalThis, PUBLIC_GRPC, true);
+}
+
+/**
+ * Links the active SERVER span to the span that the gRPC caller named. To be called first in a handler: the gRPC
+ * instrumentation has no hook for it.
+ */
+export function linkInboundGrpcTrace(): void {
+  const inbound = inboundTrace(currentContext.active());
+  if (inbound !== undefined) trace.getActiveSpan()?.addLink({ context: inbound });
+}
 
 /** `requestHook` of the http instrumentation: links the SERVER span to the span that the client named. */
 export function linkInboundTrace(span: Span, request: ClientRequest | IncomingMessage): void {

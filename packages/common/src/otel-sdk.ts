@@ -37,11 +37,10 @@ function instrumentations() {
       ignoreIncomingRequestHook: isInternalRequest,
       requestHook: linkInboundTrace,
     },
-    // Hundreds of batches make a stream, whose chunks are traced; health is asked for every few seconds.
-    '@opentelemetry/instrumentation-grpc': { ignoreGrpcMethods: ['GetBatch', 'Check', 'Watch'] },
-    // As `/health/` over HTTP; and reflection, whose streams stay open as long as a tool likes.
+    // Hundreds of batches make a stream, whose chunks are traced. The others ask about health, every few seconds, or
+    // about the service itself, on streams that stay open as long as a tool likes.
     '@opentelemetry/instrumentation-grpc': {
-      ignoreGrpcMethods: ['Check', 'Watch', 'HealthCheck', 'ServerReflectionInfo'],
+      ignoreGrpcMethods: ['GetBatch', 'Check', 'Watch', 'HealthCheck', 'ServerReflectionInfo'],
     },
     '@opentelemetry/instrumentation-pino': { disableLogSending: true },
   });

@@ -20,7 +20,7 @@ describe('CIFAR-10 images', () => {
   for (const [what, file, reason] of [
     ['that is empty', Buffer.alloc(0), /0 bytes/],
     ['that is cut off', record(1, 0, 0, 0).subarray(1), /3072 bytes/],
-    ['with a label above 9', record(10, 0, 0, 0), /label 10 at image 0/],
+    ['with a label above 9', record(10, 0, 0, 0), /record 0 has label 10/],
   ] as const)
     it(`refuses a file ${what}`, () => {
       assert.throws(() => readCifar10(file), { code: 'invalid-dataset', message: reason });

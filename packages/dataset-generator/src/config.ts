@@ -4,7 +4,7 @@ import { count, loadConfig, logLevel, port, str } from '@waybill/common/config.t
 export const datasetGeneratorSettings = {
   HOST: str({ default: '127.0.0.1', desc: 'Address the ports bind to' }),
   GRPC_PORT: port({ default: 50061, desc: 'Port of the dataset service (gRPC)' }),
-  HEALTH_PORT: port({ default: 8085, desc: 'Port of /health/live and /health/ready' }),
+  HEALTH_PORT: port({ default: 8087, desc: 'Port of /health/live and /health/ready' }),
   DATASETS_DIR: str({
     default: undefined,
     desc: 'Folder with the files of datasets; without it there is a synthetic mnist only',

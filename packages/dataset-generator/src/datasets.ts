@@ -38,7 +38,9 @@ export function createDatasets({
   log: Logger;
 }): Datasets {
   const load = remember(async (name) => {
-    const dataset = await read(name, folder);
+    const dataset = await read(name, folder).catch((error: Error) => {
+      throw new AppError('invalid-dataset', `dataset ${name}: ${error.message}`, { cause: error });
+    });
     if (dataset?.isSynthetic)
       log.warn({ dataset: name }, 'its files are not there: a synthetic one is served');
     else if (dataset) log.info({ dataset: name, samples: dataset.samples }, 'dataset read');

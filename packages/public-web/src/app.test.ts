@@ -269,13 +269,19 @@ describe('what describes the service', () => {
     assert.deepEqual(operations.map(({ route }) => route).sort(), [
       'get /ping',
       'post /',
+      'post /clients',
       'post /events',
       'post /ping',
     ]);
-    assert.equal(new Set(operations.map(({ operation }) => operation.operationId)).size, 4);
+    assert.equal(new Set(operations.map(({ operation }) => operation.operationId)).size, 5);
     for (const { route, operation } of operations) {
       const statuses = Object.keys(operation.responses);
-      assert.deepEqual(statuses, ['200', '400', '404', '413', '415', '502', '503', '504'], route);
+      const [success, handlerFailed] = route === 'post /clients' ? ['202', []] : ['200', ['502']];
+      assert.deepEqual(
+        statuses,
+        [success, '400', '404', '413', '415', ...handlerFailed, '503', '504'],
+        route,
+      );
       for (const { description } of Object.values(operation.responses)) assert.ok(description, route);
     }
     const references = JSON.stringify(document).match(/"\$ref":"[^"]*"/g) ?? [];

@@ -6,10 +6,13 @@ import { addHealthRoutes, createHttpServer, type Readiness } from '@waybill/comm
 import { setHttpRoute } from '@waybill/common/tracing.ts';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
-import { eventRouteSchema, openapi, pingRouteSchema } from './openapi.ts';
+import type { AcceptClient } from './accept-client.ts';
+import { clientRouteSchema, eventRouteSchema, openapi, pingRouteSchema } from './openapi.ts';
+import { createPostClient } from './post-client.ts';
 import { createPing, createPostEvent, type PostEventOptions } from './post-event.ts';
 
 export type PublicAppOptions = PostEventOptions & {
+  acceptClient: AcceptClient;
   log: Logger;
   readiness: Readiness;
   maxConnections: number;
@@ -17,9 +20,9 @@ export type PublicAppOptions = PostEventOptions & {
 
 /** Creates the public server; `listen` is the caller's. */
 export async function createPublicApp(options: PublicAppOptions): Promise<FastifyInstance> {
-  const { log, readiness, maxConnections } = options;
+  const { log, readiness, maxConnections, acceptClient } = options;
   const app = createHttpServer({ log, maxConnections });
-  // Bodies are checked by the event codec, whose errors name the fault; the schemas here are for the docs.
+  // Bodies are checked by their handlers, whose errors name the fault; the schemas here are for the docs.
   app.setValidatorCompiler(() => () => true);
   await app.register(fastifySwagger, { openapi });
   await app.register(fastifySwaggerUi, { routePrefix: '/docs' });
@@ -37,6 +40,8 @@ export async function createPublicApp(options: PublicAppOptions): Promise<Fastif
   const ping = createPing(options);
   app.get('/ping', { schema: { ...pingRouteSchema, operationId: 'getPing' } }, ping);
   app.post('/ping', { schema: { ...pingRouteSchema, operationId: 'postPing' } }, ping);
+  const postClient = createPostClient(acceptClient);
+  app.post('/clients', { schema: { ...clientRouteSchema, operationId: 'postClient' } }, postClient);
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
   addHealthRoutes(app, readiness);
   return app;

@@ -1,8 +1,10 @@
+import { AMQP_PORT, brokerAddresses } from '@waybill/common/broker-address.ts';
 import {
   count,
   eventTypePatterns,
   httpUrl,
   httpUrls,
+  jwk,
   loadConfig,
   logLevel,
   ms,
@@ -13,8 +15,12 @@ import {
 
 /** Settings of public-web. */
 export const publicWebSettings = {
-  HOST: str({ default: '127.0.0.1', desc: 'Address the public port binds to' }),
+  HOST: str({ default: '127.0.0.1', desc: 'Address the public ports bind to' }),
   PORT: port({ default: 8080, desc: 'Public port; 0 lets the system choose' }),
+  GRPC_PORT: port({
+    default: 50_051,
+    desc: 'Public gRPC port, open if CREDENTIALS_PUBLIC_KEY is set; 0 lets the system choose',
+  }),
   INTERNAL_HOST: str({
     default: '127.0.0.1',
     desc: 'Address the internal port binds to; never published outside',
@@ -34,6 +40,17 @@ export const publicWebSettings = {
   PUBLIC_EVENT_TYPES: eventTypePatterns({
     default: ['PingRequest'],
     desc: 'Event types clients may send, comma-separated; * may stand at the end of one',
+  }),
+  CREDENTIALS_PUBLIC_KEY: jwk({
+    default: undefined,
+    desc: "What clients' broker credentials are sealed to: the public part of a key of data-dispatch-listener, an X25519 JWK as JSON; without it no datasets are dispatched",
+  }),
+  CLIENT_BROKERS: brokerAddresses({
+    default: [
+      { host: 'localhost', port: AMQP_PORT },
+      { host: '127.0.0.1', port: AMQP_PORT },
+    ],
+    desc: "Brokers that clients' queues may be on, comma-separated host:port",
   }),
   DEADLINE_MS: ms({
     default: 30_000,

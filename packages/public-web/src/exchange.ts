@@ -1,12 +1,12 @@
 /**
  * One event out, its reply back: parks the request, stamps the event, sends it, and waits.
  */
-import { EVENTS_EXCHANGE } from '@waybill/common/broker/topology.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event.ts';
-import { startEventSpan } from '@waybill/common/tracing.ts';
 import type { DispatcherClient } from './dispatcher-client.ts';
 import type { ParkedRequest, ParkedRequests } from './parked-requests.ts';
+import { sendEvent } from './send-event.ts';
+import { waitForReply } from './wait-for-reply.ts';
 
 /**
  * Sends `event` and resolves with its reply, which may be a `waybill.Problem`.
@@ -51,29 +51,8 @@ export function createExchange({
   };
 
   async function send(event: CloudEvent, request: ParkedRequest): Promise<void> {
-    const span = startEventSpan({
-      name: 'send',
-      kind: 'producer',
-      event,
-      label: labelOf(event.type),
-      destination: EVENTS_EXCHANGE,
-      parent: 'active',
-    });
-    event.traceparent = span.traceparent;
-    event.tracestate = span.tracestate;
-    const outcome = await dispatchers.send(event, () => !request.startSending());
-    span.end(outcome);
+    const isCancelled = () => !request.startSending();
+    const outcome = await sendEvent(event, { dispatchers, label: labelOf(event.type), isCancelled });
     if (outcome) request.fail(outcome);
-  }
-}
-
-async function waitForReply(request: ParkedRequest, signal: AbortSignal): Promise<CloudEvent> {
-  const onGone = () => request.fail(new AppError('client-gone', 'the client has gone'));
-  if (signal.aborted) onGone();
-  signal.addEventListener('abort', onGone, { once: true });
-  try {
-    return await request.reply;
-  } finally {
-    signal.removeEventListener('abort', onGone);
   }
 }

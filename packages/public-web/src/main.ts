@@ -4,9 +4,11 @@
  *
  *     POST /events → post-event → exchange → parked-requests
  *                                          ↘ dispatcher-client → upstreams ─▶ a dispatcher
+ *     POST /clients, gRPC → accept-client → dispatcher-client
  *     a dispatcher ─▶ POST /dispatch (internal port) → post-replies → parked-requests
  */
 import { createClockCheck } from '@waybill/common/clock-check.ts';
+import { isolateGrpcTraces } from '@waybill/common/edge-trace.ts';
 import { drainHttpServer, portOf } from '@waybill/common/http-server.ts';
 import { instanceId, serviceName } from '@waybill/common/instance.ts';
 import { deriveInternalKeys } from '@waybill/common/internal-keys.ts';
@@ -16,10 +18,12 @@ import { createReplyAddresses, createReplyAddressVerifier } from '@waybill/commo
 import { runService } from '@waybill/common/run-service.ts';
 import { CLOSE_MS, DRAIN_MS, shutdownOnSignal } from '@waybill/common/shutdown.ts';
 import { shutdownTelemetry } from '@waybill/common/shutdown-telemetry.ts';
+import { createAcceptClient } from './accept-client.ts';
 import { createPublicApp } from './app.ts';
 import { loadPublicWebConfig } from './config.ts';
 import { createDispatcherClient } from './dispatcher-client.ts';
 import { createExchange } from './exchange.ts';
+import { createGrpcApp } from './grpc-app.ts';
 import { createInternalApp } from './internal-app.ts';
 import { createParkedRequests } from './parked-requests.ts';
 import { isPublicType, labelOfType } from './public-types.ts';
@@ -58,8 +62,17 @@ await runService(async () => {
     maxQueued: config.MAX_PARKED,
     log,
   });
+  const readiness = () => (isStopping ? 'stopping' : clock.readiness());
+  const acceptClient = createAcceptClient({
+    parked,
+    dispatchers,
+    publicKey: config.CREDENTIALS_PUBLIC_KEY,
+    allowedBrokers: config.CLIENT_BROKERS,
+    deadlineMs: config.DEADLINE_MS,
+  });
   const app = await createPublicApp({
     log,
+    acceptClient,
     exchange: createExchange({
       parked,
       dispatchers,
@@ -69,11 +82,16 @@ await runService(async () => {
     }),
     deadlineMs: config.DEADLINE_MS,
     labelOf,
-    readiness: () => (isStopping ? 'stopping' : clock.readiness()),
+    readiness,
     maxConnections: config.MAX_CONNECTIONS,
   });
   await app.listen({ host: config.HOST, port: config.PORT });
-  log.info({ port: portOf(app), internalPort: portOf(internalApp), instance: instanceId }, 'listening');
+  isolateGrpcTraces();
+  const grpc =
+    config.CREDENTIALS_PUBLIC_KEY &&
+    (await createGrpcApp({ acceptClient, readiness, log, host: config.HOST, port: config.GRPC_PORT }));
+  const ports = { port: portOf(app), internalPort: portOf(internalApp), grpcPort: grpc?.port };
+  log.info({ ...ports, instance: instanceId }, 'listening');
 
   shutdownOnSignal({
     log,
@@ -83,11 +101,11 @@ await runService(async () => {
     steps: [
       // Replies still arrive while the parked requests drain, so the internal port closes after them.
       {
-        name: 'public port and parked requests',
+        name: 'public ports and parked requests',
         run() {
           // Before connections are cut off, so that whoever waits longer is still told the outcome.
           setTimeout(parked.close, DRAIN_MS - CLOSE_MS).unref();
-          return Promise.all([drainHttpServer(app), parked.drained()]);
+          return Promise.all([drainHttpServer(app), grpc?.close(DRAIN_MS), parked.drained()]);
         },
       },
       { name: 'internal port', run: () => drainHttpServer(internalApp, { deadlineMs: CLOSE_MS }) },

@@ -42,25 +42,64 @@ const problem = {
   },
 };
 
-const problems = Object.fromEntries(
-  Object.entries({
-    400: 'The request is at fault (`invalid-request`); nothing was sent',
-    404: 'No listener takes events of this type (`unroutable`); nothing is queued',
-    413: 'The request is too large (`too-large`)',
-    415: 'The content type is not supported (`unsupported-media-type`)',
-    502: 'The listener failed for good (`handler-failed`)',
-    503: 'Provably not enqueued (`not-accepted`); safe to retry after `Retry-After`',
-    504: 'The outcome is unknown (`outcome-unknown`); it may have run. Retry with the same id',
-  }).map(([status, description]) => [
-    status,
-    { description, content: { 'application/problem+json': { schema: problem } } },
-  ]),
-);
+const faults = {
+  400: 'The request is at fault (`invalid-request`); nothing was sent',
+  404: 'No listener takes events of this type (`unroutable`); nothing is queued',
+  413: 'The request is too large (`too-large`)',
+  415: 'The content type is not supported (`unsupported-media-type`)',
+  502: 'The listener failed for good (`handler-failed`)',
+  503: 'Provably not enqueued (`not-accepted`); safe to retry after `Retry-After`',
+  504: 'The outcome is unknown (`outcome-unknown`); it may have run. Retry with the same id',
+};
+
+function problemResponses(descriptions: object) {
+  const content = { 'application/problem+json': { schema: problem } };
+  return Object.fromEntries(
+    Object.entries(descriptions).map(([status, description]) => [status, { description, content }]),
+  );
+}
+
+const problems = problemResponses(faults);
 
 const preferHeader = {
   type: 'object',
   properties: {
     prefer: { type: 'string', description: '`wait=<seconds>` shortens the deadline (RFC 7240)' },
+  },
+};
+
+/** No listener's failure is waited for. */
+const { 502: _, ...clientFaults } = faults;
+const clientProblems = problemResponses({
+  ...clientFaults,
+  404: 'No listener dispatches datasets (`unroutable`); nothing is queued',
+  504: 'The outcome is unknown (`outcome-unknown`); the dataset may come. A retry starts another stream',
+});
+
+const name = { type: 'string', pattern: '^[\\w.:-]{1,128}$' };
+
+const newClient = {
+  type: 'object',
+  required: ['client_id', 'queue_name', 'amqp_host', 'amqp_user', 'amqp_pass'],
+  properties: {
+    client_id: { ...name, description: 'Travels with every batch' },
+    queue_name: {
+      ...name,
+      description: "The client's own queue, declared durable if it does not exist; not amq.* or waybill.*",
+    },
+    amqp_host: { type: 'string', maxLength: 255, description: 'A broker that CLIENT_BROKERS allows' },
+    amqp_port: { type: 'integer', minimum: 0, maximum: 65535, default: 0, description: '0 means 5672' },
+    amqp_user: { type: 'string', maxLength: 255 },
+    amqp_pass: { type: 'string', maxLength: 255, format: 'password', writeOnly: true },
+  },
+};
+
+const acceptedClient = {
+  type: 'object',
+  properties: {
+    stream_id: { type: 'string', format: 'uuid', description: 'In the headers of every batch' },
+    status: { type: 'string', enum: ['OK'] },
+    message: { type: 'string' },
   },
 };
 
@@ -100,6 +139,20 @@ export const pingRouteSchema = {
   response: {
     200: { description: 'The PingResponse', content: { 'application/json': { schema: plainEvent } } },
     ...problems,
+  },
+};
+
+/** `POST /clients`. */
+export const clientRouteSchema = {
+  tags: ['clients'],
+  summary: "Have a dataset sent to a client's own queue",
+  description:
+    'Answers as soon as the broker has the request; the dataset follows, batch by batch. ' +
+    'The same over gRPC: `data_dispatcher_service.DataDispatcherService/NotifyNewClient`.',
+  body: { content: { 'application/json': { schema: newClient } } },
+  response: {
+    202: { description: 'Accepted', content: { 'application/json': { schema: acceptedClient } } },
+    ...clientProblems,
   },
 };
 

@@ -11,8 +11,9 @@ import {
   encodeResponse,
 } from '@waybill/common/event-http.ts';
 import { sendProblemBody } from '@waybill/common/http-server.ts';
-import { eventDuration, events } from '@waybill/common/metrics.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { account } from './account.ts';
+import { clientGone } from './client-gone.ts';
 import type { Exchange } from './exchange.ts';
 import { preferredDeadlineMs } from './prefer.ts';
 
@@ -82,10 +83,12 @@ function exchangeAll(
       const startedMs = performance.now();
       const answer = await exchangeOne(exchange, input, { deadlineMs: waitMs, bytes, signal });
       account({
-        request,
+        log: request.log,
         event: input,
-        answer,
         label: labelOf(input.type),
+        status: answer.problem?.status ?? 200,
+        code: answer.problem?.code,
+        success: 'answered',
         durationMs: performance.now() - startedMs,
       });
       return answer;
@@ -108,47 +111,6 @@ async function exchangeOne(
     const error = toAppError(thrown);
     return { id, problem: toProblem(error.code, error.message, { event_id: id }) };
   }
-}
-
-/** One log line per event, here at the edge; the other tiers log at debug. */
-function account({
-  request,
-  event,
-  answer: { problem },
-  label,
-  durationMs,
-}: {
-  request: FastifyRequest;
-  event: CloudEvent;
-  answer: Answer;
-  label: string;
-  durationMs: number;
-}): void {
-  const status = problem?.status ?? 200;
-  const attributes = { tier: 'public-web', type: label, outcome: problem?.code ?? 'answered' };
-  events.add(1, attributes);
-  eventDuration.record(durationMs / 1000, attributes);
-  request.log.info(
-    {
-      event_id: event.id,
-      event_type: event.type,
-      status,
-      outcome: problem?.code,
-      duration_ms: Math.round(durationMs),
-    },
-    'event answered',
-  );
-}
-
-/** Aborts when the connection closes before the answer is out. */
-function clientGone(reply: FastifyReply): AbortSignal {
-  const gone = new AbortController();
-  // It may have gone while the body was read; then there is no event any more.
-  if (reply.raw.destroyed) gone.abort();
-  reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) gone.abort();
-  });
-  return gone.signal;
 }
 
 /**

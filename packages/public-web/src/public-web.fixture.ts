@@ -18,7 +18,7 @@ export function startPublicWeb(
   env: Record<string, string> = {},
 ): Promise<Service> {
   const urls = dispatchers.map(({ url }) => url).join(',');
-  const defaults = { INTERNAL_SECRETS: SECRET, DISPATCHER_URLS: urls, LOG_LEVEL: 'info' };
+  const defaults = { INTERNAL_SECRETS: SECRET, DISPATCHER_URLS: urls, LOG_LEVEL: 'info', GRPC_PORT: '0' };
   return startService({ name: 'public-web', env: { ...defaults, ...env } });
 }
 

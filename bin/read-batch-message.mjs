@@ -1,0 +1,59 @@
+/** A batch in a client's queue, held against what is promised of such messages. */
+import { UserError } from './user-error.mjs';
+
+/** @typedef {{ streamId: string, traceId: string | undefined, index: unknown, data: unknown, isLast: unknown }} BatchMessage */
+
+/**
+ * @param {import('amqplib').ConsumeMessage} message
+ * @param {{ client: string, queue: string }} expected
+ * @returns {BatchMessage}
+ * @throws {UserError} names what is not as promised
+ */
+export function readBatchMessage(message, { client, queue }) {
+  const { headers = {}, ...properties } = message.properties;
+  const body = parseBody(message.content);
+  const { exchange, routingKey } = message.fields;
+  const pairs = {
+    'its exchange': [exchange, ''],
+    'its routing key': [routingKey, queue],
+    'its delivery mode': [properties.deliveryMode, 2],
+    'its content type': [properties.contentType, 'application/json'],
+    'its AMQP timestamp': [typeof properties.timestamp, 'number'],
+    'its header client_id': [headers.client_id, client],
+    'its header stream_id': [typeof headers.stream_id, 'string'],
+    client_id: [body.client_id, headers.client_id],
+    batch_index: [body.batch_index, headers.batch_index],
+    is_last_batch: [body.is_last_batch, headers.is_last_batch],
+    'its timestamp': [isTime(body.timestamp), true],
+  };
+  for (const [what, [actual, due]] of Object.entries(pairs)) {
+    if (actual === due) continue;
+    const name = Number.isInteger(body.batch_index) ? `batch ${body.batch_index}` : 'a message';
+    throw new UserError(
+      `${name} is not as promised: ${what} is ${JSON.stringify(actual)} and should be ${JSON.stringify(due)}`,
+    );
+  }
+  return {
+    streamId: headers.stream_id,
+    traceId: String(headers.traceparent ?? '').split('-')[1],
+    index: body.batch_index,
+    data: body.data,
+    isLast: body.is_last_batch,
+  };
+}
+
+/** @param {Buffer} content */
+function parseBody(content) {
+  try {
+    const body = JSON.parse(content.toString());
+    if (typeof body === 'object' && body !== null) return body;
+  } catch {
+    // told below
+  }
+  throw new UserError(`a message of ${content.length} bytes in the queue is not a JSON object`);
+}
+
+/** @param {unknown} value as of RFC 3339 */
+function isTime(value) {
+  return typeof value === 'string' && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(value);
+}

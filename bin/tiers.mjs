@@ -1,0 +1,114 @@
+/** Waybill's own services as `npm start` and `npm run demo` run them, each with those secrets alone that it needs. */
+import { randomBytes } from 'node:crypto';
+import { makePrivateKey, publicKeyOf } from './sealing-keys.mjs';
+
+/** @typedef {import('./run-services.mjs').Service} Service */
+
+/** Each goes to those services only that need it. */
+const secretSettings = ['AMQP_URL', 'INTERNAL_SECRETS', 'CREDENTIALS_PUBLIC_KEY', 'CREDENTIALS_PRIVATE_KEYS'];
+
+/**
+ * public-web is a stage of its own: it stops first, and what it still waits for is answered by the others. So is
+ * dataset-generator: it stops after data-dispatch-listener, which may need one more batch.
+ *
+ * @param {NodeJS.ProcessEnv} env
+ * @param {typeof import('./system.mjs').defaultPorts} ports
+ * @returns {Service[][]} in stages
+ */
+export function describeTiers(env, ports) {
+  const internal = internalSecrets(env);
+  const sealing = sealingKeys(env);
+  const broker = pick(env, 'AMQP_URL');
+  const datasetGenerator = tier('dataset-generator', ports.DATASET_GENERATOR_HEALTH_PORT, env, {
+    GRPC_PORT: `${ports.DATASET_GENERATOR_PORT}`,
+  });
+  const dispatcher = tier('dispatcher', ports.DISPATCHER_HEALTH_PORT, env, {
+    ...broker,
+    ...internal,
+    PORT: `${ports.DISPATCHER_PORT}`,
+  });
+  const pingListener = tier('ping-listener', ports.PING_LISTENER_HEALTH_PORT, env, broker);
+  const dataDispatchListener = tier('data-dispatch-listener', ports.DATA_DISPATCH_LISTENER_HEALTH_PORT, env, {
+    ...broker,
+    ...sealing.privateKeys,
+    TCP_PORT: `${ports.TCP_PORT}`,
+    DATASET_SERVICE_ADDR: env.DATASET_SERVICE_ADDR || `127.0.0.1:${ports.DATASET_GENERATOR_PORT}`,
+  });
+  const publicWeb = tier('public-web', ports.PORT, env, {
+    ...internal,
+    ...sealing.publicKey,
+    PORT: `${ports.PORT}`,
+    GRPC_PORT: `${ports.GRPC_PORT}`,
+    INTERNAL_PORT: `${ports.INTERNAL_PORT}`,
+    DISPATCHER_URLS: env.DISPATCHER_URLS || `http://127.0.0.1:${ports.DISPATCHER_PORT}`,
+  });
+  return [[datasetGenerator], [dispatcher, pingListener, dataDispatchListener], [publicWeb]];
+}
+
+/** @param {NodeJS.ProcessEnv} env */
+function internalSecrets(env) {
+  const given = pick(env, 'INTERNAL_SECRETS');
+  return isSet(given) ? given : { INTERNAL_SECRETS: randomBytes(32).toString('base64url') };
+}
+
+/** @param {NodeJS.ProcessEnv} env */
+function sealingKeys(env) {
+  const publicKey = pick(env, 'CREDENTIALS_PUBLIC_KEY');
+  const privateKeys = pick(env, 'CREDENTIALS_PRIVATE_KEYS');
+  if (isSet(publicKey) || isSet(privateKeys)) return { publicKey, privateKeys };
+  const key = makePrivateKey();
+  return {
+    publicKey: { CREDENTIALS_PUBLIC_KEY: JSON.stringify(publicKeyOf(key)) },
+    privateKeys: { CREDENTIALS_PRIVATE_KEYS: JSON.stringify([key]) },
+  };
+}
+
+/**
+ * A setting, in either of the two ways in which it can be given.
+ *
+ * @param {NodeJS.ProcessEnv} env
+ * @param {string} name
+ * @returns {NodeJS.ProcessEnv}
+ */
+function pick(env, name) {
+  return { [name]: env[name], [`${name}_FILE`]: env[`${name}_FILE`] };
+}
+
+/** @param {NodeJS.ProcessEnv} settings */
+function isSet(settings) {
+  return Object.values(settings).some(Boolean);
+}
+
+/**
+ * For what needs no secret.
+ *
+ * @param {NodeJS.ProcessEnv} env
+ */
+export function withoutSecrets(env) {
+  const names = secretSettings.flatMap((name) => Object.keys(pick({}, name)));
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !names.includes(name)));
+}
+
+/**
+ * @param {string} name
+ * @param {number} healthPort
+ * @param {NodeJS.ProcessEnv} env
+ * @param {NodeJS.ProcessEnv} own what this one is given besides; of the secrets, the only ones it is given
+ * @returns {Service}
+ */
+function tier(name, healthPort, env, own) {
+  return {
+    name,
+    args: ['--import', '@waybill/common/telemetry', `packages/${name}/src/main.ts`],
+    env: {
+      ...withoutSecrets(env),
+      ...own,
+      // Shells and CI images export HOST, for something else.
+      HOST: '127.0.0.1',
+      INTERNAL_HOST: '127.0.0.1',
+      OTEL_SERVICE_NAME: name,
+      HEALTH_PORT: String(healthPort),
+    },
+    readyUrl: `http://127.0.0.1:${healthPort}/health/ready`,
+  };
+}

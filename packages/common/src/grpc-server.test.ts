@@ -1,0 +1,232 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import {
+  Client,
+  credentials,
+  type GrpcObject,
+  loadPackageDefinition,
+  type MethodDefinition,
+  type ServiceClientConstructor,
+  type ServiceError,
+  status,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import { service as healthService } from 'grpc-health-check';
+import { createGrpcServer, type GrpcServer } from './grpc-server.ts';
+import { loadProto } from './proto.ts';
+
+const SERVICE = 'dataset_service.DatasetService';
+const MAX_RECEIVE_BYTES = 1024;
+
+type Reply = { error: ServiceError | null; response: Record<string, unknown> };
+type Callback = (error: Partial<ServiceError> | null, response?: object) => void;
+type UnaryCall = { request: { dataset_name: string } };
+
+describe('the gRPC server', () => {
+  it('serves the service', async (t) => {
+    const { client } = await start(t, {
+      GetDatasetInfo: ({ request }: UnaryCall, callback: Callback) => callback(null, request),
+    });
+    const { response } = await call(client, 'GetDatasetInfo', { dataset_name: 'x' });
+    assert.equal(response.dataset_name, 'x');
+  });
+
+  it('answers a handler that throws or rejects with INTERNAL, and tells nothing of what it threw', async (t) => {
+    const { client } = await start(t, {
+      GetBatch() {
+        throw new Error('secret');
+      },
+      GetDatasetInfo: async () => Promise.reject(new Error('secret')),
+      StreamBatches: async () => Promise.reject(new Error('secret')),
+    });
+    for (const method of ['GetBatch', 'GetDatasetInfo']) {
+      const { error } = await call(client, method, {});
+      assert.equal(error?.code, status.INTERNAL);
+      assert.doesNotMatch(String(error?.details), /secret/);
+    }
+    const stream = openStream(client, 'StreamBatches', {});
+    const [error] = await once(stream.resume(), 'error');
+    assert.equal(error.code, status.INTERNAL);
+    assert.doesNotMatch(error.details, /secret/);
+  });
+
+  it('keeps the answer of a handler that fails after it', async (t) => {
+    const { client } = await start(t, {
+      async GetDatasetInfo(_call: unknown, callback: Callback) {
+        callback(null, { total_samples: 1 });
+        throw new Error('late');
+      },
+    });
+    assert.equal((await call(client, 'GetDatasetInfo', {})).response.total_samples, 1);
+  });
+
+  it('refuses a request above the limit', async (t) => {
+    const { client } = await start(t, {
+      GetDatasetInfo: (_call: unknown, callback: Callback) => callback({}),
+    });
+    const { error } = await call(client, 'GetDatasetInfo', { dataset_name: 'x'.repeat(MAX_RECEIVE_BYTES) });
+    assert.equal(error?.code, status.RESOURCE_EXHAUSTED);
+  });
+
+  it('tells the health of the server and of the service, as it is', async (t) => {
+    let isServing = false;
+    const { port } = await start(t, {}, () => isServing);
+    const health = connect(t, port, Client);
+    const watch = healthService.Watch as unknown as MethodDefinition<object, { status: string }>;
+    const statuses = health.makeServerStreamRequest(
+      watch.path,
+      watch.requestSerialize,
+      watch.responseDeserialize,
+      { service: SERVICE },
+    );
+    statuses.on('error', () => {});
+    t.after(() => statuses.cancel());
+    assert.deepEqual(await nextData(statuses), { status: 'NOT_SERVING' });
+    isServing = true;
+    assert.deepEqual(await nextData(statuses), { status: 'SERVING' });
+    for (const service of ['', SERVICE]) assert.equal(await check(health, service), 'SERVING');
+    await assert.rejects(check(health, 'another'), { code: status.NOT_FOUND });
+  });
+
+  it('is not kept from closing by one who watches its health', async (t) => {
+    const { port, server } = await start(t, {});
+    const watch = healthService.Watch as unknown as MethodDefinition<object, { status: string }>;
+    const statuses = connect(t, port, Client).makeServerStreamRequest(
+      watch.path,
+      watch.requestSerialize,
+      watch.responseDeserialize,
+      { service: '' },
+    );
+    await nextData(statuses);
+    const told = nextData(statuses);
+    const ended = once(statuses as NodeJS.EventEmitter, 'end');
+    const closed = server.close(60_000);
+    assert.deepEqual(await told, { status: 'NOT_SERVING' });
+    await ended;
+    await closed;
+  });
+
+  for (const version of ['v1', 'v1alpha'])
+    it(`lists its service by reflection ${version}`, async (t) => {
+      const { port } = await start(t, {});
+      const client = connect(t, port, loadReflection(version));
+      const stream = openDuplex(client, 'ServerReflectionInfo');
+      stream.on('error', () => {});
+      t.after(() => stream.cancel());
+      stream.write({ list_services: '*' });
+      const [answer] = await once(stream, 'data');
+      const services: { name: string }[] = answer.list_services_response.service;
+      assert.ok(services.some(({ name }) => name === SERVICE));
+    });
+
+  it('rejects with the code, the address and the port when the port is taken', async (t) => {
+    const { port } = await start(t, {});
+    await assert.rejects(start(t, {}, undefined, port), { code: 'EADDRINUSE', address: '127.0.0.1', port });
+  });
+
+  it('answers a call under way before it closes, and takes no more', async (t) => {
+    const { promise: entered, resolve: enter } = Promise.withResolvers<Callback>();
+    const { client, server, port } = await start(t, {
+      GetDatasetInfo: (_call: unknown, callback: Callback) => enter(callback),
+    });
+    const reply = call(client, 'GetDatasetInfo', {});
+    const answer = await entered;
+    const closed = server.close(60_000);
+    const late = await call(connect(t, port, datasetClient), 'GetDatasetInfo', {});
+    assert.equal(late.error?.code, status.UNAVAILABLE);
+    answer(null, { total_samples: 7 });
+    assert.equal((await reply).response.total_samples, 7);
+    await closed;
+  });
+
+  it('cuts off at the deadline a call that is never answered', async (t) => {
+    const { promise: entered, resolve: enter } = Promise.withResolvers<void>();
+    const { client, server } = await start(t, { GetDatasetInfo: () => enter() });
+    const reply = call(client, 'GetDatasetInfo', {});
+    await entered;
+    await server.close(1);
+    assert.notEqual((await reply).error, null);
+  });
+});
+
+const datasetClient = clientOf(loadProto('dataset_service.proto'), ['dataset_service', 'DatasetService']);
+
+async function start(
+  t: TestContext,
+  implementation: object,
+  isServing = () => true,
+  port = 0,
+): Promise<{ server: GrpcServer; port: number; client: Client }> {
+  const server = await createGrpcServer({
+    definition: loadProto('dataset_service.proto'),
+    service: SERVICE,
+    implementation: implementation as UntypedServiceImplementation,
+    host: '127.0.0.1',
+    port,
+    isServing,
+    maxReceiveBytes: MAX_RECEIVE_BYTES,
+  });
+  t.after(() => server.close(0));
+  return { server, port: server.port, client: connect(t, server.port, datasetClient) };
+}
+
+function connect(
+  t: TestContext,
+  port: number,
+  Constructor: ServiceClientConstructor | typeof Client,
+): Client {
+  const client = new Constructor(`127.0.0.1:${port}`, credentials.createInsecure());
+  t.after(() => client.close());
+  return client;
+}
+
+function call(client: Client, method: string, request: object): Promise<Reply> {
+  const { promise, resolve } = Promise.withResolvers<Reply>();
+  const invoke = Reflect.get(client, method) as (request: object, callback: unknown) => void;
+  invoke.call(client, request, (error: ServiceError | null, response: Reply['response']) =>
+    resolve({ error, response }),
+  );
+  return promise;
+}
+
+function openStream(client: Client, method: string, request: object) {
+  return Reflect.get(client, method).call(client, request);
+}
+
+function openDuplex(client: Client, method: string) {
+  return Reflect.get(client, method).call(client);
+}
+
+async function nextData(stream: NodeJS.EventEmitter): Promise<unknown> {
+  const [data] = await once(stream, 'data');
+  return data;
+}
+
+function check(client: Client, service: string): Promise<string> {
+  const method = healthService.Check as unknown as MethodDefinition<object, { status: string }>;
+  return new Promise((resolve, reject) =>
+    client.makeUnaryRequest(
+      method.path,
+      method.requestSerialize,
+      method.responseDeserialize,
+      { service },
+      (error, response) => (error ? reject(error) : resolve(response?.status ?? '')),
+    ),
+  );
+}
+
+function loadReflection(version: string): ServiceClientConstructor {
+  const library = dirname(createRequire(import.meta.url).resolve('@grpc/reflection/package.json'));
+  const file = join(library, `build/proto/grpc/reflection/${version}/reflection.proto`);
+  return clientOf(loadSync(file, { keepCase: true }), ['grpc', 'reflection', version, 'ServerReflection']);
+}
+
+function clientOf(definition: Parameters<typeof loadPackageDefinition>[0], path: string[]) {
+  let found: unknown = loadPackageDefinition(definition);
+  for (const name of path) found = (found as GrpcObject)[name];
+  return found as ServiceClientConstructor;
+}

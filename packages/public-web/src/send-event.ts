@@ -1,0 +1,36 @@
+import { EVENTS_EXCHANGE } from '@waybill/common/broker/topology.ts';
+import type { CloudEvent } from '@waybill/common/event.ts';
+import { startEventSpan } from '@waybill/common/tracing.ts';
+import type { DispatcherClient, SendOutcome } from './dispatcher-client.ts';
+
+/**
+ * Hands `event` to the dispatchers under a `send` span, which it carries on. Never rejects; `isCancelled` is asked just
+ * before sending, and an event cancelled then is not sent and has no outcome.
+ */
+export async function sendEvent(
+  event: CloudEvent,
+  {
+    dispatchers,
+    label,
+    isCancelled,
+  }: {
+    dispatchers: Pick<DispatcherClient, 'send'>;
+    /** What names the type in telemetry. */
+    label: string;
+    isCancelled(): boolean;
+  },
+): Promise<SendOutcome> {
+  const span = startEventSpan({
+    name: 'send',
+    kind: 'producer',
+    event,
+    label,
+    destination: EVENTS_EXCHANGE,
+    parent: 'active',
+  });
+  event.traceparent = span.traceparent;
+  event.tracestate = span.tracestate;
+  const outcome = await dispatchers.send(event, isCancelled);
+  span.end(outcome);
+  return outcome;
+}

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import { defaultPorts } from '../../bin/system.mjs';
+import { describeTiers } from '../../bin/tiers.mjs';
+
+const MINE = { CREDENTIALS_PUBLIC_KEY: 'mine', CREDENTIALS_PRIVATE_KEYS_FILE: '/run/keys' };
+
+describe('the secrets of npm start', () => {
+  it('are new for each run, and each service is given its own alone', () => {
+    const tiers = environments({ AMQP_URL: 'amqp://broker', SHUFFLE_SEED: '7' });
+    assert.deepEqual(secretsOf(tiers, 'dataset-generator'), []);
+    assert.deepEqual(secretsOf(tiers, 'ping-listener'), ['AMQP_URL']);
+    assert.deepEqual(secretsOf(tiers, 'dispatcher'), ['AMQP_URL', 'INTERNAL_SECRETS']);
+    assert.deepEqual(secretsOf(tiers, 'data-dispatch-listener'), ['AMQP_URL', 'CREDENTIALS_PRIVATE_KEYS']);
+    assert.deepEqual(secretsOf(tiers, 'public-web'), ['CREDENTIALS_PUBLIC_KEY', 'INTERNAL_SECRETS']);
+    for (const env of tiers.values()) assert.equal(env.SHUFFLE_SEED, '7');
+
+    const { publicKey, privateKeys } = keysOf(tiers);
+    expectPair(publicKey, privateKeys);
+    assert.notEqual(keysOf(environments({})).publicKey.x, publicKey.x);
+  });
+
+  it('are those that are set, if any are', () => {
+    const tiers = environments({ ...MINE, INTERNAL_SECRETS_FILE: '/run/internal' });
+    assert.deepEqual(secretsOf(tiers, 'public-web'), ['CREDENTIALS_PUBLIC_KEY', 'INTERNAL_SECRETS_FILE']);
+    assert.deepEqual(secretsOf(tiers, 'data-dispatch-listener'), ['CREDENTIALS_PRIVATE_KEYS_FILE']);
+    assert.equal(tiers.get('public-web')?.CREDENTIALS_PUBLIC_KEY, 'mine');
+  });
+});
+
+describe('the secrets of the stack', () => {
+  it('hold a key pair that belongs together, and stay when they are made again', (t) => {
+    const folder = makeSecrets(t);
+    const read = (name: string) => readFileSync(join(folder, name), 'utf8');
+    const [privateKeys, publicKey] = [read('private-keys/keys'), read('public-key/key')];
+    expectPair(JSON.parse(publicKey), JSON.parse(privateKeys));
+    execFileSync(process.execPath, ['bin/make-secrets.mjs', folder]);
+    assert.deepEqual([read('private-keys/keys'), read('public-key/key')], [privateKeys, publicKey]);
+  });
+
+  it('are in the containers that need them, and in no other', () => {
+    const users = (volume: string) =>
+      composeServices()
+        .filter(({ text }) => new RegExp(`\\b${volume}:/run/secrets/`).test(text))
+        .map(({ name }) => name)
+        .sort();
+    assert.deepEqual(users('private-keys'), ['data-dispatch-listener', 'secrets']);
+    assert.deepEqual(users('public-key'), ['public-web', 'secrets']);
+    assert.deepEqual(users('internal-secrets'), ['dispatcher', 'public-web', 'secrets']);
+    assert.deepEqual(users('broker-secrets'), [
+      'data-dispatch-listener',
+      'dispatcher',
+      'ping-listener',
+      'rabbitmq',
+      'secrets',
+    ]);
+  });
+});
+
+type Jwk = { kty: string; crv: string; kid: string; x: string; d?: string };
+
+function expectPair(publicKey: Jwk, [privateKey, ...others]: Jwk[]): void {
+  assert.deepEqual(others, []);
+  const { d, ...rest } = privateKey as Jwk;
+  assert.match(String(d), /^[\w-]{43}$/);
+  assert.deepEqual(publicKey, rest);
+  assert.deepEqual([publicKey.kty, publicKey.crv], ['OKP', 'X25519']);
+  assert.match(publicKey.kid, /^[\w-]{36}$/);
+}
+
+function environments(env: NodeJS.ProcessEnv): Map<string, NodeJS.ProcessEnv> {
+  const services = describeTiers(env, defaultPorts).flat();
+  return new Map(services.map(({ name, env: own }) => [name, own]));
+}
+
+function secretsOf(tiers: Map<string, NodeJS.ProcessEnv>, name: string): string[] {
+  const env = Object.entries(tiers.get(name) ?? {});
+  const isSecret = (setting: string) => /^(AMQP_URL|INTERNAL_SECRETS|CREDENTIALS_)/.test(setting);
+  return env
+    .filter(([setting, value]) => isSecret(setting) && value !== undefined)
+    .map(([setting]) => setting)
+    .sort();
+}
+
+function keysOf(tiers: Map<string, NodeJS.ProcessEnv>): { publicKey: Jwk; privateKeys: Jwk[] } {
+  return {
+    publicKey: JSON.parse(String(tiers.get('public-web')?.CREDENTIALS_PUBLIC_KEY)),
+    privateKeys: JSON.parse(String(tiers.get('data-dispatch-listener')?.CREDENTIALS_PRIVATE_KEYS)),
+  };
+}
+
+function makeSecrets(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'waybill-secrets-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  execFileSync(process.execPath, ['bin/make-secrets.mjs', folder]);
+  return folder;
+}
+
+/** Each service with its part of the file. */
+function composeServices(): { name: string; text: string }[] {
+  const file = readFileSync('docker-compose.yml', 'utf8');
+  const services = file.slice(file.indexOf('\nservices:\n'), file.indexOf('\nvolumes:\n'));
+  return services
+    .split(/\n(?= {2}[\w-]+:\n)/)
+    .slice(1)
+    .map((text) => ({ name: text.slice(2, text.indexOf(':')), text }));
+}
