@@ -177,7 +177,8 @@ describe('a stream that cannot be', { skip: rabbitmqMissing }, () => {
     assert.deepEqual(names(), expected);
     const channel = await model.createChannel();
     const message = await channel.get(accepted.queue_name, { noAck: true });
-    assert.equal(message?.properties.headers?.traceparent.split('-')[1], span.traceId);
+    assert.ok(message);
+    assert.equal(message.properties.headers?.traceparent.split('-')[1], span.traceId);
     await channel.deleteQueue(accepted.queue_name);
     await channel.close();
   });

@@ -1,0 +1,118 @@
+/**
+ * `AMQP_URL=… npm run bench:dataset`: one dataset to one client's queue, from the request to the last confirm, beside a bare
+ * loop that publishes the very same bodies, confirmed, to a queue of the same kind; in turns. Compare the ratio of one run.
+ */
+import { randomUUID } from 'node:crypto';
+import { createInterface } from 'node:readline';
+import { connect } from 'amqplib';
+import { makePrivateKey, publicKeyOf } from '../bin/sealing-keys.mjs';
+import { median, preload, start } from './start-services.mjs';
+
+const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 7);
+const { AMQP_URL } = process.env;
+if (!AMQP_URL) {
+  console.error('AMQP_URL is not set: name the broker to measure on');
+  process.exit(1);
+}
+const broker = new URL(AMQP_URL);
+const key = makePrivateKey();
+
+await start([...preload, 'packages/dataset-generator/src/main.ts'], { GRPC_PORT: 18061, HEALTH_PORT: 18087 });
+await start([...preload, 'packages/dispatcher/src/main.ts'], { PORT: 18082, HEALTH_PORT: 18083 });
+const listener = await start([...preload, 'packages/data-dispatch-listener/src/main.ts'], {
+  HEALTH_PORT: 18086,
+  TCP_PORT: 0,
+  DATASET_SERVICE_ADDR: '127.0.0.1:18061',
+  CREDENTIALS_PRIVATE_KEYS: JSON.stringify(key),
+});
+await start([...preload, 'packages/public-web/src/main.ts'], {
+  PORT: 18080,
+  INTERNAL_PORT: 18081,
+  GRPC_PORT: 0,
+  DISPATCHER_URLS: 'http://127.0.0.1:18082',
+  CREDENTIALS_PUBLIC_KEY: JSON.stringify(publicKeyOf(key)),
+  CLIENT_BROKERS: broker.host,
+});
+const lines = createInterface({ input: /** @type {import('node:stream').Readable} */ (listener.stdout) });
+const connection = await connect(
+  {
+    hostname: broker.hostname,
+    port: Number(broker.port),
+    username: broker.username,
+    password: broker.password,
+  },
+  { noDelay: true },
+);
+const channel = await connection.createConfirmChannel();
+
+// Warms up, and fetches the bodies.
+const bodies = await viaWaybill().then(({ queue }) => takeAll(queue));
+/** @type {Record<string, number[]>} */
+const rates = { waybill: [], 'bare loop': [] };
+for (let round = 0; round < ROUNDS; round += 1) {
+  for (const [name, send] of Object.entries({ waybill: viaWaybill, 'bare loop': viaBareLoop })) {
+    const { queue, seconds } = await send();
+    rates[name]?.push(bodies.length / seconds);
+    await channel.deleteQueue(queue);
+  }
+}
+for (const [name, values] of Object.entries(rates))
+  console.log(
+    `${name.padEnd(10)} ${Math.round(median(values))} batches/s  of ${values.map(Math.round).join(', ')}`,
+  );
+console.log(`ratio      ${(median(rates.waybill ?? []) / median(rates['bare loop'] ?? [])).toFixed(2)}`);
+process.exit(0);
+
+async function viaWaybill() {
+  const clientId = randomUUID();
+  const started = performance.now();
+  const sent = lineThat((line) => line.includes('"dataset sent"') && line.includes(clientId));
+  const response = await fetch('http://127.0.0.1:18080/clients', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      client_id: clientId,
+      queue_name: clientId,
+      amqp_host: broker.hostname,
+      amqp_port: Number(broker.port),
+      amqp_user: broker.username,
+      amqp_pass: broker.password,
+    }),
+  });
+  if (response.status !== 202) throw new Error(await response.text());
+  await sent;
+  return { queue: clientId, seconds: (performance.now() - started) / 1000 };
+}
+
+async function viaBareLoop() {
+  const queue = randomUUID();
+  const started = performance.now();
+  await channel.assertQueue(queue, { durable: true });
+  for (const body of bodies) channel.sendToQueue(queue, body, { persistent: true, mandatory: true });
+  await channel.waitForConfirms();
+  return { queue, seconds: (performance.now() - started) / 1000 };
+}
+
+/** @param {(line: string) => boolean} isWanted */
+function lineThat(isWanted) {
+  return new Promise((resolve) => {
+    const onLine = (/** @type {string} */ line) => {
+      if (!isWanted(line)) return;
+      lines.off('line', onLine);
+      resolve(undefined);
+    };
+    lines.on('line', onLine);
+  });
+}
+
+/** @param {string} queue */
+async function takeAll(queue) {
+  const contents = [];
+  for (;;) {
+    const message = await channel.get(queue, { noAck: true });
+    if (!message) break;
+    contents.push(message.content);
+  }
+  await channel.deleteQueue(queue);
+  return contents;
+}
