@@ -111,7 +111,7 @@ describe('a queue sink', () => {
     })();
     await new Promise((resolve) => setImmediate(resolve));
     const inWindow = sent;
-    assert.ok(inWindow >= 1 && inWindow <= 16, String(inWindow));
+    assert.ok(inWindow >= 1 && inWindow <= 32, String(inWindow));
     proxy.setFault({});
     proxy.reset();
     await sending;

@@ -15,8 +15,8 @@ import { backOff } from './backoff.ts';
 import { toQueueError } from './client-queue.ts';
 import type { Batch, Sink } from './stream-batches.ts';
 
-/** Measured: more adds no throughput, and this bounds what a crash repeats. */
-const WINDOW_BATCHES = 16;
+/** A chunk: what a broken connection repeats is then no more than what a crash does. Measured: 16 send a tenth slower. */
+const WINDOW_BATCHES = 32;
 const WINDOW_BYTES = 4 * 1024 * 1024;
 /** As towards the system's own broker. */
 const CONFIRM_TIMEOUT_MS = 5_000;
