@@ -29,6 +29,15 @@ describe('IDX images', () => {
     it(`refuses a file ${what}`, () => {
       assert.throws(() => readIdxImages(file), { code: 'invalid-dataset', message: reason });
     });
+
+  it('stop being unpacked at the bound, whatever the file claims', () => {
+    const megabyte = gzipSync(Buffer.alloc(1024 ** 2));
+    const bomb = Buffer.concat(new Array(257).fill(megabyte));
+    assert.throws(() => readIdxImages(bomb), {
+      code: 'invalid-dataset',
+      message: /more than 268435456 pixels/,
+    });
+  });
 });
 
 function idxHeader(images: number): Buffer {

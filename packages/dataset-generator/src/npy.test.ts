@@ -18,6 +18,35 @@ describe('NumPy files', () => {
     assert.deepEqual([samples, sampleShape, dataType], [24, [], 'uint8']);
   });
 
+  it('are read as numpy.save writes them, padded to 64 bytes', () => {
+    const header = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }".padEnd(117);
+    const file = Buffer.concat([Buffer.from(`\x93NUMPY\x01\x00v\x00${header}\n`, 'latin1'), data]);
+    assert.deepEqual(readNpy(file), { data, samples: 3, sampleShape: [2], dataType: 'float32' });
+  });
+
+  it('may have the fields of their header in any order', () => {
+    const header = '{"shape": (3, 2), "fortran_order": False, "descr": "<f4"}\n';
+    const start = Buffer.from(`\x93NUMPY\x01\x00${String.fromCharCode(header.length)}\x00`, 'latin1');
+    assert.equal(readNpy(Buffer.concat([start, Buffer.from(header), data])).samples, 3);
+  });
+
+  for (const [descr, dataType, elements] of [
+    ['|b1', 'bool', 24],
+    ['|i1', 'int8', 24],
+    ['<u2', 'uint16', 12],
+    ['<i2', 'int16', 12],
+    ['<f2', 'float16', 12],
+    ['<u4', 'uint32', 6],
+    ['<i4', 'int32', 6],
+    ['<u8', 'uint64', 3],
+    ['<i8', 'int64', 3],
+    ['<f8', 'float64', 3],
+  ] as const)
+    it(`of ${descr} are of ${dataType}`, () => {
+      const file = npyFile({ descr: `'${descr}'`, shape: `(${elements},)`, data });
+      assert.equal(readNpy(file).dataType, dataType);
+    });
+
   for (const [what, file, reason] of [
     ['that is no .npy', Buffer.alloc(64), /wrong magic/],
     ['of another version', npyFile({ shape, data, version: 4 }), /version 4\.0 is not known/],
