@@ -6,12 +6,18 @@
 
 const codes = {
   'invalid-request': { status: 400, kind: 'terminal', title: 'The request is malformed' },
-  unauthorized: { status: 401, kind: 'terminal', title: 'The call is not signed by this system' },
+  unauthorized: { status: 401, kind: 'terminal', title: 'The credentials are missing or wrong' },
+  forbidden: { status: 403, kind: 'terminal', title: 'The credentials do not permit this' },
   'not-found': { status: 404, kind: 'terminal', title: 'There is nothing at this path' },
   unroutable: { status: 404, kind: 'terminal', title: 'Events of this type are not taken' },
   'wrong-instance': { status: 410, kind: 'terminal', title: 'The reply is for another instance' },
   'too-large': { status: 413, kind: 'terminal', title: 'The request is too large' },
   'unsupported-media-type': { status: 415, kind: 'terminal', title: 'The content type is not supported' },
+  'idempotency-key-reused': {
+    status: 422,
+    kind: 'terminal',
+    title: 'The idempotency key was used for another request',
+  },
   'rate-limited': { status: 429, kind: 'retry', title: 'Too many requests' },
   'client-gone': { status: 499, kind: 'terminal', title: 'The client has gone' },
   'handler-failed': { status: 502, kind: 'terminal', title: 'The listener failed to handle the event' },
@@ -28,6 +34,7 @@ const codes = {
   'delivery-lost': { status: 502, kind: 'retry', title: 'The delivery was lost; another listener gets it' },
   'invalid-dataset': { status: 500, kind: 'terminal', title: 'The dataset cannot be read' },
   'dataset-unavailable': { status: 503, kind: 'retry', title: 'The dataset service does not answer' },
+  'client-queue-busy': { status: 503, kind: 'retry', title: "The client's broker or queue is busy" },
   'client-queue-unavailable': {
     status: 503,
     kind: 'retry',

@@ -24,6 +24,8 @@ const HEALTH_INTERVAL_MS = 500;
 /** Calls at once on one connection; more wait. */
 const MAX_CONCURRENT_STREAMS = 1_000;
 /** A peer that is gone without a word is noticed after both. */
+/** A connection without calls is closed after this. */
+const MAX_IDLE_MS = 5 * 60_000;
 const KEEPALIVE_MS = 30_000;
 const KEEPALIVE_TIMEOUT_MS = 10_000;
 
@@ -67,6 +69,7 @@ export async function createGrpcServer({
     'grpc.max_receive_message_length': maxReceiveBytes,
     'grpc.max_send_message_length': maxSendBytes,
     'grpc.max_concurrent_streams': MAX_CONCURRENT_STREAMS,
+    'grpc.max_connection_idle_ms': MAX_IDLE_MS,
     'grpc.keepalive_time_ms': KEEPALIVE_MS,
     'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
     // Another process on the port must be an error, and not share its calls.

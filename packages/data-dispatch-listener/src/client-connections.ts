@@ -1,8 +1,10 @@
 /**
  * Connections to the brokers of clients. Streams with the same credentials share one, each with channels of its own;
- * one that nobody uses is closed after a while, and a broken one is replaced when it is next asked for.
+ * one that nobody uses is closed after a while, and one that failed is replaced when it is next asked for.
+ *
+ * A broker that does not answer keeps whoever asks it waiting, and there are other clients: after a failure only a few
+ * may try it at once, until one succeeds.
  */
-
 import { breakConnection } from '@waybill/common/broker/amqp-connection.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import { within } from '@waybill/common/within.ts';
@@ -15,109 +17,183 @@ const CLOSE_TIMEOUT_MS = 1_000;
 const HEARTBEAT_S = 5;
 /** Longer than a stream takes between two chunks, also while it waits for its client. */
 const IDLE_MS = 15_000;
-/** Each is a socket, a few hundred kB at the broker, and a client with credentials of its own. */
+/** Each is a socket, and a few hundred kB at the broker. One that nobody uses makes room. */
 const MAX_CONNECTIONS = 500;
+/** Of the 64 handlers that run at once by default. */
+const MAX_TRIES_AT_SUSPECT = 4;
 
 /** A broker, and who one is there. */
 export type ClientBroker = { host: string; port: number; user: string; pass: string };
+
+/** What a connection is used with. `blocked` aborts, with the error to end on, when the broker blocks publishers. */
+export type UseConnection<T> = (model: ChannelModel, blocked: AbortSignal) => Promise<T>;
 
 export type ClientConnections = {
   /**
    * Runs `use` with the connection to `broker`.
    *
-   * @throws TerminalError `client-credentials-refused`, or AppError `client-queue-unavailable` when the broker does
-   * not answer, blocks publishers, or there are too many connections; or what `use` throws.
+   * @throws TerminalError `client-credentials-refused`; AppError `client-queue-unavailable` when the broker does not
+   * answer; AppError `client-queue-busy` when it blocks publishers, others are trying whether it answers, or there are
+   * too many connections; or what `use` throws.
    */
-  withConnection<T>(broker: ClientBroker, use: (model: ChannelModel) => Promise<T>): Promise<T>;
+  withConnection<T>(broker: ClientBroker, use: UseConnection<T>): Promise<T>;
   close(): Promise<void>;
 };
 
-type Entry = { opening: Promise<ChannelModel>; users: number; isBlocked: boolean; idle?: NodeJS.Timeout };
+type Entry = {
+  opening: Promise<ChannelModel>;
+  users: number;
+  blocked: AbortController;
+  idle?: NodeJS.Timeout;
+};
 
 /** Creates the connections of one process. */
 export function createClientConnections(): ClientConnections {
   const entries = new Map<string, Entry>();
+  const suspects = createSuspects();
 
   function open(key: string, broker: ClientBroker): Entry {
-    if (entries.size >= MAX_CONNECTIONS)
-      throw new AppError(
-        'client-queue-unavailable',
-        `more than ${MAX_CONNECTIONS} connections to clients' brokers`,
-      );
-    const forget = () => {
-      if (entries.get(key) === entry) entries.delete(key);
-      clearTimeout(entry.idle);
-    };
-    const entry: Entry = { opening: connectTo(broker), users: 0, isBlocked: false };
+    if (entries.size >= MAX_CONNECTIONS) makeRoom();
+    const entry: Entry = { opening: connectTo(broker), users: 0, blocked: new AbortController() };
     entries.set(key, entry);
-    entry.opening.then((model) => {
-      model.on('close', forget);
-      model.on('blocked', () => {
-        entry.isBlocked = true;
-      });
-      model.on('unblocked', () => {
-        entry.isBlocked = false;
-      });
-    }, forget);
+    entry.opening.then(
+      (model) => {
+        model.on('close', () => forget(key, entry));
+        // What is written now would wait there, and arrive however long ago it was given up.
+        model.on('blocked', () => entry.blocked.abort(busy('the broker of the client blocks publishers')));
+        model.on('unblocked', () => {
+          entry.blocked = new AbortController();
+        });
+      },
+      () => forget(key, entry),
+    );
     return entry;
+  }
+
+  /** Closes the one that has been idle for longest. */
+  function makeRoom(): void {
+    const [key, entry] = [...entries].find(([, { users }]) => users === 0) ?? [];
+    if (!key || !entry) throw busy(`more than ${MAX_CONNECTIONS} connections to clients' brokers`);
+    forget(key, entry);
+    void closeConnection(entry);
+  }
+
+  /** Nobody else is given it; whoever has it may go on. */
+  function forget(key: string, entry: Entry): void {
+    if (entries.get(key) === entry) entries.delete(key);
+    clearTimeout(entry.idle);
   }
 
   function release(key: string, entry: Entry): void {
     entry.users -= 1;
-    if (entry.users > 0 || entries.get(key) !== entry) return;
+    if (entry.users > 0) return;
+    if (entries.get(key) !== entry) return void closeConnection(entry);
+    // Last in the order of the map, which is that of their last use.
+    entries.delete(key);
+    entries.set(key, entry);
     entry.idle = setTimeout(() => {
-      entries.delete(key);
+      forget(key, entry);
       void closeConnection(entry);
     }, IDLE_MS).unref();
   }
 
+  async function useEntry<T>(broker: ClientBroker, use: UseConnection<T>): Promise<T> {
+    const key = JSON.stringify(broker);
+    const entry = entries.get(key) ?? open(key, broker);
+    clearTimeout(entry.idle);
+    entry.users += 1;
+    try {
+      const model = await entry.opening;
+      entry.blocked.signal.throwIfAborted();
+      return await use(model, entry.blocked.signal);
+    } catch (error) {
+      if (isUnavailable(error)) forget(key, entry);
+      throw error;
+    } finally {
+      release(key, entry);
+    }
+  }
+
   return {
-    async withConnection(broker, use) {
-      const key = JSON.stringify(broker);
-      const entry = entries.get(key) ?? open(key, broker);
-      clearTimeout(entry.idle);
-      entry.users += 1;
-      try {
-        const model = await entry.opening;
-        // What is written now would wait there, and arrive however long ago it was given up.
-        if (entry.isBlocked)
-          throw new AppError('client-queue-unavailable', 'the broker of the client blocks publishers');
-        return await use(model);
-      } finally {
-        release(key, entry);
-      }
-    },
+    withConnection: (broker, use) => suspects.watch(broker, () => useEntry(broker, use)),
     async close() {
       await Promise.all([...entries.values()].map(closeConnection));
     },
   };
 }
 
+/** Which brokers did not answer when last asked, and how many are trying them now. */
+function createSuspects() {
+  const tries = new Map<string, number>();
+  return {
+    async watch<T>({ host, port }: ClientBroker, run: () => Promise<T>): Promise<T> {
+      const address = `${host}:${port}`;
+      const now = tries.get(address);
+      if (now !== undefined && now >= MAX_TRIES_AT_SUSPECT)
+        throw busy('the broker of the client does not answer, and others are trying it');
+      if (now !== undefined) tries.set(address, now + 1);
+      try {
+        const result = await run();
+        tries.delete(address);
+        return result;
+      } catch (error) {
+        if (isUnavailable(error) && !tries.has(address)) tries.set(address, 0);
+        throw error;
+      } finally {
+        const left = tries.get(address);
+        if (now !== undefined && left !== undefined) tries.set(address, Math.max(0, left - 1));
+      }
+    },
+  };
+}
+
+function isUnavailable(error: unknown): boolean {
+  return error instanceof AppError && error.code === 'client-queue-unavailable';
+}
+
+function busy(message: string): AppError {
+  return new AppError('client-queue-busy', message);
+}
+
 /** The object form of `connect`: in a URL a host such as `host/?heartbeat=0` would override settings. */
 async function connectTo({ host, port, user, pass }: ClientBroker): Promise<ChannelModel> {
+  const connecting = connect(
+    { hostname: host, port, username: user, password: pass, heartbeat: HEARTBEAT_S },
+    { noDelay: true, timeout: CONNECT_TIMEOUT_MS, clientProperties: { connection_name: 'data-dispatch' } },
+  );
+  connecting.then(watch, () => {});
   try {
-    const model = await connect(
-      { hostname: host, port, username: user, password: pass, heartbeat: HEARTBEAT_S },
-      { noDelay: true, timeout: CONNECT_TIMEOUT_MS, clientProperties: { connection_name: 'data-dispatch' } },
-    );
-    model.on('error', () => {});
-    // After a heartbeat timeout amqplib leaves the socket open.
-    model.on('close', () => breakConnection(model, new Error('closed')));
-    return model;
+    // amqplib's own timeout is one of silence.
+    if (await within(2 * CONNECT_TIMEOUT_MS, connecting)) return await connecting;
   } catch (error) {
     throw toConnectError(error as Error);
   }
+  connecting.then(
+    (model) => breakConnection(model, new Error('too late')),
+    () => {},
+  );
+  throw toConnectError(new Error('it did not answer in time'));
+}
+
+function watch(model: ChannelModel): void {
+  model.on('error', () => {});
+  // After a heartbeat timeout amqplib leaves the socket open.
+  model.on('close', () => breakConnection(model, new Error('closed')));
 }
 
 /** Says nothing of the credentials; amqplib's own messages do not either. */
 function toConnectError(error: Error): Error {
-  if (/ACCESS.REFUSED|NOT_ALLOWED/.test(error.message))
+  if (/ACCESS.REFUSED/.test(error.message))
     return new TerminalError('client-credentials-refused', "the client's broker refuses its credentials");
-  const reason = (error as { code?: string }).code ?? error.message;
+  // The broker closed the connection in answer to the choice of the virtual host, and amqplib does not say why.
+  const reason = /ConnectionOpenOk/.test(error.message)
+    ? 'it refuses the connection (no access to its default virtual host, or too many connections)'
+    : ((error as { code?: string }).code ?? error.message);
   return new AppError('client-queue-unavailable', `the broker of the client cannot be reached: ${reason}`);
 }
 
-async function closeConnection({ opening }: Entry): Promise<void> {
+async function closeConnection({ opening, idle }: Entry): Promise<void> {
+  clearTimeout(idle);
   const model = await opening.catch(() => undefined);
   if (!model) return;
   const isClosed = await within(CLOSE_TIMEOUT_MS, model.close()).catch(() => false);

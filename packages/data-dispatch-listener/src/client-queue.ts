@@ -1,5 +1,6 @@
 /** The client's own queue: found or made, and looked into. */
 
+import { breakConnection } from '@waybill/common/broker/amqp-connection.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import { within } from '@waybill/common/within.ts';
 import { TerminalError } from '@waybill/listener/handler.ts';
@@ -58,7 +59,7 @@ export function toQueueError(error: unknown): Error {
 
 /** A channel of its own: an error ends the channel, and would take along what is published on it. */
 async function onChannel<T>(model: ChannelModel, use: (channel: Channel) => Promise<T>): Promise<T> {
-  return await inTime(async () => {
+  return await inTime(model, async () => {
     const channel = await model.createChannel();
     const { promise: failed, reject } = Promise.withResolvers<never>();
     channel.on('error', reject);
@@ -69,11 +70,15 @@ async function onChannel<T>(model: ChannelModel, use: (channel: Channel) => Prom
   });
 }
 
-/** Calls of amqplib have no timeout of their own, and none ends on a connection that is blocked. */
-export async function inTime<T>(run: () => Promise<T>): Promise<T> {
+/**
+ * Calls of amqplib have no timeout of their own. A connection on which one takes too long is broken: another would
+ * wait behind it, and what it opened later nobody would close.
+ */
+export async function inTime<T>(model: ChannelModel, run: () => Promise<T>): Promise<T> {
   const running = run();
   running.catch(() => {});
-  if (!(await within(ANSWER_TIMEOUT_MS, running)))
-    throw new AppError('client-queue-unavailable', 'the broker of the client does not answer');
-  return await running;
+  if (await within(ANSWER_TIMEOUT_MS, running)) return await running;
+  const error = new AppError('client-queue-unavailable', 'the broker of the client does not answer');
+  breakConnection(model, error);
+  throw error;
 }

@@ -22,6 +22,8 @@ import type { Batch, ReadBatch } from './stream-batches.ts';
 const CALL_DEADLINE_MS = 5_000;
 /** From the contract. */
 const MAX_MESSAGE_BYTES = 100 * 1024 * 1024;
+/** As base64, in JSON, it fits into the 16 MiB that RabbitMQ takes by default from 4.0 on. */
+const MAX_BATCH_BYTES = 12 * 1000 * 1000;
 /** All batches kept. A dataset of the size of MNIST fits; a larger one is fetched again for clients that are far apart. */
 const CACHE_BYTES = 64 * 1024 * 1024;
 /** A dataset that was replaced is noticed after this. */
@@ -118,17 +120,22 @@ function getBatch(client: { GetBatch: GetBatch }, request: Parameters<GetBatch>[
   return new Promise((resolve, reject) => {
     client.GetBatch(request, { deadline }, (error, batch) => {
       if (error || !batch) return reject(toDatasetError(error));
+      if (batch.data.length > MAX_BATCH_BYTES) return reject(tooLarge(batch.data.length));
       const base64 = Buffer.from(batch.data.toString('base64'), 'latin1');
       resolve({ index: request.batch_index, isLast: batch.is_last_batch, base64 });
     });
   });
 }
 
+function tooLarge(bytes: number): Error {
+  const message = `a batch has ${bytes} bytes, more than ${MAX_BATCH_BYTES} (setting BATCH_SIZE)`;
+  return new TerminalError('dataset-refused', message);
+}
+
 const REFUSALS: ReadonlySet<status | undefined> = new Set([
   status.INVALID_ARGUMENT,
   status.OUT_OF_RANGE,
   status.FAILED_PRECONDITION,
-  status.RESOURCE_EXHAUSTED,
   status.UNIMPLEMENTED,
 ]);
 
@@ -144,6 +151,7 @@ function toDatasetError(error: ServiceError | null): Error {
 }
 
 async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  promise.catch(() => {});
   signal.throwIfAborted();
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const onAbort = () => reject(signal.reason);

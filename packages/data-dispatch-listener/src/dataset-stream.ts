@@ -27,8 +27,8 @@ export type DatasetStream = {
   nextIndex: number;
   /** When the client was accepted, RFC 3339. */
   acceptedAt: string;
-  /** Since when it waits for its client to take messages off its queue, RFC 3339. */
-  pausedAt?: string;
+  /** It waits for its client: since when (RFC 3339), and how many messages waited in the queue when last looked at. */
+  pause?: { since: string; ready: number | undefined };
 };
 
 /**
@@ -55,8 +55,12 @@ export function readStream(event: CloudEvent, dataset: DatasetStream['dataset'])
 }
 
 /** The event that goes on with `stream`, in `delayMs` or at once. */
-export function toContinuation(stream: DatasetStream, delayMs?: FurtherEvent['delayMs']): FurtherEvent {
-  return { type: CONTINUATION, id: `${stream.id}/${stream.nextIndex}`, data: stream, delayMs };
+export function toContinuation(
+  { id, client, dataset, nextIndex, acceptedAt, pause }: DatasetStream,
+  delayMs?: FurtherEvent['delayMs'],
+): FurtherEvent {
+  const data = { id, client, dataset, nextIndex, acceptedAt, pause };
+  return { type: CONTINUATION, id: `${id}/${nextIndex}`, data, delayMs };
 }
 
 function readClient(data: Partial<StreamClient> | undefined): StreamClient {

@@ -3,6 +3,7 @@
  * go on with the next chunk. So no delivery is held for long, clients take turns, and a crash repeats a chunk at most.
  */
 import { context, propagation, trace } from '@opentelemetry/api';
+import { breakConnection } from '@waybill/common/broker/amqp-connection.ts';
 import { type BrokerAddress, isAllowedBroker } from '@waybill/common/broker-address.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import type { CredentialsOpener } from '@waybill/common/sealed-credentials.ts';
@@ -19,17 +20,21 @@ import type { ClientBroker, ClientConnections } from './client-connections.ts';
 import { inTime, lookIntoQueue } from './client-queue.ts';
 import type { DatasetSource } from './dataset-source.ts';
 import { type DatasetStream, readStream, type StreamClient, toContinuation } from './dataset-stream.ts';
-import { createQueueSink, type QueueSink } from './queue-sink.ts';
+import { createQueueSink } from './queue-sink.ts';
 import { streamBatches } from './stream-batches.ts';
 
 /** A chunk ends after as many batches, or as long, whichever comes first (design of continuations). */
 const CHUNK_BATCHES = 32;
 const CHUNK_MS = 1_000;
-/** How soon a client's queue that was full is looked at again; and a broker or service that failed under way. */
+/** A broker that confirms slowly, but confirms, is left with what it has after this. */
+const CHUNK_LIMIT_MS = 30_000;
+/** How soon a client that was busy is looked at again, and one that has been for a while; and what failed under way. */
 const PAUSE_MS = 1_000;
-/** Chunks done are remembered for longer than a lost ack takes to come back, and enough of them for 1,000 streams. */
-const FINISHED_MAX = 20_000;
-const FINISHED_TTL_MS = 10 * 60_000;
+const LONG_PAUSE_MS = 5_000;
+const LONG_PAUSE_AFTER_MS = 10_000;
+/** How far streams have come is remembered for longer than a lost ack takes to come back. */
+const PROGRESS_MAX_STREAMS = 20_000;
+const PROGRESS_TTL_MS = 10 * 60_000;
 
 export type DispatchDatasetOptions = {
   source: DatasetSource;
@@ -48,24 +53,31 @@ export type DispatchDatasetOptions = {
 /** Creates the handler of `NewClientRequest` and of the continuations it leads to. */
 export function createDispatchDataset(options: DispatchDatasetOptions): Handler {
   const { connections, dataset, maxReady } = options;
-  const finished = new LRUCache<string, true>({ max: FINISHED_MAX, ttl: FINISHED_TTL_MS });
+  /** Where this instance knows that a continuation is in the broker for, or that the stream is over. */
+  const progress = new LRUCache<string, number>({ max: PROGRESS_MAX_STREAMS, ttl: PROGRESS_TTL_MS });
 
   return async (event, handling) => {
-    // Its ack was lost after the event that goes on was confirmed: a second chain would send everything twice.
-    if (finished.has(event.id)) {
-      handling.log.info('chunk is done already');
+    const stream = readStream(event, dataset);
+    // Its ack was lost, or that of one before it: a second chain would send the rest twice.
+    if (stream.nextIndex < (progress.get(stream.id) ?? 0)) {
+      handling.log.info({ stream_id: stream.id }, 'chunk is done already');
       return {};
     }
-    const stream = readStream(event, dataset);
     const broker = await brokerOf(stream.client, options);
-    return await connections.withConnection(broker, async (model) => {
-      const queue = { queue: stream.client.queue_name, mayDeclare: stream.nextIndex === 0 };
-      const ready = await lookIntoQueue(model, queue);
-      if (ready > maxReady) return pause(stream, handling, options);
-      const next = await sendChunk(model, stream, handling, options);
-      const onConfirmed = () => finished.set(event.id, true);
-      return next ? { events: [next], onConfirmed } : { onConfirmed };
-    });
+    try {
+      return await connections.withConnection(broker, async (model, blocked) => {
+        const queue = { queue: stream.client.queue_name, mayDeclare: stream.nextIndex === 0 };
+        const ready = await lookIntoQueue(model, queue);
+        if (ready > maxReady) return pause(stream, ready, handling, options);
+        const next = await sendChunk({ model, blocked, stream, handling, options });
+        const onConfirmed = () => progress.set(stream.id, next?.nextIndex ?? Number.POSITIVE_INFINITY);
+        return next ? { events: [toContinuation(next, next.delayMs)], onConfirmed } : { onConfirmed };
+      });
+    } catch (error) {
+      // Patience, as with a queue that is full: nothing is wrong with this stream.
+      if (!isBusy(error) || handling.signal.aborted) throw error;
+      return pause(stream, undefined, handling, options);
+    }
   };
 }
 
@@ -84,40 +96,61 @@ async function brokerOf(
   return { ...address, user, pass };
 }
 
-/** Sends a chunk; resolves with the event to go on with, or undefined after the last batch. */
-async function sendChunk(
-  model: ChannelModel,
-  stream: DatasetStream,
-  { signal, stopping, log }: HandlerContext,
-  { source, maxRetries }: DispatchDatasetOptions,
-) {
-  const { nextIndex: from, pausedAt: _, ...rest } = stream;
+type Next = DatasetStream & { delayMs?: typeof PAUSE_MS };
+
+/** Sends a chunk; resolves with where to go on, or undefined after the last batch. */
+async function sendChunk({
+  model,
+  blocked,
+  stream,
+  handling: { signal, stopping, log },
+  options: { source, maxRetries },
+}: {
+  model: ChannelModel;
+  blocked: AbortSignal;
+  stream: DatasetStream;
+  handling: HandlerContext;
+  options: DispatchDatasetOptions;
+}): Promise<Next | undefined> {
+  const { nextIndex: from, pause: _, ...rest } = stream;
   const traceparent = activeTraceparent();
+  const tooSlow = new AbortController();
+  const limit = setTimeout(() => tooSlow.abort(slowBroker()), CHUNK_LIMIT_MS);
   const sink = createQueueSink({
     queue: stream.client.queue_name,
-    openChannel: () => inTime(() => model.createConfirmChannel()),
+    openChannel: () => inTime(model, () => model.createConfirmChannel()),
     toMessage: (batch) => toBatchMessage(stream, batch, traceparent),
     maxRetries,
-    signal,
+    signal: AbortSignal.any([signal, blocked, tooSlow.signal]),
+    onTimeout: () => breakConnection(model, new Error('no confirm came in time')),
   });
+  const read = source.reader(stream.dataset);
+  // A dataset service that hangs must not keep a process that is asked to stop from handing over.
+  const reading = AbortSignal.any([signal, stopping]);
   const endMs = performance.now() + CHUNK_MS;
   const isOver = (sent: number) => sent >= CHUNK_BATCHES || performance.now() >= endMs || stopping.aborted;
-  const goOn = (nextIndex: number, delayMs?: typeof PAUSE_MS) =>
-    toContinuation({ ...rest, nextIndex }, delayMs);
   try {
-    const next = await streamBatches({ read: source.reader(stream.dataset), sink, from, isOver, signal });
-    if (next !== undefined) return goOn(next);
-    log.info(
-      { stream_id: stream.id, client_id: stream.client.client_id, batches: from + sink.confirmed() },
-      'dataset sent',
-    );
+    const nextIndex = await streamBatches({
+      read: (index) => read(index, reading),
+      sink,
+      from,
+      isOver,
+      signal,
+    });
+    if (nextIndex !== undefined) return { ...rest, nextIndex };
+    const batches = from + sink.confirmed();
+    log.info({ stream_id: stream.id, client_id: stream.client.client_id, batches }, 'dataset sent');
     return undefined;
   } catch (error) {
+    if (signal.aborted) throw error;
+    const nextIndex = from + sink.confirmed();
+    if (stopping.aborted && error === stopping.reason) return { ...rest, nextIndex };
     // What has arrived is not sent again: the next attempt goes on behind it, and counts anew.
-    if (!canGoOn(error, sink) || signal.aborted) throw error;
+    if (!isPassing(error) || nextIndex === from) throw error;
     log.warn({ stream_id: stream.id, err: error }, 'chunk cut short');
-    return goOn(from + sink.confirmed(), PAUSE_MS);
+    return { ...rest, nextIndex, delayMs: PAUSE_MS };
   } finally {
+    clearTimeout(limit);
     sink.close();
     trace.getActiveSpan()?.addEvent('batches sent', {
       'waybill.stream.id': stream.id,
@@ -127,25 +160,38 @@ async function sendChunk(
   }
 }
 
-/** Something that may pass, after at least one batch has arrived. */
-function canGoOn(error: unknown, sink: QueueSink): boolean {
-  return error instanceof AppError && error.kind === 'retry' && sink.confirmed() > 0;
+function slowBroker(): AppError {
+  return new AppError('client-queue-busy', 'the broker of the client confirms too slowly');
 }
 
-/** Looks again later. No chunk is done, so the event is not remembered as finished. */
+function isPassing(error: unknown): boolean {
+  return error instanceof AppError && error.kind === 'retry';
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof AppError && error.code === 'client-queue-busy';
+}
+
+/**
+ * Looks again later, at the same place. The clock starts anew when the client has taken messages: when fewer wait
+ * than the last time.
+ */
 function pause(
   stream: DatasetStream,
+  ready: number | undefined,
   { log }: HandlerContext,
-  { maxPauseMs, maxReady }: DispatchDatasetOptions,
+  { maxPauseMs }: DispatchDatasetOptions,
 ): HandlerResult {
-  const { pausedAt = new Date().toISOString() } = stream;
-  if (Date.now() - Date.parse(pausedAt) >= maxPauseMs)
-    throw new TerminalError(
-      'client-queue-full',
-      `nobody has taken messages off the client's queue for ${maxPauseMs} ms`,
-    );
-  log.debug({ stream_id: stream.id, max_ready: maxReady }, "the client's queue is full, waiting");
-  return { events: [toContinuation({ ...stream, pausedAt }, PAUSE_MS)] };
+  const last = stream.pause;
+  const isTaking = ready !== undefined && last?.ready !== undefined && ready < last.ready;
+  const since = isTaking || !last ? new Date().toISOString() : last.since;
+  const pausedMs = Date.now() - Date.parse(since);
+  if (pausedMs >= maxPauseMs)
+    throw new TerminalError('client-queue-full', `the client's queue took nothing for ${maxPauseMs} ms`);
+  log.debug({ stream_id: stream.id, ready }, "the client's queue is full, waiting");
+  const paused = { ...stream, pause: { since, ready: ready ?? last?.ready } };
+  const delayMs = pausedMs < LONG_PAUSE_AFTER_MS ? PAUSE_MS : LONG_PAUSE_MS;
+  return { events: [toContinuation(paused, delayMs)] };
 }
 
 function activeTraceparent(): string | undefined {

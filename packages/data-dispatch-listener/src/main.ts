@@ -19,8 +19,9 @@ import { CONTINUATION, NEW_CLIENT } from './dataset-stream.ts';
 import { createDispatchDataset } from './dispatch-dataset.ts';
 import { createTcpStream } from './tcp-stream.ts';
 
-/** A chunk takes 1 s; every call of it, tried again `MAX_RETRIES` times with its deadline of 5 s, less than this. */
-const CHUNK_TIMEOUT_MS = 120_000;
+const AMQPS_PORT = 5671;
+/** A chunk takes 1 s, and ends by itself after 30 s; this is for what nobody foresaw. */
+const CHUNK_TIMEOUT_MS = 60_000;
 
 await runService(async () => {
   const config = loadConfig(dataDispatchSettings);
@@ -62,8 +63,9 @@ await runService(async () => {
   });
 });
 
-/** The system's own broker, which it always trusts. */
+/** The system's own broker. Towards clients' brokers there is no TLS. */
 function brokerOf(amqpUrl: string): BrokerAddress {
-  const { hostname, port } = new URL(amqpUrl);
-  return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) || AMQP_PORT };
+  const { protocol, hostname, port } = new URL(amqpUrl);
+  const defaultPort = protocol === 'amqps:' ? AMQPS_PORT : AMQP_PORT;
+  return { host: hostname.replace(/^\[|\]$/g, '').toLowerCase(), port: Number(port) || defaultPort };
 }

@@ -53,6 +53,7 @@ describe('a queue sink', () => {
       toMessage: ({ index, base64 }) => ({ body: base64, options: { headers: { batch_index: index } } }),
       maxRetries: 3,
       signal: new AbortController().signal,
+      onTimeout: () => {},
       ...options,
     });
   }

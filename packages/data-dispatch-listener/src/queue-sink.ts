@@ -34,8 +34,10 @@ export type QueueSinkOptions = {
   toMessage(batch: Batch): { body: Buffer; options: Options.Publish };
   /** How often in a row publishing may fail before `send` and `flush` reject. */
   maxRetries: number;
-  /** Ends every wait. */
+  /** Ends every wait, and nothing more is written: the broker blocks publishers, or the delivery was lost. */
   signal: AbortSignal;
+  /** Called when the broker has not confirmed in time. */
+  onTimeout(): void;
 };
 
 type Entry = { batch: Batch; isConfirmed: boolean };
@@ -47,6 +49,7 @@ export function createQueueSink({
   toMessage,
   maxRetries,
   signal,
+  onTimeout,
 }: QueueSinkOptions): QueueSink {
   const unconfirmed: Entry[] = [];
   let windowBatches = WINDOW_BATCHES;
@@ -73,8 +76,10 @@ export function createQueueSink({
     while (broken || !isTrue()) {
       signal.throwIfAborted();
       if (broken) await reopen(broken);
-      else if (!(await within(CONFIRM_TIMEOUT_MS, changed.promise)))
+      else if (!(await within(CONFIRM_TIMEOUT_MS, changed.promise))) {
+        onTimeout();
         breakOff(new AppError('client-queue-unavailable', 'no confirm came in time'));
+      }
     }
   }
 
@@ -122,7 +127,7 @@ export function createQueueSink({
   function onConfirm(entry: Entry, error: unknown): void {
     if (error) {
       windowBatches = 1;
-      breakOff(new AppError('client-queue-unavailable', "the client's queue takes no more messages"));
+      breakOff(new AppError('client-queue-busy', "the client's queue takes no more messages"));
       return;
     }
     entry.isConfirmed = true;

@@ -27,6 +27,16 @@ describe('the TCP stream', () => {
   }
   afterEach(() => stream.close());
 
+  /** One whose dataset is over before the reader has read it. */
+  const startSmall = () =>
+    createTcpStream({
+      host: '127.0.0.1',
+      port: 0,
+      maxConnections: 10,
+      stallMs: 20_000,
+      read: async (index) => ({ index, isLast: index === 3, base64 }),
+      log: pino({ level: 'silent' }),
+    });
   const open = () => connect({ port: stream.port, host: '127.0.0.1' });
   async function linesOf(socket: Socket, { delayed = false } = {}): Promise<Record<string, unknown>[]> {
     const lines = [];
@@ -128,6 +138,31 @@ describe('the TCP stream', () => {
     await once(signal, 'abort');
     throw signal.reason;
   };
+
+  it('outlives a reader that resets while the last lines are on their way', async () => {
+    await start();
+    const done = once(logged, 'line');
+    const socket = open().pause();
+    await once(socket, 'connect');
+    socket.read();
+    const small = await startSmall();
+    const reader = connect({ port: small.port, host: '127.0.0.1' });
+    await once(reader, 'data');
+    reader.resetAndDestroy();
+    socket.resetAndDestroy();
+    await done;
+    assert.equal((await linesOf(open())).length, 100);
+    await small.close();
+  });
+
+  it('does not count those it refuses, and lets nobody in while it is full', async () => {
+    await start({ maxConnections: 1, read: untilStopped });
+    const first = open();
+    await once(first, 'connect');
+    const refused = await Promise.all(range(20).map(() => linesOf(open())));
+    assert.deepEqual([...new Set(refused.map(([line]) => codeOf(line)))], ['not-accepted']);
+    first.destroy();
+  });
 
   it('tells one reader too many so', async () => {
     await start({ maxConnections: 1, read: untilStopped });

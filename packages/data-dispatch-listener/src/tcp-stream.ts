@@ -14,6 +14,12 @@ import { type ReadBatch, streamBatches } from './stream-batches.ts';
 
 /** How long readers may go on when the process stops, and then take to read why it ended: 2 s, as `createListener` wants. */
 const DRAIN_MS = 1_000;
+/** Lines that the system still holds for a reader after the last one is written: Linux buffers up to 4 MB. */
+const LINES_IN_BUFFERS = 40;
+/** How long one reader too many may take to read so. */
+const REFUSAL_MS = 1_000;
+/** Readers too many that are told so at once; further ones are closed without a word. */
+const MAX_REFUSALS = 100;
 
 export type TcpStream = {
   port: number;
@@ -47,24 +53,30 @@ export async function createTcpStream({
     const sink = createSocketSink({ socket, clientId, stallMs });
     const fields = { client_id: clientId };
     try {
-      if (serving.size >= maxConnections) throw new AppError('not-accepted', 'there are too many readers');
       await streamBatches({ read, sink, from: 0, isOver: () => false, signal: stopping.signal });
       log.info(fields, 'dataset streamed');
     } catch (error) {
       log.warn({ ...fields, err: error }, 'stream ended early');
       socket.write(toErrorLine(error));
     }
-    await closed(socket, stallMs);
+    await closed(socket, stallMs * LINES_IN_BUFFERS);
+  }
+
+  function refuse(socket: Socket): void {
+    socket.end(toErrorLine(new AppError('not-accepted', 'there are too many readers')));
+    setTimeout(() => socket.destroy(), REFUSAL_MS).unref();
   }
 
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     socket.on('error', () => {});
     // Read, to notice the end; and a client that sends must not wait for ever.
     socket.resume();
+    if (serving.size >= maxConnections) return refuse(socket);
     const served = serve(socket);
     serving.add(served);
     void served.finally(() => serving.delete(served));
   });
+  server.maxConnections = maxConnections + MAX_REFUSALS;
   server.listen(port, host);
   await once(server, 'listening');
   return { port: portOf(server), close: () => close(server, serving, stopping) };
@@ -77,12 +89,13 @@ async function close(server: Server, serving: Set<Promise<void>>, stopping: Abor
   await within(DRAIN_MS, Promise.all(serving));
 }
 
-/** Ends the connection; a reader that does not close its side, or does not take the rest, is cut off. */
-async function closed(socket: Socket, stallMs: number): Promise<void> {
+/** Ends the connection; a reader that does not take the rest within `lingerMs`, or close its side, is cut off. */
+async function closed(socket: Socket, lingerMs: number): Promise<void> {
   if (socket.destroyed) return;
-  const isClosed = once(socket, 'close');
+  // Not `once`, which rejects when an error comes first.
+  const isClosed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
   socket.end();
-  if (!(await within(stallMs, isClosed))) socket.resetAndDestroy();
+  if (!(await within(lingerMs, isClosed))) socket.resetAndDestroy();
 }
 
 function toErrorLine(error: unknown): string {

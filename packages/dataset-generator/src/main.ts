@@ -38,6 +38,7 @@ await runService(async () => {
     isServing: () => !isStopping,
     maxReceiveBytes: MAX_RECEIVE_BYTES,
     maxSendBytes: MAX_SEND_BYTES,
+    log,
   });
   const healthApp = createHealthApp({ log, readiness: () => (isStopping ? 'stopping' : undefined) });
   await healthApp.listen({ host: config.HOST, port: config.HEALTH_PORT });

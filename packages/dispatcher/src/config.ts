@@ -13,8 +13,9 @@ export const dispatcherSettings = {
     desc: 'One secret of at least 32 characters shared by public-web and dispatcher, or two while rotating: the first signs, all verify',
   }),
   BATCH_MAX_BY_TYPE: countByType({
-    default: new Map(),
-    desc: 'Most events per AMQP message for some types, as <type>=<count>, comma-separated; 1 for slow handlers and foreign consumers',
+    // A stream that starts would hold back the acks of its neighbours, and a crash would repeat them from the start.
+    default: new Map([['NewClientRequest', 1]]),
+    desc: 'Most events per AMQP message for some types, as <type>=<count>, comma-separated; 1 for slow handlers and foreign consumers; keep NewClientRequest=1',
   }),
   LOG_LEVEL: logLevel(),
 };
