@@ -31,6 +31,8 @@ export type CloudEvent = {
   replyto?: string;
   /** `<service>/<instance>` that made the reply. */
   handledby?: string;
+  /** The `traceparent` under which it failed, on an event that was replayed from the dead letters. */
+  replayof?: string;
   /** A client's own extension. */
   [extension: string]: unknown;
 };
@@ -43,6 +45,7 @@ export const INTERNAL_ATTRIBUTES = [
   'expirytime',
   'replyto',
   'handledby',
+  'replayof',
 ] as const;
 
 /** What a type may look like (design: the event). */

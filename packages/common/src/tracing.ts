@@ -12,6 +12,7 @@ import {
   defaultTextMapGetter,
   defaultTextMapSetter,
   INVALID_SPAN_CONTEXT,
+  type Link,
   ProxyTracerProvider,
   ROOT_CONTEXT,
   type Span,
@@ -29,6 +30,8 @@ export type TracedEvent = {
   source: string;
   traceparent?: string;
   tracestate?: string;
+  /** The span that a replayed event was sent by before. */
+  replayof?: string;
 };
 
 export type EventSpanOptions = {
@@ -59,6 +62,9 @@ export type EventSpan = {
 /**
  * Starts the span of one event in one tier. Costs next to nothing when no SDK is registered.
  *
+ * A replayed event comes without a trace: its first span starts one, linked to the old one, and is written into the
+ * event given, so that its retries and its dead letter belong to the new trace as well.
+ *
  * @example
  * const sending = startEventSpan({ name: 'send', kind: 'producer', event, label: event.type, parent: 'active' });
  * if (sending.traceparent) Object.assign(event, { traceparent: sending.traceparent, tracestate: sending.tracestate });
@@ -73,12 +79,13 @@ export function startEventSpan(options: EventSpanOptions): EventSpan {
     parent === 'active' ? context.active() : w3c.extract(ROOT_CONTEXT, event, defaultTextMapGetter);
   const span = tracer.startSpan(
     `${name} ${label}`,
-    { kind: KINDS[kind].kind, attributes: messagingAttributes(options) },
+    { kind: KINDS[kind].kind, attributes: messagingAttributes(options), links: replayLinks(event) },
     parentContext,
   );
   const spanContext = trace.setSpan(parentContext, span);
   const carrier: { traceparent?: string; tracestate?: string } = {};
   w3c.inject(spanContext, carrier, defaultTextMapSetter);
+  if (event.replayof !== undefined) event.traceparent ??= carrier.traceparent;
   return { span, context: spanContext, ...carrier, end: (error) => endSpan(span, error) };
 }
 
@@ -114,6 +121,13 @@ function findTracer(): Tracer | undefined {
   const provider = trace.getTracerProvider();
   if (provider instanceof ProxyTracerProvider) return provider.getDelegateTracer('waybill');
   return provider.getTracer('waybill');
+}
+
+function replayLinks({ replayof, traceparent }: TracedEvent): Link[] | undefined {
+  if (replayof === undefined || traceparent !== undefined) return undefined;
+  const before = w3c.extract(ROOT_CONTEXT, { traceparent: replayof }, defaultTextMapGetter);
+  const spanContext = trace.getSpanContext(before);
+  return spanContext && [{ context: spanContext }];
 }
 
 function messagingAttributes({ name, kind, event, destination, attributes }: EventSpanOptions): Attributes {

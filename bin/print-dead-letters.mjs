@@ -1,0 +1,145 @@
+/** Dead letters for people and for programs. Strangers chose much of what is in them, so no control character is printed. */
+
+/** @typedef {import('./read-dead-letter.mjs').DeadLetter} DeadLetter */
+/** @typedef {Omit<DeadLetter, 'message' | 'events'>} Summary */
+
+const TITLES = ['ID', 'TYPE', 'REASON', 'ERROR', 'ATTEMPTS', 'AGE', 'TRACE ID'];
+/** Of a column; `show` and --json print it in full. */
+const MAX_WIDTH = 40;
+
+/** @param {Summary[]} deadLetters */
+export function printTable(deadLetters) {
+  const rows = [TITLES, ...deadLetters.map((deadLetter) => toRow(deadLetter).map(printable))];
+  const widths = TITLES.map((_, column) => Math.max(...rows.map((row) => width(row[column], column))));
+  for (const row of rows)
+    console.log(
+      row
+        .map((cell, column) => fit(cell, widths[column] ?? 0, column))
+        .join('  ')
+        .trimEnd(),
+    );
+}
+
+/**
+ * Its whole: what is known of it, and the event.
+ *
+ * @param {DeadLetter} deadLetter
+ */
+export function printDeadLetter(deadLetter) {
+  const { id, type, reason, errorCode, errorMessage, attempts, queue, routingKey, traceId, message } =
+    deadLetter;
+  const lines = {
+    id,
+    type: type ?? '-',
+    reason,
+    error: [errorCode, errorMessage].filter((part) => part !== undefined).join(': ') || '-',
+    attempts: attempts ?? '-',
+    queue: queue ?? '-',
+    'routing key': routingKey,
+    'dead since': deadLetter.deadLetteredAt
+      ? `${deadLetter.deadLetteredAt.toISOString()} (${age(deadLetter)})`
+      : '-',
+    'trace id': traceId ?? '-',
+    content: `${message.properties.contentType ?? 'no content type'}, ${message.content.length} bytes`,
+    headers: JSON.stringify(message.properties.headers),
+  };
+  for (const [name, value] of Object.entries(lines))
+    console.log(`${name.padEnd(11)}  ${printable(String(value))}`);
+  console.log(`\n${printableText(bodyText(deadLetter))}\n`);
+}
+
+/** @param {Summary[]} deadLetters */
+export function printJson(deadLetters) {
+  console.log(printableText(JSON.stringify(deadLetters.map(toFacts), null, 2)));
+}
+
+/** @param {DeadLetter[]} deadLetters */
+export function printWholeJson(deadLetters) {
+  const whole = deadLetters.map(({ message, events, ...summary }) => ({
+    ...toFacts(summary),
+    ...toContent({ message, events }),
+  }));
+  console.log(printableText(JSON.stringify(whole, null, 2)));
+}
+
+/**
+ * @param {DeadLetter} deadLetter
+ * @returns {string}
+ */
+export function describe({ id, type }) {
+  return printable(`${id} ${type ?? '-'}`);
+}
+
+/** @param {Summary} deadLetter */
+function toRow(deadLetter) {
+  const { id, type, eventCount, reason, errorCode, attempts, traceId } = deadLetter;
+  const count = eventCount > 1 ? ` ×${eventCount}` : '';
+  const cells = [id, type && type + count, reason, errorCode, attempts, age(deadLetter), traceId];
+  return cells.map((cell) => String(cell ?? '-'));
+}
+
+/** @param {Summary} summary */
+function toFacts({ isBatch, ...facts }) {
+  return { ...facts, deadLetteredAt: facts.deadLetteredAt?.toISOString() };
+}
+
+/** @param {Pick<DeadLetter, 'message' | 'events'>} deadLetter */
+function toContent({ message, events }) {
+  const { contentType, headers } = message.properties;
+  return {
+    contentType,
+    headers,
+    events,
+    bodyBase64: events ? undefined : message.content.toString('base64'),
+  };
+}
+
+/** @param {DeadLetter} deadLetter */
+function bodyText({ events, isBatch, message }) {
+  if (events) return JSON.stringify(isBatch ? events : events[0], null, 2);
+  const text = message.content.toString('utf8');
+  return Buffer.from(text, 'utf8').equals(message.content) ? text : message.content.toString('base64');
+}
+
+/** @param {Summary} deadLetter */
+function age({ deadLetteredAt }) {
+  if (!deadLetteredAt) return '-';
+  const seconds = Math.max(0, Math.round((Date.now() - deadLetteredAt.getTime()) / 1000));
+  if (seconds < 120) return `${seconds} s`;
+  if (seconds < 7200) return `${Math.floor(seconds / 60)} min`;
+  return seconds < 172_800 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86_400)} d`;
+}
+
+/**
+ * @param {string | undefined} cell
+ * @param {number} column an id is never cut, as it is what the other commands are given
+ */
+function width(cell = '', column) {
+  return column === 0 ? cell.length : Math.min(cell.length, MAX_WIDTH);
+}
+
+/**
+ * @param {string} cell
+ * @param {number} columnWidth
+ * @param {number} column
+ */
+function fit(cell, columnWidth, column) {
+  return (width(cell, column) < cell.length ? `${cell.slice(0, MAX_WIDTH - 1)}…` : cell).padEnd(columnWidth);
+}
+
+/** @param {string} text */
+function printable(text) {
+  return printableText(text).replaceAll('\n', '\\u000a');
+}
+
+/**
+ * In JSON the result means the same. Also what turns the direction of writing is spelled out.
+ *
+ * @param {string} text may have line breaks of our own
+ */
+function printableText(text) {
+  return text.replace(
+    /(?!\n)[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
