@@ -321,5 +321,5 @@ test('a backend that never answers holds up an exit no longer than its bounds', 
   program.child.kill('SIGTERM');
   const ended = await program.ended;
   assert.equal(ended.code, 0);
-  assert.ok(performance.now() - start < 5_000, `${performance.now() - start} ms`);
+  assert.ok(performance.now() - start < 9_000, `${performance.now() - start} ms`);
 });
