@@ -19,7 +19,7 @@ import { parsePrivateJwks, parsePublicJwk } from './credential-keys.ts';
 import { AppError } from './errors.ts';
 import { EVENT_TYPE_PATTERN } from './event.ts';
 
-export { str } from 'envalid';
+export { makeExactValidator, str } from 'envalid';
 
 /** What a list of settings is made of. */
 export type Settings = Parameters<typeof customCleanEnv>[1];
@@ -50,6 +50,9 @@ export const port = makeExactValidator<number>((text) => integer(text, 0, 65_535
 
 /** A whole number from 1 up. */
 export const count = makeExactValidator<number>((text) => integer(text, 1, Number.MAX_SAFE_INTEGER));
+
+/** How many of something there may be per second, from 0 up. */
+export const perSecond = makeExactValidator<number>((text) => integer(text, 0, 1_000_000));
 
 /** How many deliveries may be unacked at once; AMQP counts them in 16 bits. */
 export const prefetch = makeExactValidator<number>((text) => integer(text, 1, 65_535));

@@ -6,6 +6,7 @@
 const SECRET_NAMES = [
   'authorization',
   'proxy-authorization',
+  'x-api-key',
   'cookie',
   'set-cookie',
   'password',

@@ -2,13 +2,23 @@
  * A listener whose handlers misbehave as the tests ask: `behaviours.fixture.ts <service>`. Its event types are
  * `<service>.<behaviour>`, so that services on one broker do not take each other's events.
  */
-import { once } from 'node:events';
+import { createHash, randomUUID } from 'node:crypto';
+import { EventEmitter, once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createListener } from './create-listener.ts';
 import { type Handler, type HandlerWithOptions, TerminalError } from './handler.ts';
+import { oncePerEvent } from './once-per-event.ts';
+import type { ResultStore } from './result-store.ts';
 
 const [service = 'behaviours'] = process.argv.slice(2);
 let underWay = 0;
+const comings = createComings();
+const handleOnce = oncePerEvent(haveEffect);
+const handleOnceStored = oncePerEvent(haveEffect, {
+  store: createFileStore(process.env.RESULTS_FOLDER ?? ''),
+});
 
 const behaviours: Record<string, Handler | HandlerWithOptions> = {
   Echo: ({ data }, { attempt }) => answer({ data, attempt }),
@@ -101,6 +111,18 @@ const behaviours: Record<string, Handler | HandlerWithOptions> = {
     return { events: [next], onConfirmed: () => log.info('all is confirmed') };
   },
 
+  /** Has its effect once per event; see {@link haveEffect}. */
+  Once(event, context) {
+    comings.count(event.id);
+    return handleOnce(event, context);
+  },
+
+  /** As `Once`, with results in files. */
+  OnceStored(event, context) {
+    comings.count(event.id);
+    return handleOnceStored(event, context);
+  },
+
   /** Ends when the process is asked to stop, and no sooner. */
   async UntilStopped(_event, { stopping }) {
     if (!stopping.aborted) await once(stopping, 'abort');
@@ -118,6 +140,40 @@ await createListener({
 
 function answer(data: unknown) {
   return { reply: { type: `${service}.Answer`, data } };
+}
+
+/** An effect, which leaves a line; it ends when its event has come `data.comings` times. */
+async function haveEffect({ id, data }: Parameters<Handler>[0], { log }: Parameters<Handler>[1]) {
+  log.info('effect');
+  await comings.reach(id, (data as { comings: number }).comings);
+  return answer(randomUUID());
+}
+
+/** How often events have come. */
+function createComings() {
+  const counts = new Map<string, number>();
+  const changes = new EventEmitter();
+  return {
+    count(id: string): void {
+      counts.set(id, (counts.get(id) ?? 0) + 1);
+      changes.emit('change');
+    },
+    async reach(id: string, count: number): Promise<void> {
+      while ((counts.get(id) ?? 0) < count) await once(changes, 'change');
+    },
+  };
+}
+
+/** Results in files, as a store that processes share would have them. */
+function createFileStore(folder: string): ResultStore {
+  const fileOf = (key: string) => join(folder, createHash('sha256').update(key).digest('hex'));
+  return {
+    async get(key) {
+      const text = await readFile(fileOf(key), 'utf8').catch(() => 'null');
+      return JSON.parse(text) ?? undefined;
+    },
+    set: (key, result) => writeFile(fileOf(key), JSON.stringify(result)),
+  };
 }
 
 /** Logs `aborted` with the reason when `signal` does; never settles. */

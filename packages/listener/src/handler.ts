@@ -5,7 +5,8 @@ import type { Logger } from 'pino';
 
 /**
  * Handles one event. It may be called more than once for the same event (after a crash, a lost connection, or an
- * error), so its effects must bear repeating; `event.id` with `event.source` names the event.
+ * error), so its effects must bear repeating; `event.id` with `event.source` names the event, and `oncePerEvent` tells
+ * repetitions by them.
  *
  * An error is retried after 0.2, 1, 5 and 5 s, and after the last attempt the event is dead-lettered and its client told
  * 502, so by default 11 s later; a {@link TerminalError} is not retried, and tells the client its code and message.

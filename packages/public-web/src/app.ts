@@ -7,20 +7,33 @@ import { setHttpRoute } from '@waybill/common/tracing.ts';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { AcceptClient } from './accept-client.ts';
-import { clientRouteSchema, eventRouteSchema, openapi, pingRouteSchema } from './openapi.ts';
+import type { Admit } from './admission.ts';
+import { requireAdmission } from './admit-request.ts';
+import type { Idempotency } from './idempotency.ts';
+import {
+  clientRouteSchema,
+  eventRouteSchema,
+  openapi,
+  pingRouteSchema,
+  postPingRouteSchema,
+} from './openapi.ts';
 import { createPostClient } from './post-client.ts';
 import { createPing, createPostEvent, type PostEventOptions } from './post-event.ts';
+import { shedLoad } from './shed-load.ts';
 
 export type PublicAppOptions = PostEventOptions & {
   acceptClient: AcceptClient;
+  admit: Admit;
+  idempotency: Idempotency;
   log: Logger;
   readiness: Readiness;
   maxConnections: number;
+  maxEventLoopDelayMs: number;
 };
 
 /** Creates the public server; `listen` is the caller's. */
 export async function createPublicApp(options: PublicAppOptions): Promise<FastifyInstance> {
-  const { log, readiness, maxConnections, acceptClient } = options;
+  const { log, readiness, maxConnections } = options;
   const app = createHttpServer({ log, maxConnections });
   // Bodies are checked by their handlers, whose errors name the fault; the schemas here are for the docs.
   app.setValidatorCompiler(() => () => true);
@@ -34,15 +47,33 @@ export async function createPublicApp(options: PublicAppOptions): Promise<Fastif
     if (span) reply.header('traceresponse', `00-${span.traceId}-${span.spanId}-0${span.traceFlags}`);
   });
 
-  const postEvent = createPostEvent(options);
-  app.post('/', { schema: { ...eventRouteSchema, operationId: 'postRoot' } }, postEvent);
-  app.post('/events', { schema: { ...eventRouteSchema, operationId: 'postEvent' } }, postEvent);
-  const ping = createPing(options);
-  app.get('/ping', { schema: { ...pingRouteSchema, operationId: 'getPing' } }, ping);
-  app.post('/ping', { schema: { ...pingRouteSchema, operationId: 'postPing' } }, ping);
-  const postClient = createPostClient(acceptClient);
-  app.post('/clients', { schema: { ...clientRouteSchema, operationId: 'postClient' } }, postClient);
+  // Health and the descriptions stay open to all.
+  await app.register(async (guarded) => {
+    await shedLoad(guarded, options);
+    addEventRoutes(guarded, options);
+  });
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
   addHealthRoutes(app, readiness);
   return app;
+}
+
+function addEventRoutes(app: FastifyInstance, options: PublicAppOptions): void {
+  requireAdmission(app, options.admit);
+  const { idempotency } = options;
+  const postEvent = createPostEvent(options);
+  app.post('/', { ...idempotency, schema: { ...eventRouteSchema, operationId: 'postRoot' } }, postEvent);
+  app.post(
+    '/events',
+    { ...idempotency, schema: { ...eventRouteSchema, operationId: 'postEvent' } },
+    postEvent,
+  );
+  const ping = createPing(options);
+  app.get('/ping', { schema: { ...pingRouteSchema, operationId: 'getPing' } }, ping);
+  app.post('/ping', { ...idempotency, schema: { ...postPingRouteSchema, operationId: 'postPing' } }, ping);
+  const postClient = createPostClient(options.acceptClient);
+  app.post(
+    '/clients',
+    { ...idempotency, schema: { ...clientRouteSchema, operationId: 'postClient' } },
+    postClient,
+  );
 }

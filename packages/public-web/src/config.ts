@@ -7,11 +7,16 @@ import {
   jwk,
   loadConfig,
   logLevel,
+  makeExactValidator,
   ms,
+  perSecond,
   port,
   secrets,
   str,
 } from '@waybill/common/config.ts';
+import { parseApiKeys } from './api-keys.ts';
+
+const apiKeys = makeExactValidator(parseApiKeys);
 
 /** Settings of public-web. */
 export const publicWebSettings = {
@@ -41,6 +46,14 @@ export const publicWebSettings = {
     default: ['PingRequest'],
     desc: 'Event types clients may send, comma-separated; * may stand at the end of one',
   }),
+  API_KEYS: apiKeys({
+    default: undefined,
+    desc: 'Keys of clients, as a JSON array of {"id","hash"} and optionally "rate", "burst", "types", "clients" (security.md; bin/make-api-key.mjs makes one); without it no key is needed',
+  }),
+  RATE_LIMIT: perSecond({
+    default: 0,
+    desc: "Events per second and client address (IPv6: /64 network) of those who show no right API key; 0: no limit. The address is the socket's: behind a proxy all clients share one",
+  }),
   CREDENTIALS_PUBLIC_KEY: jwk({
     default: undefined,
     desc: "What clients' broker credentials are sealed to: the public part of a key of data-dispatch-listener, an X25519 JWK as JSON; without it no datasets are dispatched",
@@ -57,7 +70,19 @@ export const publicWebSettings = {
     desc: 'How long a client waits at most; Prefer: wait= can only shorten it',
   }),
   MAX_PARKED: count({ default: 10_000, desc: 'Most requests waiting for a reply; one more is answered 503' }),
+  IDEMPOTENCY_WINDOW_MS: ms({
+    default: 600_000,
+    desc: 'How long an answer is given again to requests with its Idempotency-Key (idempotency.md)',
+  }),
+  IDEMPOTENCY_MAX_KEYS: count({
+    default: 10_000,
+    desc: 'Most answers kept for that, and at most 64 MiB of them; beyond, those asked for longest ago are forgotten',
+  }),
   MAX_CONNECTIONS: count({ default: 10_000, desc: 'Most client connections' }),
+  MAX_EVENT_LOOP_DELAY_MS: ms({
+    default: 1_000,
+    desc: 'By how much the event loop may be late on average over a second; the next second all requests for events and clients (HTTP) are answered 503',
+  }),
   LOG_LEVEL: logLevel(),
 };
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import {
@@ -9,6 +10,7 @@ import {
   Metadata,
   type ServiceClientConstructor,
   type ServiceError,
+  status,
 } from '@grpc/grpc-js';
 import { loadProto } from '@waybill/common/proto.ts';
 import { eventually } from '../../../test/harness/eventually.ts';
@@ -191,6 +193,43 @@ describe('public-web, as its gRPC callers see it', () => {
     return connect(publicWeb);
   }
 
+  it('refuses callers by the gRPC status who show no API key, or one that permits no clients', async () => {
+    const hashOf = (key: string) => `sha256:${createHash('sha256').update(key).digest('hex')}`;
+    const API_KEYS = JSON.stringify([
+      { id: 'backend', hash: hashOf('canary-key-of-backend'), clients: true, rate: 0.001, burst: 2 },
+      { id: 'pinger', hash: hashOf('canary-key-of-pinger') },
+    ]);
+    const stub = await start(confirmAll, { API_KEYS });
+    const showing = (name: string, value: string) => {
+      const metadata = new Metadata();
+      metadata.set(name, value);
+      return notify(stub, {}, metadata);
+    };
+    const unauthenticated = { code: status.UNAUTHENTICATED, details: 'the API key is unknown' };
+    await assert.rejects(notify(stub), { code: status.UNAUTHENTICATED, details: 'an API key is needed' });
+    await assert.rejects(showing('authorization', 'Bearer wrong'), unauthenticated);
+    await assert.rejects(showing('authorization', 'Bearer canary-key-of-pinger'), {
+      code: status.PERMISSION_DENIED,
+    });
+    assert.equal(dispatcher.batches.length, 0);
+    assert.deepEqual(await showing('authorization', 'Bearer canary-key-of-backend'), OK);
+    assert.deepEqual(await showing('x-api-key', 'canary-key-of-backend'), OK);
+    await assert.rejects(showing('x-api-key', 'canary-key-of-backend'), { code: status.RESOURCE_EXHAUSTED });
+    const healthy = await answerOf((callback) => stub.HealthCheck({}, callback));
+    assert.equal(healthy.status, 'SERVING');
+    const line = await publicWeb.waitForLog(({ event_type }) => event_type === 'NewClientRequest');
+    assert.equal(line.api_key_id, 'backend');
+    assert.ok(!JSON.stringify([publicWeb.logs, dispatcher.batches]).includes('canary-key'));
+  });
+
+  it('limits callers by their address where RATE_LIMIT says so', async () => {
+    const stub = await start(confirmAll, { RATE_LIMIT: '1' });
+    const outcomes = await Promise.allSettled(Array.from({ length: 40 }, () => notify(stub)));
+    const refused = outcomes.filter((outcome) => outcome.status === 'rejected');
+    assert.ok(refused.length >= 20 && refused.length < 40, String(refused.length));
+    for (const { reason } of refused) assert.equal(reason.code, status.RESOURCE_EXHAUSTED);
+  });
+
   it('answers ERROR when no dispatcher takes the event', async () => {
     const stub = await start(respond(503));
     const error = { status: 'ERROR', message: 'no dispatcher takes the event now' };
@@ -214,12 +253,18 @@ describe('public-web, as its gRPC callers see it', () => {
     assert.deepEqual(await stopping, { code: 0, signal: null });
   });
 
-  it("starts a trace of its own, links the caller's, and shows the password nowhere in it", async () => {
+  it("starts a trace of its own, links the caller's, and shows neither password nor key in it", async () => {
     const receiver = await startOtlpReceiver();
     cleanUp.push(receiver.close);
-    const stub = await start(confirmAll, receiver.env);
+    const key = {
+      id: 'backend',
+      hash: `sha256:${createHash('sha256').update(`key-${CANARY}`).digest('hex')}`,
+      clients: true,
+    };
+    const stub = await start(confirmAll, { ...receiver.env, API_KEYS: JSON.stringify([key]) });
     const metadata = new Metadata();
     const theirs = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331' };
+    metadata.set('authorization', `Bearer key-${CANARY}`);
     metadata.set('traceparent', `00-${theirs.traceId}-${theirs.spanId}-01`);
     assert.deepEqual(await notify(stub, {}, metadata), OK);
     const named = (name: string) => receiver.spans().find((span) => span.name.endsWith(name));

@@ -1,12 +1,13 @@
 /** The public gRPC port: `data_dispatcher_service.DataDispatcherService`, health and reflection. */
-import type { ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js';
+import { type ServerUnaryCall, type StatusObject, type sendUnaryData, status } from '@grpc/grpc-js';
 import { linkInboundGrpcTrace } from '@waybill/common/edge-trace.ts';
-import { AppError } from '@waybill/common/errors.ts';
+import { AppError, type ErrorCode, toAppError } from '@waybill/common/errors.ts';
 import { createGrpcServer } from '@waybill/common/grpc-server.ts';
 import type { Readiness } from '@waybill/common/http-server.ts';
 import { loadProto } from '@waybill/common/proto.ts';
 import type { Logger } from 'pino';
 import type { AcceptClient } from './accept-client.ts';
+import { type Admit, type Caller, shownKey } from './admission.ts';
 import { ACCEPTED } from './post-client.ts';
 
 /** A request has six short fields. */
@@ -16,6 +17,7 @@ const MAX_RECEIVE_BYTES = 64 * 1024;
 type Answer = { status: string; message: string };
 
 export type GrpcAppOptions = {
+  admit: Admit;
   acceptClient: AcceptClient;
   readiness: Readiness;
   log: Logger;
@@ -24,13 +26,18 @@ export type GrpcAppOptions = {
 };
 
 /**
- * Listens. The gRPC status is OK in every case, as the contract has it: what went wrong is in the answer, `ERROR` with
- * the reason. `close` lets calls under way be answered.
+ * Listens. The gRPC status of whoever is admitted is OK in every case, as the contract has it: what went wrong is in the
+ * answer, `ERROR` with the reason. Others are told by it: UNAUTHENTICATED, PERMISSION_DENIED, or RESOURCE_EXHAUSTED;
+ * never if neither API keys nor a rate limit are set. `close` lets calls under way be answered.
  */
-export function createGrpcApp({ acceptClient, readiness, log, host, port }: GrpcAppOptions) {
-  async function accept(call: ServerUnaryCall<unknown, Answer>): Promise<Answer> {
+export function createGrpcApp({ admit, acceptClient, readiness, log, host, port }: GrpcAppOptions) {
+  async function accept(call: ServerUnaryCall<unknown, Answer>, caller: Caller): Promise<Answer> {
+    const { apiKeyId } = caller;
     try {
-      await acceptClient(call.request, { signal: callerGone(call), log });
+      await acceptClient(call.request, {
+        signal: callerGone(call),
+        log: apiKeyId === undefined ? log : log.child({ api_key_id: apiKeyId }),
+      });
       return ACCEPTED;
     } catch (thrown) {
       if (thrown instanceof AppError) return { status: 'ERROR', message: thrown.message };
@@ -45,7 +52,9 @@ export function createGrpcApp({ acceptClient, readiness, log, host, port }: Grpc
     implementation: {
       NotifyNewClient(call: ServerUnaryCall<unknown, Answer>, callback: sendUnaryData<Answer>) {
         linkInboundGrpcTrace();
-        accept(call).then((answer) => callback(null, answer));
+        const caller = admitCall(admit, call);
+        if (caller instanceof AppError) return callback(toRefusal(caller));
+        accept(call, caller).then((answer) => callback(null, answer));
       },
       HealthCheck(_call: ServerUnaryCall<unknown, Answer>, callback: sendUnaryData<Answer>) {
         callback(null, toHealth(readiness()));
@@ -57,6 +66,31 @@ export function createGrpcApp({ acceptClient, readiness, log, host, port }: Grpc
     isServing: () => readiness() === undefined,
     log,
   });
+}
+
+/** Whoever may make the call, or why not. */
+function admitCall(admit: Admit, call: ServerUnaryCall<unknown, Answer>): Caller | AppError {
+  const [authorization] = call.metadata.get('authorization');
+  const [apiKey] = call.metadata.get('x-api-key');
+  // `<address>:<port>`, an IPv6 address without brackets.
+  const address = call.getPeer().replace(/:\d+$/, '');
+  try {
+    const caller = admit({ key: shownKey(authorization, apiKey), address });
+    caller.assertMayAddClients();
+    return caller;
+  } catch (thrown) {
+    return toAppError(thrown);
+  }
+}
+
+const REFUSALS: Partial<Record<ErrorCode, status>> = {
+  unauthorized: status.UNAUTHENTICATED,
+  forbidden: status.PERMISSION_DENIED,
+  'rate-limited': status.RESOURCE_EXHAUSTED,
+};
+
+function toRefusal({ code, message }: AppError): Partial<StatusObject> {
+  return { code: REFUSALS[code] ?? status.INTERNAL, details: message };
 }
 
 function toHealth(reason: string | undefined): Answer {

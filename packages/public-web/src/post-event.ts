@@ -13,6 +13,7 @@ import {
 import { sendProblemBody } from '@waybill/common/http-server.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { account } from './account.ts';
+import type { Caller } from './admission.ts';
 import { clientGone } from './client-gone.ts';
 import type { Exchange } from './exchange.ts';
 import { preferredDeadlineMs } from './prefer.ts';
@@ -38,6 +39,7 @@ export function createPostEvent(options: PostEventOptions) {
     const decoded = decodeRequest({ headers: request.headers, body }, PUBLIC_WEB_SOURCE);
     if (decoded.events.length > MAX_BATCH_EVENTS)
       throw new AppError('too-large', `a batch has at most ${MAX_BATCH_EVENTS} events`);
+    if (decoded.events.length > 1) request.caller.countEvents(decoded.events.length);
     const answers = await exchangeAll(decoded.events, options, request, reply);
     const [answer] = answers;
     if (decoded.mode === 'batched' || !answer)
@@ -81,7 +83,11 @@ function exchangeAll(
       if (input instanceof AppError)
         return { id: randomUUID(), problem: toProblem(input.code, input.message) };
       const startedMs = performance.now();
-      const answer = await exchangeOne(exchange, input, { deadlineMs: waitMs, bytes, signal });
+      const answer = await exchangeOne(exchange, request.caller, input, {
+        deadlineMs: waitMs,
+        bytes,
+        signal,
+      });
       account({
         log: request.log,
         event: input,
@@ -98,11 +104,13 @@ function exchangeAll(
 
 async function exchangeOne(
   exchange: Exchange,
+  caller: Caller,
   event: CloudEvent,
   options: Parameters<Exchange>[1],
 ): Promise<Answer> {
   const { id } = event;
   try {
+    caller.assertMaySend(event.type);
     const reply = await exchange(event, options);
     return reply.type === PROBLEM_TYPE
       ? { id, problem: toClientProblem(reply, id) }

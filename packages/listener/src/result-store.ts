@@ -1,0 +1,46 @@
+/** Where {@link import('./once-per-event.ts').oncePerEvent} keeps what handlers made of events. */
+import { LRUCache } from 'lru-cache';
+import type { HandlerResult } from './handler.ts';
+
+/**
+ * A store of results. One that processes share keeps them for all of these, and over a restart: give it a key prefix per
+ * service and handler, an expiry, and a time limit of its own, well under the handler's. Results are plain JSON, but for
+ * `onConfirmed`, which only memory can hold.
+ */
+export type ResultStore = {
+  /** What is kept under `key`. When it rejects the attempt fails, before the handler ran. */
+  get(key: string): Promise<HandlerResult | undefined> | HandlerResult | undefined;
+  /** Keeps a result. When it rejects, that is logged, and the event counts as handled. */
+  set(key: string, result: HandlerResult): Promise<void> | void;
+};
+
+/** All results kept. */
+const MAX_BYTES = 64 * 1024 * 1024;
+/** About what an entry takes besides its texts. */
+const ENTRY_BYTES = 256;
+
+/** Creates a store in memory. Beyond `maxEvents`, or 64 MiB, results asked for longest ago are forgotten before their time. */
+export function createMemoryResultStore({
+  windowMs,
+  maxEvents,
+  nowMs = () => performance.now(),
+}: {
+  /** How long a result is kept. */
+  windowMs: number;
+  maxEvents: number;
+  /** A monotonic clock. */
+  nowMs?: () => number;
+}): ResultStore {
+  const results = new LRUCache<string, HandlerResult>({
+    max: maxEvents,
+    ttl: windowMs,
+    ttlResolution: 0,
+    maxSize: MAX_BYTES,
+    sizeCalculation: (result, key) => ENTRY_BYTES + 2 * (key.length + JSON.stringify(result).length),
+    perf: { now: nowMs },
+  });
+  return {
+    get: (key) => results.get(key),
+    set: (key, result) => void results.set(key, result),
+  };
+}

@@ -1,0 +1,132 @@
+/**
+ * Who may do what at the public edge, and how often: HTTP and gRPC ask here, first of all.
+ *
+ * With API keys, every caller needs one; what it may send and how fast stands with its key. Without them everybody may
+ * send every public type. Callers without a (right) key are limited by their address, if they are limited at all; so
+ * trying keys is limited too.
+ *
+ * The address is the socket's. `X-Forwarded-For` is not read: whoever may write it may be as many clients as they like.
+ * Behind a proxy all clients are one address, so let the proxy limit them, or give out keys.
+ */
+import { isIPv6 } from 'node:net';
+import { AppError } from '@waybill/common/errors.ts';
+import { LRUCache } from 'lru-cache';
+import { type ApiKey, createFindApiKey } from './api-keys.ts';
+import { isPublicType } from './public-types.ts';
+import { createTokenBucket, type TokenBucket } from './token-bucket.ts';
+
+/** Of the addresses seen longest ago the buckets are dropped; whoever comes again has a full one. */
+const MAX_ADDRESSES = 10_000;
+
+/** Somebody who was let in. */
+export type Caller = {
+  /** The id of its key, for logs; undefined where no keys are needed. */
+  apiKeyId: string | undefined;
+  /** @throws AppError `forbidden` when its key does not permit events of `type`. */
+  assertMaySend(type: string): void;
+  /** @throws AppError `forbidden` when its key does not permit naming new clients. */
+  assertMayAddClients(): void;
+  /**
+   * Counts the events of a batch, of which being let in has counted one.
+   *
+   * @throws AppError `rate-limited`; see {@link retryAfterSeconds}.
+   */
+  countEvents(count: number): void;
+};
+
+/**
+ * Lets a caller in, and counts one event.
+ *
+ * @throws AppError `unauthorized` without a right key where one is needed; `rate-limited`.
+ */
+export type Admit = (request: { key: string | undefined; address: string }) => Caller;
+
+/** Creates {@link Admit}. `nowMs` is a monotonic clock. */
+export function createAdmit({
+  apiKeys,
+  addressRate,
+  nowMs,
+}: {
+  /** Undefined: no keys are needed. */
+  apiKeys: readonly ApiKey[] | undefined;
+  /** Events per second and address; 0: no limit. */
+  addressRate: number;
+  nowMs?: () => number;
+}): Admit {
+  const findApiKey = createFindApiKey(apiKeys ?? []);
+  const keyBuckets = new Map<ApiKey, TokenBucket>();
+  for (const key of apiKeys ?? [])
+    if (key.rate !== undefined)
+      keyBuckets.set(key, createTokenBucket({ rate: key.rate, burst: key.burst, nowMs }));
+  const addressBuckets = new LRUCache<string, TokenBucket>({ max: MAX_ADDRESSES });
+
+  function addressBucket(address: string): TokenBucket | undefined {
+    if (addressRate === 0) return undefined;
+    const network = networkOf(address);
+    const bucket = addressBuckets.get(network) ?? createTokenBucket({ rate: addressRate, nowMs });
+    addressBuckets.set(network, bucket);
+    return bucket;
+  }
+
+  return ({ key, address }) => {
+    const apiKey = key === undefined || !apiKeys ? undefined : findApiKey(key);
+    const bucket = apiKey ? keyBuckets.get(apiKey) : addressBucket(address);
+    take(bucket, 1);
+    if (apiKeys && !apiKey)
+      throw new AppError(
+        'unauthorized',
+        key === undefined ? 'an API key is needed' : 'the API key is unknown',
+      );
+    return toCaller(apiKey, bucket);
+  };
+}
+
+/** After how many whole seconds, at least 1, a `rate-limited` caller may try again; undefined for any other error. */
+export function retryAfterSeconds(error: unknown): number | undefined {
+  const cause = error instanceof AppError && error.code === 'rate-limited' ? error.cause : undefined;
+  return (cause as { retryAfterSeconds: number } | undefined)?.retryAfterSeconds;
+}
+
+/**
+ * The key that a request shows: `Authorization: Bearer <key>`, else `x-api-key`. Undefined when it shows none.
+ * Nowhere in the URL: those are logged and traced.
+ */
+export function shownKey(authorization: unknown, apiKey: unknown): string | undefined {
+  const bearer =
+    typeof authorization === 'string' ? /^bearer +([^\s]+) *$/i.exec(authorization)?.[1] : undefined;
+  return bearer ?? (typeof apiKey === 'string' && apiKey !== '' ? apiKey : undefined);
+}
+
+function toCaller(apiKey: ApiKey | undefined, bucket: TokenBucket | undefined): Caller {
+  return {
+    apiKeyId: apiKey?.id,
+    assertMaySend(type) {
+      if (apiKey?.types && !isPublicType(type, apiKey.types))
+        throw new AppError('forbidden', `the API key does not permit events of type ${type}`);
+    },
+    assertMayAddClients() {
+      if (apiKey && apiKey.clients !== true)
+        throw new AppError('forbidden', 'the API key does not permit new clients');
+    },
+    countEvents: (count) => take(bucket, count, 1),
+  };
+}
+
+function take(bucket: TokenBucket | undefined, count: number, taken = 0): void {
+  const waitMs = bucket?.take(count, taken) ?? 0;
+  if (waitMs === 0) return;
+  const seconds = Math.max(1, Math.ceil(waitMs / 1000));
+  throw new AppError('rate-limited', `too many events; try again in ${seconds} s`, {
+    cause: { retryAfterSeconds: seconds },
+  });
+}
+
+/** Whoever has one IPv6 address has the 2^64 of its network. */
+function networkOf(address: string): string {
+  if (!isIPv6(address) || address.startsWith('::ffff:')) return address;
+  const [head = '', tail] = address.split('::');
+  const groups = head.split(':');
+  if (tail === undefined) return groups.slice(0, 4).join(':');
+  const zeros = 8 - groups.length - tail.split(':').length;
+  return [...groups, ...Array(zeros).fill('0'), ...tail.split(':')].slice(0, 4).join(':');
+}

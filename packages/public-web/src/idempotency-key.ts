@@ -1,0 +1,42 @@
+/** What the `Idempotency-Key` of a request is, and what makes two requests the same. */
+import { createHash } from 'node:crypto';
+import { AppError } from '@waybill/common/errors.ts';
+import { INTERNAL_ATTRIBUTES } from '@waybill/common/event.ts';
+import type { FastifyRequest } from 'fastify';
+
+/** RFC 8941, section 3.3.3: a string holds printable ASCII; `"` and `\` stand behind a `\`. */
+const QUOTED = /^"((?:[ !#-[\]-~]|\\["\\])*)"$/;
+/** What clients that know no Structured Fields send: without what would end a value (`,`, `;`) or quote it. */
+const BARE = /^[!#-+\--:<-[\]-~]+$/;
+const MAX_LENGTH = 255;
+
+/** The edge removes these from what clients send, so that they make no other event of it. */
+const IGNORED: ReadonlySet<string> = new Set(INTERNAL_ATTRIBUTES.map((name) => `ce-${name}`));
+
+/**
+ * Reads the header of draft-ietf-httpapi-idempotency-key-header: a Structured Field string, in double quotes, of 1 to
+ * 255 printable ASCII characters. The same without quotes is taken for the same key.
+ *
+ * @throws AppError `invalid-request`
+ */
+export function parseIdempotencyKey(header: string | string[]): string {
+  const text = String(header);
+  const key = QUOTED.exec(text)?.[1]?.replace(/\\(.)/g, '$1') ?? BARE.exec(text)?.[0] ?? '';
+  if (key.length < 1 || key.length > MAX_LENGTH)
+    throw new AppError(
+      'invalid-request',
+      `Idempotency-Key must be one string of 1 to ${MAX_LENGTH} printable ASCII characters in double quotes`,
+    );
+  return key;
+}
+
+/** The same for two requests to one route with the same body and the same event in their headers; SHA-256. */
+export function fingerprintOf({ method, routeOptions, headers, body }: FastifyRequest): string {
+  const attributes = Object.entries(headers)
+    .filter(([name]) => name.startsWith('ce-') && !IGNORED.has(name))
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+  const head = JSON.stringify([method, routeOptions.url, headers['content-type'], attributes]);
+  const hash = createHash('sha256').update(head);
+  if (Buffer.isBuffer(body)) hash.update(body);
+  return hash.digest('base64url');
+}
