@@ -1,0 +1,191 @@
+/** The promises of `docs/reliability.md`, held against what a run left behind. */
+import type { DeadLetter, Evidence } from './evidence.ts';
+import type { InjectedFault } from './inject.ts';
+import type { Operation } from './operation.ts';
+
+/** All that is known about a run after its end. */
+export type RunResult = {
+  operations: Operation[];
+  injected: InjectedFault[];
+  evidence: Evidence;
+  deadLetters: DeadLetter[];
+  /** Queues that still held something, by name. */
+  leftInQueues: Record<string, number>;
+  /** Since the epoch: everything was healed, and then every public-web answered again; undefined if it did not. */
+  healedMs: number;
+  recoveredMs: number | undefined;
+  /** In words: processes that ended as they should not have, or were still there, and connections left over. */
+  troubles: string[];
+};
+
+/** A broken promise. */
+export type Violation = { promise: string; what: string };
+
+/** Beyond its deadline a client may wait this long; the first is promised, the second is where a run fails. */
+export const PROMISED_SLACK_MS = 250;
+const FAILING_SLACK_MS = 1_000;
+/** How long before its deadline a reply must have been in the broker to be called late when it did not come. */
+const LATE_REPLY_MS = 5_000;
+/** By then every tier has found back: reconnecting waits 5 s at most, and then declares its queues. */
+const MENDED_MS = 7_000;
+
+/** Every broken promise, each with the ids and times that show it. */
+export function findViolations(run: RunResult): Violation[] {
+  const promises: Record<string, string[]> = {
+    'what is refused never runs': run.operations.filter((op) => isRefusedButRan(op, run)).map(show),
+    'what is confirmed is not lost': lostOf(run).map(show),
+    'only documented answers, each to its own request': run.operations
+      .filter(({ outcome }) => outcome === 'wrong')
+      .map(show),
+    'one answer per request': answeredTwice(run),
+    'nobody waits past the deadline': run.operations
+      .filter((op) => overrunMs(op, run.injected) > FAILING_SLACK_MS)
+      .map((op) => `${Math.round(overrunMs(op, run.injected))} ms past its deadline: ${show(op)}`),
+    'a connection is cut only by a kill': run.operations.filter((op) => isCutWithoutKill(op, run)).map(show),
+    'every answer after the recovery is 200': run.operations
+      .filter((op) => op.startMs >= (run.recoveredMs ?? Number.POSITIVE_INFINITY) && isUnanswered(op))
+      .map(show),
+    'without a fault for 7 s every answer is 200': run.operations
+      .filter((op) => isUnanswered(op) && isLongAfterFaults(op, run.injected))
+      .map(show),
+    'what is answered has run': run.operations
+      .filter(({ id, outcome }) => outcome === 'answered' && !run.evidence.ran.has(id))
+      .map(show),
+    'it answers again after healing': run.recoveredMs === undefined ? ['it did not'] : [],
+    'all queues end empty': Object.entries(run.leftInQueues).map(([name, count]) => `${name}: ${count}`),
+    'only innocent suspects of crashes are given up': run.deadLetters
+      .filter(({ reason }) => reason !== 'listener-crashed')
+      .map((letter) => JSON.stringify(letter)),
+    'a 502 has its dead letter': run.operations
+      .filter(({ id, status }) => status === 502 && !run.deadLetters.some((letter) => letter.id === id))
+      .map(show),
+    'processes end only when told to, and all of them': run.troubles,
+  };
+  return Object.entries(promises).flatMap(([promise, breaches]) =>
+    breaches.map((what) => ({ promise, what })),
+  );
+}
+
+/** The figures of a run's row in the table. */
+export function summarize(run: RunResult) {
+  const count = (outcome: Operation['outcome']) =>
+    run.operations.filter((operation) => operation.outcome === outcome).length;
+  const waitsOf503 = run.operations.filter(({ status }) => status === 503).map(({ waitMs }) => waitMs);
+  const worst = (operations: Operation[]) =>
+    `${Math.round(Math.max(0, ...operations.map((op) => overrunMs(op, run.injected))))} ms`;
+  return {
+    faults: run.injected.length,
+    sent: run.operations.length,
+    answered: count('answered'),
+    refused: count('refused'),
+    unknown: count('unknown'),
+    'given up': run.operations.filter(({ status }) => status === 502).length,
+    lost: lostOf(run).length,
+    twice: answeredTwice(run).length,
+    'ran again': [...run.evidence.ran.values()].filter((times) => times.length > 1).length,
+    'late replies': lateReplies(run).length,
+    'worst wait': worst(run.operations),
+    'of it public-web': worst(asPublicWebSaw(run)),
+    'p99 to 503': `${p99(waitsOf503)} ms`,
+    recovered:
+      run.recoveredMs === undefined ? 'no' : `${((run.recoveredMs - run.healedMs) / 1_000).toFixed(1)} s`,
+  };
+}
+
+/** The operations with the time that public-web says it took, which leaves out the client's own lateness. */
+function asPublicWebSaw({ operations, evidence }: RunResult): Operation[] {
+  return operations.flatMap((operation) => {
+    const waitMs = evidence.durations.get(operation.id);
+    return waitMs === undefined ? [] : [{ ...operation, waitMs }];
+  });
+}
+
+function p99(values: number[]): number {
+  const sorted = values.sort((one, other) => one - other);
+  return Math.round(sorted[Math.floor(sorted.length * 0.99)] ?? 0);
+}
+
+/** Its reply was in the broker long before its deadline, and its client was told 504 at it. No promise; worth a look. */
+export function lateReplies({ operations, evidence }: RunResult): Operation[] {
+  return operations.filter(({ id, status, startMs, deadlineMs, waitMs }) => {
+    const repliedMs = evidence.replied.get(id) ?? Number.POSITIVE_INFINITY;
+    return status === 504 && waitMs >= deadlineMs && repliedMs < startMs + deadlineMs - LATE_REPLY_MS;
+  });
+}
+
+/** By how much the client waited past its deadline, less the time for which its public-web was frozen. */
+export function overrunMs(
+  { publicWeb, startMs, waitMs, deadlineMs }: Operation,
+  injected: readonly InjectedFault[],
+): number {
+  const frozenMs = injected
+    .filter(({ kind, target }) => kind === 'freeze' && target === `public-web-${publicWeb}`)
+    .reduce((sum, fault) => sum + overlapMs(fault, { startMs, endMs: startMs + waitMs }), 0);
+  return waitMs - deadlineMs - frozenMs;
+}
+
+/** Events that are given up are looked at by themselves: they may be handled long after the crashes that count. */
+function isUnanswered({ outcome, status }: Operation): boolean {
+  return outcome !== 'answered' && status !== 502;
+}
+
+function isLongAfterFaults({ startMs, waitMs }: Operation, injected: readonly InjectedFault[]): boolean {
+  const endMs = startMs + waitMs;
+  return injected.every((fault) => fault.startMs > endMs || fault.endMs < endMs - MENDED_MS);
+}
+
+type Span = { startMs: number; endMs: number };
+
+function overlapMs(one: Span, other: Span): number {
+  return Math.max(0, Math.min(one.endMs, other.endMs) - Math.max(one.startMs, other.startMs));
+}
+
+function isRefusedButRan({ id, outcome }: Operation, { evidence }: RunResult): boolean {
+  return outcome === 'refused' && evidence.ran.has(id);
+}
+
+/**
+ * Confirmed by the broker, and then neither replied to, nor given up, nor dropped after its deadline: handlers that
+ * began and never ended do not count. A listener that was killed just after the deadline may have taken the line that
+ * says so with it.
+ */
+function lostOf({ operations, evidence, deadLetters, injected }: RunResult): Operation[] {
+  const { confirmed, replied, routed, expired } = evidence;
+  const isGivenUp = (id: string) => deadLetters.some((letter) => letter.id.split(' ').includes(id));
+  const isDone = (id: string) => [replied, routed, expired].some((done) => done.has(id)) || isGivenUp(id);
+  const listenerKilledAfter = (ms: number) =>
+    injected.some(
+      ({ kind, target, startMs }) => kind === 'kill' && target.startsWith('ping-listener') && startMs >= ms,
+    );
+  return operations.filter(
+    ({ id, startMs, deadlineMs, outcome }) =>
+      confirmed.has(id) &&
+      outcome !== 'answered' &&
+      !isDone(id) &&
+      !listenerKilledAfter(startMs + deadlineMs),
+  );
+}
+
+function answeredTwice({ evidence }: RunResult): string[] {
+  return [...evidence.accounted]
+    .filter(([, times]) => times > 1)
+    .map(([id, times]) => `${id}: ${times} times`);
+}
+
+function isCutWithoutKill(
+  { status, outcome, publicWeb, startMs, waitMs }: Operation,
+  run: RunResult,
+): boolean {
+  if (status !== 0 || outcome !== 'unknown') return false;
+  return !run.injected.some(
+    (fault) =>
+      fault.kind === 'kill' &&
+      fault.target === `public-web-${publicWeb}` &&
+      overlapMs(fault, { startMs: startMs - 1, endMs: startMs + waitMs + 1_000 }) > 0,
+  );
+}
+
+function show({ id, publicWeb, startMs, waitMs, deadlineMs, status, code, detail }: Operation): string {
+  const when = new Date(startMs).toISOString().slice(11, 23);
+  return `${id} at ${when} by public-web-${publicWeb}: ${status} ${code} after ${Math.round(waitMs)} of ${deadlineMs} ms (${detail})`;
+}

@@ -1,0 +1,103 @@
+/** What a run left behind, gathered from where each tier leaves its traces. */
+import { existsSync, readFileSync } from 'node:fs';
+import { DEAD_LETTER_HEADERS } from '@waybill/common/broker/dead-letter.ts';
+import { DEAD_LETTERS_QUEUE } from '@waybill/common/broker/topology.ts';
+import { connect } from 'amqplib';
+import type { LogLine } from '../harness/collect-log.ts';
+import type { FaultySystem } from './faulty-system.ts';
+
+/** What became of events, by their ids. Logs may lack the last lines of a killed process; `ran` lacks nothing. */
+export type Evidence = {
+  /** When handlers started on it, since the epoch. */
+  ran: Map<string, number[]>;
+  /** A dispatcher had the broker's confirm. */
+  confirmed: Set<string>;
+  /** When a listener had the broker's confirm of its reply, the first time. */
+  replied: Map<string, number>;
+  /** A listener dropped it because its deadline had passed. */
+  expired: Set<string>;
+  /** How often a public-web said that it has answered it. */
+  accounted: Map<string, number>;
+  /** How long its client waited, says public-web. In milliseconds. */
+  durations: Map<string, number>;
+  /** What a dispatcher's callback with its reply came to, each time. */
+  routed: Map<string, string[]>;
+  /** Lines that no fault from outside excuses. */
+  alarmingLines: string[];
+};
+
+/** Why an event was given up. */
+export type DeadLetter = { id: string; reason: string; error: string };
+
+/** Reads the recordings of the listeners and the logs of all processes there were. */
+export function gatherEvidence({ processes, recordings }: FaultySystem): Evidence {
+  const evidence: Evidence = {
+    ran: new Map(),
+    confirmed: new Set(),
+    replied: new Map(),
+    expired: new Set(),
+    accounted: new Map(),
+    durations: new Map(),
+    routed: new Map(),
+    alarmingLines: [],
+  };
+  for (const file of recordings) readRecording(file, evidence);
+  for (const { name, services } of processes.values())
+    for (const { logs } of services) for (const line of logs) readLine(name, line, evidence);
+  return evidence;
+}
+
+function readRecording(file: string, { ran }: Evidence): void {
+  if (!existsSync(file)) return;
+  for (const line of readFileSync(file, 'utf8').split('\n').filter(Boolean)) {
+    const [id = '', time] = line.split(' ');
+    ran.set(id, [...(ran.get(id) ?? []), Number(time)]);
+  }
+}
+
+function readLine(name: string, line: LogLine, evidence: Evidence): void {
+  const { msg, outcome, level } = line;
+  const id = String(line.event_id);
+  if (msg === 'event published' && outcome === 'confirmed') evidence.confirmed.add(id);
+  else if (msg === 'event handled' && outcome === 'expired') evidence.expired.add(id);
+  else if (msg === 'event handled' && outcome === 'handled' && !evidence.replied.has(id))
+    evidence.replied.set(id, Number(line.time));
+  else if (msg === 'event answered') {
+    evidence.accounted.set(id, (evidence.accounted.get(id) ?? 0) + 1);
+    evidence.durations.set(id, Number(line.duration_ms));
+  } else if (msg === 'reply routed') {
+    const eventId = id.replace('reply-to-', '');
+    evidence.routed.set(eventId, [...(evidence.routed.get(eventId) ?? []), String(outcome)]);
+  }
+  if (level === 'fatal' || level === 'error' || level === undefined)
+    evidence.alarmingLines.push(`${name}: ${JSON.stringify(line)}`);
+}
+
+/** Takes all dead letters out of the broker. */
+export async function takeDeadLetters(amqpUrl: string): Promise<DeadLetter[]> {
+  const connection = await connect(amqpUrl);
+  const channel = await connection.createChannel();
+  const letters: DeadLetter[] = [];
+  for (;;) {
+    const message = await channel.get(DEAD_LETTERS_QUEUE, { noAck: true });
+    if (!message) break;
+    const headers = message.properties.headers ?? {};
+    const reason = headers[DEAD_LETTER_HEADERS.reason] ?? JSON.stringify(headers);
+    const error = `${headers[DEAD_LETTER_HEADERS.errorCode]}: ${headers[DEAD_LETTER_HEADERS.errorMessage]}`;
+    letters.push({ id: idOf(message.content), reason: String(reason), error });
+  }
+  await connection.close();
+  return letters;
+}
+
+function idOf(content: Buffer): string {
+  try {
+    const event = JSON.parse(content.toString()) as { id?: string } | { id?: string }[];
+    return [event]
+      .flat()
+      .map(({ id }) => id)
+      .join(' ');
+  } catch {
+    return content.toString('latin1', 0, 100);
+  }
+}

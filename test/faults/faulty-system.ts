@@ -1,0 +1,118 @@
+/** The whole ping system as processes, two per tier, with a proxy in every link, and a RabbitMQ of its own. */
+import { join } from 'node:path';
+import { freePort } from '../harness/free-port.ts';
+import { type Rabbitmq, startRabbitmq } from '../harness/rabbitmq.ts';
+import { startService } from '../harness/service.ts';
+import { type Link, openLink } from './link.ts';
+import { type ManagedProcess, manageProcess } from './managed-process.ts';
+import { INSTANCES } from './schedule.ts';
+
+const INTERNAL_SECRETS = 'a secret of the fault tests with more than 32 characters';
+
+export type FaultySystem = {
+  broker: Rabbitmq;
+  /** By the names of `TARGETS`. */
+  processes: Map<string, ManagedProcess>;
+  links: Map<string, Link>;
+  /** Where clients reach the public-webs. */
+  urls: string[];
+  /** The files in which the listeners write what they ran. */
+  recordings: string[];
+  /** Ends every process by SIGTERM, then the links and the broker. */
+  stop(): Promise<void>;
+};
+
+/** Starts everything and resolves when each process is ready. */
+export async function startFaultySystem(options: {
+  /** Where the recordings go. */
+  folder: string;
+  deadlineMs: number;
+}): Promise<FaultySystem> {
+  const { folder, deadlineMs } = options;
+  const broker = await startRabbitmq();
+  const links = new Map<string, Link>();
+  const processes = new Map<string, ManagedProcess>();
+  const recordings: string[] = [];
+  const indexes = Array.from({ length: INSTANCES }, (_, index) => index);
+
+  const open = async (name: string, target: string): Promise<Link> => {
+    const link = await openLink(name, target);
+    links.set(name, link);
+    return link;
+  };
+  const start = async (
+    name: string,
+    linksTo: Link[],
+    service: () => Parameters<typeof startService>[0],
+  ): Promise<void> => {
+    processes.set(name, await manageProcess({ name, linksTo, startService: () => startService(service()) }));
+  };
+
+  const startDispatcher = async (index: number, port: number, linksTo: Link[]): Promise<void> => {
+    const link = await open(`dispatcher${index}-broker`, broker.url);
+    const env = { AMQP_URL: link.through(broker.url), INTERNAL_SECRETS, PORT: `${port}`, LOG_LEVEL: 'debug' };
+    await start(`dispatcher-${index}`, linksTo, () => ({ name: 'dispatcher', env }));
+  };
+
+  const startListener = async (index: number): Promise<void> => {
+    const link = await open(`listener${index}-broker`, broker.url);
+    await start(`ping-listener-${index}`, [], () => {
+      const recording = join(folder, `ran-${index}-${recordings.length}.txt`);
+      recordings.push(recording);
+      return {
+        name: 'ping-listener',
+        main: 'test/faults/recording-listener.ts',
+        args: [recording],
+        env: { AMQP_URL: link.through(broker.url), LOG_LEVEL: 'debug' },
+      };
+    });
+  };
+
+  const startPublicWeb = async (index: number, port: number, toDispatchers: string[]): Promise<void> => {
+    const internalPort = await freePort();
+    const callback = await open(`callback${index}`, `http://127.0.0.1:${internalPort}`);
+    const env = {
+      PORT: `${port}`,
+      INTERNAL_PORT: `${internalPort}`,
+      INTERNAL_URL: callback.through('http://127.0.0.1').replace(/\/$/, ''),
+      DISPATCHER_URLS: toDispatchers.join(','),
+      DEADLINE_MS: `${deadlineMs}`,
+      INTERNAL_SECRETS,
+    };
+    await start(`public-web-${index}`, [callback], () => ({ name: 'public-web', env }));
+  };
+
+  async function stop(): Promise<void> {
+    await Promise.all([...processes.values()].map((managed) => managed.terminate()));
+    await Promise.all([...links.values()].map((link) => link.close()));
+    await broker.stop();
+  }
+
+  try {
+    const dispatcherPorts = await Promise.all(indexes.map(freePort));
+    const publicPorts = await Promise.all(indexes.map(freePort));
+    const ways = await Promise.all(
+      indexes.flatMap((web) =>
+        indexes.map((dispatcher) =>
+          open(`web${web}-dispatcher${dispatcher}`, `http://127.0.0.1:${dispatcherPorts[dispatcher]}`),
+        ),
+      ),
+    );
+    const waysFrom = (web: number) => ways.filter(({ name }) => name.startsWith(`web${web}-`));
+    const waysTo = (dispatcher: number) =>
+      ways.filter(({ name }) => name.endsWith(`dispatcher${dispatcher}`));
+    for (const index of indexes) {
+      await startDispatcher(index, dispatcherPorts[index] as number, waysTo(index));
+      await startListener(index);
+      const urls = waysFrom(index).map((link) => link.through('http://127.0.0.1').replace(/\/$/, ''));
+      await startPublicWeb(index, publicPorts[index] as number, urls);
+    }
+    await Promise.all([...processes.values()].map(({ service }) => service.ready()));
+    const urls = publicPorts.map((port) => `http://127.0.0.1:${port}`);
+    return { broker, processes, links, urls, recordings, stop };
+  } catch (error) {
+    for (const { service } of processes.values()) service.kill('SIGKILL');
+    await stop().catch(() => {});
+    throw error;
+  }
+}

@@ -1,0 +1,134 @@
+/** One run: start, load, faults, heal, recover, drain, look, stop. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { eventually } from '../harness/eventually.ts';
+import { createManagementApi } from '../harness/management-api.ts';
+import type { RunResult } from './check.ts';
+import { gatherEvidence, takeDeadLetters } from './evidence.ts';
+import { type FaultySystem, startFaultySystem } from './faulty-system.ts';
+import { type InjectedFault, injectAll } from './inject.ts';
+import { startLoad } from './load.ts';
+import { INSTANCES, type ScheduledFault } from './schedule.ts';
+
+/** How long after healing every public-web must answer again. The cap of reconnecting is 5 s. */
+const RECOVER_MS = 20_000;
+/** Pings in a row that count as answering again. */
+const STEADY_PINGS = 20;
+/** The load goes on for so long after the recovery. */
+const AFTERWARDS_MS = 2_000;
+const DRAIN_MS = 30_000;
+/** A publisher and a subscriber of each dispatcher and each listener. */
+const BROKER_CONNECTIONS = INSTANCES * 2 * 2;
+
+export type Run = RunResult & { system: FaultySystem; maxLagMs: number };
+
+/** Runs `schedule` against a fresh system under load; everything it started has ended when it resolves. */
+export async function runSchedule(options: {
+  schedule: readonly ScheduledFault[];
+  seed: number;
+  ratePerS: number;
+  deadlineMs: number;
+  /** Where the listeners' recordings go. */
+  folder: string;
+}): Promise<Run> {
+  const { schedule, seed, ratePerS, deadlineMs, folder } = options;
+  const system = await startFaultySystem({ folder, deadlineMs });
+  const injected: InjectedFault[] = [];
+  try {
+    const load = startLoad({ urls: system.urls, ratePerS, seed, deadlineMs });
+    await injectAll(schedule, system, injected);
+    const healedMs = Date.now();
+    const recoveredMs = await recovered(system.urls);
+    await delay(AFTERWARDS_MS);
+    const { operations, maxLagMs } = await load.stop();
+    const leftInQueues = await drained(system);
+    const deadLetters = await takeDeadLetters(system.broker.url);
+    const troubles = await connectionTroubles(system);
+    await system.stop();
+    troubles.push(...processTroubles(system));
+    const evidence = gatherEvidence(system);
+    const result = { injected, operations, maxLagMs, leftInQueues, deadLetters, troubles, evidence, system };
+    return { ...result, healedMs, recoveredMs };
+  } catch (error) {
+    for (const { service } of system.processes.values()) service.kill('SIGKILL');
+    await system.broker.stop();
+    throw error;
+  }
+}
+
+/** When every public-web has answered some pings in a row; undefined when that takes too long. */
+async function recovered(urls: string[]): Promise<number | undefined> {
+  const times = urls.map((url) =>
+    eventually(
+      async () => {
+        const firstMs = Date.now();
+        for (let sent = 0; sent < STEADY_PINGS; sent++) await expectAnswer(url);
+        return firstMs;
+      },
+      { timeoutMs: RECOVER_MS },
+    ),
+  );
+  const all = await Promise.all(times).catch(() => undefined);
+  return all && Math.max(...all);
+}
+
+async function expectAnswer(url: string): Promise<void> {
+  const response = await fetch(`${url}/`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', prefer: 'wait=2' },
+    body: JSON.stringify({ type: 'PingRequest', data: { sentAt: 0 } }),
+    signal: AbortSignal.timeout(5_000),
+  });
+  await response.text();
+  if (response.status !== 200) throw new Error(`${response.status}`);
+}
+
+/** What queues hold when they have had time to empty; dead letters are looked at by themselves. */
+async function drained({ broker }: FaultySystem): Promise<Record<string, number>> {
+  const api = createManagementApi({ url: broker.managementUrl });
+  let left: Record<string, number> = {};
+  const look = async () => {
+    left = Object.fromEntries(
+      Object.entries(await api.queues('/'))
+        .map(([name, { ready, unacked }]): [string, number] => [name, ready + unacked])
+        .filter(([name, count]) => count > 0 && name !== 'waybill.dead-letters'),
+    );
+    if (Object.keys(left).length > 0) throw new Error('not empty yet');
+  };
+  await eventually(look, { timeoutMs: DRAIN_MS, intervalMs: 500 }).catch(() => {});
+  return left;
+}
+
+async function connectionTroubles({ broker }: FaultySystem): Promise<string[]> {
+  let names: string[] = [];
+  const look = async () => {
+    names = (await broker.ctl('list_connections', '--no-table-headers', 'peer_port', 'state'))
+      .split('\n')
+      .filter(Boolean);
+    if (names.length !== BROKER_CONNECTIONS) throw new Error('not yet');
+  };
+  const isRight = await eventually(look, { timeoutMs: 20_000, intervalMs: 1_000 }).then(
+    () => true,
+    () => false,
+  );
+  return isRight ? [] : [`the broker has ${names.length} connections instead of ${BROKER_CONNECTIONS}`];
+}
+
+function processTroubles({ processes, links }: FaultySystem): string[] {
+  const all = [...processes.values()];
+  const alive = all.flatMap(({ name, services }) =>
+    services.filter(({ pid }) => isAlive(pid)).map(({ pid }) => `${name} (process ${pid}) is still there`),
+  );
+  const open = [...links.values()]
+    .filter((link) => link.open() > 0)
+    .map((link) => `${link.name} still has ${link.open()} connections`);
+  return [...all.flatMap(({ wrongExits }) => wrongExits), ...alive, ...open];
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

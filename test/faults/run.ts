@@ -1,0 +1,79 @@
+/**
+ * `npm run test:faults`: the whole system under load and under faults that a seed decides; see docs/reliability.md.
+ *
+ *     npm run test:faults -- --seed 7 --seconds 30      one run
+ *     npm run test:faults -- --runs 5                   five, with seeds from a random one on
+ *     npm run test:faults -- --seed 7 --keep            keeps the logs of a run that passed, too
+ *     npm run test:faults -- --seed 7 --only kill,reset leaves out the faults of other kinds, to find the one to blame
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { findViolations, PROMISED_SLACK_MS, summarize } from './check.ts';
+import { describeFaults, describeViolations, keepEvidence } from './report.ts';
+import { runSchedule } from './run-schedule.ts';
+import { FAULT_KINDS, makeSchedule } from './schedule.ts';
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string', default: String(Math.floor(Math.random() * 1e6)) },
+    seconds: { type: 'string', default: '30' },
+    runs: { type: 'string', default: '1' },
+    rate: { type: 'string', default: '200' },
+    'deadline-ms': { type: 'string', default: '10000' },
+    only: { type: 'string', default: '' },
+    keep: { type: 'boolean', default: false },
+  },
+});
+const [seed, seconds, runs, ratePerS, deadlineMs] = [
+  values.seed,
+  values.seconds,
+  values.runs,
+  values.rate,
+  values['deadline-ms'],
+].map(Number) as [number, number, number, number, number];
+if (![seed, seconds, runs, ratePerS, deadlineMs].every(Number.isFinite))
+  throw new Error('seed, seconds, runs, rate and deadline-ms are numbers');
+
+const only = values.only.split(',').filter(Boolean);
+const unknownKinds = only.filter((kind) => !(FAULT_KINDS as readonly string[]).includes(kind));
+if (unknownKinds.length > 0) throw new Error(`--only takes ${FAULT_KINDS.join(', ')}`);
+
+const rows: Record<string, unknown>[] = [];
+for (let run = 0; run < runs; run++) rows.push(await runOne(seed + run));
+console.log(toTable(rows));
+const failed = rows.filter(({ verdict }) => verdict !== 'pass').map((row) => row.seed);
+if (failed.length > 0) console.log(`failed: seed ${failed.join(', ')} (--seconds ${seconds})`);
+process.exit(failed.length > 0 ? 1 : 0);
+
+async function runOne(runSeed: number): Promise<Record<string, unknown>> {
+  console.log(`seed ${runSeed}: ${seconds} s at ${ratePerS} pings/s`);
+  const folder = await mkdtemp(join(tmpdir(), `waybill-faults-${runSeed}-`));
+  const schedule = makeSchedule({ seed: runSeed, seconds }).filter(
+    ({ kind }) => only.length === 0 || only.includes(kind),
+  );
+  const run = await runSchedule({ schedule, seed: runSeed, ratePerS, deadlineMs, folder });
+  const violations = findViolations(run);
+  const figures = summarize(run);
+  const isWorstPromised = Number.parseInt(figures['worst wait'], 10) <= PROMISED_SLACK_MS;
+  if (violations.length > 0) {
+    console.log(`seed ${runSeed} FAILED\n${describeViolations(violations)}`);
+    console.log(`its faults:\n${describeFaults(run.injected)}`);
+  }
+  if (violations.length > 0 || values.keep) {
+    await keepEvidence(run, violations, folder);
+    console.log(`logs and operations: ${folder}`);
+  } else await rm(folder, { recursive: true });
+  const verdict = violations.length === 0 ? 'pass' : 'FAIL';
+  const lag = isWorstPromised ? '' : ` (the clients' own loop was up to ${run.maxLagMs} ms late)`;
+  return { seed: runSeed, ...figures, 'worst wait': figures['worst wait'] + lag, verdict };
+}
+
+function toTable(all: Record<string, unknown>[]): string {
+  const columns = Object.keys(all[0] ?? {});
+  const line = (cells: unknown[]) => `| ${cells.join(' | ')} |`;
+  return [line(columns), line(columns.map(() => '--:')), ...all.map((row) => line(Object.values(row)))].join(
+    '\n',
+  );
+}

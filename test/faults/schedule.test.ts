@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { FAULT_KINDS, makeSchedule, TARGETS } from './schedule.ts';
+
+describe('a schedule of faults', () => {
+  it('is the same for the same seed, and another one for another seed', () => {
+    const schedule = makeSchedule({ seed: 7, seconds: 60 });
+    assert.deepEqual(makeSchedule({ seed: 7, seconds: 60 }), schedule);
+    assert.notDeepEqual(makeSchedule({ seed: 8, seconds: 60 }), schedule);
+  });
+
+  it('ends every fault in time, and never has two on one target at once', () => {
+    for (let seed = 0; seed < 50; seed++) {
+      const freeAtMs = new Map<string, number>();
+      for (const { atMs, durationMs, target } of makeSchedule({ seed, seconds: 30 })) {
+        assert.ok(atMs + durationMs <= 30_000);
+        assert.ok((freeAtMs.get(target) ?? 0) <= atMs);
+        freeAtMs.set(target, atMs + durationMs);
+      }
+    }
+  });
+
+  it('comes to every kind and every target', () => {
+    const faults = Array.from({ length: 50 }, (_, seed) => makeSchedule({ seed, seconds: 60 })).flat();
+    assert.deepEqual(new Set(faults.map(({ kind }) => kind)), new Set(FAULT_KINDS));
+    assert.deepEqual(
+      new Set(faults.map(({ target }) => target)),
+      new Set([...TARGETS.processes, ...TARGETS.links, 'broker']),
+    );
+  });
+});
