@@ -112,6 +112,7 @@ async function replay(queue, options, signal) {
     }
   }
   if (replayed + failed === 0 && !signal.aborted) throw none(options);
+  await queue.removed();
   console.error(`replayed ${replayed}${failed ? `, not replayed and still here ${failed}` : ''}`);
   return failed > 0 ? 1 : 0;
 }

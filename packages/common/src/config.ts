@@ -135,7 +135,10 @@ function readFiles(names: string[], env: NodeJS.ProcessEnv, faults: string[]): N
 
 function readFile(name: string, path: string, faults: string[]): string | undefined {
   try {
-    return readFileSync(path, 'utf8').trim() || undefined;
+    const value = readFileSync(path, 'utf8').trim();
+    // A secret that is not there yet must not pass for one that is not wanted.
+    if (value === '') faults.push(`  ${name}_FILE: ${path} is empty`);
+    return value || undefined;
   } catch (error) {
     faults.push(`  ${name}_FILE: ${(error as Error).message}`);
     return undefined;

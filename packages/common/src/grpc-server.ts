@@ -23,9 +23,9 @@ import { within } from './within.ts';
 const HEALTH_INTERVAL_MS = 500;
 /** Calls at once on one connection; more wait. */
 const MAX_CONCURRENT_STREAMS = 1_000;
-/** A peer that is gone without a word is noticed after both. */
 /** A connection without calls is closed after this. */
 const MAX_IDLE_MS = 5 * 60_000;
+/** A peer that is gone without a word is noticed after both. */
 const KEEPALIVE_MS = 30_000;
 const KEEPALIVE_TIMEOUT_MS = 10_000;
 

@@ -107,6 +107,8 @@ export function createClientConnections(): ClientConnections {
       entry.blocked.signal.throwIfAborted();
       return await use(model, entry.blocked.signal);
     } catch (error) {
+      // Calls on a connection that blocks publishers are not answered.
+      entry.blocked.signal.throwIfAborted();
       if (isUnavailable(error)) forget(key, entry);
       throw error;
     } finally {

@@ -27,6 +27,8 @@ export type DatasetStream = {
   nextIndex: number;
   /** When the client was accepted, RFC 3339. */
   acceptedAt: string;
+  /** Whether its queue, or the broker, has refused a batch: from then on each waits for the one before it. */
+  isOneByOne?: boolean;
   /** It waits for its client: since when (RFC 3339), and how many messages waited in the queue when last looked at. */
   pause?: { since: string; ready: number | undefined };
 };
@@ -56,10 +58,10 @@ export function readStream(event: CloudEvent, dataset: DatasetStream['dataset'])
 
 /** The event that goes on with `stream`, in `delayMs` or at once. */
 export function toContinuation(
-  { id, client, dataset, nextIndex, acceptedAt, pause }: DatasetStream,
+  { id, client, dataset, nextIndex, acceptedAt, isOneByOne, pause }: DatasetStream,
   delayMs?: FurtherEvent['delayMs'],
 ): FurtherEvent {
-  const data = { id, client, dataset, nextIndex, acceptedAt, pause };
+  const data = { id, client, dataset, nextIndex, acceptedAt, isOneByOne, pause };
   return { type: CONTINUATION, id: `${id}/${nextIndex}`, data, delayMs };
 }
 

@@ -142,6 +142,51 @@ describe('dispatching a dataset', () => {
     assert.deepEqual(await indexes(), []);
   });
 
+  it('never takes back how far a stream has come', async () => {
+    const handle = createHandler();
+    const event = await newClient();
+    const slow = await handle(event);
+    const fast = await handle({ ...event, id: event.id });
+    fast.onConfirmed?.();
+    (await handle(next(fast))).onConfirmed?.();
+    slow.onConfirmed?.();
+    await indexes();
+    assert.deepEqual(await handle(next(slow)), {});
+    assert.deepEqual(await indexes(), []);
+  });
+
+  it('ends a second copy of an event when the first is done', async () => {
+    const handle = createHandler();
+    const event = await newClient();
+    const first = handle(event);
+    const second = handle(event);
+    (await first).onConfirmed?.();
+    assert.deepEqual(await second, {});
+    assert.deepEqual(await indexes(), range(32));
+  });
+
+  it('is patient with a queue that refuses messages, and goes on one by one', async () => {
+    const channel = await model.createChannel();
+    const full = { 'x-max-length': 5, 'x-overflow': 'reject-publish' };
+    await channel.assertQueue(queue, { durable: true, arguments: full });
+    await channel.close();
+    const handle = createHandler();
+    let result = await handle(await newClient());
+    const seen = new Set<number>();
+    for (let round = 0; result.events; round += 1) {
+      assert.ok(round < BATCHES, 'no progress');
+      assert.equal(next(result).data.isOneByOne, true);
+      assert.equal(result.events[0]?.delayMs, 1_000);
+      for (const index of await indexes()) seen.add(index);
+      result = await handle(next(result));
+    }
+    for (const index of await indexes()) seen.add(index);
+    assert.deepEqual(
+      [...seen].toSorted((a, b) => a - b),
+      range(BATCHES),
+    );
+  });
+
   it('does a chunk again whose continuation was never confirmed', async () => {
     const handle = createHandler();
     const event = await newClient();
@@ -185,8 +230,8 @@ describe('dispatching a dataset', () => {
     const handle = createHandler({ maxReady: 5, maxPauseMs: 200 });
     const first = await handle(await newClient());
     const paused = await handle(next(first));
+    paused.onConfirmed?.();
     assert.equal(paused.events?.[0]?.delayMs, 1_000);
-    assert.equal(paused.onConfirmed, undefined);
     assert.equal(next(paused).id, next(first).id);
     const later = next(paused);
     const since = new Date(Date.now() - 1_000).toISOString();
@@ -194,7 +239,9 @@ describe('dispatching a dataset', () => {
     await assert.rejects(handle(later), { code: 'client-queue-full' });
     // The client has taken some since.
     later.data = { ...later.data, pause: { since, ready: 33 } };
-    assert.ok(Date.parse(String(next(await handle(later)).data.pause?.since)) > Date.parse(since));
+    const again = await handle(later);
+    again.onConfirmed?.();
+    assert.ok(Date.parse(String(next(again).data.pause?.since)) > Date.parse(since));
     await indexes();
     assert.equal((await handle(later)).events, undefined);
     assert.deepEqual(await indexes(), range(BATCHES).slice(32));

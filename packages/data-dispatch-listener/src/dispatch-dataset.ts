@@ -35,6 +35,8 @@ const LONG_PAUSE_AFTER_MS = 10_000;
 /** How far streams have come is remembered for longer than a lost ack takes to come back. */
 const PROGRESS_MAX_STREAMS = 20_000;
 const PROGRESS_TTL_MS = 10 * 60_000;
+/** Longer than a chunk takes, and than its continuation takes to be confirmed unless something is wrong. */
+const UNDER_WAY_MS = 2_000;
 
 export type DispatchDatasetOptions = {
   source: DatasetSource;
@@ -56,27 +58,42 @@ export function createDispatchDataset(options: DispatchDatasetOptions): Handler 
   /** Where this instance knows that a continuation is in the broker for, or that the stream is over. */
   const progress = new LRUCache<string, number>({ max: PROGRESS_MAX_STREAMS, ttl: PROGRESS_TTL_MS });
 
+  /** Chunks from their start until their continuation is confirmed. */
+  const underWay = new LRUCache<string, Promise<void>>({ max: PROGRESS_MAX_STREAMS, ttl: UNDER_WAY_MS });
+
   return async (event, handling) => {
     const stream = readStream(event, dataset);
+    // A second copy of the event, which a lost confirm leaves behind.
+    const before = underWay.get(event.id);
+    const { promise: done, resolve: onDone } = Promise.withResolvers<void>();
+    underWay.set(event.id, done);
+    await before;
+    setTimeout(onDone, UNDER_WAY_MS).unref();
     // Its ack was lost, or that of one before it: a second chain would send the rest twice.
     if (stream.nextIndex < (progress.get(stream.id) ?? 0)) {
       handling.log.info({ stream_id: stream.id }, 'chunk is done already');
+      onDone();
       return {};
     }
-    const broker = await brokerOf(stream.client, options);
     try {
+      const broker = await brokerOf(stream.client, options);
       return await connections.withConnection(broker, async (model, blocked) => {
         const queue = { queue: stream.client.queue_name, mayDeclare: stream.nextIndex === 0 };
         const ready = await lookIntoQueue(model, queue);
-        if (ready > maxReady) return pause(stream, ready, handling, options);
+        if (ready > maxReady) return { ...pause(stream, ready, handling, options), onConfirmed: onDone };
         const next = await sendChunk({ model, blocked, stream, handling, options });
-        const onConfirmed = () => progress.set(stream.id, next?.nextIndex ?? Number.POSITIVE_INFINITY);
+        const onConfirmed = () => {
+          const index = next?.nextIndex ?? Number.POSITIVE_INFINITY;
+          progress.set(stream.id, Math.max(index, progress.get(stream.id) ?? 0));
+          onDone();
+        };
         return next ? { events: [toContinuation(next, next.delayMs)], onConfirmed } : { onConfirmed };
       });
     } catch (error) {
+      onDone();
       // Patience, as with a queue that is full: nothing is wrong with this stream.
       if (!isBusy(error) || handling.signal.aborted) throw error;
-      return pause(stream, undefined, handling, options);
+      return pause({ ...stream, isOneByOne: true }, undefined, handling, options);
     }
   };
 }
@@ -122,6 +139,7 @@ async function sendChunk({
     toMessage: (batch) => toBatchMessage(stream, batch, traceparent),
     maxRetries,
     signal: AbortSignal.any([signal, blocked, tooSlow.signal]),
+    isOneByOne: stream.isOneByOne,
     onTimeout: () => breakConnection(model, new Error('no confirm came in time')),
   });
   const read = source.reader(stream.dataset);
@@ -148,7 +166,7 @@ async function sendChunk({
     // What has arrived is not sent again: the next attempt goes on behind it, and counts anew.
     if (!isPassing(error) || nextIndex === from) throw error;
     log.warn({ stream_id: stream.id, err: error }, 'chunk cut short');
-    return { ...rest, nextIndex, delayMs: PAUSE_MS };
+    return { ...rest, isOneByOne: rest.isOneByOne || isBusy(error), nextIndex, delayMs: PAUSE_MS };
   } finally {
     clearTimeout(limit);
     sink.close();

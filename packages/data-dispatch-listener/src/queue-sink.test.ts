@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { getEventListeners } from 'node:events';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { breakConnection } from '@waybill/common/broker/amqp-connection.ts';
 import { type ChannelModel, connect, type GetMessage } from 'amqplib';
@@ -146,32 +147,41 @@ describe('a queue sink', () => {
     assert.equal(sink.confirmed(), 10);
   });
 
-  it('waits for room in a queue that refuses messages, one batch at a time, and then goes on', async () => {
+  it('says so when the queue refuses a batch, and sends one by one if asked to', async () => {
     const channel = await direct.createChannel();
     await channel.deleteQueue(queue);
-    const full = { 'x-max-length': 2, 'x-overflow': 'reject-publish' };
+    const full = { 'x-max-length': 5, 'x-overflow': 'reject-publish' };
     await channel.assertQueue(queue, { durable: true, arguments: full });
-    const taken: unknown[] = [];
-    const sink = createSink({ maxRetries: 10 });
+    await channel.close();
+    const sink = createSink({ isOneByOne: true });
     const sending = (async () => {
       for (const index of range(12)) await sink.send(toBatch(index));
       await sink.flush();
     })();
-    await channel.consume(
-      queue,
-      (message) => {
-        taken.push(message?.properties.headers?.batch_index);
-        if (message) channel.ack(message);
-      },
-      { consumerTag: 'taker' },
-    );
-    await sending;
-    await channel.cancel('taker');
-    await channel.close();
-    assert.deepEqual(
-      [...new Set([...taken, ...indexes(await messages())])].sort((a, b) => Number(a) - Number(b)),
-      range(12),
-    );
+    await assert.rejects(sending, { code: 'client-queue-busy' });
+    const found = indexes(await messages());
+    assert.deepEqual(found, range(sink.confirmed()));
+    assert.ok(found.length >= 5 && found.length < 12, String(found));
+    sink.close();
+  });
+
+  it('writes nothing more once its signal has aborted', async () => {
+    const gone = new AbortController();
+    const sink = createSink({ signal: gone.signal });
+    await sink.send(toBatch(0));
+    await sink.flush();
+    gone.abort(new Error('the delivery was lost'));
+    await assert.rejects(sink.send(toBatch(1)), /the delivery was lost/);
+    assert.deepEqual(indexes(await messages()), [0]);
+  });
+
+  it('leaves nothing on its signal when it is closed', async () => {
+    const { signal } = new AbortController();
+    const sink = createSink({ signal });
+    await sink.send(toBatch(0));
+    await sink.flush();
+    sink.close();
+    assert.equal(getEventListeners(signal, 'abort').length, 0);
   });
 
   it('ends every wait when its signal aborts', async () => {

@@ -2,9 +2,9 @@
  * Batches into a client's queue: persistent, `mandatory`, each confirmed, in order.
  *
  * A window of batches is unconfirmed at once. When the channel breaks, or confirms stay away, those are published again,
- * in order, on a fresh channel: so a batch may be enqueued twice, but never before the one that precedes it. (Except
- * in a queue that refuses messages when it is full, where the broker may take a later one of the window. After its
- * first refusal the window is one batch.)
+ * in order, on a fresh channel: so a batch may be enqueued twice, but never before the one that precedes it. A queue that
+ * refuses messages when it is full may take a later one of the window: `send` and `flush` then reject with AppError
+ * `client-queue-busy`, and what follows should go one by one.
  */
 
 import { AppError } from '@waybill/common/errors.ts';
@@ -38,6 +38,8 @@ export type QueueSinkOptions = {
   signal: AbortSignal;
   /** Called when the broker has not confirmed in time. */
   onTimeout(): void;
+  /** Whether each batch waits for the confirm of the one before it; default false. */
+  isOneByOne?: boolean;
 };
 
 type Entry = { batch: Batch; isConfirmed: boolean };
@@ -50,9 +52,9 @@ export function createQueueSink({
   maxRetries,
   signal,
   onTimeout,
+  isOneByOne = false,
 }: QueueSinkOptions): QueueSink {
   const unconfirmed: Entry[] = [];
-  let windowBatches = WINDOW_BATCHES;
   let confirmed = 0;
   let failures = 0;
   let channel: ConfirmChannel | undefined;
@@ -86,16 +88,20 @@ export function createQueueSink({
   /** A fresh channel, on which everything unconfirmed is published again. */
   async function reopen(reason: Error): Promise<void> {
     closeChannel();
-    if (reason instanceof TerminalError || failures > maxRetries) throw reason;
+    if (reason instanceof TerminalError || isRefusal(reason) || failures > maxRetries) throw reason;
     if (failures > 0) await backOff(failures, signal);
+    signal.throwIfAborted();
     failures += 1;
     try {
       channel = watch(await openChannel());
-      broken = undefined;
-      for (const entry of unconfirmed) write(entry, channel);
     } catch (error) {
       broken = toQueueError(error);
+      return;
     }
+    // Somebody else may have the delivery by now.
+    signal.throwIfAborted();
+    broken = undefined;
+    for (const entry of unconfirmed) write(entry, channel);
   }
 
   function watch(opened: ConfirmChannel): ConfirmChannel {
@@ -126,8 +132,7 @@ export function createQueueSink({
 
   function onConfirm(entry: Entry, error: unknown): void {
     if (error) {
-      windowBatches = 1;
-      breakOff(new AppError('client-queue-busy', "the client's queue takes no more messages"));
+      onRefusal(error as Error);
       return;
     }
     entry.isConfirmed = true;
@@ -137,6 +142,12 @@ export function createQueueSink({
       failures = 1;
     }
     change();
+  }
+
+  /** amqplib calls back so when the channel closes as well, whose own event tells why. */
+  function onRefusal({ message }: Error): void {
+    if (message === 'message nacked')
+      breakOff(new AppError('client-queue-busy', "the client's queue takes no more messages"));
   }
 
   function closeChannel(): void {
@@ -151,10 +162,11 @@ export function createQueueSink({
 
   const hasRoom = () =>
     unconfirmed.length === 0 ||
-    (unconfirmed.length < windowBatches && unconfirmedBytes(unconfirmed) < WINDOW_BYTES);
+    (unconfirmed.length < (isOneByOne ? 1 : WINDOW_BATCHES) && unconfirmedBytes(unconfirmed) < WINDOW_BYTES);
 
   return {
     async send(batch) {
+      signal.throwIfAborted();
       await until(hasRoom);
       const entry = { batch, isConfirmed: false };
       unconfirmed.push(entry);
@@ -162,8 +174,17 @@ export function createQueueSink({
     },
     flush: () => until(() => unconfirmed.length === 0),
     confirmed: () => confirmed,
-    close: closeChannel,
+    close() {
+      // A composite signal with a listener is never collected, and would keep all of this.
+      signal.removeEventListener('abort', change);
+      unconfirmed.length = 0;
+      closeChannel();
+    },
   };
+}
+
+function isRefusal(error: Error): boolean {
+  return error instanceof AppError && error.code === 'client-queue-busy';
 }
 
 function unconfirmedBytes(entries: readonly Entry[]): number {

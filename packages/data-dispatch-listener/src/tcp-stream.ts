@@ -46,18 +46,23 @@ export async function createTcpStream({
   log: Logger;
 }): Promise<TcpStream> {
   const serving = new Set<Promise<void>>();
+  /** Of those, the ones that are not sent everything yet. */
+  let active = 0;
   const stopping = new AbortController();
 
   async function serve(socket: Socket): Promise<void> {
     const clientId = `client_${socket.remoteAddress}:${socket.remotePort}`;
     const sink = createSocketSink({ socket, clientId, stallMs });
     const fields = { client_id: clientId };
+    active += 1;
     try {
       await streamBatches({ read, sink, from: 0, isOver: () => false, signal: stopping.signal });
       log.info(fields, 'dataset streamed');
     } catch (error) {
       log.warn({ ...fields, err: error }, 'stream ended early');
       socket.write(toErrorLine(error));
+    } finally {
+      active -= 1;
     }
     await closed(socket, stallMs * LINES_IN_BUFFERS);
   }
@@ -71,12 +76,12 @@ export async function createTcpStream({
     socket.on('error', () => {});
     // Read, to notice the end; and a client that sends must not wait for ever.
     socket.resume();
-    if (serving.size >= maxConnections) return refuse(socket);
+    if (active >= maxConnections) return refuse(socket);
     const served = serve(socket);
     serving.add(served);
     void served.finally(() => serving.delete(served));
   });
-  server.maxConnections = maxConnections + MAX_REFUSALS;
+  server.maxConnections = 2 * maxConnections + MAX_REFUSALS;
   server.listen(port, host);
   await once(server, 'listening');
   return { port: portOf(server), close: () => close(server, serving, stopping) };

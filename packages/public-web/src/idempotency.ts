@@ -8,8 +8,8 @@
  * | is that of one answered within the window | the answer to that one, with `idempotency-replayed: true` |
  * | was used for another body or route | 422 `idempotency-key-reused` |
  *
- * Every answer is kept but those that prove that nothing ran, 503 `not-accepted` and 429 `rate-limited`: there a retry
- * runs. A 504 `outcome-unknown` is kept like any other. Its event may have been handled or may still be, so to run it
+ * Every answer is kept but those that prove that nothing ran, 503 `not-accepted`, 429 `rate-limited` and 404
+ * `unroutable`: there a retry runs. A 504 `outcome-unknown` is kept like any other. Its event may have been handled or may still be, so to run it
  * again under the same key could make two effects; who wants that nevertheless sends the same event id under a new key.
  *
  * Keys belong to the API key they came with; where none is needed, to everybody: there clients must choose keys that
@@ -17,7 +17,7 @@
  *
  * A batch is one request: its answer is kept as it is, also where some of its events were not accepted.
  *
- * With a store that is shared, a key that another instance is at is refused 503 `not-accepted`, to be tried again.
+ * With a store that is shared, a key that another instance is at is answered 504 `outcome-unknown`, to be tried again.
  */
 import { AppError, toProblem } from '@waybill/common/errors.ts';
 import { within } from '@waybill/common/within.ts';
@@ -48,7 +48,12 @@ const HEADER = 'idempotency-key';
 const KEPT_HEADER = /^(?:content-type|retry-after|ce-.+)$/;
 /** Room for a batch of ordinary replies, and 64 of them in the store. */
 const MAX_ANSWER_BYTES = 1024 * 1024;
-const NOTHING_RAN: ReadonlySet<unknown> = new Set(['not-accepted', 'rate-limited']);
+/** By status. A listener's own problem may have one of these statuses, but never one of these codes. */
+const NOTHING_RAN: ReadonlyMap<number, string> = new Map([
+  [404, 'unroutable'],
+  [429, 'rate-limited'],
+  [503, 'not-accepted'],
+]);
 
 const runs = new WeakMap<FastifyRequest, Run>();
 
@@ -99,7 +104,7 @@ export function createIdempotency({
   async function join(run: Run, fingerprint: string, request: FastifyRequest): Promise<KeptAnswer> {
     assertSame(run.fingerprint, fingerprint);
     if (joined >= maxJoined)
-      throw new AppError('not-accepted', 'too many requests wait for the answer to another');
+      throw new AppError('outcome-unknown', 'too many requests wait for the answer to another');
     const waitMs = preferredDeadlineMs(request.headers.prefer, deadlineMs);
     // Those who wait may be many, and their bodies large.
     request.body = undefined;
@@ -143,7 +148,7 @@ export function createIdempotency({
 function answerIn({ fingerprint, answer }: IdempotencyEntry, expected: string): KeptAnswer {
   assertSame(fingerprint, expected);
   if (!answer)
-    throw new AppError('not-accepted', 'another instance is at a request with this idempotency key');
+    throw new AppError('outcome-unknown', 'another instance is at a request with this idempotency key');
   return answer;
 }
 
@@ -164,9 +169,9 @@ function toAnswer(reply: FastifyReply, payload: unknown): KeptAnswer {
   return { status: reply.statusCode, headers, body };
 }
 
-/** A listener's own 429 proves nothing, hence the code. */
 function provesNothingRan({ status, body }: KeptAnswer): boolean {
-  return (status === 503 || status === 429) && NOTHING_RAN.has(JSON.parse(String(body)).code);
+  const code = NOTHING_RAN.get(status);
+  return code !== undefined && JSON.parse(String(body)).code === code;
 }
 
 /** One effect is promised even where its answer is too large to give again. */

@@ -12,10 +12,12 @@ import underPressure from '@fastify/under-pressure';
 import { AppError } from '@waybill/common/errors.ts';
 import type { FastifyInstance } from 'fastify';
 
+/** Over which the delay is averaged. A stall as long as this counts as overload too, so it must be none of every day. */
+const SAMPLE_MS = 2_000;
+
 /**
- * From here on the routes of `app` answer 503 `not-accepted` for a second after one in which the event loop was late
- * by more than `maxEventLoopDelayMs` on average. (A single stall, as by a collection of garbage, does not count for
- * much beside the hundred times that the plugin looks.)
+ * From here on the routes of `app` answer 503 `not-accepted` for two seconds after two in which the event loop was
+ * late by more than `maxEventLoopDelayMs` on average.
  */
 export async function shedLoad(
   app: FastifyInstance,
@@ -23,6 +25,7 @@ export async function shedLoad(
 ): Promise<void> {
   await app.register(underPressure, {
     maxEventLoopDelay: maxEventLoopDelayMs,
+    sampleInterval: SAMPLE_MS,
     customError: Overloaded,
   });
 }
