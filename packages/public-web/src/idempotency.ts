@@ -78,12 +78,16 @@ export function createIdempotency({
   let joined = 0;
 
   /** The answer to an earlier request; undefined for the first. */
-  async function begin(request: FastifyRequest, header: string | string[]): Promise<KeptAnswer | undefined> {
+  async function begin(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    header: string | string[],
+  ): Promise<KeptAnswer | undefined> {
     // The key of another caller is another key. Without API keys all callers are one.
     const key = `${request.caller.apiKeyId ?? ''} ${parseIdempotencyKey(header)}`;
     const fingerprint = fingerprintOf(request);
     const first = running.get(key);
-    if (first) return await join(first, fingerprint, request);
+    if (first) return await join(first, fingerprint, request, reply);
     const { promise: answer, resolve } = Promise.withResolvers<KeptAnswer>();
     const run: Run = { key, fingerprint, hasClaim: false, answer, resolve };
     running.set(key, run);
@@ -101,7 +105,12 @@ export function createIdempotency({
     }
   }
 
-  async function join(run: Run, fingerprint: string, request: FastifyRequest): Promise<KeptAnswer> {
+  async function join(
+    run: Run,
+    fingerprint: string,
+    request: FastifyRequest,
+    { raw }: FastifyReply,
+  ): Promise<KeptAnswer> {
     assertSame(run.fingerprint, fingerprint);
     if (joined >= maxJoined)
       throw new AppError('outcome-unknown', 'too many requests wait for the answer to another');
@@ -109,10 +118,15 @@ export function createIdempotency({
     // Those who wait may be many, and their bodies large.
     request.body = undefined;
     joined += 1;
+    const { promise: gone, resolve: onGone } = Promise.withResolvers<void>();
+    raw.once('close', onGone);
     try {
-      if (await within(waitMs, run.answer)) return await run.answer;
+      const isInTime = await within(waitMs, Promise.race([run.answer, gone]));
+      if (raw.destroyed) throw new AppError('client-gone', 'the client has gone');
+      if (isInTime) return await run.answer;
     } finally {
       joined -= 1;
+      raw.off('close', onGone);
     }
     throw new AppError('outcome-unknown', `no answer to the first request within ${waitMs} ms`);
   }
@@ -135,7 +149,7 @@ export function createIdempotency({
     preHandler(request, reply, done) {
       const header = request.headers[HEADER];
       if (header === undefined) return done();
-      begin(request, header).then((answer) => (answer ? answerAgain(reply, answer) : done()), done);
+      begin(request, reply, header).then((answer) => (answer ? answerAgain(reply, answer) : done()), done);
     },
     onSend(request, reply, payload, done) {
       const run = request.headers[HEADER] === undefined ? undefined : runs.get(request);
