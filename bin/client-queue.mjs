@@ -39,21 +39,28 @@ export async function openQueue({ broker, queue, isKept }) {
   try {
     const found = await lookUp(model, queue);
     const channel = await model.createChannel();
-    channel.on('error', fail);
+    channel.on('error', (error) => {
+      const isShared = /exclusive use/.test(error.message);
+      fail(isShared ? new Error(`queue ${queue} has another consumer: see --client`) : error);
+    });
     const waiting = found ?? (await channel.assertQueue(queue, { durable: true })).messageCount;
     await channel.prefetch(PREFETCH);
     return {
       waiting,
       failed,
       async consume(onMessage) {
-        await channel.consume(queue, (message) => {
+        const take = (/** @type {import('amqplib').ConsumeMessage | null} */ message) => {
           if (message) onMessage(message);
           else fail(new Error(`queue ${queue} was deleted while its batches were awaited`));
-        });
+        };
+        // Alone: of two that share a queue each would see gaps.
+        await channel.consume(queue, take, { exclusive: true });
       },
       ack: (message) => channel.ack(message),
       async close() {
         if (found === undefined && !isKept) await inTime(channel.deleteQueue(queue));
+        // The close of the connection would overtake the last acks.
+        await inTime(channel.close());
         await inTime(model.close());
       },
     };

@@ -8,7 +8,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 
 const [name, ...rest] = process.argv.slice(2);
-if (name === undefined || rest.length > 0 || !/^[\w.:-]{1,128}$/.test(name)) {
+if (name === undefined || rest.length > 0 || !/^\w[\w.:-]{0,127}$/.test(name)) {
   console.error('usage: node bin/make-api-key.mjs NAME');
   console.error('NAME stands in logs: 1 to 128 letters, digits, and _ . : -');
   process.exitCode = 1;

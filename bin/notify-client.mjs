@@ -1,6 +1,6 @@
 /** Tells public-web of a client, over gRPC or over HTTP. */
 import { fileURLToPath } from 'node:url';
-import { credentials, loadPackageDefinition } from '@grpc/grpc-js';
+import { credentials, loadPackageDefinition, Metadata } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { UserError } from './user-error.mjs';
 
@@ -22,8 +22,11 @@ export async function notifyByGrpc(address, client) {
   const stub = new data_dispatcher_service.DataDispatcherService(address, credentials.createInsecure());
   try {
     const { status, message } = await new Promise((resolve, reject) => {
+      const metadata = new Metadata();
+      for (const [name, value] of Object.entries(apiKeyHeaders())) metadata.set(name, value);
       stub.NotifyNewClient(
         client,
+        metadata,
         { deadline: Date.now() + TIMEOUT_MS },
         (/** @type {Error | null} */ error, /** @type {{ status: string, message: string }} */ answer) =>
           error ? reject(explain(address, error)) : resolve(answer),
@@ -58,6 +61,8 @@ export async function notifyByHttp(url, client) {
  */
 function explain(address, { code, details, message }) {
   if (code === 14) return new UserError(`nothing answers at ${address}: is Waybill running? (${details})`);
+  if (code === 16 || code === 7)
+    return new UserError(`${address} refuses the call: ${details} (WAYBILL_API_KEY)`);
   if (code === 4) return new UserError(`no answer from ${address} within ${TIMEOUT_MS / 1000} s`);
   return new UserError(`the call to ${address} failed: ${message}`);
 }
@@ -71,7 +76,7 @@ async function post(url, client) {
   try {
     const response = await fetch(url, {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: { 'content-type': 'application/json', ...apiKeyHeaders() },
       body: JSON.stringify(client),
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
@@ -82,6 +87,12 @@ async function post(url, client) {
     if (cause?.code === 'ECONNREFUSED') throw new UserError(`nothing listens at ${url}: is Waybill running?`);
     throw new UserError(`the request to ${url} failed: ${cause?.message || message}`);
   }
+}
+
+/** @returns {Record<string, string>} none without a key; a variable, because lists of processes show options */
+function apiKeyHeaders() {
+  const key = process.env.WAYBILL_API_KEY;
+  return key ? { authorization: `Bearer ${key}` } : {};
 }
 
 /** @param {string} text */

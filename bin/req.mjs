@@ -14,7 +14,9 @@ const usage = `usage: node bin/req.mjs [options]
   --count <n>          send this many and print a summary (default 1)
   --concurrency <n>    of those, this many at once (default 1)
   --timeout-ms <n>     give up on an answer after this long (default 35000)
-  --help               print this`;
+  --help               print this
+
+WAYBILL_API_KEY is sent as the API key, where one is needed.`;
 
 /** What the user can mend or must know; shown as one line. */
 class RequestError extends Error {
@@ -166,7 +168,8 @@ function traceIdOf(headers) {
 
 /** @param {{ url: string, body: string, timeoutMs: number }} request */
 async function post({ url, body, timeoutMs }) {
-  const headers = { 'content-type': 'application/json' };
+  const { WAYBILL_API_KEY: key } = process.env;
+  const headers = { 'content-type': 'application/json', ...(key && { authorization: `Bearer ${key}` }) };
   try {
     const signal = AbortSignal.timeout(timeoutMs);
     const response = await fetch(url, { method: 'POST', headers, body, signal });

@@ -8,6 +8,8 @@ const colours = /** @type {const} */ (['cyan', 'magenta', 'green', 'yellow', 'bl
 
 /** One Ctrl-C can arrive twice within an instant; a second one on purpose comes later and kills. */
 const SAME_SIGNAL_MS = 1_000;
+/** How often it is looked whether npm is still there. */
+const PARENT_INTERVAL_MS = 500;
 /** After this long without being ready, it is said once what is being waited for. */
 const SLOW_START_MS = 10_000;
 
@@ -40,6 +42,10 @@ function stopSignal() {
   /** @type {Promise<undefined>} */
   const signalled = new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => resolve(undefined));
+    // A SIGTERM for npm ends npm and the shell between, and comes no further.
+    const { ppid } = process;
+    const isGone = () => process.env.npm_lifecycle_event !== undefined && process.ppid !== ppid;
+    setInterval(() => isGone() && resolve(undefined), PARENT_INTERVAL_MS).unref();
   });
   return signalled;
 }
