@@ -19,7 +19,7 @@ export function renderConfiguration(): string {
 
 Settings are environment variables. They are checked at start, and every fault is told in one message.
 Any setting \`X\` can instead be given as \`X_FILE\`, the path of a file that holds the value; use that for secrets.
-An empty variable counts as not set.
+An empty variable counts as not set; an empty file is a fault.
 
 ${table('public-web', publicWebSettings)}
 
@@ -76,7 +76,8 @@ function beyondListeners(settings: Record<string, Setting>): Record<string, Sett
 
 function defaultOf(setting: Setting): string {
   if (!('default' in setting)) return '**required**';
-  const value = setting.default instanceof Map ? [...setting.default.keys()] : setting.default;
+  const value =
+    setting.default instanceof Map ? [...setting.default].map((entry) => entry.join('=')) : setting.default;
   const text = Array.isArray(value) ? value.map(itemText).join(',') : String(value ?? '');
   return text === '' ? '–' : `\`${text}\``;
 }

@@ -81,7 +81,7 @@ export const publicWebSettings = {
   MAX_CONNECTIONS: count({ default: 10_000, desc: 'Most client connections' }),
   MAX_EVENT_LOOP_DELAY_MS: ms({
     default: 1_000,
-    desc: 'By how much the event loop may be late on average over a second; the next second all requests for events and clients (HTTP) are answered 503',
+    desc: 'By how much the event loop may be late on average over two seconds; the next two all requests for events and clients (HTTP) are answered 503',
   }),
   LOG_LEVEL: logLevel(),
 };
