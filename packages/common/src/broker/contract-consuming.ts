@@ -119,6 +119,7 @@ export function describeConsuming(contract: BrokerContract): void {
       proxy.reset();
 
       await once(lost.signal, 'abort');
+      await soon(() => assert.ok(consumption.isActive() && other.isActive(), 'they are not consuming again'));
     });
 
     it('keeps to the prefetch of each subscription', async (t) => {
