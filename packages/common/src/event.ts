@@ -54,6 +54,9 @@ export const EVENT_TYPE_PATTERN = /^[A-Za-z0-9._-]{1,128}$/;
 /** The type of a reply that reports a failure; its data is an RFC 9457 problem. */
 export const PROBLEM_TYPE = 'waybill.Problem';
 
+/** The type of the event by which a client is to be sent a dataset. It enters by its own endpoints only. */
+export const NEW_CLIENT_TYPE = 'NewClientRequest';
+
 /** Longest `id`, `source`, `subject` and the like accepted: it bounds headers, log lines and span attributes. */
 const MAX_ATTRIBUTE_LENGTH = 2048;
 const MAX_ID_LENGTH = 128;

@@ -11,15 +11,16 @@ import {
   type ServiceError,
   status,
 } from '@grpc/grpc-js';
+import { backOff } from '@waybill/common/back-off.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import { loadProto } from '@waybill/common/proto.ts';
 import { TerminalError } from '@waybill/listener/handler.ts';
 import { LRUCache } from 'lru-cache';
-import { backOff } from './backoff.ts';
 import type { Batch, ReadBatch } from './stream-batches.ts';
 
 /** A batch of 100 MB, the largest there is (contract), on a slow disk. */
 const CALL_DEADLINE_MS = 5_000;
+const RETRY = { baseMs: 100, capMs: 5_000 };
 /** From the contract. */
 const MAX_MESSAGE_BYTES = 100 * 1024 * 1024;
 /** As base64, in JSON, it fits into the 16 MiB that RabbitMQ takes by default from 4.0 on. */
@@ -58,7 +59,6 @@ export function createDatasetSource({
   maxRetries: number;
 }): DatasetSource {
   const client = createClient(address);
-  const never = new AbortController().signal;
   const lastIndexes = new Map<string, number>();
   const cache = new LRUCache<string, Batch>({
     maxSize: CACHE_BYTES,
@@ -76,7 +76,7 @@ export function createDatasetSource({
       } catch (error) {
         failures += 1;
         if (error instanceof TerminalError || failures > maxRetries) throw error;
-        await backOff(failures, never);
+        await backOff(failures, RETRY);
       }
     }
   }
@@ -85,11 +85,16 @@ export function createDatasetSource({
     reader({ name, batchSize }) {
       const dataset = JSON.stringify([name, batchSize]);
       const fetch = async (index: number) => cache.forceFetch(JSON.stringify([name, batchSize, index]));
+      let lastRead: number | undefined;
       const readAhead = (batch: Batch) => {
         const ahead = Math.min(READ_AHEAD_BATCHES, Math.floor(READ_AHEAD_BYTES / batch.base64.length));
         const end = Math.min(batch.index + ahead, lastIndexes.get(dataset) ?? Number.POSITIVE_INFINITY);
+        // Whoever goes on in order has asked for the nearer ones already.
+        const isInOrder = batch.index - 1 === lastRead;
+        lastRead = batch.index;
         // Whoever reads it meets its error.
-        for (let index = batch.index + 1; index <= end; index += 1) fetch(index).catch(() => {});
+        for (let index = isInOrder ? end : batch.index + 1; index <= end; index += 1)
+          fetch(index).catch(() => {});
       };
       return async (index, signal) => {
         const batch = await abortable(fetch(index), signal);

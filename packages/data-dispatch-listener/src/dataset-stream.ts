@@ -2,10 +2,9 @@
  * A client's stream as it travels in events: as the `NewClientRequest` that starts it, and as the
  * `waybill.DatasetContinuation` that says where to go on. The position is nowhere else.
  */
-import type { CloudEvent } from '@waybill/common/event.ts';
+import { type CloudEvent, NEW_CLIENT_TYPE } from '@waybill/common/event.ts';
 import { type FurtherEvent, TerminalError } from '@waybill/listener/handler.ts';
 
-export const NEW_CLIENT = 'NewClientRequest';
 export const CONTINUATION = 'waybill.DatasetContinuation';
 
 /** Whom the batches are for, as the edge accepted it. */
@@ -40,7 +39,7 @@ export type DatasetStream = {
  */
 export function readStream(event: CloudEvent, dataset: DatasetStream['dataset']): DatasetStream {
   const data = event.data as Partial<DatasetStream & StreamClient> | undefined;
-  if (event.type === NEW_CLIENT) {
+  if (event.type === NEW_CLIENT_TYPE) {
     const client = readClient(data);
     return {
       id: event.id,

@@ -11,6 +11,7 @@ import { pino } from 'pino';
 import { makePrivateKey, publicKeyOf } from '../../../bin/sealing-keys.mjs';
 import { eventually } from '../../../test/harness/eventually.ts';
 import { freshBroker, type TestBroker } from '../../../test/harness/test-broker.ts';
+import { createEmbeddedBroker } from '../../embedded-broker/src/create-embedded-broker.ts';
 import { type ClientConnections, createClientConnections } from './client-connections.ts';
 import { type DatasetServiceFixture, startDatasetService } from './dataset-service.fixture.ts';
 import { createDatasetSource, type DatasetSource } from './dataset-source.ts';
@@ -261,6 +262,29 @@ describe('dispatching a dataset', () => {
     for (const result of paused) assert.equal(result.events?.[0]?.delayMs, 1_000);
     for (const socket of sockets) socket.destroy();
     silent.close();
+  });
+
+  it('waits for a broker that blocks publishers, writes nothing to it meanwhile, and goes on after it', async () => {
+    const blocked = await createEmbeddedBroker();
+    const { port } = blocked;
+    const handle = createHandler({ allowedBrokers: [{ host: address().host, port }] });
+    blocked.setMemoryLimitBytes(0);
+    const first = await handle(await newClient({ port }));
+    assert.equal(first.events?.[0]?.delayMs, 1_000);
+    const sent = blocked.queues()[queue]?.ready ?? 0;
+    const second = await handle(next(first));
+    assert.equal(second.events?.[0]?.delayMs, 1_000);
+    assert.equal(blocked.queues()[queue]?.ready ?? 0, sent);
+    second.onConfirmed?.();
+    blocked.setMemoryLimitBytes(512 * 1024 * 1024);
+    await eventually(async () => {
+      const later = await handle(next(second));
+      later.onConfirmed?.();
+      assert.notEqual(later.events?.[0]?.delayMs, 1_000);
+    });
+    assert.ok((blocked.queues()[queue]?.ready ?? 0) >= 32);
+    await connections.close();
+    await blocked.close();
   });
 
   it('refuses a broker that is not allowed, and credentials that were sealed for another queue', async () => {

@@ -35,8 +35,8 @@ const LONG_PAUSE_AFTER_MS = 10_000;
 /** How far streams have come is remembered for longer than a lost ack takes to come back. */
 const PROGRESS_MAX_STREAMS = 20_000;
 const PROGRESS_TTL_MS = 10 * 60_000;
-/** Longer than a chunk takes, and than its continuation takes to be confirmed unless something is wrong. */
-const UNDER_WAY_MS = 2_000;
+/** Longer than the continuation of a chunk that is done takes to be confirmed, unless something is wrong. */
+const HAND_OVER_MS = 2_000;
 
 export type DispatchDatasetOptions = {
   source: DatasetSource;
@@ -57,9 +57,8 @@ export function createDispatchDataset(options: DispatchDatasetOptions): Handler 
   const { connections, dataset, maxReady } = options;
   /** Where this instance knows that a continuation is in the broker for, or that the stream is over. */
   const progress = new LRUCache<string, number>({ max: PROGRESS_MAX_STREAMS, ttl: PROGRESS_TTL_MS });
-
-  /** Chunks from their start until their continuation is confirmed. */
-  const underWay = new LRUCache<string, Promise<void>>({ max: PROGRESS_MAX_STREAMS, ttl: UNDER_WAY_MS });
+  /** Of events, until what they led to is confirmed. */
+  const underWay = new LRUCache<string, Promise<void>>({ max: PROGRESS_MAX_STREAMS });
 
   return async (event, handling) => {
     const stream = readStream(event, dataset);
@@ -68,14 +67,12 @@ export function createDispatchDataset(options: DispatchDatasetOptions): Handler 
     const { promise: done, resolve: onDone } = Promise.withResolvers<void>();
     underWay.set(event.id, done);
     await before;
-    setTimeout(onDone, UNDER_WAY_MS).unref();
-    // Its ack was lost, or that of one before it: a second chain would send the rest twice.
-    if (stream.nextIndex < (progress.get(stream.id) ?? 0)) {
-      handling.log.info({ stream_id: stream.id }, 'chunk is done already');
-      onDone();
-      return {};
-    }
     try {
+      // Its ack was lost, or that of one before it: a second chain would send the rest twice.
+      if (stream.nextIndex < (progress.get(stream.id) ?? 0)) {
+        handling.log.info({ stream_id: stream.id }, 'chunk is done already');
+        return {};
+      }
       const broker = await brokerOf(stream.client, options);
       return await connections.withConnection(broker, async (model, blocked) => {
         const queue = { queue: stream.client.queue_name, mayDeclare: stream.nextIndex === 0 };
@@ -94,6 +91,8 @@ export function createDispatchDataset(options: DispatchDatasetOptions): Handler 
       // Patience, as with a queue that is full: nothing is wrong with this stream.
       if (!isBusy(error) || handling.signal.aborted) throw error;
       return pause({ ...stream, isOneByOne: true }, undefined, handling, options);
+    } finally {
+      setTimeout(onDone, HAND_OVER_MS).unref();
     }
   };
 }

@@ -7,6 +7,7 @@
  */
 import { AMQP_PORT, type BrokerAddress } from '@waybill/common/broker-address.ts';
 import { loadConfig } from '@waybill/common/config.ts';
+import { NEW_CLIENT_TYPE } from '@waybill/common/event.ts';
 import { serviceName } from '@waybill/common/instance.ts';
 import { createLogger } from '@waybill/common/logging.ts';
 import { runService } from '@waybill/common/run-service.ts';
@@ -15,7 +16,7 @@ import { createListener } from '@waybill/listener/create-listener.ts';
 import { createClientConnections } from './client-connections.ts';
 import { dataDispatchSettings } from './config.ts';
 import { createDatasetSource } from './dataset-source.ts';
-import { CONTINUATION, NEW_CLIENT } from './dataset-stream.ts';
+import { CONTINUATION } from './dataset-stream.ts';
 import { createDispatchDataset } from './dispatch-dataset.ts';
 import { createTcpStream } from './tcp-stream.ts';
 
@@ -55,7 +56,7 @@ await runService(async () => {
   const handler = { handle, maxAttempts: config.CHUNK_ATTEMPTS, timeoutMs: CHUNK_TIMEOUT_MS };
   await createListener({
     service: 'data-dispatch',
-    handlers: { [NEW_CLIENT]: handler, [CONTINUATION]: handler },
+    handlers: { [NEW_CLIENT_TYPE]: handler, [CONTINUATION]: handler },
     async close() {
       await Promise.all([tcp.close(), connections.close()]);
       source.close();

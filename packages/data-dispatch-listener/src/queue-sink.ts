@@ -6,18 +6,18 @@
  * refuses messages when it is full may take a later one of the window: `send` and `flush` then reject with AppError
  * `client-queue-busy`, and what follows should go one by one.
  */
-
+import { backOff } from '@waybill/common/back-off.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import { within } from '@waybill/common/within.ts';
 import { TerminalError } from '@waybill/listener/handler.ts';
 import type { ConfirmChannel, Options } from 'amqplib';
-import { backOff } from './backoff.ts';
 import { toQueueError } from './client-queue.ts';
 import type { Batch, Sink } from './stream-batches.ts';
 
 /** A chunk: what a broken connection repeats is then no more than what a crash does. Measured: 16 send a tenth slower. */
 const WINDOW_BATCHES = 32;
 const WINDOW_BYTES = 4 * 1024 * 1024;
+const RETRY = { baseMs: 100, capMs: 5_000 };
 /** As towards the system's own broker. */
 const CONFIRM_TIMEOUT_MS = 5_000;
 
@@ -89,7 +89,7 @@ export function createQueueSink({
   async function reopen(reason: Error): Promise<void> {
     closeChannel();
     if (reason instanceof TerminalError || isRefusal(reason) || failures > maxRetries) throw reason;
-    if (failures > 0) await backOff(failures, signal);
+    if (failures > 0) await backOff(failures, { ...RETRY, signal });
     signal.throwIfAborted();
     failures += 1;
     try {

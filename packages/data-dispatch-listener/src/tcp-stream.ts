@@ -4,7 +4,7 @@
  * `{"error": <problem>}` (RFC 9457) before the connection is closed.
  */
 import { once } from 'node:events';
-import { createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { AppError, toProblem } from '@waybill/common/errors.ts';
 import { within } from '@waybill/common/within.ts';
 import { TerminalError } from '@waybill/listener/handler.ts';
@@ -84,7 +84,8 @@ export async function createTcpStream({
   server.maxConnections = 2 * maxConnections + MAX_REFUSALS;
   server.listen(port, host);
   await once(server, 'listening');
-  return { port: portOf(server), close: () => close(server, serving, stopping) };
+  const { port: bound } = server.address() as AddressInfo;
+  return { port: bound, close: () => close(server, serving, stopping) };
 }
 
 async function close(server: Server, serving: Set<Promise<void>>, stopping: AbortController): Promise<void> {
@@ -104,17 +105,12 @@ async function closed(socket: Socket, lingerMs: number): Promise<void> {
 }
 
 function toErrorLine(error: unknown): string {
-  const problem =
-    error instanceof TerminalError
-      ? toProblem('handler-failed', error.message, { error_code: error.code })
-      : toProblem(
-          error instanceof AppError ? error.code : 'unexpected',
-          error instanceof AppError ? error.message : undefined,
-        );
-  return `${JSON.stringify({ error: problem })}\n`;
+  return `${JSON.stringify({ error: toLineProblem(error) })}\n`;
 }
 
-function portOf(server: Server): number {
-  const address = server.address();
-  return typeof address === 'object' && address ? address.port : 0;
+/** Only our own errors were written for a reader's eyes. */
+function toLineProblem(error: unknown) {
+  if (error instanceof TerminalError)
+    return toProblem('handler-failed', error.message, { error_code: error.code });
+  return error instanceof AppError ? toProblem(error.code, error.message) : toProblem('unexpected');
 }

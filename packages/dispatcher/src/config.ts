@@ -1,4 +1,5 @@
 import { amqpUrl, countByType, loadConfig, logLevel, port, secrets, str } from '@waybill/common/config.ts';
+import { NEW_CLIENT_TYPE } from '@waybill/common/event.ts';
 
 /** Settings of the dispatcher. */
 export const dispatcherSettings = {
@@ -14,7 +15,7 @@ export const dispatcherSettings = {
   }),
   BATCH_MAX_BY_TYPE: countByType({
     // A stream that starts would hold back the acks of its neighbours, and a crash would repeat them from the start.
-    default: new Map([['NewClientRequest', 1]]),
+    default: new Map([[NEW_CLIENT_TYPE, 1]]),
     desc: 'Most events per AMQP message for some types, as <type>=<count>, comma-separated; 1 for slow handlers and foreign consumers; keep NewClientRequest=1',
   }),
   LOG_LEVEL: logLevel(),

@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { type BrokerAddress, isAllowedBroker } from '@waybill/common/broker-address.ts';
 import type { PublicJwk } from '@waybill/common/credential-keys.ts';
 import { AppError, toAppError } from '@waybill/common/errors.ts';
-import type { CloudEvent } from '@waybill/common/event.ts';
+import { type CloudEvent, NEW_CLIENT_TYPE } from '@waybill/common/event.ts';
 import { createCredentialsSealer } from '@waybill/common/sealed-credentials.ts';
 import type { Logger } from 'pino';
 import { account } from './account.ts';
@@ -16,9 +16,6 @@ import type { ParkedRequest, ParkedRequests } from './parked-requests.ts';
 import { PUBLIC_WEB_SOURCE } from './post-event.ts';
 import { sendEvent } from './send-event.ts';
 import { waitForReply } from './wait-for-reply.ts';
-
-/** The type of the event; clients cannot send it through the routes for events. */
-export const NEW_CLIENT_TYPE = 'NewClientRequest';
 
 /**
  * Accepts a client, described by the fields of `NewClientRequest`; resolves with the id of its stream once the broker

@@ -54,7 +54,7 @@ export function createGrpcApp({ admit, acceptClient, readiness, log, host, port 
         linkInboundGrpcTrace();
         const caller = admitCall(admit, call);
         if (caller instanceof AppError) return callback(toRefusal(caller));
-        accept(call, caller).then((answer) => callback(null, answer));
+        return accept(call, caller).then((answer) => callback(null, answer));
       },
       HealthCheck(_call: ServerUnaryCall<unknown, Answer>, callback: sendUnaryData<Answer>) {
         callback(null, toHealth(readiness()));

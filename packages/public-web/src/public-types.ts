@@ -1,3 +1,5 @@
+import { NEW_CLIENT_TYPE } from '@waybill/common/event.ts';
+
 /**
  * Whether clients may send events of `type`: it matches one of `patterns`, in which `*` may stand at the end.
  *
@@ -5,7 +7,7 @@
  * the patterns say.
  */
 export function isPublicType(type: string, patterns: readonly string[]): boolean {
-  if (type.startsWith('waybill.') || type === 'NewClientRequest') return false;
+  if (type.startsWith('waybill.') || type === NEW_CLIENT_TYPE) return false;
   return patterns.some((pattern) =>
     pattern.endsWith('*') ? type.startsWith(pattern.slice(0, -1)) : type === pattern,
   );

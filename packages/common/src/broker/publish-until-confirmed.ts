@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { backOff } from '../back-off.ts';
 import { AppError } from '../errors.ts';
 import type { OutgoingMessage, Publisher } from './ports.ts';
 
@@ -20,7 +20,7 @@ export async function publishUntilConfirmed(
   signal: AbortSignal,
 ): Promise<void> {
   let isDeclared = false;
-  for (let attempt = 0; ; attempt += 1) {
+  for (let attempt = 1; ; attempt += 1) {
     const outcome = await publisher.publish(message);
     if (outcome === 'confirmed') return;
     if (signal.aborted)
@@ -32,7 +32,6 @@ export async function publishUntilConfirmed(
         () => false,
       );
     }
-    const capMs = Math.min(MAX_DELAY_MS, BASE_DELAY_MS * 2 ** Math.min(attempt, 10));
-    await delay(Math.random() * capMs, undefined, { signal }).catch(() => {});
+    await backOff(attempt, { baseMs: BASE_DELAY_MS, capMs: MAX_DELAY_MS, signal });
   }
 }
