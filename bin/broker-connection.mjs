@@ -1,4 +1,4 @@
-/** A connection of an operator's program to Waybill's broker. */
+/** A connection of a program here to a broker. */
 import { readFileSync } from 'node:fs';
 import { connect } from 'amqplib';
 import { UserError } from './user-error.mjs';
@@ -50,10 +50,11 @@ export function toBroker(text) {
 
 /**
  * @param {Broker} broker
+ * @param {string} name shown by the broker
  * @throws {UserError} names the broker, never the password
  */
-export async function connectToBroker(broker) {
-  const model = await open(broker);
+export async function connectToBroker(broker, name) {
+  const model = await open(broker, name);
   /** @type {Error | undefined} */
   let broken;
   /** @param {Error} [error] */
@@ -108,8 +109,11 @@ async function closed(model, channel) {
   }
 }
 
-/** @param {Broker} broker */
-async function open(broker) {
+/**
+ * @param {Broker} broker
+ * @param {string} name
+ */
+async function open(broker, name) {
   const where = `${broker.hostname}:${broker.port}`;
   try {
     // In parts: in a URL the host could change settings.
@@ -119,7 +123,7 @@ async function open(broker) {
         noDelay: true,
         timeout: CONNECT_TIMEOUT_MS,
         servername: broker.hostname,
-        clientProperties: { connection_name: 'dead-letters' },
+        clientProperties: { connection_name: name },
       },
     );
   } catch (error) {

@@ -1,13 +1,12 @@
 /** A client's own queue at a broker, as its owner sees it. */
-import { connect } from 'amqplib';
+import { connectToBroker } from './broker-connection.mjs';
 import { UserError } from './user-error.mjs';
 
-const CONNECT_TIMEOUT_MS = 5_000;
 const CLOSE_TIMEOUT_MS = 2_000;
 /** About 4 MB of batches of the default size. */
 const PREFETCH = 32;
 
-/** @typedef {{ hostname: string, port: number, username: string, password: string }} Broker */
+/** @typedef {import('./broker-connection.mjs').Broker} Broker */
 
 /**
  * @typedef {object} ClientQueue
@@ -26,7 +25,8 @@ const PREFETCH = 32;
  * @throws {UserError} names the broker, never the password
  */
 export async function openQueue({ broker, queue, isKept }) {
-  const model = await open(broker);
+  const connection = await connectToBroker(broker, 'dataset-client');
+  const { model } = connection;
   /** @type {(error: Error) => void} */
   let fail = () => {};
   /** @type {Promise<never>} */
@@ -59,29 +59,12 @@ export async function openQueue({ broker, queue, isKept }) {
       ack: (message) => channel.ack(message),
       async close() {
         if (found === undefined && !isKept) await inTime(channel.deleteQueue(queue));
-        // The close of the connection would overtake the last acks.
-        await inTime(channel.close());
-        await inTime(model.close());
+        await connection.close(channel);
       },
     };
   } catch (error) {
-    await inTime(model.close());
+    await connection.close();
     throw new UserError(`queue ${queue} cannot be used: ${/** @type {Error} */ (error).message}`);
-  }
-}
-
-/** @param {Broker} broker */
-async function open(broker) {
-  const where = `${broker.hostname}:${broker.port}`;
-  try {
-    // The host goes apart from the rest: in a URL it could change settings.
-    return await connect({ ...broker, heartbeat: 10 }, { noDelay: true, timeout: CONNECT_TIMEOUT_MS });
-  } catch (error) {
-    const { code, message } = /** @type {NodeJS.ErrnoException} */ (error);
-    if (/ACCESS.REFUSED|NOT.ALLOWED/.test(message))
-      throw new UserError(`the broker at ${where} refuses user ${broker.username}: is the password right?`);
-    if (code === 'ECONNREFUSED') throw new UserError(`no broker listens at ${where}: name one with --amqp`);
-    throw new UserError(`the broker at ${where} cannot be reached: ${message || code}`);
   }
 }
 

@@ -3,8 +3,8 @@
  * A client that asks for its dataset, takes it from its own queue and holds it against what is promised. Runs on any
  * Node from 20 up, with the packages of `npm ci`.
  */
-import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { defaultBrokerUrl, toBroker } from './broker-connection.mjs';
 import { openQueue } from './client-queue.mjs';
 import { notifyByGrpc, notifyByHttp } from './notify-client.mjs';
 import { createProgress } from './progress.mjs';
@@ -50,13 +50,11 @@ await runProgram(async () => {
  */
 async function receive(queue, options) {
   const progress = createProgress({ total: options.batches });
-  // The queue is listened to before anything is asked for.
-  const accepted = notify(options);
   const received = receiveStream({
     ...options,
     queue,
     queueName: options.queue,
-    accepted,
+    notify: () => notify(options),
     onBatch: progress.add,
   });
   try {
@@ -102,7 +100,7 @@ function printStream({ streamId, traceId, repeated, others }, summary) {
 
 function readOptions() {
   const { client, queue = `${client}-data-queue`, help, keep, ...values } = parse();
-  const broker = toBroker(values.amqp ?? defaultBroker(process.env));
+  const broker = toClientBroker(values.amqp ?? defaultBrokerUrl(process.env));
   return {
     help,
     url: values.url,
@@ -138,32 +136,15 @@ function parse() {
   }
 }
 
-/** @param {NodeJS.ProcessEnv} env */
-function defaultBroker({ AMQP_URL, AMQP_URL_FILE }) {
-  if (AMQP_URL || !AMQP_URL_FILE) return AMQP_URL || 'amqp://guest:guest@localhost:5672';
-  try {
-    return readFileSync(AMQP_URL_FILE, 'utf8').trim();
-  } catch (error) {
-    throw new UserError(`AMQP_URL_FILE: ${/** @type {Error} */ (error).message}`);
-  }
-}
-
-/** @param {string} text */
-function toBroker(text) {
-  try {
-    const { protocol, hostname, port, username, password } = new URL(text);
-    if (protocol === 'amqp:' && hostname !== '')
-      return {
-        hostname: withoutBrackets(hostname),
-        port: Number(port || 5672),
-        username: decodeURIComponent(username || 'guest'),
-        password: decodeURIComponent(password || 'guest'),
-      };
-  } catch {
-    // told below
-  }
-  // The URL is not repeated: it may hold a password.
-  throw new UserError("the broker's URL (--amqp or AMQP_URL) is not amqp://user:password@host:port");
+/**
+ * As Waybill will connect to it: without TLS, and to the default virtual host.
+ *
+ * @param {string} url
+ */
+function toClientBroker(url) {
+  const broker = toBroker(url);
+  if (broker.protocol !== 'amqp') throw new UserError('Waybill connects to brokers of clients by amqp: only');
+  return { ...broker, vhost: '/' };
 }
 
 /** @param {string} text */

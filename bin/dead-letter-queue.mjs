@@ -34,7 +34,7 @@ const NOT_FOUND = 404;
  * @throws {UserError} when the broker cannot be reached, there is no such queue, or another program is at it
  */
 export async function openDeadLetterQueue(broker) {
-  const connection = await connectToBroker(broker);
+  const connection = await connectToBroker(broker, 'dead-letters');
   try {
     await lock(connection);
     const channel = await openChannel(connection);

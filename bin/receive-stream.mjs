@@ -24,12 +24,12 @@ import { UserError } from './user-error.mjs';
  * @param {string} options.client
  * @param {number | undefined} options.batches how many there must be
  * @param {number} options.timeoutMs how long nothing may come
- * @param {Promise<import('./notify-client.mjs').Accepted>} options.accepted the answer to the notify
+ * @param {() => Promise<import('./notify-client.mjs').Accepted>} options.notify called when the queue is listened to
  * @param {(bytes: number) => void} options.onBatch called with each batch that was not seen before
  * @returns {Promise<ReceivedStream>}
  * @throws {UserError} at the first thing that is not as promised, or why there is no more
  */
-export async function receiveStream({ queue, queueName, client, batches, timeoutMs, accepted, onBatch }) {
+export async function receiveStream({ queue, queueName, client, batches, timeoutMs, notify, onBatch }) {
   const checker = createBatchChecker();
   const streams = createStreams(queue.waiting);
   let repeated = 0;
@@ -63,18 +63,17 @@ export async function receiveStream({ queue, queueName, client, batches, timeout
     complete({ streamId: batch.streamId, traceId: batch.traceId, repeated, others: streams.others });
   }
 
-  accepted.catch(fail);
   queue.failed.catch(fail);
-  queue
-    .consume((message) => {
-      accepted
-        .then(({ streamId }) => {
-          take(message, streamId);
-          queue.ack(message);
-        })
-        .catch(fail);
-    })
-    .catch(fail);
+  const consuming = queue.consume((message) => {
+    accepted
+      .then(({ streamId }) => {
+        take(message, streamId);
+        queue.ack(message);
+      })
+      .catch(fail);
+  });
+  const accepted = consuming.then(notify);
+  accepted.catch(fail);
   return completed.finally(() => clearTimeout(silence));
 }
 

@@ -7,12 +7,15 @@ import { EventEmitter, once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { createLogger } from '@waybill/common/logging.ts';
 import { createListener } from './create-listener.ts';
 import { type Handler, type HandlerWithOptions, TerminalError } from './handler.ts';
 import { oncePerEvent } from './once-per-event.ts';
 import type { ResultStore } from './result-store.ts';
 
 const [service = 'behaviours'] = process.argv.slice(2);
+/** Of the same stream as the framework's, so that the order of lines is the order of what they tell. */
+const log = createLogger({ service });
 let underWay = 0;
 const comings = createComings();
 const handleOnce = oncePerEvent(haveEffect);
@@ -132,7 +135,7 @@ const behaviours: Record<string, Handler | HandlerWithOptions> = {
 
 await createListener({
   service,
-  close: async () => console.log(JSON.stringify({ level: 'info', msg: 'closed what else is open' })),
+  close: async () => log.info('closed what else is open'),
   handlers: Object.fromEntries(
     Object.entries(behaviours).map(([name, handler]) => [`${service}.${name}`, logged(handler)]),
   ),
