@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { describe, mock, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { type BatcherOptions, createBatcher, createKeyedBatcher } from './batch.ts';
@@ -119,6 +119,47 @@ describe('a batcher', () => {
     assert.deepEqual(await Promise.all(taken), ['result of 1', 'result of 2', 'result of 4']);
   });
 
+  test('refuses what has had no turn for as long as it may wait, and more at once until a send is done', async () => {
+    const { batcher, sent, batches } = setUp({ maxWaitMs: 20, maxQueuedBytes: 10 });
+    const first = batcher.add(1, 1);
+    await nextTurn();
+    const addedMs = performance.now();
+    await assert.rejects(batcher.add(2, 10), { name: 'AppError', code: 'not-accepted' });
+    assert.ok(performance.now() - addedMs >= 20);
+    const refused = await Promise.race([batcher.add(3, 1).catch(({ code }) => code), nextTurn('waits')]);
+    assert.equal(refused, 'not-accepted');
+    answer(sent[0] as Sent);
+    assert.equal(await first, 'result of 1');
+    const next = batcher.add(4, 10);
+    await nextTurn();
+    answer(sent[1] as Sent);
+    assert.equal(await next, 'result of 4');
+    assert.deepEqual(batches(), [[1], [4]]);
+  });
+
+  test('refuses at once while the oldest has waited half as long, and sends those that wait', async () => {
+    const { batcher, sent } = setUp({ maxWaitMs: 10_000, maxItems: 1 });
+    const added = [1, 2].map((item) => batcher.add(item, 1));
+    await nextTurn();
+    const now = performance.now.bind(performance);
+    const clock = mock.method(performance, 'now', () => now() + 4_000);
+    added.push(batcher.add(3, 1));
+    clock.mock.mockImplementation(() => now() + 5_000);
+    await assert.rejects(batcher.add(4, 1), { code: 'not-accepted' });
+    answer(sent[0] as Sent);
+    await nextTurn();
+    added.push(batcher.add(5, 1));
+    clock.mock.restore();
+    for (let index = 1; index < 4; index++) {
+      answer(sent[index] as Sent);
+      await nextTurn();
+    }
+    assert.deepEqual(
+      await Promise.all(added),
+      [1, 2, 3, 5].map((item) => `result of ${item}`),
+    );
+  });
+
   test('asks once whether an item is cancelled, when its turn comes', async () => {
     const { batcher, sent, batches } = setUp();
     const asked: number[] = [];
@@ -201,7 +242,10 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
   fc.constant({ kind: 'turn' as const }),
 );
 
-async function assertPromisesKept(limits: Required<Omit<Options, 'send'>>, steps: Step[]): Promise<void> {
+async function assertPromisesKept(
+  limits: Required<Omit<Options, 'maxWaitMs'>>,
+  steps: Step[],
+): Promise<void> {
   const { batcher, sent, underWay } = setUp(limits);
   const bytesOf: number[] = [];
   const cancelled = new Set<number>();

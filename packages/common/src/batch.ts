@@ -2,7 +2,7 @@
  * Batches what is there: no timer, no added latency when quiet, larger batches as load grows.
  *
  * While fewer than `maxInFlight` sends are under way, what arrives within one turn of the event loop goes together;
- * while all are under way, whatever arrives waits and goes in the next. The queue is bounded.
+ * while all are under way, whatever arrives waits and goes in the next. The queue is bounded, and so may be the wait.
  */
 import { AppError } from './errors.ts';
 
@@ -19,6 +19,11 @@ export type BatcherOptions<Item, Result> = {
   maxQueued: number;
   /** Most bytes waiting (default 64 MiB); more are refused. */
   maxQueuedBytes?: number;
+  /**
+   * Longest wait for a turn; then an item is refused. More are refused at once when the oldest has waited half as
+   * long, or nothing has had a turn for that time: they would wait too long as well. Default: no limit.
+   */
+  maxWaitMs?: number;
   /** Sends one batch. Resolves with a result per item, in order; a rejection is the outcome of every item. */
   send(items: Item[]): Promise<readonly Result[]>;
 };
@@ -28,7 +33,7 @@ export type Batcher<Item, Result> = {
    * Adds an item; resolves or rejects with its own outcome.
    *
    * @param isCancelled asked when the item's turn comes: a cancelled item is not sent and resolves `undefined`.
-   * @throws AppError (as a rejection) `not-accepted` when the queue is full; nothing was sent.
+   * @throws AppError (as a rejection) `not-accepted` when the queue is full or the wait too long; nothing was sent.
    */
   add(item: Item, bytes: number, isCancelled?: () => boolean): Promise<Result | undefined>;
   /** Items waiting for their turn. */
@@ -40,6 +45,7 @@ export type Batcher<Item, Result> = {
 type Waiting<Item, Result> = {
   item: Item;
   bytes: number;
+  addedMs: number;
   isCancelled: (() => boolean) | undefined;
   resolve(result: Result | undefined): void;
   reject(error: unknown): void;
@@ -48,13 +54,19 @@ type Waiting<Item, Result> = {
 /** Creates a {@link Batcher}. */
 export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result>): Batcher<Item, Result> {
   const queue: Waiting<Item, Result>[] = [];
-  const { maxQueuedBytes = MAX_QUEUED_BYTES } = options;
+  const { maxQueuedBytes = MAX_QUEUED_BYTES, maxWaitMs = Number.POSITIVE_INFINITY } = options;
   let queuedBytes = 0;
   let inFlight = 0;
   let isScheduled = false;
+  let lastTurnMs = 0;
+  let waitTimer: NodeJS.Timeout | undefined;
 
   function schedule(): void {
-    if (isScheduled || inFlight >= options.maxInFlight()) return;
+    if (isScheduled) return;
+    if (inFlight >= options.maxInFlight()) {
+      watchWaits();
+      return;
+    }
     isScheduled = true;
     setImmediate(() => {
       isScheduled = false;
@@ -66,6 +78,36 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
     while (inFlight < options.maxInFlight() && queue.length > 0) {
       const batch = take();
       if (batch.length > 0) void send(batch);
+    }
+    watchWaits();
+  }
+
+  /** Whether what comes now would wait too long. */
+  function isBehind(): boolean {
+    if (inFlight < options.maxInFlight()) return false;
+    return performance.now() - (queue[0]?.addedMs ?? lastTurnMs) >= maxWaitMs / 2;
+  }
+
+  /** A timer only while something waits for sends under way. */
+  function watchWaits(): void {
+    const [oldest] = queue;
+    if (oldest === undefined || waitTimer || !Number.isFinite(maxWaitMs)) return;
+    // Timers fire up to 1 ms early.
+    const restMs = oldest.addedMs + maxWaitMs - performance.now() + 1;
+    waitTimer = setTimeout(() => {
+      waitTimer = undefined;
+      refuseLate();
+      watchWaits();
+    }, restMs);
+    waitTimer.unref();
+  }
+
+  function refuseLate(): void {
+    const latestMs = performance.now() - maxWaitMs;
+    const onTime = queue.findIndex(({ addedMs }) => addedMs > latestMs);
+    for (const late of queue.splice(0, onTime === -1 ? queue.length : onTime)) {
+      queuedBytes -= late.bytes;
+      late.reject(new AppError('not-accepted', `the event had no turn within ${maxWaitMs} ms`));
     }
   }
 
@@ -85,6 +127,7 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
       }
     }
     queue.splice(0, taken);
+    lastTurnMs = performance.now();
     return batch;
   }
 
@@ -107,8 +150,9 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
     add(item, bytes, isCancelled) {
       if (queue.length >= options.maxQueued || queuedBytes + bytes > maxQueuedBytes)
         return Promise.reject(new AppError('not-accepted', 'too many events are waiting to be sent'));
+      if (isBehind()) return Promise.reject(new AppError('not-accepted', 'events wait too long to be sent'));
       return new Promise((resolve, reject) => {
-        queue.push({ item, bytes, isCancelled, resolve, reject });
+        queue.push({ item, bytes, addedMs: performance.now(), isCancelled, resolve, reject });
         queuedBytes += bytes;
         schedule();
       });

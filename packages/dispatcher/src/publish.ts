@@ -37,6 +37,7 @@ export function createPublishEvent({
     maxBytes: MAX_BATCH_BYTES,
     maxInFlight: () => MAX_BATCHES_IN_FLIGHT,
     maxQueued: MAX_QUEUED,
+    maxWaitMs: MAX_WAIT_MS,
     async send(type, batch) {
       batchSize.record(batch.length, { hop: 'broker' });
       const outcome = await publisher.publish({
@@ -60,11 +61,9 @@ export function createPublishEvent({
     if (span.traceparent)
       Object.assign(event, { traceparent: span.traceparent, tracestate: span.tracestate });
     const encoded = encodeEvent(event);
-    const isLate = () => performance.now() - startedMs > MAX_WAIT_MS;
-    // A full queue rejects, and what came late resolves undefined: neither was published.
+    // What the batcher refuses was not published.
     const outcome =
-      (await batcher.add(event.type, encoded, encoded.bytes, isLate).catch(() => undefined)) ??
-      'not-accepted';
+      (await batcher.add(event.type, encoded, encoded.bytes).catch(() => undefined)) ?? 'not-accepted';
     context.with(span.context, () =>
       log.debug({ event_id: event.id, event_type: event.type, outcome }, 'event published'),
     );

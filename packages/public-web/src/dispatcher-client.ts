@@ -25,6 +25,11 @@ import { createUpstreams, type Upstream } from './upstreams.ts';
 
 /** A dispatcher's half second in its queue, the broker's 5 s to confirm, and the way there and back. */
 const CALL_TIMEOUT_MS = 7_000;
+/**
+ * Longest wait for a turn. Twice a dispatcher's own, which notices first when the broker is slow. Batches are stuck
+ * for longer when a dispatcher is frozen or the broker confirms nothing; who comes then is told after none to half.
+ */
+const MAX_WAIT_MS = 1_000;
 /** What a dispatcher takes, less the brackets of a batch. JSON can grow when it is written anew: 1e20 has 21 digits. */
 const MAX_EVENT_BYTES = INTERNAL_BODY_LIMIT_BYTES - 2;
 
@@ -66,6 +71,7 @@ export async function createDispatcherClient({
     maxBytes: MAX_BATCH_BYTES,
     maxInFlight: upstreams.capacity,
     maxQueued,
+    maxWaitMs: MAX_WAIT_MS,
     send: (_type, events) => sendToAny(events),
   });
 
