@@ -18,9 +18,10 @@ RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 
 # Makes the secrets of docker-compose.yml. A new volume takes over the owner of the folder it is mounted on.
 FROM node AS secrets
-RUN install -d -o node -g node /run/secrets/broker /run/secrets/internal /run/secrets/grafana \
-  /run/secrets/private-keys /run/secrets/public-key
-COPY bin/make-secrets.mjs bin/sealing-keys.mjs ./
+RUN install -d -o node -g node /run/secrets/broker /run/secrets/broker-dispatcher \
+  /run/secrets/broker-ping-listener /run/secrets/broker-data-dispatch-listener \
+  /run/secrets/internal /run/secrets/grafana /run/secrets/private-keys /run/secrets/public-key
+COPY bin/make-secrets.mjs bin/broker-users.mjs bin/sealing-keys.mjs ./
 USER node
 CMD ["node", "make-secrets.mjs", "/run/secrets"]
 
@@ -35,9 +36,10 @@ COPY proto proto
 COPY packages/common packages/common
 COPY packages/listener packages/listener
 COPY packages/${PACKAGE} packages/${PACKAGE}
+COPY bin/health.mjs bin/
 WORKDIR /app/packages/${PACKAGE}
 RUN test -f src/main.ts || { echo "--build-arg PACKAGE=<folder in packages/> is missing or wrong" >&2; exit 1; }
 USER node
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \
-  CMD ["node", "-e", "fetch('http://127.0.0.1:8080/health/ready').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "/app/bin/health.mjs", "8080"]
 CMD ["node", "--import", "@waybill/common/telemetry", "src/main.ts"]

@@ -122,7 +122,6 @@ async function open(broker, name) {
       {
         noDelay: true,
         timeout: CONNECT_TIMEOUT_MS,
-        servername: broker.hostname,
         clientProperties: { connection_name: name },
       },
     );

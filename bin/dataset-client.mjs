@@ -13,7 +13,7 @@ import { interrupted, runProgram, toNumber, UserError } from './user-error.mjs';
 
 const usage = `usage: node bin/dataset-client.mjs [options]
 
-  --url <host:port>     public-web's gRPC port (default localhost:50051)
+  --url <host:port>     public-web's gRPC port (default localhost:50051); https://<host:port> if it speaks TLS
   --http <url>          notify by POST <url>/clients instead, for example http://localhost:8080
   --client <name>       the client's id (default user123)
   --queue <name>        its queue (default <client>-data-queue); made if it is not there, and then deleted at the end

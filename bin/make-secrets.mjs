@@ -9,6 +9,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { brokerDefinitions, servicePermissions } from './broker-users.mjs';
 import { makePrivateKey, publicKeyOf } from './sealing-keys.mjs';
 
 const [folder] = process.argv.slice(2);
@@ -17,22 +18,48 @@ if (folder === undefined) {
   process.exit(1);
 }
 
-// The broker makes this user on its first start; these two files must name the same password.
-const password = keep('broker/password');
-write('broker/rabbitmq.conf', `default_user = waybill\ndefault_pass = ${password}\n`);
-write('broker/amqp-url', `amqp://waybill:${password}@rabbitmq:5672`);
+// The broker loads these users at each of its starts. Its administrator's URL is for people and their tools.
+const administrator = { name: 'waybill', password: keep('broker/password') };
+write('broker/amqp-url', amqpUrl(administrator.name, administrator.password));
+const passwords = Object.fromEntries(
+  Object.keys(servicePermissions).map((name) => [name, keepPassword(name)]),
+);
+write('broker/definitions.json', JSON.stringify(brokerDefinitions({ administrator, passwords })));
+write('broker/rabbitmq.conf', `load_definitions = ${join(folder, 'broker/definitions.json')}\n`);
 keep('internal/secrets');
 const [privateKey] = JSON.parse(keep('private-keys/keys', () => JSON.stringify([makePrivateKey()])));
 write('public-key/key', JSON.stringify(publicKeyOf(privateKey)));
 keep('grafana/admin-password');
 
 /**
- * The secret of that file; if there is none a new one, by default of 256 bits in letters, digits, `-` and `_`.
+ * The password in the URL that the service of that name is given.
+ *
+ * @param {string} name
+ */
+function keepPassword(name) {
+  return new URL(keep(`broker-${name}/amqp-url`, () => amqpUrl(name, randomSecret()))).password;
+}
+
+/**
+ * @param {string} user
+ * @param {string} password
+ */
+function amqpUrl(user, password) {
+  return `amqp://${user}:${password}@rabbitmq:5672`;
+}
+
+/** 256 bits in letters, digits, `-` and `_`. */
+function randomSecret() {
+  return randomBytes(32).toString('base64url');
+}
+
+/**
+ * The secret of that file; if there is none, a new one.
  *
  * @param {string} name
  * @param {() => string} [make]
  */
-function keep(name, make = () => randomBytes(32).toString('base64url')) {
+function keep(name, make = randomSecret) {
   const path = join(String(folder), name);
   if (!existsSync(path)) {
     write(name, make());

@@ -1,4 +1,5 @@
 /** Tells public-web of a client, over gRPC or over HTTP. */
+import { createSecureContext } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { credentials, loadPackageDefinition, Metadata } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
@@ -11,7 +12,7 @@ const TIMEOUT_MS = 10_000;
 /** @typedef {{ message: string, streamId: string | undefined }} Accepted `streamId` is told over HTTP only */
 
 /**
- * @param {string} address host:port
+ * @param {string} address host:port, or https://host:port
  * @param {NewClient} client
  * @returns {Promise<Accepted>}
  * @throws {UserError} with the reason of the answer, or why there is none
@@ -19,7 +20,13 @@ const TIMEOUT_MS = 10_000;
 export async function notifyByGrpc(address, client) {
   const definition = loadSync(proto, { keepCase: true, defaults: true });
   const { data_dispatcher_service } = /** @type {any} */ (loadPackageDefinition(definition));
-  const stub = new data_dispatcher_service.DataDispatcherService(address, credentials.createInsecure());
+  const target = address.replace(/^https:\/\//, '');
+  // Not createSsl: variables of gRPC's own would decide there which authorities are trusted.
+  const security =
+    target === address
+      ? credentials.createInsecure()
+      : credentials.createFromSecureContext(createSecureContext());
+  const stub = new data_dispatcher_service.DataDispatcherService(target, security);
   try {
     const { status, message } = await new Promise((resolve, reject) => {
       const metadata = new Metadata();

@@ -95,10 +95,10 @@ function toPattern(path) {
 }
 
 function describeRabbitmq() {
-  const { TEST_AMQP_URL, TEST_BROKER } = process.env;
+  const { TEST_AMQP_URL, TEST_BROKER, TEST_RABBITMQ } = process.env;
   if (TEST_BROKER === 'embedded') return undefined;
   if (TEST_AMQP_URL) return `the RabbitMQ of TEST_AMQP_URL (${new URL(TEST_AMQP_URL).host})`;
-  return findRabbitmq() && 'a private RabbitMQ';
+  return findRabbitmq() && `a private RabbitMQ${TEST_RABBITMQ ? ` from ${TEST_RABBITMQ}` : ''}`;
 }
 
 /**

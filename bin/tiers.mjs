@@ -4,8 +4,15 @@ import { makePrivateKey, publicKeyOf } from './sealing-keys.mjs';
 
 /** @typedef {import('./run-services.mjs').Service} Service */
 
-/** Each goes to those services only that need it. */
-const secretSettings = ['AMQP_URL', 'INTERNAL_SECRETS', 'CREDENTIALS_PUBLIC_KEY', 'CREDENTIALS_PRIVATE_KEYS'];
+/** Each goes to those services only that need it; those of TLS to none, as everything is on loopback. */
+const secretSettings = [
+  'AMQP_URL',
+  'INTERNAL_SECRETS',
+  'CREDENTIALS_PUBLIC_KEY',
+  'CREDENTIALS_PRIVATE_KEYS',
+  'TLS_CERT',
+  'TLS_KEY',
+];
 
 /**
  * public-web is a stage of its own: it stops first, and what it still waits for is answered by the others. So is

@@ -39,7 +39,7 @@ Passes every variable on to the services, but for these, which give each port a 
 \`INTERNAL_PORT\`, \`GRPC_PORT\` (public-web's), \`DISPATCHER_PORT\`, \`DISPATCHER_HEALTH_PORT\`,
 \`PING_LISTENER_HEALTH_PORT\`, \`TCP_PORT\`, \`DATA_DISPATCH_LISTENER_HEALTH_PORT\`, \`DATASET_GENERATOR_PORT\` (gRPC),
 \`DATASET_GENERATOR_HEALTH_PORT\`, \`AMQP_PORT\` (the broker in memory) and \`TELEMETRY_PORT\` (the collector). Everything
-binds to 127.0.0.1, whatever \`HOST\` and \`INTERNAL_HOST\` say. Secrets go to those services only that need them; where
+binds to 127.0.0.1, whatever \`HOST\` and \`INTERNAL_HOST\` say, without TLS. Secrets go to those services only that need them; where
 \`INTERNAL_SECRETS\` or \`CREDENTIALS_…\` are not set, they are new for each run (so with \`AMQP_URL\` set, streams that
 the last run left unfinished are dead-lettered by the next: set your own keys to keep them).
 

@@ -1,54 +1,76 @@
 import assert from 'node:assert/strict';
+import { execFile, execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { freePort } from '../harness/free-port.ts';
+import { promisify } from 'node:util';
+import { servicePermissions } from '../../bin/broker-users.mjs';
 import { type Rabbitmq, startRabbitmq } from '../harness/rabbitmq.ts';
 import { type Service, startService } from '../harness/service.ts';
 import { rabbitmqMissing } from '../harness/test-broker.ts';
-import { INTERNAL_SECRETS } from './system.ts';
+import { brokerOf, grpcAddressOf, type System, startSystem } from './system.ts';
 
-/** As docs/operations.md has them. */
-const SHARED = String.raw`waybill\.(events|replies(\.retry)?|dead-letters`;
-const permissionsOf = (names: string) => [`^${names}$`, `^(${names}|amq\\.default)$`, `^${names}$`];
+it("the documentation has the permissions of the services' users", () => {
+  const page = readFileSync('docs/operations.md', 'utf8');
+  for (const [user, { configure, write, read }] of Object.entries(servicePermissions))
+    assert.ok(
+      page.includes(`rabbitmqctl set_permissions ${user} '${configure}' '${write}' '${read}'\n`),
+      user,
+    );
+});
 
+/** With the users and passwords that docker-compose.yml has. */
 describe('services whose users may do no more than they need', { skip: rabbitmqMissing }, () => {
+  const secrets = mkdtempSync(join(tmpdir(), 'waybill-permissions-'));
   let rabbitmq: Rabbitmq;
-  const services: Service[] = [];
+  let system: System;
+
+  /** What that file has, for the broker of this test. */
+  const urlIn = (file: string) =>
+    readFileSync(join(secrets, file), 'utf8').replace('rabbitmq:5672', brokerOf(rabbitmq.url));
+  const as = (user: string) => ({ AMQP_URL: urlIn(`broker-${user}/amqp-url`) });
+
   before(async () => {
-    rabbitmq = await startRabbitmq();
-    const users = { dispatcher: `${SHARED})`, 'ping-listener': String.raw`${SHARED}|ping(\..*)?)` };
-    for (const [user, names] of Object.entries(users)) {
-      await rabbitmq.ctl('add_user', user, 'secret');
-      await rabbitmq.ctl('set_permissions', user, ...permissionsOf(names));
-    }
+    execFileSync(process.execPath, ['bin/make-secrets.mjs', secrets]);
+    const settings = readFileSync(join(secrets, 'broker/rabbitmq.conf'), 'utf8').trim().split('\n');
+    rabbitmq = await startRabbitmq({ settings });
+    const users = Object.keys(servicePermissions);
+    system = await startSystem({
+      amqpUrl: rabbitmq.url,
+      counts: { 'dataset-generator': 1, 'data-dispatch-listener': 1 },
+      envs: Object.fromEntries(users.map((user) => [user, as(user)])),
+    });
   });
   after(async () => {
-    await Promise.all(services.map((service) => service.stop()));
+    await system?.stop();
     await rabbitmq?.stop();
+    rmSync(secrets, { recursive: true });
   });
 
-  const as = (user: string) => rabbitmq.url.replace('guest:guest', `${user}:secret`);
-
-  async function start(name: string, env: Record<string, string>): Promise<Service> {
-    const service = await startService({ name, env: { INTERNAL_SECRETS, ...env } });
-    services.push(service);
-    return service;
-  }
-
   it('answer a ping', async () => {
-    const port = String(await freePort());
-    const [web, ...others] = await Promise.all([
-      start('public-web', { DISPATCHER_URLS: `http://127.0.0.1:${port}` }),
-      start('dispatcher', { PORT: port, AMQP_URL: as('dispatcher') }),
-      start('ping-listener', { AMQP_URL: as('ping-listener') }),
-    ]);
-    await Promise.all(others.map((service) => service.ready()));
-    const response = await fetch(`${web.baseUrl}/ping`);
+    const response = await fetch(`${system.publicWebs[0]?.baseUrl}/ping`);
     assert.equal(response.status, 200, await response.text());
   });
 
-  it('are stopped where they do more', async () => {
-    await rabbitmq.ctl('set_permissions', 'ping-listener', ...permissionsOf(`${SHARED}|pong)`));
-    const listener = await start('ping-listener', { AMQP_URL: as('ping-listener') });
+  it('send a dataset', async () => {
+    const url = grpcAddressOf(system.publicWebs[0] as Service);
+    const args = ['bin/dataset-client.mjs', '--url', url, '--amqp', urlIn('broker/amqp-url')];
+    const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 60_000 });
+    assert.match(stdout, /batches +334, in order, the last one flagged/);
+  });
+
+  it('are the only users, beside an administrator', async () => {
+    const users = await rabbitmq.ctl('list_users', '--no-table-headers');
+    const expected = Object.keys(servicePermissions).map((name) => `${name}\t[]`);
+    assert.deepEqual(users.trim().split('\n').sort(), [...expected, 'waybill\t[administrator]'].sort());
+  });
+
+  it('are stopped where they do more', async (t) => {
+    const { configure, write, read } = servicePermissions.dispatcher as (typeof servicePermissions)[string];
+    await rabbitmq.ctl('set_permissions', 'ping-listener', configure, write, read);
+    const listener = await startService({ name: 'ping-listener', env: as('ping-listener') });
+    t.after(() => listener.stop());
     await listener.waitForLog(({ reason }) => /ACCESS_REFUSED/.test(String(reason)), 20_000);
   });
 });

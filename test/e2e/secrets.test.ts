@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { servicePermissions } from '../../bin/broker-users.mjs';
 import { defaultPorts } from '../../bin/system.mjs';
 import { describeTiers } from '../../bin/tiers.mjs';
 
@@ -11,7 +12,7 @@ const MINE = { CREDENTIALS_PUBLIC_KEY: 'mine', CREDENTIALS_PRIVATE_KEYS_FILE: '/
 
 describe('the secrets of npm start', () => {
   it('are new for each run, and each service is given its own alone', () => {
-    const tiers = environments({ AMQP_URL: 'amqp://broker', SHUFFLE_SEED: '7' });
+    const tiers = environments({ AMQP_URL: 'amqp://broker', SHUFFLE_SEED: '7', TLS_KEY_FILE: '/run/key' });
     assert.deepEqual(secretsOf(tiers, 'dataset-generator'), []);
     assert.deepEqual(secretsOf(tiers, 'ping-listener'), ['AMQP_URL']);
     assert.deepEqual(secretsOf(tiers, 'dispatcher'), ['AMQP_URL', 'INTERNAL_SECRETS']);
@@ -42,6 +43,23 @@ describe('the secrets of the stack', () => {
     assert.deepEqual([read('private-keys/keys'), read('public-key/key')], [privateKeys, publicKey]);
   });
 
+  it('hold a password of its own for each user of the broker, which keeps it', (t) => {
+    const folder = makeSecrets(t);
+    const urls = () =>
+      Object.keys(servicePermissions).map((name) =>
+        readFileSync(join(folder, `broker-${name}/amqp-url`), 'utf8'),
+      );
+    const made = urls();
+    const passwords = [
+      readFileSync(join(folder, 'broker/password'), 'utf8'),
+      ...made.map((url) => new URL(url).password),
+    ];
+    assert.equal(new Set(passwords).size, made.length + 1);
+    for (const password of passwords) assert.match(password, /^[\w-]{43}$/);
+    execFileSync(process.execPath, ['bin/make-secrets.mjs', folder]);
+    assert.deepEqual(urls(), made);
+  });
+
   it('are in the containers that need them, and in no other', () => {
     const users = (volume: string) =>
       composeServices()
@@ -51,13 +69,9 @@ describe('the secrets of the stack', () => {
     assert.deepEqual(users('private-keys'), ['data-dispatch-listener', 'secrets']);
     assert.deepEqual(users('public-key'), ['public-web', 'secrets']);
     assert.deepEqual(users('internal-secrets'), ['dispatcher', 'public-web', 'secrets']);
-    assert.deepEqual(users('broker-secrets'), [
-      'data-dispatch-listener',
-      'dispatcher',
-      'ping-listener',
-      'rabbitmq',
-      'secrets',
-    ]);
+    assert.deepEqual(users('broker-secrets'), ['rabbitmq', 'secrets']);
+    for (const service of Object.keys(servicePermissions))
+      assert.deepEqual(users(`broker-${service}`), [service, 'secrets'].sort());
   });
 });
 
@@ -79,7 +93,7 @@ function environments(env: NodeJS.ProcessEnv): Map<string, NodeJS.ProcessEnv> {
 
 function secretsOf(tiers: Map<string, NodeJS.ProcessEnv>, name: string): string[] {
   const env = Object.entries(tiers.get(name) ?? {});
-  const isSecret = (setting: string) => /^(AMQP_URL|INTERNAL_SECRETS|CREDENTIALS_)/.test(setting);
+  const isSecret = (setting: string) => /^(AMQP_URL|INTERNAL_SECRETS|CREDENTIALS_|TLS_)/.test(setting);
   return env
     .filter(([setting, value]) => isSecret(setting) && value !== undefined)
     .map(([setting]) => setting)

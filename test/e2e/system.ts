@@ -16,8 +16,10 @@ export type SystemOptions = {
   counts?: Partial<Record<TierName, number>>;
   /** The order in which the tiers start; each waits until the one before it listens. */
   order?: readonly TierName[];
-  /** For every process. */
+  /** For every process. With `TLS_CERT_FILE` they call each other by TLS, as localhost. */
   env?: Record<string, string>;
+  /** For the processes of one tier besides. */
+  envs?: Partial<Record<TierName, Record<string, string>>>;
 };
 
 export type System = {
@@ -52,31 +54,37 @@ export async function startSystem({
   counts = {},
   order = [...DATASET_TIERS, ...TIERS],
   env = {},
+  envs: own = {},
 }: SystemOptions): Promise<System> {
   // Known beforehand, so that public-web may start before the dispatchers.
   const dispatcherPorts = await Promise.all(Array.from({ length: counts.dispatcher ?? 1 }, freePort));
   const datasetPort = await freePort();
   const privateKey = makePrivateKey();
+  const isTls = env.TLS_CERT_FILE !== undefined;
   const clientBrokers = { CLIENT_BROKERS: brokerOf(amqpUrl) };
   const envs: Record<TierName, Record<string, string>> = {
-    'dataset-generator': { GRPC_PORT: String(datasetPort), ...env },
+    'dataset-generator': { GRPC_PORT: String(datasetPort), ...env, ...own['dataset-generator'] },
     'data-dispatch-listener': {
       AMQP_URL: amqpUrl,
       CREDENTIALS_PRIVATE_KEYS: JSON.stringify([privateKey]),
-      DATASET_SERVICE_ADDR: `127.0.0.1:${datasetPort}`,
+      DATASET_SERVICE_ADDR: isTls ? `https://localhost:${datasetPort}` : `127.0.0.1:${datasetPort}`,
       TCP_PORT: '0',
       ...clientBrokers,
       ...env,
+      ...own['data-dispatch-listener'],
     },
-    dispatcher: { AMQP_URL: amqpUrl, INTERNAL_SECRETS, ...env },
-    'ping-listener': { AMQP_URL: amqpUrl, ...env },
+    dispatcher: { AMQP_URL: amqpUrl, INTERNAL_SECRETS, ...env, ...own.dispatcher },
+    'ping-listener': { AMQP_URL: amqpUrl, ...env, ...own['ping-listener'] },
     'public-web': {
-      DISPATCHER_URLS: dispatcherPorts.map((port) => `http://127.0.0.1:${port}`).join(','),
+      DISPATCHER_URLS: dispatcherPorts
+        .map((port) => (isTls ? `https://localhost:${port}` : `http://127.0.0.1:${port}`))
+        .join(','),
       INTERNAL_SECRETS,
       GRPC_PORT: '0',
       CREDENTIALS_PUBLIC_KEY: JSON.stringify(publicKeyOf(privateKey)),
       ...clientBrokers,
       ...env,
+      ...own['public-web'],
     },
   };
   const startDispatcher = (port: number) =>

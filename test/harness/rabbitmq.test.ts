@@ -2,6 +2,9 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import amqp from 'amqplib';
@@ -34,6 +37,22 @@ describe('a fresh broker', { skip: rabbitmqMissing }, () => {
     channel.ack(message);
     await broker.emptied();
     await connection.close();
+  });
+});
+
+describe('findRabbitmq', () => {
+  it('takes the folder that TEST_RABBITMQ names, and no other where that has no RabbitMQ', async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'waybill-'));
+    const { TEST_RABBITMQ = '' } = process.env;
+    t.after(async () => {
+      process.env.TEST_RABBITMQ = TEST_RABBITMQ;
+      await rm(folder, { recursive: true });
+    });
+    process.env.TEST_RABBITMQ = folder;
+    assert.throws(findRabbitmq, new RegExp(folder));
+
+    for (const script of ['rabbitmq-server', 'rabbitmqctl']) await writeFile(join(folder, script), '');
+    assert.equal(findRabbitmq(), folder);
   });
 });
 

@@ -1,18 +1,21 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { freePort } from './free-port.ts';
 import { tieToThisProcess } from './lifeline.ts';
+import { type RabbitmqOptions, rabbitmqEnvironment, writeConfiguration } from './rabbitmq-config.ts';
 import { startRabbitmqProcess } from './rabbitmq-process.ts';
 
 /** A RabbitMQ of one's own, on loopback, with its own ports, cookie, epmd and folder. */
 export type Rabbitmq = {
   /** `amqp://guest:guest@127.0.0.1:<port>`, the same after a restart. */
   url: string;
+  /** `amqps://guest:guest@localhost:<port>`; nothing listens there unless it was started with `tls`. */
+  tlsUrl: string;
   /** `http://guest:guest@127.0.0.1:<port>`, the management API. */
   managementUrl: string;
   /** Holds its data and all else of it, until it is stopped. */
@@ -32,13 +35,24 @@ export type Rabbitmq = {
   stop(): Promise<void>;
 };
 
-/** The folder of RabbitMQ's own scripts, or undefined where none is installed. */
+/**
+ * The folder of RabbitMQ's own scripts: the one that TEST_RABBITMQ names, or the installed one, or undefined where none
+ * is installed.
+ *
+ * @throws when TEST_RABBITMQ names a folder without them.
+ */
 export function findRabbitmq(): string | undefined {
+  const { TEST_RABBITMQ, PATH = '' } = process.env;
+  if (TEST_RABBITMQ) {
+    if (hasScripts(TEST_RABBITMQ)) return TEST_RABBITMQ;
+    throw new Error(`TEST_RABBITMQ names no folder with rabbitmq-server and rabbitmqctl: ${TEST_RABBITMQ}`);
+  }
   // Debian's scripts in the path are wrappers that insist on the rabbitmq user; the real ones are here.
-  const folders = ['/usr/lib/rabbitmq/bin', ...(process.env.PATH ?? '').split(delimiter)];
-  return folders.find((folder) =>
-    ['rabbitmq-server', 'rabbitmqctl'].every((script) => existsSync(join(folder, script))),
-  );
+  return ['/usr/lib/rabbitmq/bin', ...PATH.split(delimiter)].find(hasScripts);
+}
+
+function hasScripts(folder: string): boolean {
+  return ['rabbitmq-server', 'rabbitmqctl'].every((script) => existsSync(join(folder, script)));
 }
 
 /**
@@ -46,19 +60,21 @@ export function findRabbitmq(): string | undefined {
  *
  * @throws when no RabbitMQ is installed, or when it does not start within 60 s; the message has its last output.
  */
-export async function startRabbitmq(): Promise<Rabbitmq> {
+export async function startRabbitmq(options: RabbitmqOptions = {}): Promise<Rabbitmq> {
   const scripts = findRabbitmq();
   if (!scripts) throw new Error('RabbitMQ is not installed');
   const folder = await mkdtemp(join(tmpdir(), 'waybill-rabbitmq-'));
   const ports = {
     amqp: await freePort(),
+    amqps: await freePort(),
     management: await freePort(),
     distribution: await freePort(),
     epmd: await freePort(),
   };
-  await writeFile(join(folder, 'enabled_plugins'), '[rabbitmq_management].');
-  await writeFile(join(folder, 'rabbitmq.conf'), configuration(ports));
-  const env = environment(folder, ports);
+  await writeConfiguration(folder, ports, options);
+  // An epmd beside the scripts comes first.
+  const PATH = [scripts, process.env.PATH].join(delimiter);
+  const env = { ...rabbitmqEnvironment(folder, ports), PATH };
 
   // Ours in the foreground; RabbitMQ would start a daemon that outlives it.
   const epmd = spawn('epmd', ['-port', String(ports.epmd), '-address', '127.0.0.1'], {
@@ -81,6 +97,7 @@ export async function startRabbitmq(): Promise<Rabbitmq> {
 
   return {
     url: `amqp://guest:guest@127.0.0.1:${ports.amqp}`,
+    tlsUrl: `amqps://guest:guest@localhost:${ports.amqps}`,
     managementUrl: `http://guest:guest@127.0.0.1:${ports.management}`,
     folder,
     get pid() {
@@ -102,42 +119,5 @@ export async function startRabbitmq(): Promise<Rabbitmq> {
       await broker.kill('SIGKILL');
       await removeRest();
     },
-  };
-}
-
-type Ports = { amqp: number; management: number; distribution: number; epmd: number };
-
-function configuration(ports: Ports): string {
-  return [
-    `listeners.tcp.default = 127.0.0.1:${ports.amqp}`,
-    `management.tcp.ip = 127.0.0.1`,
-    `management.tcp.port = ${ports.management}`,
-    'disk_free_limit.absolute = 1MB',
-    'log.console = true',
-    'log.file = false',
-    '',
-  ].join('\n');
-}
-
-function environment(folder: string, ports: Ports): NodeJS.ProcessEnv {
-  return {
-    PATH: process.env.PATH,
-    HOME: folder, // where Erlang keeps its cookie
-    ERL_EPMD_PORT: String(ports.epmd),
-    ERL_EPMD_ADDRESS: '127.0.0.1',
-    RABBITMQ_NODENAME: `waybill-${ports.amqp}@localhost`,
-    RABBITMQ_DIST_PORT: String(ports.distribution),
-    RABBITMQ_CONF_ENV_FILE: join(folder, 'rabbitmq-env.conf'),
-    RABBITMQ_CONFIG_FILE: join(folder, 'rabbitmq'),
-    RABBITMQ_ENABLED_PLUGINS_FILE: join(folder, 'enabled_plugins'),
-    RABBITMQ_MNESIA_BASE: join(folder, 'data'),
-    RABBITMQ_LOG_BASE: join(folder, 'log'),
-    // The script then becomes the Erlang VM instead of staying its parent, so that signals reach it.
-    RUNNING_UNDER_SYSTEMD: 'true',
-    // Two schedulers, not bound to a core each: the tests need those cores too. Distribution on loopback only.
-    // Queue depths of quorum queues are brought up to date every 200 ms instead of every 5 s.
-    RABBITMQ_SCHEDULER_BIND_TYPE: 'u',
-    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS:
-      '+S 2:2 -kernel inet_dist_use_interface {127,0,0,1} -rabbit quorum_tick_interval 200',
   };
 }

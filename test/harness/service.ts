@@ -23,7 +23,7 @@ export type Service = {
   port: number | undefined;
   internalPort: number | undefined;
   healthPort: number | undefined;
-  /** `http://127.0.0.1:<port>`. */
+  /** `http://127.0.0.1:<port>`; with `TLS_CERT_FILE` in its environment `https://localhost:<port>`. */
   baseUrl: string;
   /** All it has logged so far; grows. */
   logs: LogLine[];
@@ -69,7 +69,8 @@ export async function startService({ name, env, args = [], main }: StartServiceO
       throw error;
     });
   const { port, internalPort, healthPort } = listening as Record<string, number | undefined>;
-  const baseUrl = `http://127.0.0.1:${port}`;
+  const baseUrl = env?.TLS_CERT_FILE ? `https://localhost:${port}` : `http://127.0.0.1:${port}`;
+  const healthUrl = healthPort === undefined ? baseUrl : `http://127.0.0.1:${healthPort}`;
 
   return {
     name,
@@ -81,9 +82,7 @@ export async function startService({ name, env, args = [], main }: StartServiceO
     logs: log.lines,
     waitForLog: log.waitFor,
     ready: (timeoutMs = 15_000) =>
-      eventually(() => expectReady(`http://127.0.0.1:${healthPort ?? port}/health/ready`), {
-        timeoutMs,
-      }).catch((error) => {
+      eventually(() => expectReady(`${healthUrl}/health/ready`), { timeoutMs }).catch((error) => {
         throw log.error(`${name} is not ready: ${error.message}`);
       }),
     exited,

@@ -1,11 +1,13 @@
 /** A tier played by the test: an HTTP server that takes signed batches of events, as dispatcher and public-web do. */
 import { EventEmitter, once } from 'node:events';
-import { createServer, type ServerResponse } from 'node:http';
+import { createServer as createHttpServer, type RequestListener, type ServerResponse } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import type { CloudEvent } from '@waybill/common/event.ts';
 import { verifyRequest } from '@waybill/common/http-signature.ts';
 import type { Key } from '@waybill/common/internal-keys.ts';
+import type { KeyPair } from './certificates.ts';
 
 /** What a stand-in does with a batch; a probe is an empty one. It answers `response`, or does not. */
 export type OnBatch = (events: CloudEvent[], response: ServerResponse) => unknown;
@@ -26,20 +28,22 @@ export type StandIn = {
   close(): Promise<void>;
 };
 
-/** Starts a stand-in that checks signatures with `keys`. */
+/** Starts a stand-in that checks signatures with `keys`; with `tls` its URL is of `localhost`. */
 export async function startStandIn({
   keys,
   onBatch,
   host = '127.0.0.1',
   port = 0,
+  tls,
 }: {
   keys: Key[];
   onBatch: OnBatch;
   host?: string;
   port?: number;
+  tls?: KeyPair;
 }): Promise<StandIn> {
   const arrivals = new EventEmitter().setMaxListeners(0);
-  const server = createServer(async (request, response) => {
+  const listener: RequestListener = async (request, response) => {
     const body = await buffer(request);
     const { method = '', url: path = '', headers } = request;
     try {
@@ -51,11 +55,12 @@ export async function startStandIn({
     if (events.length > 0) standIn.batches.push(events);
     arrivals.emit(events.length > 0 ? 'batch' : 'probe');
     return standIn.onBatch(events, response);
-  });
+  };
+  const server = tls ? createHttpsServer(tls, listener) : createHttpServer(listener);
   await once(server.listen(port, host), 'listening');
   const { port: boundPort } = server.address() as AddressInfo;
   const standIn: StandIn = {
-    url: `http://${host}:${boundPort}`,
+    url: tls ? `https://localhost:${boundPort}` : `http://${host}:${boundPort}`,
     port: boundPort,
     onBatch,
     batches: [],

@@ -59,7 +59,9 @@ test('a clock differs one way or the other, for ten seconds, unless a peer agree
   clock.agrees();
   clock.differs(61_000);
   assert.equal(clock.readiness(), undefined, 'one that agrees outvotes it');
+  assert.equal(clock.isConfirmed(), true);
   nowMs = 11_000;
+  assert.equal(clock.isConfirmed(), false, 'nobody has agreed of late');
   clock.differs(61_000);
   assert.match(String(clock.readiness()), /ahead/);
   nowMs = 22_000;

@@ -12,6 +12,8 @@ export type ClockCheck = {
   agrees(): void;
   /** A correctly signed call was refused for its time; the peer's clock is ahead of ours by `skewMs`, or behind. */
   differs(skewMs: number): void;
+  /** Whether a peer agreed in the last 10 s. */
+  isConfirmed(): boolean;
   /** Why the process is not ready: a peer differed in the last 10 s, and none agreed. */
   readiness: Readiness;
 };
@@ -21,6 +23,7 @@ export function createClockCheck({ nowMs = () => performance.now() } = {}): Cloc
   let agreedMs = Number.NEGATIVE_INFINITY;
   let differedMs = Number.NEGATIVE_INFINITY;
   let fault = '';
+  const isRecent = (ms: number) => ms >= nowMs() - RECENT_MS;
   return {
     agrees() {
       agreedMs = nowMs();
@@ -30,9 +33,7 @@ export function createClockCheck({ nowMs = () => performance.now() } = {}): Cloc
       fault = `the clock of a peer is ${seconds} s ${skewMs > 0 ? 'ahead of' : 'behind'} this one's`;
       differedMs = nowMs();
     },
-    readiness() {
-      const sinceMs = nowMs() - RECENT_MS;
-      return differedMs >= sinceMs && agreedMs < sinceMs ? fault : undefined;
-    },
+    isConfirmed: () => isRecent(agreedMs),
+    readiness: () => (isRecent(differedMs) && !isRecent(agreedMs) ? fault : undefined),
   };
 }

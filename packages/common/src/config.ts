@@ -19,19 +19,27 @@ import { parsePrivateJwks, parsePublicJwk } from './credential-keys.ts';
 import { AppError } from './errors.ts';
 import { EVENT_TYPE_PATTERN } from './event.ts';
 
-export { makeExactValidator, str } from 'envalid';
+export { EnvError, makeExactValidator, str } from 'envalid';
 
 /** What a list of settings is made of. */
 export type Settings = Parameters<typeof customCleanEnv>[1];
 
+/** What must hold between settings, each of which is fine by itself. */
+export type Relation<Config> = {
+  settings: readonly (keyof Config & string)[];
+  /** What is wrong, without repeating a value; `undefined` when nothing is. */
+  fault(config: Config): string | undefined;
+};
+
 /**
- * Reads `settings` from `env`.
+ * Reads `settings` from `env`. Of `relations`, those are looked at whose settings have no fault.
  *
  * @throws AppError `invalid-config` whose message names every missing or wrong setting, one per line.
  */
 export function loadConfig<S extends Settings>(
   settings: S,
   env: NodeJS.ProcessEnv = process.env,
+  relations: readonly Relation<CleanedEnv<S>>[] = [],
 ): CleanedEnv<S> {
   const faults: string[] = [];
   const values = readFiles(Object.keys(settings as object), env, faults);
@@ -41,6 +49,11 @@ export function loadConfig<S extends Settings>(
         faults.push(`  ${name}: ${explain(error, (settings as Record<string, Spec>)[name]?.desc)}`);
     },
   });
+  const isFaulty = (name: string) => faults.some((fault) => new RegExp(`^  ${name}(_FILE)?:`).test(fault));
+  for (const { settings: names, fault } of relations) {
+    const found = names.some(isFaulty) ? undefined : fault(config as CleanedEnv<S>);
+    if (found !== undefined) faults.push(`  ${names.join(', ')}: ${found}`);
+  }
   if (faults.length > 0) throw new AppError('invalid-config', `invalid settings:\n${faults.join('\n')}`);
   return config as CleanedEnv<S>;
 }

@@ -17,6 +17,7 @@ import type { PackageDefinition } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Logger } from 'pino';
+import type { KeyPair } from './tls.ts';
 import { within } from './within.ts';
 
 /** How often health is brought up to date. */
@@ -36,7 +37,7 @@ export type GrpcServer = {
 };
 
 /**
- * Starts a plaintext server for `service` (`package.Service`) of `definition`.
+ * Starts a server for `service` (`package.Service`) of `definition`; plaintext, unless `tls` is given.
  *
  * `isServing` decides what `grpc.health.v1` says of the server and of the service. `maxReceiveBytes` and
  * `maxSendBytes` bound a message; gRPC's own default is 4 MB in, and no bound out.
@@ -49,6 +50,7 @@ export async function createGrpcServer({
   implementation,
   host,
   port,
+  tls,
   isServing,
   maxReceiveBytes,
   maxSendBytes,
@@ -59,6 +61,7 @@ export async function createGrpcServer({
   implementation: UntypedServiceImplementation;
   host: string;
   port: number;
+  tls?: KeyPair;
   isServing(): boolean;
   maxReceiveBytes: number;
   maxSendBytes?: number;
@@ -78,7 +81,7 @@ export async function createGrpcServer({
   server.addService(definition[service] as ServiceDefinition, guard(implementation, log));
   const stopHealth = addHealth(server, service, isServing);
   new ReflectionService(definition).addToServer(server);
-  const bound = await listen(server, host, port);
+  const bound = await listen(server, { host, port, tls });
 
   return {
     port: bound,
@@ -156,10 +159,18 @@ function addHealth(server: Server, service: string, isServing: () => boolean): (
   };
 }
 
-async function listen(server: Server, host: string, port: number): Promise<number> {
+async function listen(
+  server: Server,
+  { host, port, tls }: { host: string; port: number; tls: KeyPair | undefined },
+): Promise<number> {
   const address = host.includes(':') ? `[${host}]` : host;
+  const credentials = tls
+    ? ServerCredentials.createSsl(null, [
+        { cert_chain: Buffer.from(tls.cert), private_key: Buffer.from(tls.key) },
+      ])
+    : ServerCredentials.createInsecure();
   return await new Promise((resolve, reject) =>
-    server.bindAsync(`${address}:${port}`, ServerCredentials.createInsecure(), (error, bound) =>
+    server.bindAsync(`${address}:${port}`, credentials, (error, bound) =>
       error ? reject(toListenError(error, host, port)) : resolve(bound),
     ),
   );

@@ -80,7 +80,7 @@ test('the answer to a request under way closes its connection, however long it t
   await received;
 
   const drained = drainHttpServer(app, { idleMs: 1 });
-  await assert.rejects(open(), { code: 'ECONNREFUSED' });
+  await eventually(() => assert.rejects(open(), { code: 'ECONNREFUSED' }));
   // Closing looks for idle connections once, and never again.
   await closing;
   await nextTurn();
@@ -110,6 +110,34 @@ test('a request of which only half arrived is cut off at the deadline', async (t
   const closed = once(half, 'close');
   await drainHttpServer(app, { idleMs: 1, deadlineMs: 1 });
   await closed;
+});
+
+test('connections that nobody has accepted yet are served', async (t) => {
+  const { app, url } = await setUp(t);
+  const clients = Array.from({ length: 20 }, () => new Client(url));
+  t.after(() => clients.map((client) => client.destroy()));
+  const answers = clients.map((client) => client.request({ method: 'GET', path: '/' }));
+  // They connect in this turn, and the server learns of it in a later one.
+  await new Promise<void>((resolve) => process.nextTick(resolve));
+  await drainHttpServer(app);
+  for (const { statusCode, body } of await Promise.all(answers)) {
+    await body.dump();
+    assert.equal(statusCode, 200);
+  }
+});
+
+test('a request that came while the process had no processor is answered, though its connection was idle too long', async (t) => {
+  const { app, open } = await setUp(t);
+  const socket = await open();
+  const IDLE_MS = 200;
+  const drained = drainHttpServer(app, { idleMs: IDLE_MS });
+  await eventually(() => assert.equal(app.server.listening, false));
+  const answered = nextAnswer(socket);
+  socket.write(get('/'));
+  const untilMs = performance.now() + IDLE_MS;
+  while (performance.now() < untilMs);
+  assert.match(await answered, /at once$/);
+  await drained;
 });
 
 test('draining twice is harmless', async (t) => {

@@ -2,20 +2,24 @@
  * The HTTP server every process builds on: limits that Fastify leaves open, problems instead of its own error
  * bodies, health, and a way to stop that drops no request.
  */
-import { STATUS_CODES } from 'node:http';
+import { type Server, STATUS_CODES } from 'node:http';
 import { type Socket, Server as TcpServer } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   type FastifyBaseLogger,
   type FastifyError,
+  type FastifyHttpOptions,
   type FastifyInstance,
   type FastifyReply,
   fastify,
   LogController,
 } from 'fastify';
+import { acceptWaiting } from './accept-waiting.ts';
 import { MAX_EVENT_BYTES } from './batch-limits.ts';
 import { AppError, type ErrorCode, type Problem, toProblem } from './errors.ts';
 import { clockSkewMs } from './http-signature.ts';
 import { DRAIN_MS } from './shutdown.ts';
+import type { KeyPair } from './tls.ts';
 import { within } from './within.ts';
 
 /** Why a process is not ready; `undefined` when it is. */
@@ -26,16 +30,24 @@ export type HttpServerOptions = {
   /** Most sockets open at once (default 10,000). */
   maxConnections?: number;
   bodyLimitBytes?: number;
+  /** Makes it an HTTPS server. */
+  tls?: KeyPair;
 };
 
+const HEADERS_TIMEOUT_MS = 5_000;
+/** Node looks for late ones only this often; its default is 30 s. */
+const TIMEOUTS = { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: 1_000 };
+
 /**
- * Creates a Fastify instance with the limits of `faults.md`: headers within 5 s, the request within 10 s, keep-alive
- * longer than the 60 s after which a client renews its connections, so that the server is never first to close one.
+ * Creates a Fastify instance with the limits of `faults.md`: headers within 5 s, and before them a TLS handshake; the
+ * request within 10 s; keep-alive longer than the 60 s after which a client renews its connections, so that the server
+ * is never first to close one.
  */
 export function createHttpServer({
   log,
   maxConnections = 10_000,
   bodyLimitBytes = MAX_EVENT_BYTES,
+  tls,
 }: HttpServerOptions): FastifyInstance {
   const app = fastify({
     loggerInstance: log,
@@ -43,14 +55,16 @@ export function createHttpServer({
     bodyLimit: bodyLimitBytes,
     requestTimeout: 10_000,
     keepAliveTimeout: 75_000,
-    // Node looks for late ones only this often; its default is 30 s.
-    http: { headersTimeout: 5_000, connectionsCheckingInterval: 1_000 },
+    http: TIMEOUTS,
+    // Node's own limit for a handshake is 2 minutes.
+    https: tls && { ...tls, ...TIMEOUTS, handshakeTimeout: HEADERS_TIMEOUT_MS },
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     exposeHeadRoutes: false,
     frameworkErrors: (error, _request, reply) => sendProblem(reply, fromFastifyError(error)),
     clientErrorHandler: refuseMalformed,
-  });
+    // Fastify's types keep the two kinds of server apart, which nothing here needs.
+  } as FastifyHttpOptions<Server, FastifyBaseLogger>);
   app.server.maxConnections = maxConnections;
   app.addHook('onSend', (_request, reply, _payload, done) => {
     if (draining.has(app.server)) reply.header('connection', 'close');
@@ -108,7 +122,7 @@ export function sendProblemBody(reply: FastifyReply, problem: Problem): FastifyR
 }
 
 /**
- * Stops a server without dropping a request: new connections are refused at once; each open one is told to close with
+ * Stops a server without dropping a request: connections that clients have by now are taken, later ones refused; each open one is told to close with
  * its next answer, the one under way included; those that stay idle for `idleMs` are closed. (Fastify's own `close()`
  * closes idle connections at once, and a request that crosses it on the wire is lost; one whose answer was under way
  * then stays open for the whole keep-alive time.) What is not answered `deadlineMs` later, such as a request of which
@@ -119,11 +133,14 @@ export async function drainHttpServer(
   { idleMs = 500, deadlineMs = DRAIN_MS }: { idleMs?: number; deadlineMs?: number } = {},
 ): Promise<void> {
   draining.add(app.server);
+  await acceptWaiting(app.server);
   // http.Server's close() would close idle connections too; net.Server's only stops listening.
   const closed = new Promise<void>((resolve) => {
     TcpServer.prototype.close.call(app.server, () => resolve());
   });
   await within(idleMs, closed);
+  // What has come, but was not read yet, makes its connection no idle one.
+  await nextTurn();
   const stopped = app.close();
   if (!(await within(deadlineMs, stopped))) app.server.closeAllConnections();
   await stopped;

@@ -1,11 +1,24 @@
+import { isIP } from 'node:net';
 import { brokerAddresses } from '@waybill/common/broker-address.ts';
-import { count, jwks, ms, port, str } from '@waybill/common/config.ts';
+import { count, EnvError, jwks, makeExactValidator, ms, port, str } from '@waybill/common/config.ts';
 import { listenerSettings } from '@waybill/listener/config.ts';
+
+/** With TLS by name only: grpc-js sends the host as the server's name (SNI), which Node refuses to be an address. */
+const grpcAddress = makeExactValidator<string>((text) => {
+  if (!text.startsWith('https://')) return text;
+  const hostname = URL.parse(text)?.hostname.replace(/^\[|\]$/g, '') ?? '';
+  if (hostname === '' || isIP(hostname))
+    throw new EnvError('with https://, give a name (no address) and a port');
+  return text.replace(/\/$/, '');
+});
 
 /** Settings of data-dispatch-listener. */
 export const dataDispatchSettings = {
   ...listenerSettings,
-  DATASET_SERVICE_ADDR: str({ default: 'localhost:50061', desc: 'The dataset service (gRPC), as host:port' }),
+  DATASET_SERVICE_ADDR: grpcAddress({
+    default: 'localhost:50061',
+    desc: 'The dataset service (gRPC), as host:port, or https://host:port if it speaks TLS',
+  }),
   DATASET_NAME: str({ default: 'mnist', desc: 'The dataset that clients get' }),
   BATCH_SIZE: count({ default: 30, desc: 'Samples per batch' }),
   MAX_RETRIES: count({

@@ -2,6 +2,7 @@
  * Batches from the dataset service, each asked for once however many clients want it: they are kept for a short while,
  * and read ahead of whoever reads in order. Both are bounded in bytes.
  */
+import { createSecureContext } from 'node:tls';
 import {
   type Client,
   credentials,
@@ -50,7 +51,7 @@ type GetBatch = (
   callback: (error: ServiceError | null, batch?: { data: Buffer; is_last_batch: boolean }) => void,
 ) => void;
 
-/** Connects, lazily, to the dataset service at `address` (`host:port`). */
+/** Connects, lazily, to the dataset service at `address`: `host:port`, or `https://host:port` for TLS. */
 export function createDatasetSource({
   address,
   maxRetries,
@@ -110,7 +111,13 @@ export function createDatasetSource({
 function createClient(address: string): Client & { GetBatch: GetBatch } {
   const loaded = loadPackageDefinition(loadProto('dataset_service.proto'));
   const DatasetService = (loaded.dataset_service as GrpcObject).DatasetService as ServiceClientConstructor;
-  return new DatasetService(address, credentials.createInsecure(), {
+  const target = address.replace(/^https:\/\//, '');
+  // Not createSsl: variables of gRPC's own would decide there which authorities are trusted.
+  const security =
+    target === address
+      ? credentials.createInsecure()
+      : credentials.createFromSecureContext(createSecureContext());
+  return new DatasetService(target, security, {
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
     // A service that was restarted is found again soon.
     'grpc.initial_reconnect_backoff_ms': 100,

@@ -1,4 +1,5 @@
 import { count, loadConfig, logLevel, port, str } from '@waybill/common/config.ts';
+import { tlsRelation, tlsSettings } from '@waybill/common/tls.ts';
 
 /** Settings of dataset-generator. */
 export const datasetGeneratorSettings = {
@@ -10,9 +11,10 @@ export const datasetGeneratorSettings = {
     desc: 'Folder with the files of datasets; without it there is a synthetic mnist only',
   }),
   SHUFFLE_SEED: count({ default: 1, desc: 'Decides the order of a shuffled stream' }),
+  ...tlsSettings,
   LOG_LEVEL: logLevel(),
 };
 
 /** Reads and checks the settings; throws one error that names every fault. */
 export const loadDatasetGeneratorConfig = (env?: NodeJS.ProcessEnv) =>
-  loadConfig(datasetGeneratorSettings, env);
+  loadConfig(datasetGeneratorSettings, env, [tlsRelation]);

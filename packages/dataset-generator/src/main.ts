@@ -12,6 +12,7 @@ import { loadProto } from '@waybill/common/proto.ts';
 import { runService } from '@waybill/common/run-service.ts';
 import { CLOSE_MS, DRAIN_MS, shutdownOnSignal } from '@waybill/common/shutdown.ts';
 import { shutdownTelemetry } from '@waybill/common/shutdown-telemetry.ts';
+import { keyPairOf } from '@waybill/common/tls.ts';
 import { loadDatasetGeneratorConfig } from './config.ts';
 import { createDatasetService } from './dataset-service.ts';
 import { createDatasets } from './datasets.ts';
@@ -35,6 +36,7 @@ await runService(async () => {
     }),
     host: config.HOST,
     port: config.GRPC_PORT,
+    tls: keyPairOf(config),
     isServing: () => !isStopping,
     maxReceiveBytes: MAX_RECEIVE_BYTES,
     maxSendBytes: MAX_SEND_BYTES,

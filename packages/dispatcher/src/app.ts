@@ -1,6 +1,7 @@
 import { INTERNAL_BODY_LIMIT_BYTES } from '@waybill/common/batch-limits.ts';
 import { createHttpServer } from '@waybill/common/http-server.ts';
 import { markInternal } from '@waybill/common/internal-server.ts';
+import type { KeyPair } from '@waybill/common/tls.ts';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { createIntake } from './intake.ts';
@@ -8,9 +9,10 @@ import { createIntake } from './intake.ts';
 /** The internal port: signed, never published outside, and left out of traces. */
 export function createInternalApp({
   log,
+  tls,
   ...options
-}: Parameters<typeof createIntake>[0] & { log: Logger }): FastifyInstance {
-  const app = createHttpServer({ log, bodyLimitBytes: INTERNAL_BODY_LIMIT_BYTES });
+}: Parameters<typeof createIntake>[0] & { log: Logger; tls?: KeyPair }): FastifyInstance {
+  const app = createHttpServer({ log, tls, bodyLimitBytes: INTERNAL_BODY_LIMIT_BYTES });
   markInternal(app.server);
   app.post('/events', createIntake(options));
   return app;

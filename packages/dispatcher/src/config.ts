@@ -1,5 +1,6 @@
 import { amqpUrl, countByType, loadConfig, logLevel, port, secrets, str } from '@waybill/common/config.ts';
 import { NEW_CLIENT_TYPE } from '@waybill/common/event.ts';
+import { tlsRelation, tlsSettings } from '@waybill/common/tls.ts';
 
 /** Settings of the dispatcher. */
 export const dispatcherSettings = {
@@ -18,8 +19,10 @@ export const dispatcherSettings = {
     default: new Map([[NEW_CLIENT_TYPE, 1]]),
     desc: 'Most events per AMQP message for some types, as <type>=<count>, comma-separated; 1 for slow handlers and foreign consumers; keep NewClientRequest=1',
   }),
+  ...tlsSettings,
   LOG_LEVEL: logLevel(),
 };
 
 /** Reads and checks the settings; throws one error that names every fault. */
-export const loadDispatcherConfig = (env?: NodeJS.ProcessEnv) => loadConfig(dispatcherSettings, env);
+export const loadDispatcherConfig = (env?: NodeJS.ProcessEnv) =>
+  loadConfig(dispatcherSettings, env, [tlsRelation]);

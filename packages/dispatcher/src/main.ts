@@ -17,6 +17,7 @@ import { createReplyAddressVerifier } from '@waybill/common/reply-address.ts';
 import { runService } from '@waybill/common/run-service.ts';
 import { CLOSE_MS, shutdownOnSignal } from '@waybill/common/shutdown.ts';
 import { shutdownTelemetry } from '@waybill/common/shutdown-telemetry.ts';
+import { keyPairOf } from '@waybill/common/tls.ts';
 import { createInternalApp } from './app.ts';
 import { loadDispatcherConfig } from './config.ts';
 import { createPublishEvent } from './publish.ts';
@@ -34,17 +35,19 @@ await runService(async () => {
   const broker = { url: config.AMQP_URL, name: serviceName, topology: dispatcherTopology, log };
   const publisher = await createAmqpPublisher(broker);
   const subscriber = await createAmqpSubscriber(broker);
-  const callback = createReplyCallback({ keys: keys.call, log });
+  const callback = createReplyCallback({ keys: keys.call, clock, log });
   const replies = consumeReplies({
     subscriber,
     publisher,
     callback,
     replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
+    clock,
     log,
   });
 
   const app = createInternalApp({
     log,
+    tls: keyPairOf(config),
     publisher,
     publishEvent: createPublishEvent({ publisher, maxByType: config.BATCH_MAX_BY_TYPE, log }),
     keys: keys.call,

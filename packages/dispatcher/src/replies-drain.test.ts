@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { it, type TestContext } from 'node:test';
 import type { Delivery, Publisher, Subscriber } from '@waybill/common/broker/ports.ts';
+import { createClockCheck } from '@waybill/common/clock-check.ts';
 import { EVENT_CONTENT_TYPE } from '@waybill/common/event-json.ts';
 import { createReplyAddressVerifier } from '@waybill/common/reply-address.ts';
 import { pino } from 'pino';
@@ -50,6 +51,7 @@ function startConsuming(
     publisher,
     callback: { deliver, close: async () => {} },
     replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
+    clock: createClockCheck(),
     log: pino({ level: 'silent' }),
   });
 }

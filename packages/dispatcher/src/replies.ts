@@ -8,6 +8,7 @@ import { deadLetter } from '@waybill/common/broker/dead-letter.ts';
 import type { Delivery, Publisher, Subscriber, Subscription } from '@waybill/common/broker/ports.ts';
 import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
 import { REPLIES_QUEUE, REPLIES_RETRY_QUEUE } from '@waybill/common/broker/topology.ts';
+import type { ClockCheck } from '@waybill/common/clock-check.ts';
 import { toAppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, expiryMs } from '@waybill/common/event.ts';
 import { decodeMessage, type EncodedEvent, encodeEvent, encodeMessage } from '@waybill/common/event-json.ts';
@@ -27,6 +28,7 @@ export type RepliesOptions = {
   publisher: Publisher;
   callback: ReplyCallback;
   replyAddresses: ReturnType<typeof createReplyAddressVerifier>;
+  clock: ClockCheck;
   log: Logger;
 };
 
@@ -62,7 +64,7 @@ export function consumeReplies({ subscriber, ...options }: RepliesOptions): Repl
   };
 }
 
-type DeliveryOptions = Pick<RepliesOptions, 'publisher' | 'callback' | 'replyAddresses' | 'log'>;
+type DeliveryOptions = Omit<RepliesOptions, 'subscriber'>;
 
 async function handleDelivery(delivery: Delivery, options: DeliveryOptions): Promise<void> {
   const { publisher } = options;
@@ -79,13 +81,17 @@ async function handleDelivery(delivery: Delivery, options: DeliveryOptions): Pro
   delivery.ack();
 }
 
-/** Resolves with the reply when its address is failing; otherwise it is dealt with. */
+/**
+ * Resolves with the reply when its address is failing; otherwise it is dealt with. An expired one is dropped, but only by
+ * a clock that a peer has confirmed of late, or after an attempt that did not put the clock into doubt.
+ */
 async function deliver(
   reply: CloudEvent,
   delivery: Delivery,
-  { publisher, callback, replyAddresses, log }: DeliveryOptions,
+  { publisher, callback, replyAddresses, clock, log }: DeliveryOptions,
 ): Promise<EncodedEvent | undefined> {
-  if (Date.now() >= expiryMs(reply)) return count(reply, 'expired');
+  // A dispatcher whose clock is ahead would drop what others could still deliver, and never hear that it is.
+  if (isExpired(reply) && clock.isConfirmed()) return account(reply, 'expired', log);
   let address: ReplyAddress;
   try {
     address = await replyAddresses.verify(String(reply.replyto));
@@ -97,7 +103,7 @@ async function deliver(
       reason: 'unknown-reply-address',
       error: toAppError(error),
     });
-    return count(reply, 'unknown-reply-address');
+    return account(reply, 'unknown-reply-address', log);
   }
   const { traceparent, tracestate } = reply;
   const span = startEventSpan({
@@ -109,14 +115,16 @@ async function deliver(
   });
   if (span.traceparent) Object.assign(reply, { traceparent: span.traceparent, tracestate: span.tracestate });
   const outcome = await callback.deliver(address, encodeEvent(reply));
-  context.with(span.context, () =>
-    log.debug({ event_id: reply.id, event_type: reply.type, outcome }, 'reply routed'),
-  );
+  context.with(span.context, () => account(reply, outcome, log));
   span.end(outcome === 'delivered' ? undefined : { code: outcome });
-  count(reply, outcome);
   if (outcome !== 'failing') return undefined;
+  if (isExpired(reply) && clock.readiness() === undefined) return account(reply, 'expired', log);
   // As it came: its next way through a dispatcher is a span beside this one, not below it.
   return encodeEvent({ ...reply, traceparent, tracestate });
+}
+
+function isExpired(reply: CloudEvent): boolean {
+  return Date.now() >= expiryMs(reply);
 }
 
 /** Into the broker for a second, as one message: it is still for one address. */
@@ -125,9 +133,12 @@ function setAside(replies: EncodedEvent[], publisher: Publisher, signal: AbortSi
   return publishUntilConfirmed(publisher, message, signal);
 }
 
-function count(
-  { type }: CloudEvent,
+/** Counts and logs what became of a reply. */
+function account(
+  { id, type }: CloudEvent,
   outcome: CallbackOutcome | 'expired' | 'unknown-reply-address',
+  log: Logger,
 ): undefined {
   events.add(1, { tier: 'dispatcher', type, outcome });
+  log.debug({ event_id: id, event_type: type, outcome }, 'reply routed');
 }

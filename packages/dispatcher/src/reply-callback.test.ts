@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { createClockCheck } from '@waybill/common/clock-check.ts';
 import { encodeEvent } from '@waybill/common/event-json.ts';
 import { pino } from 'pino';
 import { hang, type OnBatch, reset, respond } from '../../../test/harness/stand-in.ts';
@@ -9,7 +10,11 @@ import { type CallbackOutcome, createReplyCallback, type ReplyCallback } from '.
 let callback: ReplyCallback;
 const instances: Instance[] = [];
 beforeEach(() => {
-  callback = createReplyCallback({ keys: keys.call, log: pino({ level: 'silent' }) });
+  callback = createReplyCallback({
+    keys: keys.call,
+    clock: createClockCheck(),
+    log: pino({ level: 'silent' }),
+  });
 });
 afterEach(async () => {
   await Promise.all(instances.splice(0).map(({ close }) => close()));

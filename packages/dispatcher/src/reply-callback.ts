@@ -7,6 +7,8 @@
  */
 import { type Batcher, createBatcher } from '@waybill/common/batch.ts';
 import { HTTP_MAX_EVENTS, MAX_BATCH_BYTES, MAX_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
+import type { ClockCheck } from '@waybill/common/clock-check.ts';
+import type { Problem } from '@waybill/common/errors.ts';
 import { BATCH_CONTENT_TYPE, type EncodedEvent, encodeBatch } from '@waybill/common/event-json.ts';
 import { signRequest } from '@waybill/common/http-signature.ts';
 import type { Key } from '@waybill/common/internal-keys.ts';
@@ -35,12 +37,22 @@ type Lane = {
   batcher: Batcher<EncodedEvent, CallbackOutcome>;
   isFailing: boolean;
   isProbing: boolean;
+  /** How the last call ended, for the log. */
+  reason: string;
   /** When the last address seen for it expires: then nothing more can come. */
   expMs: number;
 };
 
 /** Creates the {@link ReplyCallback} of one dispatcher. */
-export function createReplyCallback({ keys, log }: { keys: Key[]; log: Logger }): ReplyCallback {
+export function createReplyCallback({
+  keys,
+  clock,
+  log,
+}: {
+  keys: Key[];
+  clock: ClockCheck;
+  log: Logger;
+}): ReplyCallback {
   const lanes = new Map<string, Lane>();
   const agent = new Agent({ connections: MAX_BATCHES_IN_FLIGHT, connect: { timeout: CALL_TIMEOUT_MS } });
   const timer = setInterval(forgetExpiredLanes, FORGET_EVERY_MS);
@@ -58,6 +70,7 @@ export function createReplyCallback({ keys, log }: { keys: Key[]; log: Logger })
       url: new URL(url),
       isFailing: false,
       isProbing: false,
+      reason: '',
       expMs,
       batcher: createBatcher({
         maxItems: HTTP_MAX_EVENTS,
@@ -76,12 +89,14 @@ export function createReplyCallback({ keys, log }: { keys: Key[]; log: Logger })
     batchSize.record(replies.length, { hop: 'callback' });
     const outcomes = await post(lane, replies);
     const isFailing = outcomes.includes('failing');
-    if (isFailing !== lane.isFailing) log.info({ url: lane.url.href, isFailing }, 'reply address');
+    const { url, reason } = lane;
+    if (isFailing !== lane.isFailing) log.info({ url: url.href, isFailing, reason }, 'reply address');
     lane.isFailing = isFailing;
     return outcomes;
   }
 
-  async function post({ url }: Lane, replies: EncodedEvent[]): Promise<CallbackOutcome[]> {
+  async function post(lane: Lane, replies: EncodedEvent[]): Promise<CallbackOutcome[]> {
+    const { url } = lane;
     const body = encodeBatch(replies);
     const path = url.pathname;
     try {
@@ -98,11 +113,22 @@ export function createReplyCallback({ keys, log }: { keys: Key[]; log: Logger })
           signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
         }),
       );
-      return toOutcomes(statusCode, await answer.text(), replies);
+      lane.reason = `it answered ${statusCode}`;
+      const text = await answer.text();
+      noteClock(statusCode, text);
+      return toOutcomes(statusCode, text, replies);
     } catch (error) {
+      lane.reason = (error as Error).message;
       log.debug({ url: url.href, err: error }, 'callback failed');
       return replies.map(() => 'failing');
     }
+  }
+
+  function noteClock(statusCode: number, body: string): void {
+    if (statusCode === 200) clock.agrees();
+    if (statusCode !== 401) return;
+    const { clock_skew_ms } = JSON.parse(body) as Problem;
+    if (typeof clock_skew_ms === 'number') clock.differs(-clock_skew_ms);
   }
 
   function forgetExpiredLanes(): void {

@@ -3,6 +3,7 @@ import fastifySwagger from '@fastify/swagger';
 import fastifySwaggerUi from '@fastify/swagger-ui';
 import { trace } from '@opentelemetry/api';
 import { addHealthRoutes, createHttpServer, type Readiness } from '@waybill/common/http-server.ts';
+import type { KeyPair } from '@waybill/common/tls.ts';
 import { setHttpRoute } from '@waybill/common/tracing.ts';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
@@ -29,12 +30,13 @@ export type PublicAppOptions = PostEventOptions & {
   readiness: Readiness;
   maxConnections: number;
   maxEventLoopDelayMs: number;
+  tls?: KeyPair;
 };
 
 /** Creates the public server; `listen` is the caller's. */
 export async function createPublicApp(options: PublicAppOptions): Promise<FastifyInstance> {
-  const { log, readiness, maxConnections } = options;
-  const app = createHttpServer({ log, maxConnections });
+  const { log, readiness, maxConnections, tls } = options;
+  const app = createHttpServer({ log, maxConnections, tls });
   // Bodies are checked by their handlers, whose errors name the fault; the schemas here are for the docs.
   app.setValidatorCompiler(() => () => true);
   await app.register(fastifySwagger, { openapi });

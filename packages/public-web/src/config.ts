@@ -14,6 +14,7 @@ import {
   secrets,
   str,
 } from '@waybill/common/config.ts';
+import { tlsRelation, tlsSettings } from '@waybill/common/tls.ts';
 import { parseApiKeys } from './api-keys.ts';
 
 const apiKeys = makeExactValidator(parseApiKeys);
@@ -83,8 +84,10 @@ export const publicWebSettings = {
     default: 1_000,
     desc: 'By how much the event loop may be late on average over two seconds; the next two all requests for events and clients (HTTP) are answered 503',
   }),
+  ...tlsSettings,
   LOG_LEVEL: logLevel(),
 };
 
 /** Reads and checks the settings; throws one error that names every fault. */
-export const loadPublicWebConfig = (env?: NodeJS.ProcessEnv) => loadConfig(publicWebSettings, env);
+export const loadPublicWebConfig = (env?: NodeJS.ProcessEnv) =>
+  loadConfig(publicWebSettings, env, [tlsRelation]);

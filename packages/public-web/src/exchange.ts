@@ -1,54 +1,73 @@
 /**
  * One event out, its reply back: parks the request, stamps the event, sends it, and waits.
  */
-import { AppError } from '@waybill/common/errors.ts';
+import { AppError, toAppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event.ts';
 import type { DispatcherClient } from './dispatcher-client.ts';
+import type { LoadShedding } from './load-shedding.ts';
 import type { ParkedRequest, ParkedRequests } from './parked-requests.ts';
 import { sendEvent } from './send-event.ts';
 import { waitForReply } from './wait-for-reply.ts';
 
+/** How long to wait, about how large the event is, and what aborts when the client has gone. */
+export type ExchangeOptions = { deadlineMs: number; bytes: number; signal: AbortSignal };
+
 /**
- * Sends `event` and resolves with its reply, which may be a `waybill.Problem`.
- *
- * `deadlineMs` is how long to wait, `bytes` about how large the event is. `signal` aborts when the client has gone: the wait ends at once, and an event not
- * yet sent is not sent.
+ * Sends `event` and resolves with its reply, which may be a `waybill.Problem`. When the client has gone the wait ends
+ * at once, and an event not yet sent is not sent.
  *
  * @throws AppError what the client is to be told instead; within `deadlineMs` at the latest.
  */
-export type Exchange = (
-  event: CloudEvent,
-  options: { deadlineMs: number; bytes: number; signal: AbortSignal },
-) => Promise<CloudEvent>;
+export type Exchange = (event: CloudEvent, options: ExchangeOptions) => Promise<CloudEvent>;
+
+/** With these the event is in no queue. */
+const REFUSED: ReadonlySet<string> = new Set(['not-accepted', 'unroutable', 'too-large']);
 
 /** Creates the {@link Exchange} of one instance. */
 export function createExchange({
   parked,
+  loadShedding,
   dispatchers,
   isPublicType,
   labelOf,
   currentReplyAddress,
 }: {
   parked: ParkedRequests;
+  loadShedding: LoadShedding;
   dispatchers: DispatcherClient;
   isPublicType(type: string): boolean;
   /** What names a type in telemetry. */
   labelOf(type: string): string;
   currentReplyAddress(): string;
 }): Exchange {
-  return async (event, { deadlineMs, bytes, signal }) => {
+  return async (event, options) => {
     if (!isPublicType(event.type))
       throw new AppError(
         'unroutable',
         `clients may not send events of type ${event.type} (setting PUBLIC_EVENT_TYPES)`,
       );
+    const entered = loadShedding.enter(event.type, options.deadlineMs);
+    try {
+      const reply = await parkAndSend(event, options);
+      entered.answered();
+      return reply;
+    } catch (error) {
+      if (REFUSED.has(toAppError(error).code)) entered.refused();
+      throw error;
+    }
+  };
+
+  async function parkAndSend(
+    event: CloudEvent,
+    { deadlineMs, bytes, signal }: ExchangeOptions,
+  ): Promise<CloudEvent> {
     const request = parked.park(deadlineMs, bytes);
     event.correlationid = request.correlationId;
     event.expirytime = new Date(Date.now() + deadlineMs).toISOString();
     event.replyto = currentReplyAddress();
     void send(event, request);
     return await waitForReply(request, signal);
-  };
+  }
 
   async function send(event: CloudEvent, request: ParkedRequest): Promise<void> {
     const isCancelled = () => !request.startSending();

@@ -5,6 +5,7 @@ import { AppError, type ErrorCode, toAppError } from '@waybill/common/errors.ts'
 import { createGrpcServer } from '@waybill/common/grpc-server.ts';
 import type { Readiness } from '@waybill/common/http-server.ts';
 import { loadProto } from '@waybill/common/proto.ts';
+import type { KeyPair } from '@waybill/common/tls.ts';
 import type { Logger } from 'pino';
 import type { AcceptClient } from './accept-client.ts';
 import { type Admit, type Caller, shownKey } from './admission.ts';
@@ -23,6 +24,7 @@ export type GrpcAppOptions = {
   log: Logger;
   host: string;
   port: number;
+  tls?: KeyPair;
 };
 
 /**
@@ -30,7 +32,7 @@ export type GrpcAppOptions = {
  * answer, `ERROR` with the reason. Others are told by it: UNAUTHENTICATED, PERMISSION_DENIED, or RESOURCE_EXHAUSTED;
  * never if neither API keys nor a rate limit are set. `close` lets calls under way be answered.
  */
-export function createGrpcApp({ admit, acceptClient, readiness, log, host, port }: GrpcAppOptions) {
+export function createGrpcApp({ admit, acceptClient, readiness, log, host, port, tls }: GrpcAppOptions) {
   async function accept(call: ServerUnaryCall<unknown, Answer>, caller: Caller): Promise<Answer> {
     const { apiKeyId } = caller;
     try {
@@ -62,6 +64,7 @@ export function createGrpcApp({ admit, acceptClient, readiness, log, host, port 
     },
     host,
     port,
+    tls,
     maxReceiveBytes: MAX_RECEIVE_BYTES,
     isServing: () => readiness() === undefined,
     log,

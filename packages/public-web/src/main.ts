@@ -18,6 +18,7 @@ import { createReplyAddresses, createReplyAddressVerifier } from '@waybill/commo
 import { runService } from '@waybill/common/run-service.ts';
 import { CLOSE_MS, DRAIN_MS, shutdownOnSignal } from '@waybill/common/shutdown.ts';
 import { shutdownTelemetry } from '@waybill/common/shutdown-telemetry.ts';
+import { keyPairOf } from '@waybill/common/tls.ts';
 import { createAcceptClient } from './accept-client.ts';
 import { createAdmit } from './admission.ts';
 import { createPublicApp } from './app.ts';
@@ -28,6 +29,7 @@ import { createGrpcApp } from './grpc-app.ts';
 import { createIdempotency } from './idempotency.ts';
 import { createMemoryIdempotencyStore } from './idempotency-store.ts';
 import { createInternalApp } from './internal-app.ts';
+import { createLoadShedding } from './load-shedding.ts';
 import { createParkedRequests } from './parked-requests.ts';
 import { isPublicType, labelOfType } from './public-types.ts';
 
@@ -36,6 +38,7 @@ await runService(async () => {
   const log = createLogger({ service: serviceName, level: config.LOG_LEVEL });
   const keys = deriveInternalKeys(config.INTERNAL_SECRETS);
   const labelOf = (type: string) => labelOfType(type, config.PUBLIC_EVENT_TYPES);
+  const tls = keyPairOf(config);
   let isStopping = false;
 
   const clock = createClockCheck();
@@ -44,6 +47,7 @@ await runService(async () => {
 
   const internalApp = createInternalApp({
     log,
+    tls,
     parked,
     keys: keys.call,
     clock,
@@ -80,6 +84,7 @@ await runService(async () => {
     acceptClient,
     exchange: createExchange({
       parked,
+      loadShedding: createLoadShedding(),
       dispatchers,
       isPublicType: (type) => isPublicType(type, config.PUBLIC_EVENT_TYPES),
       labelOf,
@@ -98,12 +103,21 @@ await runService(async () => {
     readiness,
     maxConnections: config.MAX_CONNECTIONS,
     maxEventLoopDelayMs: config.MAX_EVENT_LOOP_DELAY_MS,
+    tls,
   });
   await app.listen({ host: config.HOST, port: config.PORT });
   isolateGrpcTraces();
   const grpc =
     config.CREDENTIALS_PUBLIC_KEY &&
-    (await createGrpcApp({ admit, acceptClient, readiness, log, host: config.HOST, port: config.GRPC_PORT }));
+    (await createGrpcApp({
+      admit,
+      acceptClient,
+      readiness,
+      log,
+      host: config.HOST,
+      port: config.GRPC_PORT,
+      tls,
+    }));
   const ports = { port: portOf(app), internalPort: portOf(internalApp), grpcPort: grpc?.port };
   log.info({ ...ports, instance: instanceId }, 'listening');
 

@@ -6,11 +6,12 @@
  * upstream that fails gets no batches until it answers an empty one.
  */
 import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MAX_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
 import { within } from '@waybill/common/within.ts';
 import type { Logger } from 'pino';
-import { Pool } from 'undici';
+import { buildConnector, Pool } from 'undici';
 
 const RENEW_MS = 60_000;
 const RESOLVE_AGAIN_MS = 1_000;
@@ -23,7 +24,7 @@ const MAX_CONNECTIONS = 64;
 const PROBE_MS = 500;
 
 export type Upstream = {
-  /** `http://<address>:<port>`. */
+  /** `http://<address>:<port>`, or `https:`. */
   origin: string;
   pool: Pool;
   inFlight: number;
@@ -144,10 +145,11 @@ export async function createUpstreams({
 type Target = { origin: string; hostname: string };
 
 async function resolve(url: string): Promise<Target[]> {
-  const { protocol, hostname, port } = new URL(url);
+  const { protocol, hostname: spelled, port } = new URL(url);
+  const hostname = spelled.replace(/^\[|\]$/g, '');
   const suffix = port === '' ? '' : `:${port}`;
   // getaddrinfo has no deadline of its own, and the public port opens only after the first answer.
-  const lookedUp = lookup(hostname.replace(/^\[|\]$/g, ''), { all: true });
+  const lookedUp = lookup(hostname, { all: true });
   if (!(await within(RESOLVE_TIMEOUT_MS, lookedUp))) throw new Error('the lookup timed out');
   return (await lookedUp).map(({ address, family }) => ({
     origin: `${protocol}//${family === 6 ? `[${address}]` : address}${suffix}`,
@@ -159,8 +161,22 @@ function openUpstream({ origin, hostname }: Target): Upstream {
   const pool = new Pool(origin, {
     connections: MAX_CONNECTIONS,
     clientTtl: RENEW_MS,
-    // The certificate, if any, is for the name, not for the address it resolved to.
-    connect: { timeout: CONNECT_TIMEOUT_MS, servername: hostname },
+    connect: connector(hostname),
   });
   return { origin, pool, inFlight: 0, isFailing: false };
+}
+
+/**
+ * Whatever fails before the connection stands, its TLS handshake included, fails in `connect`: no byte of a request was
+ * sent. Without the code, because undici holds requests back that meet a certificate for another name.
+ */
+function connector(hostname: string): buildConnector.connector {
+  // The certificate, if any, is for the name, not for the address it resolved to.
+  const servername = isIP(hostname) ? undefined : hostname;
+  const connect = buildConnector({ timeout: CONNECT_TIMEOUT_MS, servername });
+  return (options, callback) =>
+    connect(options, (...[error, socket]) => {
+      if (error === null) return callback(null, socket);
+      callback(Object.assign(new Error(error.message, { cause: error }), { syscall: 'connect' }), null);
+    });
 }

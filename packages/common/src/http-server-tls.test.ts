@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { describe, type TestContext, test } from 'node:test';
+import { type ConnectionOptions, connect } from 'node:tls';
+import { createAuthority, trust } from '../../../test/harness/certificates.ts';
+import { get, serve } from './http-server.fixture.ts';
+import { addHealthRoutes } from './http-server.ts';
+
+const authority = createAuthority();
+const tls = authority.issue({ names: ['localhost'] });
+trust(authority);
+
+async function serveTls(t: TestContext) {
+  const server = await serve(t, { tls, routes: (app) => addHealthRoutes(app, () => undefined) });
+  const port = Number(new URL(server.url).port);
+  return { ...server, port, health: () => fetch(`https://localhost:${port}/health/live`) };
+}
+
+/** Resolves when the server has ended the connection, in whatever way. */
+const closed = (socket: Socket) => new Promise<void>((resolve) => socket.once('close', () => resolve()));
+
+describe('a server with a certificate', () => {
+  test('answers over TLS', async (t) => {
+    const { health } = await serveTls(t);
+    assert.equal((await health()).status, 200);
+  });
+
+  test('speaks TLS 1.2 and nothing older', async (t) => {
+    const { port } = await serveTls(t);
+    // OpenSSL itself knows older versions only at this level.
+    const withVersion = (version: 'TLSv1.1' | 'TLSv1.2'): ConnectionOptions => ({
+      port,
+      host: 'localhost',
+      minVersion: version,
+      maxVersion: version,
+      ciphers: 'DEFAULT@SECLEVEL=0',
+    });
+    const current = connect(withVersion('TLSv1.2'));
+    await once(current, 'secureConnect');
+    current.destroy();
+    await assert.rejects(once(connect(withVersion('TLSv1.1')), 'secureConnect'), /alert protocol version/);
+  });
+
+  test('closes a connection that speaks plain HTTP, logs nothing, and goes on', async (t) => {
+    const { open, health, logs } = await serveTls(t);
+    const socket = await open();
+    const received: unknown[] = [];
+    socket.on('data', (chunk) => received.push(chunk));
+    socket.write(get('/health/live'));
+    await closed(socket);
+    assert.deepEqual(received, []);
+    assert.equal((await health()).status, 200);
+    assert.deepEqual(logs, []);
+  });
+
+  // Node's own bound is 120 s.
+  test('closes a connection that does not begin a handshake', { timeout: 60_000 }, async (t) => {
+    const { open } = await serveTls(t);
+    await closed((await open()).resume());
+  });
+});

@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+import { createGrpcServer } from '@waybill/common/grpc-server.ts';
+import { loadProto } from '@waybill/common/proto.ts';
+import { createAuthority, type KeyPair, refusedPairs, trust } from '../../../test/harness/certificates.ts';
+import { createDatasetSource } from './dataset-source.ts';
+
+const authority = createAuthority();
+trust(authority);
+const pair = authority.issue({ names: ['localhost'] });
+
+type Callback = (error: null, batch: object) => void;
+
+/** Reads a batch of a service with `tls`, at `https://localhost:<port>` or what `addressOf` makes of the port. */
+async function read(t: TestContext, tls: KeyPair, addressOf = (port: number) => `https://localhost:${port}`) {
+  const server = await createGrpcServer({
+    definition: loadProto('dataset_service.proto'),
+    service: 'dataset_service.DatasetService',
+    implementation: {
+      GetBatch: (_call: unknown, callback: Callback) =>
+        callback(null, { data: Buffer.from('samples'), is_last_batch: true }),
+    },
+    host: 'localhost',
+    port: 0,
+    tls,
+    isServing: () => true,
+    maxReceiveBytes: 1_024,
+  });
+  const source = createDatasetSource({ address: addressOf(server.port), maxRetries: 0 });
+  t.after(async () => {
+    source.close();
+    await server.close();
+  });
+  return await source.reader({ name: 'test', batchSize: 1 })(0, t.signal);
+}
+
+describe('a dataset service with TLS', () => {
+  it('is read from', async (t) => {
+    const { base64 } = await read(t, pair);
+    assert.equal(Buffer.from(base64.toString(), 'base64').toString(), 'samples');
+  });
+
+  it('is not read from in plaintext', async (t) => {
+    await assert.rejects(
+      read(t, pair, (port) => `localhost:${port}`),
+      { code: 'dataset-unavailable' },
+    );
+  });
+
+  for (const { why, pair: refused, reason } of refusedPairs(authority))
+    it(`is not read from when it shows a certificate ${why}`, async (t) => {
+      await assert.rejects(read(t, refused), { code: 'dataset-unavailable', message: reason });
+    });
+});

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it, type TestContext } from 'node:test';
+import { promisify } from 'node:util';
+import { createAuthority, trust } from '../harness/certificates.ts';
+import type { LogLine } from '../harness/collect-log.ts';
+import { eventually } from '../harness/eventually.ts';
+import { freePort } from '../harness/free-port.ts';
+import { type Rabbitmq, startRabbitmq } from '../harness/rabbitmq.ts';
+import { type Service, startService } from '../harness/service.ts';
+import { rabbitmqMissing } from '../harness/test-broker.ts';
+import { brokerOf, grpcAddressOf, INTERNAL_SECRETS, type System, startSystem } from './system.ts';
+
+const authority = createAuthority();
+trust(authority);
+const pair = authority.issue({ names: ['localhost', '127.0.0.1'] });
+const COUNTS = { 'dataset-generator': 1, 'data-dispatch-listener': 1 };
+
+describe('a system that speaks TLS between all its parts', { skip: rabbitmqMissing }, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'waybill-tls-'));
+  let rabbitmq: Rabbitmq;
+  let system: System;
+  let web: Service;
+
+  /** The path of a new file. */
+  function file(name: string, content: string): string {
+    writeFileSync(join(folder, name), content);
+    return join(folder, name);
+  }
+  const trusted = { NODE_EXTRA_CA_CERTS: file('authority.pem', authority.cert) };
+  const served = { TLS_CERT_FILE: file('cert.pem', pair.cert), TLS_KEY_FILE: file('key.pem', pair.key) };
+
+  before(async () => {
+    rabbitmq = await startRabbitmq({ tls: pair });
+    // By its port without TLS, as clients know no other.
+    const clients = { CLIENT_BROKERS: brokerOf(rabbitmq.url) };
+    system = await startSystem({
+      amqpUrl: rabbitmq.tlsUrl,
+      counts: COUNTS,
+      env: { ...trusted, ...served, ...clients },
+    });
+    web = system.publicWebs[0] as Service;
+  });
+  after(async () => {
+    await system?.stop();
+    await rabbitmq?.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  /** Runs a program of bin/ as somebody who trusts the authority; resolves with what it prints. */
+  async function run(program: string, args: string[], env: Record<string, string> = {}): Promise<string> {
+    const options = { env: { PATH: process.env.PATH, ...trusted, ...env }, timeout: 60_000 };
+    const { stdout, stderr } = await promisify(execFile)(
+      process.execPath,
+      [`bin/${program}`, ...args],
+      options,
+    );
+    return stdout + stderr;
+  }
+
+  /** Starts a service that trusts nobody new, until the test ends. */
+  async function startStranger(t: TestContext, name: string, env: Record<string, string>): Promise<Service> {
+    const service = await startService({ name, env: { ...served, INTERNAL_SECRETS, ...env } });
+    t.after(() => service.stop());
+    return service;
+  }
+  const hasReason = ({ reason }: LogLine) => /self-signed certificate|unable to verify/.test(String(reason));
+
+  it('answers a ping', async () => {
+    // A handshake that takes more than a second, on a machine without time, is a 503 that may be tried again.
+    const ask = async () => assert.match(await run('req.mjs', ['--url', `${web.baseUrl}/`]), /PingResponse/);
+    await eventually(ask, { timeoutMs: 60_000 });
+  });
+
+  // Before a dataset: towards clients' brokers there is no TLS, and here that is the same one.
+  it('has no connection to its broker without TLS', async () => {
+    const connections = await rabbitmq.ctl('list_connections', 'ssl', '--no-table-headers');
+    assert.deepEqual([...new Set(connections.trim().split('\n'))], ['true']);
+  });
+
+  it('sends a dataset, asked for by gRPC', async () => {
+    const url = `https://${grpcAddressOf(web).replace('127.0.0.1', 'localhost')}`;
+    const printed = await run('dataset-client.mjs', ['--url', url, '--amqp', rabbitmq.url]);
+    assert.match(printed, /batches +334, in order, the last one flagged/);
+  });
+
+  it('lets the tool for dead letters at its broker, by name and by address', async () => {
+    for (const host of ['localhost', '127.0.0.1']) {
+      const url = rabbitmq.tlsUrl.replace('localhost', host);
+      assert.match(await run('dead-letters.mjs', ['list'], { AMQP_URL: url }), /0 dead letters/);
+    }
+  });
+
+  it('tells its health to the probe of the containers', async () => {
+    await run('health.mjs', [String(web.port)]);
+    await run('health.mjs', [String(system.dispatchers[0]?.healthPort)]);
+    await assert.rejects(run('health.mjs', [String(await freePort())]));
+  });
+
+  it('is sent nothing by a public-web that does not trust it: 503, and the log says why', async (t) => {
+    const url = `https://localhost:${system.dispatchers[0]?.port}`;
+    const stranger = await startStranger(t, 'public-web', { DISPATCHER_URLS: url });
+    assert.equal((await fetch(`${stranger.baseUrl}/ping`)).status, 503);
+    await stranger.waitForLog(hasReason);
+  });
+
+  it('has a broker that a dispatcher does not connect to which does not trust it, and the log says why', async (t) => {
+    const stranger = await startStranger(t, 'dispatcher', { AMQP_URL: rabbitmq.tlsUrl });
+    await stranger.waitForLog(hasReason);
+  });
+
+  it('does not start with a key of another certificate', async () => {
+    const key = file('other.pem', authority.issue({ names: ['localhost'] }).key);
+    await assert.rejects(
+      startService({ name: 'dataset-generator', env: { ...served, TLS_KEY_FILE: key } }),
+      /TLS_CERT, TLS_KEY: the key is not that of the certificate/,
+    );
+  });
+});
