@@ -1,0 +1,139 @@
+/** What the broker's port gives to whom (docs/security.md): without credentials, with a service's, and with all rights but no key. */
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, before, describe, it } from 'node:test';
+import { DEAD_LETTER_HEADERS } from '@waybill/common/broker/dead-letter.ts';
+import type { Publisher } from '@waybill/common/broker/ports.ts';
+import { DEAD_LETTERS_QUEUE, EVENTS_EXCHANGE } from '@waybill/common/broker/topology.ts';
+import type { CloudEvent } from '@waybill/common/event.ts';
+import { EVENT_CONTENT_TYPE, encodeEvent, encodeMessage } from '@waybill/common/event-json.ts';
+import { type Channel, connect } from 'amqplib';
+import {
+  type Consumer,
+  consume,
+  createReplyPublisher,
+  publishReplies,
+} from '../../packages/dispatcher/src/dispatcher.fixture.ts';
+import { type Rabbitmq, startRabbitmq } from '../harness/rabbitmq.ts';
+import type { Service } from '../harness/service.ts';
+import { freshBroker, rabbitmqMissing, type TestBroker } from '../harness/test-broker.ts';
+import { forgedAddresses, startTap, startTrap, type Tap, type Trap } from './stranger.fixture.ts';
+import { type System, startSystem } from './system.ts';
+
+describe('whoever may publish to the broker but has no key of public-web', () => {
+  let broker: TestBroker;
+  let system: System;
+  let tap: Tap;
+  let trap: Trap;
+  let deadLetters: Consumer;
+  let publisher: Publisher;
+  before(async () => {
+    [broker, trap] = await Promise.all([freshBroker(), startTrap()]);
+    system = await startSystem({ amqpUrl: broker.url, env: { PUBLIC_EVENT_TYPES: 'Waiting' } });
+    [tap, deadLetters, publisher] = await Promise.all([
+      startTap(broker.url),
+      consume(broker.url, DEAD_LETTERS_QUEUE),
+      createReplyPublisher(broker.url),
+    ]);
+  });
+  after(async () => {
+    trap?.close();
+    await Promise.all([tap?.close(), deadLetters?.close(), publisher?.close(0)]);
+    await system?.stop();
+    await broker?.close();
+  });
+
+  /** Resolves when everything in `ids` has been dead-lettered, for its reply address. */
+  async function deadLettered(ids: string[]): Promise<void> {
+    const letters = () =>
+      deadLetters.messages.filter(({ body }) => ids.some((id) => body.toString().includes(id)));
+    await deadLetters.until(() => letters().length >= ids.length);
+    for (const { headers } of letters())
+      assert.equal(headers[DEAD_LETTER_HEADERS.reason], 'unknown-reply-address');
+  }
+
+  it('answers no client with a forged reply address, though it knows the correlation id', async () => {
+    const publicWeb = system.publicWebs[0] as Service;
+    const event = { specversion: '1.0', id: randomUUID(), source: '/client', type: 'Waiting' };
+    const answered = fetch(`${publicWeb.baseUrl}/events`, {
+      method: 'POST',
+      headers: { 'content-type': EVENT_CONTENT_TYPE },
+      body: JSON.stringify(event),
+    });
+    const { correlationid, replyto } = await tap.event(event.id);
+    const addresses = forgedAddresses(`http://127.0.0.1:${publicWeb.internalPort}/dispatch`, replyto);
+    const replies = [...addresses, ...forgedAddresses(`${trap.url}/dispatch`, replyto)].map(
+      (replyto): CloudEvent => ({
+        ...{ specversion: '1.0', id: randomUUID(), source: '/forged', type: 'Forged' },
+        ...{ correlationid, replyto },
+      }),
+    );
+    for (const reply of replies) await publishReplies(publisher, [reply]);
+    await deadLettered(replies.map(({ id }) => id));
+    assert.equal(trap.calls(), 0);
+
+    // It is still waiting: for the one reply that comes to the address it was given.
+    const reply = { ...event, type: 'Answer', correlationid, replyto } as CloudEvent;
+    await publishReplies(publisher, [reply]);
+    const response = await answered;
+    assert.equal(response.status, 200);
+    assert.equal(((await response.json()) as CloudEvent).type, 'Answer');
+  });
+
+  it('has a listener work, but nobody called with what it answers', async () => {
+    const events = forgedAddresses(`${trap.url}/dispatch`, undefined).map(
+      (replyto): CloudEvent => ({
+        ...{ specversion: '1.0', id: randomUUID(), source: '/forged', type: 'PingRequest', data: {} },
+        ...{ correlationid: randomUUID(), replyto },
+      }),
+    );
+    for (const event of events) {
+      const message = encodeMessage([encodeEvent(event)]);
+      await publisher.publish({ exchange: EVENTS_EXCHANGE, routingKey: event.type, ...message });
+    }
+    await deadLettered(events.map(({ correlationid }) => String(correlationid)));
+    assert.equal(trap.calls(), 0);
+  });
+});
+
+describe('the port of RabbitMQ', { skip: rabbitmqMissing }, () => {
+  let rabbitmq: Rabbitmq;
+  before(async () => {
+    rabbitmq = await startRabbitmq();
+    await rabbitmq.ctl('add_user', 'ping-listener', 'secret');
+    // As docs/operations.md has them.
+    const names = String.raw`waybill\.(events|replies(\.retry)?|dead-letters|ping(\..*)?)`;
+    const permissions = [`^${names}$`, `^(${names}|amq\\.default)$`, `^${names}$`];
+    await rabbitmq.ctl('set_permissions', 'ping-listener', ...permissions);
+  });
+  after(() => rabbitmq?.stop());
+
+  const as = (user: string) => connect(rabbitmq.url.replace('guest:guest', user), { timeout: 10_000 });
+
+  it('lets nobody in without a user and its password', async () => {
+    for (const user of ['nobody:secret', 'ping-listener:wrong', 'ping-listener:', 'guest:wrong'])
+      await assert.rejects(as(user), /ACCESS_REFUSED|403/, user);
+  });
+
+  it("gives a service's user neither the events of another service nor a way to have them", async () => {
+    const model = await as('guest:guest');
+    const owner = await model.createChannel();
+    await owner.assertQueue('waybill.shop', { durable: true });
+    const attempts: Record<string, (channel: Channel) => Promise<unknown>> = {
+      consume: (channel) => channel.consume('waybill.shop', () => {}),
+      get: (channel) => channel.get('waybill.shop'),
+      purge: (channel) => channel.purgeQueue('waybill.shop'),
+      delete: (channel) => channel.deleteQueue('waybill.shop'),
+      'bind to its own': (channel) => channel.bindQueue('waybill.shop', EVENTS_EXCHANGE, 'PingRequest'),
+      'declare a queue of its own': (channel) => channel.assertQueue('mine', { durable: true }),
+    };
+    await owner.assertExchange(EVENTS_EXCHANGE, 'topic', { durable: true });
+    const stranger = await as('ping-listener:secret');
+    for (const [name, attempt] of Object.entries(attempts)) {
+      const channel = await stranger.createChannel();
+      channel.on('error', () => {});
+      await assert.rejects(attempt(channel), /ACCESS_REFUSED/, name);
+    }
+    await Promise.all([stranger.close(), model.close()]);
+  });
+});
