@@ -1,0 +1,111 @@
+/**
+ * `AMQP_URL=… npm run bench:overload`: what becomes of three times the load that listeners can do, for five minutes.
+ * One listener of 16 events at a time and 20 ms each; clients wait 2 s at most, and are sent at an even rate whatever
+ * becomes of those before. Peak is what 256 clients get that wait for each other. Timings differ between machines and
+ * minutes: compare within one run.
+ */
+import { readFileSync } from 'node:fs';
+import autocannon from 'autocannon';
+import { Agent } from 'undici';
+import { preload, start } from './start-services.mjs';
+
+const SECONDS = Number(process.env.BENCH_SECONDS ?? 300);
+const FACTOR = Number(process.env.BENCH_FACTOR ?? 3);
+const WAIT_S = 2;
+const PEAK_SECONDS = 10;
+const REPORT_MS = 30_000;
+const URL = 'http://127.0.0.1:18080/';
+const { AMQP_URL } = process.env;
+if (!AMQP_URL) {
+  console.error('AMQP_URL is not set: name the broker to measure on');
+  process.exit(1);
+}
+
+const listener = start([...preload, 'bench/slow-listener.mjs'], { HEALTH_PORT: 18084, CONCURRENCY: 16 });
+const dispatcher = start([...preload, 'packages/dispatcher/src/main.ts'], {
+  ...{ PORT: 18082, HEALTH_PORT: 18083 },
+});
+const publicWeb = start([...preload, 'packages/public-web/src/main.ts'], {
+  ...{ PORT: 18080, INTERNAL_PORT: 18081, DISPATCHER_URLS: 'http://127.0.0.1:18082' },
+  ...{ PUBLIC_EVENT_TYPES: 'SlowRequest' },
+});
+const services = { 'public-web': await publicWeb, dispatcher: await dispatcher, listener: await listener };
+const request = {
+  method: /** @type {const} */ ('POST'),
+  headers: { 'content-type': 'application/json', prefer: `wait=${WAIT_S}` },
+  body: JSON.stringify({ type: 'SlowRequest' }),
+};
+
+await autocannon({ ...request, url: URL, connections: 256, duration: 3 });
+const { '2xx': answered, duration } = await autocannon({
+  ...{ ...request, url: URL, connections: 256, duration: PEAK_SECONDS },
+});
+const peak = answered / duration;
+console.log(`peak      ${peak.toFixed(0)} answers/s, ${memory()}`);
+
+/** @type {{ status: number, ms: number }[]} */
+let results = [];
+/** @type {{ status: number, ms: number }[]} */
+const all = [];
+const agent = new Agent({ connections: 20_000 });
+const startedMs = performance.now();
+let sent = 0;
+let reportMs = REPORT_MS;
+while (performance.now() - startedMs < SECONDS * 1_000) {
+  const dueMs = performance.now() - startedMs;
+  while (sent < (dueMs / 1_000) * peak * FACTOR) send();
+  if (dueMs >= reportMs) report(`${Math.round(reportMs / 1_000)} s`.padEnd(9), REPORT_MS / 1_000);
+  await new Promise((resolve) => setTimeout(resolve, 5));
+}
+results = all;
+report('all      ', SECONDS);
+process.exit(0);
+
+async function send() {
+  sent += 1;
+  const sentMs = performance.now();
+  const status = await agent
+    .request({ ...request, origin: URL, path: '/' })
+    .then(async ({ statusCode, body }) => {
+      await body.dump();
+      return statusCode;
+    })
+    .catch(() => 0);
+  const result = { status, ms: performance.now() - sentMs };
+  results.push(result);
+  all.push(result);
+}
+
+/**
+ * @param {string} when
+ * @param {number} seconds
+ */
+function report(when, seconds) {
+  const good = results.filter(({ status, ms }) => status === 200 && ms <= WAIT_S * 1_000);
+  const refused = results.filter(({ status }) => status === 503);
+  const others = results.length - good.length - refused.length;
+  console.log(
+    `${when} ${(good.length / seconds).toFixed(0)} answers/s in time (${((good.length / seconds / peak) * 100).toFixed(0)}% of peak), ` +
+      `${(refused.length / seconds).toFixed(0)} refused/s (p50 ${quantile(refused, 0.5)} ms, p99 ${quantile(refused, 0.99)} ms), ` +
+      `${(others / seconds).toFixed(1)} others/s, ${memory()}`,
+  );
+  results = [];
+  reportMs += REPORT_MS;
+}
+
+/**
+ * @param {{ ms: number }[]} values
+ * @param {number} part
+ */
+function quantile(values, part) {
+  const sorted = values.map(({ ms }) => ms).sort((a, b) => a - b);
+  return (sorted[Math.floor(sorted.length * part)] ?? Number.NaN).toFixed(1);
+}
+
+function memory() {
+  const sizes = Object.entries(services).map(([name, { pid }]) => {
+    const [, kB] = readFileSync(`/proc/${pid}/status`, 'utf8').match(/VmRSS:\s+(\d+)/) ?? [];
+    return `${name} ${Math.round(Number(kB) / 1024)} MB`;
+  });
+  return sizes.join(', ');
+}
