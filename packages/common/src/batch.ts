@@ -92,13 +92,15 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
   function watchWaits(): void {
     const [oldest] = queue;
     if (oldest === undefined || waitTimer || !Number.isFinite(maxWaitMs)) return;
-    // Timers fire up to 1 ms early.
-    const restMs = oldest.addedMs + maxWaitMs - performance.now() + 1;
-    waitTimer = setTimeout(() => {
-      waitTimer = undefined;
-      refuseLate();
-      watchWaits();
-    }, restMs);
+    const restMs = oldest.addedMs + maxWaitMs - performance.now();
+    waitTimer = setTimeout(
+      () => {
+        waitTimer = undefined;
+        refuseLate();
+        watchWaits();
+      },
+      Math.max(restMs, 0) + 1, // timers fire up to 1 ms early
+    );
     waitTimer.unref();
   }
 
