@@ -13,7 +13,9 @@ import { statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const projectFolder = fileURLToPath(new URL('..', import.meta.url));
-const everything = ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts'];
+const together = ['packages/*/src/**/*.test.ts', 'test/{*,{e2e,fuzz,harness}/**/*}.test.ts'];
+/** Systems under faults and load, with bounds on how long they take to mend: one file at a time. */
+const alone = ['test/faults/**/*.test.ts'];
 /** The contract suite is not among them: packages/embedded-broker runs it on the embedded broker in any case. */
 const onAnyBroker = [
   'packages/{dispatcher,listener,ping-listener,data-dispatch-listener}/src/**/*.test.ts',
@@ -35,30 +37,40 @@ const rabbitmq = describeRabbitmq();
 if (process.env.CI && !rabbitmq)
   fail('there is no RabbitMQ, which CI must have: install rabbitmq-server or set TEST_AMQP_URL');
 
-const files = selected.length > 0 ? selected.map(toPattern) : everything;
-let code = await runOn(rabbitmq ?? EMBEDDED, files);
-const brokers = [rabbitmq ?? EMBEDDED];
-if (rabbitmq && selected.length === 0) {
-  code = (await runOn(EMBEDDED, onAnyBroker)) || code;
-  brokers.push(EMBEDDED);
-}
-console.log(`ran ${files.join(' ')} on ${brokers[0]}`);
-if (brokers.length > 1) console.log(`ran ${onAnyBroker.join(' ')} on ${brokers[1]} as well`);
+const first = rabbitmq ?? EMBEDDED;
+/** @type {Run[]} */
+const runs =
+  selected.length > 0
+    ? [{ broker: first, patterns: selected.map(toPattern) }]
+    : [
+        { broker: first, patterns: together },
+        { broker: first, patterns: alone, concurrency: 1 },
+        ...(rabbitmq ? [{ broker: EMBEDDED, patterns: onAnyBroker }] : []),
+      ];
+let code = 0;
+let isInterrupted = false;
+for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM']))
+  process.on(signal, () => {
+    isInterrupted = true;
+  });
+for (const each of runs) if (!isInterrupted) code = (await runTests(each)) || code;
+for (const { broker, patterns } of runs) console.log(`ran ${patterns.join(' ')} on ${broker}`);
 process.exit(code);
 
 /**
- * @param {string} broker
- * @param {string[]} patterns
+ * A test that starts processes waits more than it computes, so two files at a time suit two cores as well.
+ *
+ * @typedef {{ broker: string, patterns: string[], concurrency?: number }} Run
+ * @param {Run} run
  */
-function runOn(broker, patterns) {
+function runTests({ broker, patterns, concurrency = 2 }) {
   const env =
     broker === EMBEDDED ? { ...process.env, TEST_BROKER: 'embedded', TEST_AMQP_URL: '' } : process.env;
   return run(
     [
       '--test',
       '--test-global-setup=test/harness/global-setup.ts',
-      // A test that starts processes waits more than it computes, so two files at a time suit two cores as well.
-      '--test-concurrency=2',
+      `--test-concurrency=${concurrency}`,
       '--test-timeout=180000',
       // One open timer in a test that timed out would keep the run alive.
       '--test-force-exit',
@@ -75,7 +87,7 @@ function runOn(broker, patterns) {
  */
 function run(nodeArgs, env) {
   const child = spawn(process.execPath, nodeArgs, { cwd: projectFolder, env, stdio: 'inherit' });
-  process.on('SIGINT', () => {}); // the terminal has told the child as well; its exit ends this
+  // Of SIGINT the terminal has told the child as well; its exit ends this.
   process.on('SIGTERM', () => child.kill('SIGTERM'));
   return new Promise((resolve) => {
     child.on('exit', (exitCode, signal) => resolve(signal ? 1 : exitCode));
