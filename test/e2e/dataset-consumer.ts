@@ -1,6 +1,8 @@
 /** A client of the data dispatch: asks for a dataset, consumes its queue, and remembers what came. */
+import assert from 'node:assert/strict';
 import { createHash, randomUUID } from 'node:crypto';
 import { type ChannelModel, type ConsumeMessage, connect } from 'amqplib';
+import { eventually } from '../harness/eventually.ts';
 
 /** A message as it came, its data by its digest. */
 export type Received = {
@@ -53,14 +55,18 @@ export async function connectClient(amqpUrl: string): Promise<ChannelModel> {
 
 /** Asks by HTTP. Rejects with the problem unless it is accepted. */
 export async function askForDataset(baseUrl: string, client: object): Promise<string> {
+  const { status, body } = await ask(baseUrl, client);
+  if (status !== 202) throw new Error(`${status} ${body}`);
+  return (JSON.parse(body) as { stream_id: string }).stream_id;
+}
+
+async function ask(baseUrl: string, client: object): Promise<{ status: number; body: string }> {
   const response = await fetch(`${baseUrl}/clients`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(client),
   });
-  const answer = (await response.json()) as { stream_id: string };
-  if (response.status !== 202) throw new Error(`${response.status} ${JSON.stringify(answer)}`);
-  return answer.stream_id;
+  return { status: response.status, body: await response.text() };
 }
 
 /**
@@ -98,7 +104,13 @@ export async function startDatasetConsumer({
 
   await consume(model);
   startedMs = performance.now();
-  await askForDataset(baseUrl, client);
+  // Nothing was sent when it is 503, and a busy machine says that to some of many who ask at once.
+  const answer = await eventually(async () => {
+    const { status, body } = await ask(baseUrl, client);
+    assert.notEqual(status, 503, body);
+    return { status, body };
+  });
+  assert.equal(answer.status, 202, answer.body);
   return {
     clientId: client.client_id,
     queue: client.queue_name,

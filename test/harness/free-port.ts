@@ -2,16 +2,27 @@ import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
+/** Below the range systems give to outgoing connections and to port 0 (32768 and up on Linux). */
+const RANGE = { from: 15_000, to: 32_000 };
+/** Each process looks in a part of its own, so that test files that run at once seldom meet. */
+const PART = 500;
+const first = RANGE.from + (process.pid % ((RANGE.to - RANGE.from) / PART)) * PART;
+
+/** Given, and perhaps not listened on yet. */
+const given = new Set<number>();
+
 /**
- * A TCP port on loopback that nobody listens on. Taken from below the range systems give to outgoing connections
- * and to port 0 (32768 and up on Linux), so that it is still free a moment, or a broker restart, later.
+ * A TCP port on loopback that nobody listens on, each time another one. It is still free a moment, or a broker restart,
+ * later: the system gives it to nobody.
  */
 export async function freePort(): Promise<number> {
-  for (let attempt = 0; attempt < 50; attempt++) {
-    const port = randomInt(15_000, 32_000);
+  for (let attempt = 0; attempt < 200; attempt++) {
+    const port = randomInt(first, first + PART);
+    if (given.has(port)) continue;
+    given.add(port);
     if (await canListen(port)) return port;
   }
-  throw new Error('no free port found on loopback between 15000 and 32000');
+  throw new Error(`no free port found on loopback between ${first} and ${first + PART}`);
 }
 
 async function canListen(port: number): Promise<boolean> {

@@ -48,6 +48,17 @@ export function onBothBrokers(
   });
 }
 
+/**
+ * The broker is a RabbitMQ 4.3 or newer, which does some things otherwise than 3.10 and the embedded broker: a prefetch
+ * for a whole channel counts for each of its consumers, and what is sent to a requester that has gone is dropped.
+ */
+export function isRabbitmq43({ connection }: Pick<Client, 'connection'>): boolean {
+  const { product, version } = connection.connection.serverProperties;
+  if (product !== 'RabbitMQ') return false;
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  return major > 4 || (major === 4 && minor >= 3);
+}
+
 export async function openClient(url: string, t: TestContext): Promise<Client> {
   const connection = await connect(url);
   t.after(() => connection.close().catch(() => {}));

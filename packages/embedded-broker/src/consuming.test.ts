@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import type { GetMessage } from 'amqplib';
-import { consume, depth, drain, message, onBothBrokers, publishAll } from './both-brokers.fixture.ts';
+import {
+  consume,
+  depth,
+  drain,
+  isRabbitmq43,
+  message,
+  onBothBrokers,
+  publishAll,
+} from './both-brokers.fixture.ts';
 
 onBothBrokers('a consumer', (open) => {
   it('gets a message as it was published, properties and all', async (t) => {
@@ -69,15 +77,17 @@ onBothBrokers('a consumer', (open) => {
   });
 
   it('shares the prefetch of its channel, where that is asked for', async (t) => {
-    const { channel, name } = await open(t);
+    const client = await open(t);
+    const { channel, name } = client;
     await channel.assertQueue(name);
-    await publishAll(channel, name, ['1', '2', '3', '4']);
+    await publishAll(channel, name, ['1', '2', '3', '4', '5', '6', '7']);
     await channel.prefetch(3, true);
     const consumers = [await consume(channel, name), await consume(channel, name)];
-    assert.equal(await depth(channel, name), 1);
+    const held = isRabbitmq43(client) ? 6 : 3;
+    assert.equal(await depth(channel, name), 7 - held);
     assert.equal(
       consumers.reduce((sum, consumer) => sum + consumer.count(), 0),
-      3,
+      held,
     );
   });
 
@@ -146,7 +156,8 @@ onBothBrokers('a consumer', (open) => {
   });
 
   it('of direct replies gets the answer to its request, and a dead one is unroutable', async (t) => {
-    const { channel, name, another } = await open(t);
+    const client = await open(t);
+    const { channel, name, another } = client;
     const server = (await another()).channel;
     await server.assertQueue(name);
     const requests = await consume(server, name, { noAck: true });
@@ -166,6 +177,6 @@ onBothBrokers('a consumer', (open) => {
     await channel.cancel(replies.tag);
     server.sendToQueue(replyTo, Buffer.from('late'), { mandatory: true });
     await server.waitForConfirms();
-    assert.deepEqual(returned, ['late']);
+    assert.deepEqual(returned, isRabbitmq43(client) ? [] : ['late']);
   });
 });
