@@ -1,3 +1,4 @@
+import { freePort } from '../harness/free-port.ts';
 import { type Fault, startTcpProxy, type TcpProxy } from '../harness/tcp-proxy.ts';
 
 /** A way from one process to another, through a proxy whose port stays the same. */
@@ -22,7 +23,8 @@ export type Link = {
 
 /** Opens a link to the host and port of `target`. */
 export async function openLink(name: string, target: string): Promise<Link> {
-  let proxy: TcpProxy | undefined = await startTcpProxy({ target });
+  // One that the system gives to nobody while the link is down.
+  let proxy: TcpProxy | undefined = await startTcpProxy({ target, port: await freePort() });
   const { port, through } = proxy;
   let fault: Fault = {};
 

@@ -56,7 +56,7 @@ export async function runSchedule(options: {
 }
 
 /** When every public-web has answered some pings in a row; undefined when that takes too long. */
-async function recovered(urls: string[]): Promise<number | undefined> {
+export async function recovered(urls: string[]): Promise<number | undefined> {
   const times = urls.map((url) =>
     eventually(
       async () => {
@@ -83,7 +83,7 @@ async function expectAnswer(url: string): Promise<void> {
 }
 
 /** What queues hold when they have had time to empty; dead letters are looked at by themselves. */
-async function drained({ broker }: FaultySystem): Promise<Record<string, number>> {
+export async function drained({ broker }: FaultySystem): Promise<Record<string, number>> {
   const api = createManagementApi({ url: broker.managementUrl });
   let left: Record<string, number> = {};
   const look = async () => {
@@ -98,7 +98,8 @@ async function drained({ broker }: FaultySystem): Promise<Record<string, number>
   return left;
 }
 
-async function connectionTroubles({ broker }: FaultySystem): Promise<string[]> {
+/** In words, when the tiers do not come to have their connections to the broker, no more and no fewer, within 20 s. */
+export async function connectionTroubles({ broker }: FaultySystem): Promise<string[]> {
   let names: string[] = [];
   const look = async () => {
     names = (await broker.ctl('list_connections', '--no-table-headers', 'peer_port', 'state'))

@@ -1,0 +1,100 @@
+/** One fault in the middle of a load, and every promise held against what became of it. */
+import assert from 'node:assert/strict';
+import { eventually } from '../harness/eventually.ts';
+import { findViolations, type RunResult } from './check.ts';
+import { gatherEvidence, takeDeadLetters } from './evidence.ts';
+import type { FaultBench } from './fault-bench.ts';
+import type { InjectedFault } from './inject.ts';
+import { startLoad } from './load.ts';
+import type { Operation } from './operation.ts';
+import { drained, recovered } from './run-schedule.ts';
+import type { ScheduledFault } from './schedule.ts';
+
+const RATE_PER_S = 200;
+/** Pings before the fault, and after the recovery. */
+const STEADY = 100;
+const SLOW_BROKER = ['the broker does not take events now', 'events wait too long to be sent'];
+
+/** Carries out one fault, and notes what the checks must know of it. */
+export type Inject = (
+  kind: ScheduledFault['kind'],
+  target: string,
+  carryOut: () => Promise<unknown>,
+) => Promise<void>;
+
+/**
+ * Sends 200 pings a second, lets `fault` happen among them, waits until every public-web answers again and all queues
+ * are empty, and asserts every promise of docs/reliability.md.
+ *
+ * @param options.seed one for each load of a system: ids are made from it.
+ * @param options.deadlineMs as that of the system.
+ * @returns what there is to know about the run; the times of the fault are in `injected`. Without those that
+ *   {@link isOfSlowBroker}, unless they ran.
+ */
+export async function underLoad(
+  bench: FaultBench,
+  { seed, deadlineMs }: { seed: number; deadlineMs: number },
+  fault: (inject: Inject) => Promise<void>,
+): Promise<RunResult> {
+  const system = bench.system();
+  const injected: InjectedFault[] = [];
+  const load = startLoad({ urls: system.urls, ratePerS: RATE_PER_S, seed, deadlineMs, isPatient: true });
+  await answered(bench, STEADY);
+  await fault(async (kind, target, carryOut) => {
+    const entry = { atMs: 0, durationMs: 0, kind, target } as ScheduledFault;
+    const noted = { ...entry, startMs: Date.now(), endMs: Number.POSITIVE_INFINITY };
+    injected.push(noted);
+    await carryOut();
+    noted.endMs = Date.now();
+  });
+  const healedMs = Date.now();
+  const recoveredMs = await recovered(system.urls);
+  await answered(bench, STEADY);
+  const { operations } = await load.stop();
+  const leftInQueues = await drained(system);
+  const evidence = gatherEvidence(system);
+  const run: RunResult = {
+    operations: operations.filter(
+      (operation) => !isOfSlowBroker(operation) || evidence.ran.has(operation.id),
+    ),
+    injected,
+    healedMs,
+    recoveredMs,
+    leftInQueues,
+    deadLetters: await takeDeadLetters(system.broker.url),
+    troubles: [...system.processes.values()].flatMap(({ wrongExits }) => wrongExits),
+    evidence,
+  };
+  assert.deepEqual(findViolations(run), []);
+  return run;
+}
+
+/** Resolves when each public-web has answered its share of `more` further events. */
+async function answered(bench: FaultBench, more: number): Promise<void> {
+  const webs = (['public-web-0', 'public-web-1'] as const).map(bench.service);
+  const counts = () => webs.map(({ logs }) => logs.filter(({ msg }) => msg === 'event answered').length);
+  const before = counts();
+  await eventually(
+    () => {
+      const now = counts();
+      assert.ok(now.every((count, index) => count >= (before[index] as number) + more / webs.length));
+    },
+    { timeoutMs: 30_000 },
+  );
+}
+
+/**
+ * Whether its client was told that the broker had confirmed nothing for half a second: that happens on a machine that is
+ * busy with other things, and is no fault's doing.
+ */
+export function isOfSlowBroker({ status, detail }: Operation): boolean {
+  return status === 503 && SLOW_BROKER.includes(detail);
+}
+
+/** How many operations ended how: `{ answered, refused, 'unknown 504', … }`. */
+export function outcomesOf(run: RunResult): Record<string, number> {
+  const words = run.operations.map(({ outcome, status }) =>
+    outcome === 'answered' ? outcome : `${outcome} ${status}`,
+  );
+  return Object.fromEntries([...Map.groupBy(words, (word) => word)].map(([word, all]) => [word, all.length]));
+}
