@@ -16,7 +16,7 @@ import type { Logger } from 'pino';
 /** Bound of what waits, per type. */
 const MAX_QUEUED = 10_000;
 /** Longest wait for a turn; then the queue of the type is stuck, and the event is provably not in the broker. */
-const MAX_WAIT_MS = 500;
+const MAX_WAIT_MS = 1_000;
 
 /** Publishes one event with whatever else of its type is there. Never rejects. */
 export type PublishEvent = (event: CloudEvent) => Promise<PublishOutcome>;

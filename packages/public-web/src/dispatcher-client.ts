@@ -23,13 +23,13 @@ import { untraced } from '@waybill/common/tracing.ts';
 import type { Logger } from 'pino';
 import { createUpstreams, type Upstream } from './upstreams.ts';
 
-/** A dispatcher's half second in its queue, the broker's 5 s to confirm, and the way there and back. */
+/** A dispatcher's second in its queue, the broker's 5 s to confirm, and the way there and back. */
 const CALL_TIMEOUT_MS = 7_000;
 /**
- * Longest wait for a turn. Twice a dispatcher's own, which notices first when the broker is slow. Batches are stuck
- * for longer when a dispatcher is frozen or the broker confirms nothing; who comes then is told after none to half.
+ * Longest wait for a turn. Batches are stuck for longer when a dispatcher is frozen or the broker confirms nothing; who
+ * comes a second into that is refused at once. Twice a dispatcher's own wait, which hinders one dispatcher only.
  */
-const MAX_WAIT_MS = 1_000;
+const MAX_WAIT_MS = 2_000;
 /** What a dispatcher takes, less the brackets of a batch. JSON can grow when it is written anew: 1e20 has 21 digits. */
 const MAX_EVENT_BYTES = INTERNAL_BODY_LIMIT_BYTES - 2;
 

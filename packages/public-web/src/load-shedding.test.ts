@@ -91,6 +91,15 @@ describe('load shedding', () => {
     assert.equal(late, 0);
   });
 
+  it('does not take a hiccup for an end', () => {
+    const queue: Waiting[] = [];
+    run(queue, { forMs: 10_000, perStep: 5, capacityPerStep: 10 });
+    assert.equal(run(queue, { forMs: DEADLINE_MS / 2, perStep: 5, capacityPerStep: 0 }).refused, 0);
+    assert.equal(run(queue, { forMs: DEADLINE_MS, perStep: 5, capacityPerStep: 10 }).refused, 0);
+    const { refused } = run(queue, { forMs: 5 * DEADLINE_MS, perStep: 5, capacityPerStep: 0 });
+    assert.ok(refused > 0, 'but that is one');
+  });
+
   it('takes no account of what was lost, once something newer is answered', () => {
     for (let index = 0; index < 1_000; index++) tryToEnter();
     nowMs += DEADLINE_MS / 2;

@@ -6,8 +6,9 @@
  * when those of its type that came after the newest answered one would, at the rate of the answers, take most of its
  * deadline. (What is older than an answered one is lost or slow, but not in the way.)
  *
- * The rate is known only while many wait: a quiet type may be able to do far more than it is asked for. Events and answers
- * are those of this instance: instances share what listeners can do in the proportion in which they use it.
+ * What listeners can do shows only while many wait: a quiet type may be able to do far more than it is asked for. But it
+ * can do as much as it did a moment ago: so a hiccup is not taken for an end. Events and answers are those of this
+ * instance: instances share what listeners can do in the proportion in which they use it.
  */
 import { AppError } from '@waybill/common/errors.ts';
 
@@ -19,9 +20,9 @@ const MAX_WAIT = 0.75;
 const MIN_BUSY = 0.25;
 /** Part of the deadline after which one event is let in to see whether it is answered. */
 const PROBE_AFTER = 0.05;
-/** Only types that nobody takes, while nothing is known of their events, are as many; then the oldest is forgotten. */
+/** Types that were never answered are forgotten when nothing of them is under way; of more than this the oldest. */
 const MAX_TYPES = 1_000;
-/** How fast rates of the past are forgotten: those of 5 s ago count a third. */
+/** How fast the past is forgotten: an answer of 5 s ago counts a third. */
 const MEMORY_MS = 5_000;
 
 export type LoadShedding = {
@@ -47,15 +48,15 @@ type Lane = {
   enteredMs: number;
   /** Since when at least {@link MIN_WAITING} wait; undefined while fewer do. */
   busySinceMs: number | undefined;
-  /** Answers while busy, and the time in which they came. Both decay alike. */
+  /** Answers; of them those while busy, and the time in which these came. All decay alike. */
   answers: number;
+  busyAnswers: number;
   busyMs: number;
   updatedMs: number;
 };
 
 /** Creates the {@link LoadShedding} of one instance. */
 export function createLoadShedding(): LoadShedding {
-  /** Of the types that have events whose end is not known. */
   const lanes = new Map<string, Lane>();
 
   function laneOf(type: string): Lane {
@@ -65,7 +66,7 @@ export function createLoadShedding(): LoadShedding {
     if (oldest !== undefined) lanes.delete(oldest);
     const lane = {
       ...{ entered: 0, newest: 0, enteredMs: 0 },
-      ...{ busySinceMs: undefined, answers: 0, busyMs: 0, updatedMs: 0 },
+      ...{ busySinceMs: undefined, answers: 0, busyAnswers: 0, busyMs: 0, updatedMs: 0 },
     };
     lanes.set(type, lane);
     return lane;
@@ -84,12 +85,14 @@ export function createLoadShedding(): LoadShedding {
       const end = () => {
         lane.newest = Math.max(lane.newest, number);
         noteWaiting(lane);
-        if (lane.newest === lane.entered && lanes.get(type) === lane) lanes.delete(type);
+        const isUnused = lane.answers === 0 && lane.newest === lane.entered;
+        if (isUnused && lanes.get(type) === lane) lanes.delete(type);
       };
       return {
         answered() {
           age(lane);
-          if (lane.busySinceMs !== undefined) lane.answers += 1;
+          lane.answers += 1;
+          if (lane.busySinceMs !== undefined) lane.busyAnswers += 1;
           end();
         },
         refused: end,
@@ -100,22 +103,22 @@ export function createLoadShedding(): LoadShedding {
 
 function noteWaiting(lane: Lane): void {
   if (lane.entered - lane.newest >= MIN_WAITING) lane.busySinceMs ??= lane.updatedMs;
-  else Object.assign(lane, { busySinceMs: undefined, answers: 0, busyMs: 0 });
+  else Object.assign(lane, { busySinceMs: undefined, busyAnswers: 0, busyMs: 0 });
 }
 
 function age(lane: Lane): void {
   const nowMs = performance.now();
   const kept = Math.exp((lane.updatedMs - nowMs) / MEMORY_MS);
   lane.updatedMs = nowMs;
-  if (lane.busySinceMs === undefined) return;
   lane.answers *= kept;
-  lane.busyMs = lane.busyMs * kept + MEMORY_MS * (1 - kept);
+  lane.busyAnswers *= kept;
+  if (lane.busySinceMs !== undefined) lane.busyMs = lane.busyMs * kept + MEMORY_MS * (1 - kept);
 }
 
 function isTooLong(lane: Lane, deadlineMs: number): boolean {
   const { busySinceMs, updatedMs } = lane;
   if (busySinceMs === undefined || updatedMs - busySinceMs < MIN_BUSY * deadlineMs) return false;
   if (updatedMs - lane.enteredMs > PROBE_AFTER * deadlineMs) return false;
-  const waiting = lane.entered - lane.newest;
-  return waiting * lane.busyMs > lane.answers * MAX_WAIT * deadlineMs;
+  const perMs = Math.max(lane.answers / MEMORY_MS, lane.busyAnswers / lane.busyMs);
+  return lane.entered - lane.newest > perMs * MAX_WAIT * deadlineMs;
 }
