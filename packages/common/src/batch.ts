@@ -21,7 +21,7 @@ export type BatcherOptions<Item, Result> = {
   maxQueuedBytes?: number;
   /**
    * Longest wait for a turn; then an item is refused. More are refused at once when the oldest has waited half as
-   * long, or nothing has had a turn for that time: they would wait too long as well. Default: no limit.
+   * long, or nothing has had a turn for all that time: they would wait too long as well. Default: no limit.
    */
   maxWaitMs?: number;
   /** Sends one batch. Resolves with a result per item, in order; a rejection is the outcome of every item. */
@@ -85,7 +85,9 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
   /** Whether what comes now would wait too long. */
   function isBehind(): boolean {
     if (inFlight < options.maxInFlight()) return false;
-    return performance.now() - (queue[0]?.addedMs ?? lastTurnMs) >= maxWaitMs / 2;
+    const [oldest] = queue;
+    const nowMs = performance.now();
+    return oldest ? nowMs - oldest.addedMs >= maxWaitMs / 2 : nowMs - lastTurnMs >= maxWaitMs;
   }
 
   /** A timer only while something waits for sends under way. */

@@ -98,6 +98,15 @@ export function toProblem(code: ErrorCode, detail?: string, extensions?: Record<
   return { type: `urn:waybill:problem:${code}`, title, status, detail, code, ...extensions };
 }
 
+/** The members of the problem that another tier answered with; none when its body is no JSON. */
+export function parseProblem(body: string): Partial<Problem> {
+  try {
+    return (JSON.parse(body) as Partial<Problem> | null) ?? {};
+  } catch {
+    return {};
+  }
+}
+
 /** The error a problem of another tier stands for; a code this version does not know becomes `otherwise`. */
 export function fromProblem(problem: Problem, otherwise: ErrorCode): AppError {
   const code = Object.hasOwn(codes, problem.code) ? (problem.code as ErrorCode) : otherwise;

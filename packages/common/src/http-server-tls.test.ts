@@ -5,7 +5,7 @@ import { describe, type TestContext, test } from 'node:test';
 import { type ConnectionOptions, connect } from 'node:tls';
 import { createAuthority, trust } from '../../../test/harness/certificates.ts';
 import { get, serve } from './http-server.fixture.ts';
-import { addHealthRoutes } from './http-server.ts';
+import { addHealthRoutes, drainHttpServer } from './http-server.ts';
 
 const authority = createAuthority();
 const tls = authority.issue({ names: ['localhost'] });
@@ -52,6 +52,18 @@ describe('a server with a certificate', () => {
     assert.deepEqual(received, []);
     assert.equal((await health()).status, 200);
     assert.deepEqual(logs, []);
+  });
+
+  test('cuts off at the deadline of its drain what has not ended its handshake', async (t) => {
+    const { app, open } = await serveTls(t);
+    const faults: unknown[] = [];
+    app.server.on('tlsClientError', ({ code }: NodeJS.ErrnoException) => faults.push(code));
+    const accepted = once(app.server, 'connection');
+    const silent = await open();
+    await accepted;
+    await Promise.all([closed(silent.resume()), drainHttpServer(app, { idleMs: 1, deadlineMs: 1 })]);
+    // Or it would have been the handshake's own bound, of 5 s, that ended it.
+    assert(!faults.includes('ERR_TLS_HANDSHAKE_TIMEOUT'), String(faults));
   });
 
   // Node's own bound is 120 s.

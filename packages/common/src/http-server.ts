@@ -18,6 +18,7 @@ import { acceptWaiting } from './accept-waiting.ts';
 import { MAX_EVENT_BYTES } from './batch-limits.ts';
 import { AppError, type ErrorCode, type Problem, toProblem } from './errors.ts';
 import { clockSkewMs } from './http-signature.ts';
+import { cutOff, keepSockets } from './open-sockets.ts';
 import { DRAIN_MS } from './shutdown.ts';
 import type { KeyPair } from './tls.ts';
 import { within } from './within.ts';
@@ -66,6 +67,7 @@ export function createHttpServer({
     // Fastify's types keep the two kinds of server apart, which nothing here needs.
   } as FastifyHttpOptions<Server, FastifyBaseLogger>);
   app.server.maxConnections = maxConnections;
+  keepSockets(app.server);
   app.addHook('onSend', (_request, reply, _payload, done) => {
     if (draining.has(app.server)) reply.header('connection', 'close');
     done();
@@ -126,7 +128,7 @@ export function sendProblemBody(reply: FastifyReply, problem: Problem): FastifyR
  * its next answer, the one under way included; those that stay idle for `idleMs` are closed. (Fastify's own `close()`
  * closes idle connections at once, and a request that crosses it on the wire is lost; one whose answer was under way
  * then stays open for the whole keep-alive time.) What is not answered `deadlineMs` later, such as a request of which
- * only half arrived, is cut off.
+ * only half arrived, or a TLS handshake that does not go on, is cut off.
  */
 export async function drainHttpServer(
   app: FastifyInstance,
@@ -142,7 +144,7 @@ export async function drainHttpServer(
   // What has come, but was not read yet, makes its connection no idle one.
   await nextTurn();
   const stopped = app.close();
-  if (!(await within(deadlineMs, stopped))) app.server.closeAllConnections();
+  if (!(await within(deadlineMs, stopped))) cutOff(app.server);
   await stopped;
 }
 

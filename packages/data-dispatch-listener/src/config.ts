@@ -1,16 +1,21 @@
-import { isIP } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 import { brokerAddresses } from '@waybill/common/broker-address.ts';
 import { count, EnvError, jwks, makeExactValidator, ms, port, str } from '@waybill/common/config.ts';
 import { listenerSettings } from '@waybill/listener/config.ts';
 
 /** With TLS by name only: grpc-js sends the host as the server's name (SNI), which Node refuses to be an address. */
 const grpcAddress = makeExactValidator<string>((text) => {
-  if (!text.startsWith('https://')) return text;
-  const hostname = URL.parse(text)?.hostname.replace(/^\[|\]$/g, '') ?? '';
-  if (hostname === '' || isIP(hostname))
-    throw new EnvError('with https://, give a name (no address) and a port');
-  return text.replace(/\/$/, '');
+  const { scheme, v6, name = '', digits } = ADDRESS.exec(text)?.groups ?? {};
+  const isHost = v6 === undefined ? name !== '' : isIPv6(v6);
+  // The value is not repeated: who gives a URL by mistake may give a password with it.
+  if (!isHost || Number(digits) < 1 || Number(digits) > 65_535)
+    throw new EnvError('give host:port (IPv6 as [::1]:50061), or https://name:port');
+  if (scheme && (v6 || isIP(name))) throw new EnvError('with https://, give a name, no address');
+  return text;
 });
+
+const ADDRESS =
+  /^(?<scheme>https:\/\/)?(?:\[(?<v6>[^[\]]+)\]|(?<name>[A-Za-z0-9][\w.-]*)):(?<digits>\d{1,5})$/;
 
 /** Settings of data-dispatch-listener. */
 export const dataDispatchSettings = {

@@ -58,8 +58,10 @@ export function consumeReplies({ subscriber, ...options }: RepliesOptions): Repl
   });
   return {
     async drain() {
-      await subscription.cancel();
-      await within(DRAIN_MS, Promise.all(underWay));
+      await within(
+        DRAIN_MS,
+        subscription.cancel().then(() => Promise.all(underWay)),
+      );
     },
   };
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { createClockCheck } from '@waybill/common/clock-check.ts';
+import { type ClockCheck, createClockCheck } from '@waybill/common/clock-check.ts';
 import { encodeEvent } from '@waybill/common/event-json.ts';
 import { pino } from 'pino';
 import { hang, type OnBatch, reset, respond } from '../../../test/harness/stand-in.ts';
@@ -8,13 +8,18 @@ import { type Instance, keys, newEvent, startInstance, takeAll } from './dispatc
 import { type CallbackOutcome, createReplyCallback, type ReplyCallback } from './reply-callback.ts';
 
 let callback: ReplyCallback;
+let clock: ClockCheck;
+/** What the log says of how calls ended; grows. */
+let reasons: string[];
 const instances: Instance[] = [];
 beforeEach(() => {
-  callback = createReplyCallback({
-    keys: keys.call,
-    clock: createClockCheck(),
-    log: pino({ level: 'silent' }),
-  });
+  clock = createClockCheck();
+  reasons = [];
+  const log = pino(
+    { level: 'info' },
+    { write: (line: string) => void reasons.push(JSON.parse(line).reason) },
+  );
+  callback = createReplyCallback({ keys: keys.call, clock, log });
 });
 afterEach(async () => {
   await Promise.all(instances.splice(0).map(({ close }) => close()));
@@ -89,6 +94,31 @@ describe('replies to one address', () => {
     await instance.close();
     assert.equal(await deliver(instance), 'failing');
   });
+});
+
+describe('the clock', () => {
+  it('is confirmed by an answer of public-web, and by no other with 200', async () => {
+    const instance = await start((_events, response) => response.end('{}'));
+    assert.equal(await deliver(instance), 'failing');
+    assert.equal(clock.isConfirmed(), false);
+    instance.onBatch = takeAll;
+    assert.equal(await deliver(instance), 'delivered');
+    assert.equal(clock.isConfirmed(), true);
+  });
+
+  it('differs when a 401 says by how much', async () => {
+    const problem = JSON.stringify({ clock_skew_ms: 90_000 });
+    await deliver(await start((_events, response) => response.writeHead(401).end(problem)));
+    assert.match(String(clock.readiness()), /90 s behind/);
+  });
+
+  for (const body of ['<html>', '', 'null', '"text"'])
+    it(`is not judged by a 401 with the body ${body || 'of no byte'}, and the log names the 401`, async () => {
+      const instance = await start((_events, response) => response.writeHead(401).end(body));
+      assert.equal(await deliver(instance), 'failing');
+      assert.equal(clock.readiness(), undefined);
+      assert.deepEqual(reasons, ['it answered 401']);
+    });
 });
 
 describe('a failing address', () => {

@@ -8,7 +8,7 @@
 import { type Batcher, createBatcher } from '@waybill/common/batch.ts';
 import { HTTP_MAX_EVENTS, MAX_BATCH_BYTES, MAX_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
 import type { ClockCheck } from '@waybill/common/clock-check.ts';
-import type { Problem } from '@waybill/common/errors.ts';
+import { parseProblem } from '@waybill/common/errors.ts';
 import { BATCH_CONTENT_TYPE, type EncodedEvent, encodeBatch } from '@waybill/common/event-json.ts';
 import { signRequest } from '@waybill/common/http-signature.ts';
 import type { Key } from '@waybill/common/internal-keys.ts';
@@ -115,8 +115,9 @@ export function createReplyCallback({
       );
       lane.reason = `it answered ${statusCode}`;
       const text = await answer.text();
+      const outcomes = toOutcomes(statusCode, text, replies);
       noteClock(statusCode, text);
-      return toOutcomes(statusCode, text, replies);
+      return outcomes;
     } catch (error) {
       lane.reason = (error as Error).message;
       log.debug({ url: url.href, err: error }, 'callback failed');
@@ -124,10 +125,11 @@ export function createReplyCallback({
     }
   }
 
+  /** Of a call that got a public-web's answer. */
   function noteClock(statusCode: number, body: string): void {
     if (statusCode === 200) clock.agrees();
     if (statusCode !== 401) return;
-    const { clock_skew_ms } = JSON.parse(body) as Problem;
+    const { clock_skew_ms } = parseProblem(body);
     if (typeof clock_skew_ms === 'number') clock.differs(-clock_skew_ms);
   }
 

@@ -72,13 +72,16 @@ export function consumeEvents({
     isActive: () => subscriptions.every((subscription) => subscription.isActive()),
     async drain() {
       stopping.abort();
-      await Promise.all(subscriptions.map((subscription) => subscription.cancel()));
-      // What is lost is handled by somebody else, and may still wait here for a broker that never comes back.
       // What takes longer is given back to the broker with the connection.
-      const done = [...underWay].map(([handled, lost]) => Promise.race([handled, aborted(lost)]));
-      await within(DRAIN_MS, Promise.all(done));
+      await within(DRAIN_MS, finish());
     },
   };
+
+  async function finish(): Promise<void> {
+    await Promise.all(subscriptions.map((subscription) => subscription.cancel()));
+    // What is lost is handled by somebody else, and may still wait here for a broker that never comes back.
+    await Promise.all([...underWay].map(([handled, lost]) => Promise.race([handled, aborted(lost)])));
+  }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -7,7 +7,7 @@
 import { createKeyedBatcher } from '@waybill/common/batch.ts';
 import { HTTP_MAX_EVENTS, INTERNAL_BODY_LIMIT_BYTES, MAX_BATCH_BYTES } from '@waybill/common/batch-limits.ts';
 import type { ClockCheck } from '@waybill/common/clock-check.ts';
-import { AppError, fromProblem, type Problem, toAppError } from '@waybill/common/errors.ts';
+import { AppError, fromProblem, parseProblem, toAppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event.ts';
 import {
   BATCH_CONTENT_TYPE,
@@ -144,7 +144,7 @@ const BATCH_AT_FAULT = new Set([400, 413, 415]);
 
 function toResult(statusCode: number, body: string): PostResult {
   if (statusCode === 200) return { kind: 'answered', answer: toIntakeAnswer(body) };
-  const { detail = '', clock_skew_ms } = problemOf(body);
+  const { detail = '', clock_skew_ms } = parseProblem(body);
   const reason = `the dispatcher answered ${statusCode}: ${detail}`;
   if (BATCH_AT_FAULT.has(statusCode)) return { kind: 'refused', reason };
   // Every 4xx, and 503, is answered before anything is published.
@@ -160,14 +160,6 @@ function toIntakeAnswer(body: string): IntakeAnswer {
   return answer;
 }
 
-function problemOf(body: string): Partial<Problem> {
-  try {
-    return (JSON.parse(body) as Partial<Problem> | null) ?? {};
-  } catch {
-    return {};
-  }
-}
-
 function outcomeOf({ event }: EncodedEvent, { unroutable, rejected, unknown }: IntakeAnswer): SendOutcome {
   const id = event.correlationid ?? '';
   if (unroutable.includes(id))
@@ -181,8 +173,7 @@ function allOf(events: EncodedEvent[], outcome: AppError): SendOutcome[] {
   return events.map(() => outcome);
 }
 
-/** Before a connection stood no byte was sent. The code alone does not tell: a standing one can end in EHOSTUNREACH. */
+/** Before a connection stood no byte was sent. A code does not tell: a standing one can end in EHOSTUNREACH. */
 function isNotSent(error: unknown): boolean {
-  const { code, syscall } = error as { code?: string; syscall?: string };
-  return syscall === 'connect' || code === 'UND_ERR_CONNECT_TIMEOUT';
+  return (error as { syscall?: string }).syscall === 'connect';
 }

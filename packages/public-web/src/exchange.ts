@@ -1,10 +1,10 @@
 /**
  * One event out, its reply back: parks the request, stamps the event, sends it, and waits.
  */
-import { AppError, toAppError } from '@waybill/common/errors.ts';
+import { AppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event.ts';
 import type { DispatcherClient } from './dispatcher-client.ts';
-import type { LoadShedding } from './load-shedding.ts';
+import type { ExpectedWait } from './expected-wait.ts';
 import type { ParkedRequest, ParkedRequests } from './parked-requests.ts';
 import { sendEvent } from './send-event.ts';
 import { waitForReply } from './wait-for-reply.ts';
@@ -20,20 +20,17 @@ export type ExchangeOptions = { deadlineMs: number; bytes: number; signal: Abort
  */
 export type Exchange = (event: CloudEvent, options: ExchangeOptions) => Promise<CloudEvent>;
 
-/** With these the event is in no queue. */
-const REFUSED: ReadonlySet<string> = new Set(['not-accepted', 'unroutable', 'too-large']);
-
 /** Creates the {@link Exchange} of one instance. */
 export function createExchange({
   parked,
-  loadShedding,
+  expectedWait,
   dispatchers,
   isPublicType,
   labelOf,
   currentReplyAddress,
 }: {
   parked: ParkedRequests;
-  loadShedding: LoadShedding;
+  expectedWait: ExpectedWait;
   dispatchers: DispatcherClient;
   isPublicType(type: string): boolean;
   /** What names a type in telemetry. */
@@ -46,14 +43,14 @@ export function createExchange({
         'unroutable',
         `clients may not send events of type ${event.type} (setting PUBLIC_EVENT_TYPES)`,
       );
-    const entered = loadShedding.enter(event.type, options.deadlineMs);
+    const leave = expectedWait.enter(event.type, options.deadlineMs);
+    let isAnswered = false;
     try {
       const reply = await parkAndSend(event, options);
-      entered.answered();
+      isAnswered = true;
       return reply;
-    } catch (error) {
-      if (REFUSED.has(toAppError(error).code)) entered.refused();
-      throw error;
+    } finally {
+      leave(isAnswered);
     }
   };
 

@@ -25,11 +25,11 @@ import { createPublicApp } from './app.ts';
 import { loadPublicWebConfig } from './config.ts';
 import { createDispatcherClient } from './dispatcher-client.ts';
 import { createExchange } from './exchange.ts';
+import { createExpectedWait } from './expected-wait.ts';
 import { createGrpcApp } from './grpc-app.ts';
 import { createIdempotency } from './idempotency.ts';
 import { createMemoryIdempotencyStore } from './idempotency-store.ts';
 import { createInternalApp } from './internal-app.ts';
-import { createLoadShedding } from './load-shedding.ts';
 import { createParkedRequests } from './parked-requests.ts';
 import { isPublicType, labelOfType } from './public-types.ts';
 
@@ -84,7 +84,7 @@ await runService(async () => {
     acceptClient,
     exchange: createExchange({
       parked,
-      loadShedding: createLoadShedding(),
+      expectedWait: createExpectedWait(),
       dispatchers,
       isPublicType: (type) => isPublicType(type, config.PUBLIC_EVENT_TYPES),
       labelOf,

@@ -16,28 +16,39 @@ mock.method(dns, 'lookup', async (name: string) => {
 syncBuiltinESMExports();
 const { createUpstreams } = await import('./upstreams.ts');
 type Upstreams = Awaited<ReturnType<typeof createUpstreams>>;
+type Upstream = NonNullable<ReturnType<Upstreams['pick']>>;
 
 const log = pino({ level: 'silent' });
 let upstreams: Upstreams;
 afterEach(() => upstreams.close());
 
 function resolveTo(...hosts: string[]): void {
+  setAddresses('dispatcher.test', hosts);
+}
+
+function setAddresses(name: string, hosts: string[]): void {
   addresses.set(
-    'dispatcher.test',
+    name,
     hosts.map((address) => ({ address, family: address.includes(':') ? 6 : 4 })),
   );
 }
 
-async function create(url = 'http://dispatcher.test:8082'): Promise<void> {
-  upstreams = await createUpstreams({ urls: [url], probe: async () => false, log });
+async function create(...urls: string[]): Promise<void> {
+  if (urls.length === 0) urls = ['http://dispatcher.test:8082'];
+  upstreams = await createUpstreams({ urls, probe: async () => false, log });
 }
 
 /** The upstreams that would get the next batches. */
-function origins(): string[] {
-  const tried = new Set<NonNullable<ReturnType<Upstreams['pick']>>>();
+function candidates(): Upstream[] {
+  const tried = new Set<Upstream>();
   for (let next = upstreams.pick(tried); next; next = upstreams.pick(tried)) tried.add(next);
-  return [...tried].map(({ origin }) => origin).sort();
+  return [...tried];
 }
+
+const origins = () =>
+  candidates()
+    .map(({ origin }) => origin)
+    .sort();
 
 /** Lets a renewal that a mocked timer has started come to its end. */
 async function settled(): Promise<void> {
@@ -87,6 +98,27 @@ describe('a dispatcher name', () => {
     t.mock.timers.tick(60_000);
     await settled();
     assert.deepEqual(origins(), ['http://127.0.0.1:8082']);
+  });
+});
+
+describe('an address that passes from one name to another', () => {
+  it('gets new connections, for the certificate of the other name, and those of the rest stay', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    setAddresses('a.test', ['127.0.0.1', '127.0.0.2']);
+    setAddresses('b.test', ['127.0.0.3']);
+    await create('https://a.test:8082', 'https://b.test:8082');
+    const at = (address: string) => candidates().find(({ origin }) => origin.includes(address));
+    const [passing, staying] = [at('127.0.0.1'), at('127.0.0.2')];
+    assert.equal(passing?.hostname, 'a.test');
+
+    setAddresses('a.test', ['127.0.0.2']);
+    setAddresses('b.test', ['127.0.0.3', '127.0.0.1']);
+    t.mock.timers.tick(60_000);
+    await settled();
+    assert.equal(at('127.0.0.1')?.hostname, 'b.test');
+    assert.equal(at('127.0.0.2'), staying);
+    assert.deepEqual([passing?.pool.closed, staying?.pool.closed], [true, false]);
+    assert.equal(candidates().length, 3);
   });
 });
 

@@ -26,6 +26,8 @@ const PROBE_MS = 500;
 export type Upstream = {
   /** `http://<address>:<port>`, or `https:`. */
   origin: string;
+  /** The name that resolved to it, which its certificate must be for. */
+  hostname: string;
   pool: Pool;
   inFlight: number;
   isFailing: boolean;
@@ -70,12 +72,12 @@ export async function createUpstreams({
     const resolved = await Promise.all(urls.map(resolveOrKeep));
     if (closing.signal.aborted) return;
     const wanted = new Map(resolved.flat().map((target) => [target.origin, target]));
-    const gone = upstreams.filter(({ origin }) => !wanted.has(origin));
+    const before = upstreams;
     upstreams = [...wanted.values()].map(
-      (target) => upstreams.find(({ origin }) => origin === target.origin) ?? openUpstream(target),
+      (target) => before.find((upstream) => isAt(upstream, target)) ?? openUpstream(target),
     );
     // close() lets what is under way finish.
-    for (const { pool } of gone) void pool.close();
+    for (const upstream of before) if (!upstreams.includes(upstream)) void upstream.pool.close();
     timer = setTimeout(renew, unresolved.size > 0 ? RESOLVE_AGAIN_MS : RENEW_MS);
     timer.unref();
   }
@@ -157,13 +159,18 @@ async function resolve(url: string): Promise<Target[]> {
   }));
 }
 
+/** By the name too: an address may pass to another dispatcher, whose certificate is for another name. */
+function isAt(upstream: Upstream, { origin, hostname }: Target): boolean {
+  return upstream.origin === origin && upstream.hostname === hostname;
+}
+
 function openUpstream({ origin, hostname }: Target): Upstream {
   const pool = new Pool(origin, {
     connections: MAX_CONNECTIONS,
     clientTtl: RENEW_MS,
     connect: connector(hostname),
   });
-  return { origin, pool, inFlight: 0, isFailing: false };
+  return { origin, hostname, pool, inFlight: 0, isFailing: false };
 }
 
 /**

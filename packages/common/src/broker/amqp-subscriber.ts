@@ -96,11 +96,12 @@ export async function createAmqpSubscriber(options: AmqpClientOptions): Promise<
     async close() {
       // amqplib sends the close of a connection past the acks that still wait in a channel's buffer. A call waits its
       // turn behind them.
-      if (current)
-        await within(
-          CALL_TIMEOUT_MS,
-          current.channel.prefetch(1).catch(() => {}),
-        );
+      if (current) {
+        const { channel, model } = current;
+        const flushed = channel.prefetch(1).catch(() => {});
+        // Who does not answer this would not answer the close either.
+        if (!(await within(CALL_TIMEOUT_MS, flushed))) breakConnection(model, new Error('close timed out'));
+      }
       await connection.close();
       forgetChannel();
     },
