@@ -1,6 +1,8 @@
 /**
- * The least that each service's user must be allowed in RabbitMQ, and RabbitMQ's definitions with these users: what
+ * What each service's user must be allowed in RabbitMQ, and RabbitMQ's definitions with these users: what
  * docs/operations.md says, docker-compose.yml uses and test/e2e/permissions.test.ts runs the services with.
+ *
+ * The least that permissions by name can say, and more than a service does: docs/security.md has what is left.
  *
  * Plain JavaScript without dependencies: bin/make-secrets.mjs uses it.
  */

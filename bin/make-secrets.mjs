@@ -7,7 +7,7 @@
  * Plain JavaScript without dependencies: it runs before anything else does.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { brokerDefinitions, servicePermissions } from './broker-users.mjs';
 import { makePrivateKey, publicKeyOf } from './sealing-keys.mjs';
@@ -78,6 +78,8 @@ function keep(name, make = randomSecret) {
 function write(name, text) {
   const path = join(String(folder), name);
   mkdirSync(dirname(path), { recursive: true });
+  // One that was killed may have left its own, which nobody but root may write to.
+  rmSync(`${path}.new`, { force: true });
   writeFileSync(`${path}.new`, text, { mode: 0o444 });
   renameSync(`${path}.new`, path);
 }

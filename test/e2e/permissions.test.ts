@@ -21,7 +21,9 @@ it("the documentation has the permissions of the services' users", () => {
 });
 
 /** With the users and passwords that docker-compose.yml has. */
-describe('services whose users may do no more than they need', { skip: rabbitmqMissing }, () => {
+describe('services with a user each, which has the permissions that are documented', {
+  skip: rabbitmqMissing,
+}, () => {
   const secrets = mkdtempSync(join(tmpdir(), 'waybill-permissions-'));
   let rabbitmq: Rabbitmq;
   let system: System;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
@@ -41,6 +41,17 @@ describe('the secrets of the stack', () => {
     expectPair(JSON.parse(publicKey), JSON.parse(privateKeys));
     execFileSync(process.execPath, ['bin/make-secrets.mjs', folder]);
     assert.deepEqual([read('private-keys/keys'), read('public-key/key')], [privateKeys, publicKey]);
+  });
+
+  it('are made though the run before was killed while it wrote one', (t) => {
+    const folder = makeSecrets(t);
+    const path = join(folder, 'grafana/admin-password');
+    rmSync(path);
+    writeFileSync(`${path}.new`, 'half', { mode: 0o400 });
+    execFileSync(process.execPath, ['bin/make-secrets.mjs', folder]);
+    assert.match(readFileSync(path, 'utf8'), /^[\w-]{43}$/);
+    // Root may write to what was left, and would keep its mode.
+    assert.equal(statSync(path).mode, statSync(join(folder, 'internal/secrets')).mode);
   });
 
   it('hold a password of its own for each user of the broker, which keeps it', (t) => {

@@ -8,6 +8,7 @@ import { DEAD_LETTERS_QUEUE, EVENTS_EXCHANGE } from '@waybill/common/broker/topo
 import type { CloudEvent } from '@waybill/common/event.ts';
 import { EVENT_CONTENT_TYPE, encodeEvent, encodeMessage } from '@waybill/common/event-json.ts';
 import { type Channel, connect } from 'amqplib';
+import { servicePermissions } from '../../bin/broker-users.mjs';
 import {
   type Consumer,
   consume,
@@ -101,10 +102,10 @@ describe('the port of RabbitMQ', { skip: rabbitmqMissing }, () => {
   before(async () => {
     rabbitmq = await startRabbitmq();
     await rabbitmq.ctl('add_user', 'ping-listener', 'secret');
-    // As docs/operations.md has them.
-    const names = String.raw`waybill\.(events|replies(\.retry)?|dead-letters|ping(\..*)?)`;
-    const permissions = [`^${names}$`, `^(${names}|amq\\.default)$`, `^${names}$`];
-    await rabbitmq.ctl('set_permissions', 'ping-listener', ...permissions);
+    const { configure, write, read } = servicePermissions[
+      'ping-listener'
+    ] as (typeof servicePermissions)[string];
+    await rabbitmq.ctl('set_permissions', 'ping-listener', configure, write, read);
   });
   after(() => rabbitmq?.stop());
 
@@ -115,7 +116,7 @@ describe('the port of RabbitMQ', { skip: rabbitmqMissing }, () => {
       await assert.rejects(as(user), /ACCESS_REFUSED|403/, user);
   });
 
-  it("gives a service's user neither the events of another service nor a way to have them", async () => {
+  it("keeps a service's user from another service's queue, and from names that are not ours", async () => {
     const model = await as('guest:guest');
     const owner = await model.createChannel();
     await owner.assertQueue('waybill.shop', { durable: true });
@@ -124,7 +125,7 @@ describe('the port of RabbitMQ', { skip: rabbitmqMissing }, () => {
       get: (channel) => channel.get('waybill.shop'),
       purge: (channel) => channel.purgeQueue('waybill.shop'),
       delete: (channel) => channel.deleteQueue('waybill.shop'),
-      'bind to its own': (channel) => channel.bindQueue('waybill.shop', EVENTS_EXCHANGE, 'PingRequest'),
+      bind: (channel) => channel.bindQueue('waybill.shop', EVENTS_EXCHANGE, 'PingRequest'),
       'declare a queue of its own': (channel) => channel.assertQueue('mine', { durable: true }),
     };
     await owner.assertExchange(EVENTS_EXCHANGE, 'topic', { durable: true });
@@ -136,4 +137,31 @@ describe('the port of RabbitMQ', { skip: rabbitmqMissing }, () => {
     }
     await Promise.all([stranger.close(), model.close()]);
   });
+
+  it("gives a service's user what docs/security.md says it does: copies of all events, and all replies", async () => {
+    const model = await as('guest:guest');
+    const owner = await model.createChannel();
+    await Promise.all(['waybill.shop', 'waybill.replies'].map((queue) => owner.assertQueue(queue)));
+    await owner.assertExchange(EVENTS_EXCHANGE, 'topic', { durable: true });
+    const stranger = await as('ping-listener:secret');
+    const channel = await stranger.createConfirmChannel();
+
+    await channel.assertQueue('waybill.ping');
+    await channel.bindQueue('waybill.ping', EVENTS_EXCHANGE, '#');
+    channel.publish(EVENTS_EXCHANGE, 'ShopRequest', Buffer.from('an event of the shop'));
+    channel.sendToQueue('waybill.replies', Buffer.from('a reply'));
+    channel.sendToQueue('waybill.shop', Buffer.from('past the exchange'));
+    await channel.waitForConfirms();
+    assert.equal(String(await bodyOf(channel, 'waybill.ping')), 'an event of the shop');
+    assert.equal(String(await bodyOf(channel, 'waybill.replies')), 'a reply');
+    assert.equal(String(await bodyOf(owner, 'waybill.shop')), 'past the exchange');
+    await channel.deleteQueue('waybill.replies');
+    await Promise.all([stranger.close(), model.close()]);
+  });
 });
+
+/** Of the next message in `queue`. */
+async function bodyOf(channel: Channel, queue: string): Promise<Buffer | undefined> {
+  const message = await channel.get(queue, { noAck: true });
+  return message ? message.content : undefined;
+}
