@@ -10,6 +10,7 @@
  */
 import { spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
+import { relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const projectFolder = fileURLToPath(new URL('..', import.meta.url));
@@ -41,7 +42,7 @@ const first = rabbitmq ?? EMBEDDED;
 /** @type {Run[]} */
 const runs =
   selected.length > 0
-    ? [{ broker: first, patterns: selected.map(toPattern) }]
+    ? runsOfSelected()
     : [
         { broker: first, patterns: together },
         { broker: first, patterns: alone, concurrency: 1 },
@@ -99,6 +100,30 @@ function isSelection(arg) {
   return (
     !arg.startsWith('-') && (arg.includes('*') || statSync(arg, { throwIfNoEntry: false }) !== undefined)
   );
+}
+
+/**
+ * What is below test/faults runs one file at a time here as well.
+ *
+ * @returns {Run[]}
+ */
+function runsOfSelected() {
+  const { fast = [], faults = [] } = Object.groupBy(selected.map(toPattern), (pattern) =>
+    isOfFaults(pattern) ? 'faults' : 'fast',
+  );
+  return [
+    ...(fast.length > 0 ? [{ broker: first, patterns: fast }] : []),
+    ...(faults.length > 0 ? [{ broker: first, patterns: faults, concurrency: 1 }] : []),
+  ];
+}
+
+/**
+ * Whether it names files there, or may: `test/**` does.
+ *
+ * @param {string} pattern
+ */
+function isOfFaults(pattern) {
+  return /^(test\/faults|(test\/)?\*\*)/.test(relative(projectFolder, resolve(projectFolder, pattern)));
 }
 
 /** @param {string} path */

@@ -9,7 +9,7 @@ import type { Service } from '../harness/service.ts';
 import { freshBroker, rabbitmqMissing, type TestBroker } from '../harness/test-broker.ts';
 import { createTiers, type Tiers } from './tiers.ts';
 
-const CONCURRENCY = 16;
+const CONCURRENCY = 4;
 const TIMES = 5;
 /** The promise is 100 ms for the channel, and a busy machine is slower; but nothing waits for a confirm that does not come, 5 s. */
 const NEW_CHANNEL_MS = 4_000;

@@ -12,7 +12,7 @@ const LITTLE_MS = 2_000;
 /** So far that a test that takes its time does not bring it back into the window. */
 const MUCH_MS = SIGNATURE_WINDOW_MS + 60_000;
 const PINGS = 200;
-const CONCURRENCY = 10;
+const CONCURRENCY = 4;
 
 describe('clocks that differ', { skip: rabbitmqMissing }, () => {
   let broker: TestBroker;

@@ -7,7 +7,7 @@ import { ask } from './client.ts';
 import { gatherEvidence } from './evidence.ts';
 import { cannotInject, type ProcessName, useFaultySystem } from './fault-bench.ts';
 import { recovered } from './run-schedule.ts';
-import { outcomesOf, underLoad } from './under-load.ts';
+import { assertFewSlow, outcomesOf, underLoad } from './under-load.ts';
 
 /** Longer than anything here takes. */
 const DEADLINE_MS = 30_000;
@@ -63,14 +63,14 @@ describe('a process that is killed', { skip: cannotInject }, () => {
       await bench.emptied();
     });
 
-    it('under load takes along its own clients alone', async () => {
-      const run = await underLoad(bench, { seed: 1, deadlineMs: DEADLINE_MS }, async (inject) => {
+    it('under load takes along its own clients alone', async (t) => {
+      const run = await underLoad(bench, { t, seed: 1, deadlineMs: DEADLINE_MS }, async (inject) => {
         await inject('kill', 'public-web-0', () => replace('public-web-0'));
       });
-      const outcomesOfOther = run.operations.filter(({ publicWeb }) => publicWeb === 1);
-      assert.deepEqual(outcomesOf({ ...run, operations: outcomesOfOther }), {
-        answered: outcomesOfOther.length,
-      });
+      const ofOther = run.operations.filter(({ publicWeb }) => publicWeb === 1);
+      assert.deepEqual(outcomesOf({ ...run, operations: ofOther }), { answered: ofOther.length });
+      const slow = run.slow.filter(({ publicWeb }) => publicWeb === 1);
+      assertFewSlow(t, slow.length, ofOther.length + slow.length);
     });
   });
 
@@ -149,8 +149,8 @@ describe('a process that is killed', { skip: cannotInject }, () => {
       assert.equal(answersTo(id), 1);
     });
 
-    it('under load leaves unknown what it had in its hands, and the other takes all the rest', async () => {
-      const run = await underLoad(bench, { seed: 2, deadlineMs: DEADLINE_MS }, async (inject) => {
+    it('under load leaves unknown what it had in its hands, and the other takes all the rest', async (t) => {
+      const run = await underLoad(bench, { t, seed: 2, deadlineMs: DEADLINE_MS }, async (inject) => {
         await inject('kill', 'dispatcher-0', () => replace('dispatcher-0'));
       });
       const later = run.operations.filter(({ startMs }) => startMs > killedMs);
@@ -166,7 +166,7 @@ describe('a process that is killed', { skip: cannotInject }, () => {
 
   describe('listener', () => {
     it('under load has every event handled by the other, and every client answered', async (t) => {
-      const run = await underLoad(bench, { seed: 3, deadlineMs: DEADLINE_MS }, async (inject) => {
+      const run = await underLoad(bench, { t, seed: 3, deadlineMs: DEADLINE_MS }, async (inject) => {
         await inject('kill', 'ping-listener-0', () => replace('ping-listener-0'));
       });
       t.diagnostic(`ran again: ${[...run.evidence.ran.values()].filter(({ length }) => length > 1).length}`);

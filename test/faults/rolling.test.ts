@@ -10,13 +10,18 @@ import { freshBroker, rabbitmqMissing, type TestBroker } from '../harness/test-b
 import { startLoad } from './load.ts';
 import type { Operation } from './operation.ts';
 import { createTiers, type Tiers } from './tiers.ts';
-import { isOfSlowBroker } from './under-load.ts';
+import { assertFewSlow, isOfSlowBroker } from './under-load.ts';
 
 const RATE_PER_S = 200;
 /** The default. */
 const DEADLINE_MS = 30_000;
 /** Answers of each public-web before the first is replaced, and after the last. */
 const STEADY = 100;
+/**
+ * Requests sent on connections that were being closed: none on a quiet machine, and up to 22 seen on one that is very
+ * busy. This is half a second's worth of one public-web.
+ */
+const MAX_RESETS = RATE_PER_S / 4;
 /** A place in a tier: the processes that have held it, the present one last. */
 type Place = { services: Service[]; start(): Promise<Service>; replacedMs?: { from: number; to: number } };
 
@@ -55,7 +60,10 @@ describe('two of each tier', { skip: rabbitmqMissing }, () => {
       .map((operation) => ({ ...operation, why: whyFailed(operation, published.has(operation.id)) }));
     const count = (why: string) => failed.filter((operation) => operation.why === why).length;
     t.diagnostic(`${operations.length} pings: ${count('gone')} to a public-web that was gone`);
-    t.diagnostic(`${count('slow broker')} when the broker was too slow`);
+    t.diagnostic(`${count('reset')} on a connection that was being closed`);
+    assertFewSlow(t, count('slow broker'), operations.length);
+    const resets = failed.filter(({ why }) => why === 'reset');
+    assert.ok(resets.length <= MAX_RESETS, JSON.stringify(resets));
     assert.deepEqual(
       failed.filter(({ why }) => why === 'a restart'),
       [],
@@ -64,15 +72,18 @@ describe('two of each tier', { skip: rabbitmqMissing }, () => {
   });
 
   /**
-   * `gone`: refused by a public-web that was being replaced, so that clients, or what balances them, go to the other
-   * one. Or sent just when its connection, idle for half a second, was closed, which HTTP cannot prevent (RFC 9112,
-   * section 9.3.1): no tier has seen it.
+   * `gone`: connections refused by a public-web that was being replaced, so that clients, or what balances them, go to
+   * the other one. `reset`: sent just when its connection, idle for half a second, was closed, which HTTP cannot
+   * prevent (RFC 9112, section 9.3.1): no tier has seen it.
    */
-  function whyFailed(operation: Operation, isPublished: boolean): 'slow broker' | 'gone' | 'a restart' {
-    const { publicWeb, startMs, status } = operation;
+  function whyFailed(
+    operation: Operation,
+    isPublished: boolean,
+  ): 'slow broker' | 'gone' | 'reset' | 'a restart' {
+    const { publicWeb, startMs, status, outcome } = operation;
     const { from, to } = webs[publicWeb]?.replacedMs ?? { from: Infinity, to: 0 };
     if (isPublished) return 'a restart';
-    if (status === 0 && startMs >= from && startMs <= to) return 'gone';
+    if (status === 0 && startMs >= from && startMs <= to) return outcome === 'refused' ? 'gone' : 'reset';
     return isOfSlowBroker(operation) ? 'slow broker' : 'a restart';
   }
 

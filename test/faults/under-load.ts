@@ -1,5 +1,6 @@
 /** One fault in the middle of a load, and every promise held against what became of it. */
 import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
 import { eventually } from '../harness/eventually.ts';
 import { findViolations, type RunResult } from './check.ts';
 import { gatherEvidence, takeDeadLetters } from './evidence.ts';
@@ -13,7 +14,12 @@ import type { ScheduledFault } from './schedule.ts';
 const RATE_PER_S = 200;
 /** Pings before the fault, and after the recovery. */
 const STEADY = 100;
-const SLOW_BROKER = ['the broker does not take events now', 'events wait too long to be sent'];
+/** What a dispatcher says of its publisher, and its publisher's batcher of its queue (common/src/batch.ts). */
+const SLOW_BROKER =
+  /^(the broker does not take events now|events wait too long to be sent|the event had no turn within \d+ ms)$/;
+/** So many refusals are one stall of the broker: a second, the first half of which is waited for. */
+const STALL_REFUSALS = RATE_PER_S / 2;
+const MAX_SLOW_SHARE = 0.05;
 
 /** Carries out one fault, and notes what the checks must know of it. */
 export type Inject = (
@@ -28,14 +34,15 @@ export type Inject = (
  *
  * @param options.seed one for each load of a system: ids are made from it.
  * @param options.deadlineMs as that of the system.
- * @returns what there is to know about the run; the times of the fault are in `injected`. Without those that
- *   {@link isOfSlowBroker}, unless they ran.
+ * @param options.t is told how many operations of the run without a fault were {@link isOfSlowBroker}: few.
+ * @returns what there is to know about the run; the times of the fault are in `injected`. The operations that
+ *   {@link isOfSlowBroker} are in `slow` alone, unless they ran.
  */
 export async function underLoad(
   bench: FaultBench,
-  { seed, deadlineMs }: { seed: number; deadlineMs: number },
+  { t, seed, deadlineMs }: { t: TestContext; seed: number; deadlineMs: number },
   fault: (inject: Inject) => Promise<void>,
-): Promise<RunResult> {
+): Promise<RunResult & { slow: Operation[] }> {
   const system = bench.system();
   const injected: InjectedFault[] = [];
   const load = startLoad({ urls: system.urls, ratePerS: RATE_PER_S, seed, deadlineMs, isPatient: true });
@@ -53,10 +60,10 @@ export async function underLoad(
   const { operations } = await load.stop();
   const leftInQueues = await drained(system);
   const evidence = gatherEvidence(system);
-  const run: RunResult = {
-    operations: operations.filter(
-      (operation) => !isOfSlowBroker(operation) || evidence.ran.has(operation.id),
-    ),
+  const isSlow = (operation: Operation) => isOfSlowBroker(operation) && !evidence.ran.has(operation.id);
+  const run = {
+    operations: operations.filter((operation) => !isSlow(operation)),
+    slow: operations.filter(isSlow),
     injected,
     healedMs,
     recoveredMs,
@@ -65,8 +72,26 @@ export async function underLoad(
     troubles: [...system.processes.values()].flatMap(({ wrongExits }) => wrongExits),
     evidence,
   };
+  const apart = operations.filter((operation) => isApartFromFaults(operation, run));
+  assertFewSlow(t, apart.filter(isSlow).length, apart.length);
   assert.deepEqual(findViolations(run), []);
   return run;
+}
+
+/** Ended before the first fault, or started after the recovery: else the fault may be what the broker is slow by. */
+function isApartFromFaults({ startMs, waitMs }: Operation, { injected, recoveredMs }: RunResult): boolean {
+  const faultMs = Math.min(...injected.map((fault) => fault.startMs));
+  return startMs + waitMs < faultMs || startMs >= (recoveredMs ?? Number.POSITIVE_INFINITY);
+}
+
+/**
+ * Asserts that at most a twentieth of the operations, or those of one stall of a second, were refused because the
+ * broker was slow.
+ */
+export function assertFewSlow(t: TestContext, slow: number, total: number): void {
+  const found = `${slow} of ${total} pings when the broker was too slow`;
+  t.diagnostic(found);
+  assert.ok(slow <= Math.max(MAX_SLOW_SHARE * total, STALL_REFUSALS), found);
 }
 
 /** Resolves when each public-web has answered its share of `more` further events. */
@@ -87,8 +112,8 @@ async function answered(bench: FaultBench, more: number): Promise<void> {
  * Whether its client was told that the broker had confirmed nothing for half a second: that happens on a machine that is
  * busy with other things, and is no fault's doing.
  */
-export function isOfSlowBroker({ status, detail }: Operation): boolean {
-  return status === 503 && SLOW_BROKER.includes(detail);
+export function isOfSlowBroker({ status, detail }: Pick<Operation, 'status' | 'detail'>): boolean {
+  return status === 503 && SLOW_BROKER.test(detail);
 }
 
 /** How many operations ended how: `{ answered, refused, 'unknown 504', … }`. */
