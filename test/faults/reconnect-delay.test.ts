@@ -1,4 +1,4 @@
-/** How clients of a broker that is away come back: each at a time of its own, and none after a longer wait than 5 s. */
+/** How clients of a broker that is away come back: each at a time of its own, and none after a longer wait than 3 s. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
@@ -23,7 +23,7 @@ describe('clients that lost their broker together', () => {
   });
 
   it('wait no longer, however often they failed', async (t) => {
-    // A fiftieth of each longest wait: 100 ms where the cap of 5 s holds, and 1,024 ms where it would not, from the
+    // A fiftieth of each longest wait: 60 ms where the cap of 3 s holds, and 1,024 ms where it would not, from the
     // eleventh on.
     t.mock.method(Math, 'random', () => 1 / 50);
     const client = await startClient(t);
