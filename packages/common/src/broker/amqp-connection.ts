@@ -8,6 +8,7 @@
 import { once } from 'node:events';
 import { type Channel, type ChannelModel, connect, type Options, type RecoveringChannelModel } from 'amqplib';
 import type { Logger } from 'pino';
+import { backOffMs } from '../back-off.ts';
 import { AppError } from '../errors.ts';
 import { reconnects } from '../metrics.ts';
 import { within } from '../within.ts';
@@ -71,8 +72,7 @@ export async function createAmqpConnection(options: AmqpConnectionOptions): Prom
     clientProperties: { connection_name: name },
     recovery: {
       waitForConnect: false,
-      calculateDelay: (attempt) =>
-        Math.random() * Math.min(RECONNECT_CAP_MS, RECONNECT_BASE_MS * 2 ** Math.min(attempt - 1, 10)),
+      calculateDelay: (attempt) => backOffMs(attempt, { baseMs: RECONNECT_BASE_MS, capMs: RECONNECT_CAP_MS }),
       setup: (model: ChannelModel) => {
         opening = model;
         return runSetup(model, options).finally(() => {
