@@ -1,3 +1,5 @@
+import { isNotSent } from '../harness/not-sent.ts';
+
 /** What a client asked for, and what it was told. */
 export type Operation = {
   /** The event's id. */
@@ -23,13 +25,8 @@ export type Operation = {
 
 /** What the connection said when there was no answer: one that never stood carried no event. */
 export function fromError(error: unknown): Pick<Operation, 'outcome' | 'status' | 'code' | 'detail'> {
-  const {
-    code = 'unknown',
-    syscall,
-    message,
-  } = error as { code?: string; syscall?: string; message: string };
-  const isNotSent = syscall === 'connect' || code === 'UND_ERR_CONNECT_TIMEOUT';
-  return { outcome: isNotSent ? 'refused' : 'unknown', status: 0, code, detail: message };
+  const { code = 'unknown', message } = error as { code?: string; message: string };
+  return { outcome: isNotSent(error) ? 'refused' : 'unknown', status: 0, code, detail: message };
 }
 
 /** What the status and body of an answer to the ping `id`, `sentAt` say. */

@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Client } from 'undici';
 import { eventually } from '../../../test/harness/eventually.ts';
+import { isNotSent } from '../../../test/harness/not-sent.ts';
 import { get, nextAnswer, serve } from './http-server.fixture.ts';
 import { drainHttpServer } from './http-server.ts';
 
@@ -41,7 +42,7 @@ test('under load every request is answered, or refused at connect', async (t) =>
         await body.dump();
         assert.equal(statusCode, 200);
       } catch (error) {
-        assert.equal((error as { code: string }).code, 'ECONNREFUSED', error as Error);
+        assert.ok(isNotSent(error), error as Error);
         return;
       }
       answered++;
@@ -65,6 +66,7 @@ test('a request that comes on an idle connection while draining is answered, and
   assert.match(await first, /^HTTP\/1.1 200 .*connection: keep-alive/is);
 
   const drained = drainHttpServer(app, { idleMs: 60_000 });
+  await eventually(() => assert.equal(app.server.listening, false));
   const second = nextAnswer(socket);
   socket.write(get('/'));
   assert.match(await second, /^HTTP\/1.1 200 .*connection: close.*at once$/is);
@@ -138,6 +140,31 @@ test('a request that came while the process had no processor is answered, though
   while (performance.now() < untilMs);
   assert.match(await answered, /at once$/);
   await drained;
+});
+
+test('no answer closes its connection while clients could still make another', async (t) => {
+  const { promise: draining, resolve: drain } = Promise.withResolvers<Promise<void>>();
+  const answers: { isListening: boolean; connection: unknown }[] = [];
+  const { url } = await serve(t, {
+    routes(app) {
+      app.addHook('onSend', async (_request, reply) => {
+        answers.push({ isListening: app.server.listening, connection: reply.getHeader('connection') });
+      });
+      app.get('/', async () => {
+        drain(drainHttpServer(app));
+        return 'draining';
+      });
+    },
+  });
+  const clients = Array.from({ length: 20 }, () => new Client(url));
+  t.after(() => clients.map((client) => client.destroy()));
+  const requests = clients.map((client) => client.request({ method: 'GET', path: '/' }));
+  for (const { body } of await Promise.all(requests)) await body.dump();
+  await draining;
+  assert.equal(answers.length, clients.length);
+  assert.ok(answers.some(({ isListening }) => isListening));
+  for (const { isListening, connection } of answers)
+    assert.equal(connection, isListening ? undefined : 'close');
 });
 
 test('draining twice is harmless', async (t) => {

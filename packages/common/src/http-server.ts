@@ -134,8 +134,9 @@ export async function drainHttpServer(
   app: FastifyInstance,
   { idleMs = 500, deadlineMs = DRAIN_MS }: { idleMs?: number; deadlineMs?: number } = {},
 ): Promise<void> {
-  draining.add(app.server);
   await acceptWaiting(app.server);
+  // Not before: clients whose connections are closed make others, which could come just when the port is closed.
+  draining.add(app.server);
   // http.Server's close() would close idle connections too; net.Server's only stops listening.
   const closed = new Promise<void>((resolve) => {
     TcpServer.prototype.close.call(app.server, () => resolve());

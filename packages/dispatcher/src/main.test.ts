@@ -4,6 +4,7 @@ import type { Publisher } from '@waybill/common/broker/ports.ts';
 import { BATCH_CONTENT_TYPE } from '@waybill/common/event-json.ts';
 import { signRequest } from '@waybill/common/http-signature.ts';
 import { Agent, request } from 'undici';
+import { isNotSent } from '../../../test/harness/not-sent.ts';
 import type { Service } from '../../../test/harness/service.ts';
 import { hang } from '../../../test/harness/stand-in.ts';
 import { freshBroker, type TestBroker } from '../../../test/harness/test-broker.ts';
@@ -61,9 +62,8 @@ describe('a dispatcher that ends', () => {
         assert.deepEqual([unroutable, rejected, unknown], [[], [], []]);
         confirmed.push(...events.map(({ id }) => id));
       } catch (error) {
-        const { code } = error as { code: string };
-        if (code === 'ECONNREFUSED') return;
-        outcomes.add(code);
+        if (isNotSent(error)) return;
+        outcomes.add((error as { code: string }).code);
       }
     }
   }

@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { CloudEvent } from '@waybill/common/event.ts';
 import { Agent, request } from 'undici';
 import { eventually } from '../../../test/harness/eventually.ts';
+import { isNotSent } from '../../../test/harness/not-sent.ts';
 import type { Service } from '../../../test/harness/service.ts';
 import {
   answer,
@@ -159,9 +160,8 @@ describe('public-web, told to stop', () => {
         await body.dump();
         outcomes.push(String(statusCode));
       } catch (error) {
-        const { code } = error as { code: string };
-        if (code === 'ECONNREFUSED') return;
-        outcomes.push(code);
+        if (isNotSent(error)) return;
+        outcomes.push((error as { code: string }).code);
       }
     }
   }
