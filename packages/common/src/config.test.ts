@@ -67,7 +67,7 @@ describe('loadConfig', () => {
     const env = { C: '0', D: 'x', E: 'http://h', F: 'fine', E_FILE: '/nope', B_FILE: '/nope' };
     assert.deepEqual(faultsOf(settings, env).split('\n'), [
       'invalid settings:',
-      "  B_FILE: ENOENT: no such file or directory, open '/nope'",
+      "  B_FILE: the file cannot be read: ENOENT",
       '  A: is missing',
       '  B: is missing (the B)',
       `  C: 0 is not a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`,
@@ -90,7 +90,7 @@ describe('loadConfig', () => {
   });
 
   test('names a file that cannot be read', () => {
-    assert.match(faultsOf({ A: str() }, { A_FILE: folder }), /A_FILE: EISDIR/);
+    assert.match(faultsOf({ A: str() }, { A_FILE: folder }), /A_FILE: the file cannot be read: EISDIR/);
   });
 
   test('ignores what is not a setting, NODE_ENV too', () => {
@@ -107,6 +107,9 @@ describe('loadConfig', () => {
       E: httpUrl(),
       F: httpUrls(),
       G: amqpUrl(),
+      H: secrets(),
+      I: str(),
+      J: str(),
     };
     const message = faultsOf(settings, {
       A: 'canary',
@@ -116,13 +119,22 @@ describe('loadConfig', () => {
       E: `amqp://user:${CANARY}@host`,
       F: `http://fine,ftp://user:${CANARY}@host`,
       G: `amqp://user:${CANARY}@`,
+      H: `${CANARY},${CANARY}`,
+      I_FILE: CANARY,
+      J_FILE: `\0${CANARY}`,
     });
     assert.deepEqual(
       message.split('\n').map((line) => line.slice(2, 3)),
-      ['v', 'A', 'B', 'C', 'D', 'E', 'F', 'G'],
+      ['v', 'I', 'J', 'A', 'B', 'C', 'D', 'E', 'F', 'G', 'H', 'I', 'J'],
     );
     assert.doesNotMatch(message, /canary/);
   });
+});
+
+test('a wrong value is repeated only as far as shows which it is', () => {
+  const long = 'x'.repeat(1_000_000);
+  for (const validator of [count, port, eventTypePatterns, countByType])
+    assert.match(String(read(validator, long)), /^fault: x{40}… is not /);
 });
 
 test('port and count take whole numbers in decimal digits alone', () => {
@@ -180,6 +192,7 @@ test('secrets takes one or two of at least 32 characters', () => {
   assert.deepEqual(read(secrets, ` ${a} , ${b} `), [a, b]);
   assertRefused(secrets, ['a'.repeat(31), `${a},short`], /at least 32 characters/);
   assertRefused(secrets, [`${a},${b},${a}`], /one secret, or two/);
+  assertRefused(secrets, [`${a},${a}`], /must differ/);
 });
 
 test('logLevel takes the levels of pino, and is info by default', () => {

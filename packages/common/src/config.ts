@@ -84,7 +84,7 @@ export const httpUrls = makeExactValidator<string[]>((text) =>
 /** A comma-separated list of event types; `*` may stand at the end of one. */
 export const eventTypePatterns = makeExactValidator<string[]>((text) =>
   list(text).map((item) => {
-    if (!/^[A-Za-z0-9._-]{0,128}\*?$/.test(item)) throw new EnvError(`${item} is not an event type`);
+    if (!/^[A-Za-z0-9._-]{0,128}\*?$/.test(item)) throw new EnvError(`${shown(item)} is not an event type`);
     return item;
   }),
 );
@@ -96,7 +96,7 @@ export const countByType = makeExactValidator<Map<string, number>>(
       list(text).map((item) => {
         const [type = '', value = '', ...rest] = item.split('=');
         if (!EVENT_TYPE_PATTERN.test(type) || rest.length > 0)
-          throw new EnvError(`${item} is not <event type>=<count>`);
+          throw new EnvError(`${shown(item)} is not <event type>=<count>`);
         return [type, integer(value, 1, 1024)];
       }),
     ),
@@ -108,6 +108,7 @@ export const secrets = makeExactValidator<string[]>((text) => {
   if (items.length > 2) throw new EnvError('give one secret, or two while rotating');
   if (items.some((item) => item.length < 32))
     throw new EnvError('a secret has at least 32 characters (a comma separates two)');
+  if (new Set(items).size < items.length) throw new EnvError('the two secrets must differ');
   return items;
 });
 
@@ -150,18 +151,24 @@ function readFile(name: string, path: string, faults: string[]): string | undefi
   try {
     const value = readFileSync(path, 'utf8').trim();
     // A secret that is not there yet must not pass for one that is not wanted.
-    if (value === '') faults.push(`  ${name}_FILE: ${path} is empty`);
+    if (value === '') faults.push(`  ${name}_FILE: the file is empty`);
     return value || undefined;
   } catch (error) {
-    faults.push(`  ${name}_FILE: ${(error as Error).message}`);
+    // Without the path, which may be the secret itself.
+    faults.push(`  ${name}_FILE: the file cannot be read: ${(error as NodeJS.ErrnoException).code}`);
     return undefined;
   }
+}
+
+/** As much of a wrong value as shows which it is. */
+function shown(text: string): string {
+  return text.length > 40 ? `${text.slice(0, 40)}…` : text;
 }
 
 function integer(text: string, min: number, max: number): number {
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
   if (!(value >= min && value <= max))
-    throw new EnvError(`${text} is not a whole number from ${min} to ${max}`);
+    throw new EnvError(`${shown(text)} is not a whole number from ${min} to ${max}`);
   return value;
 }
 

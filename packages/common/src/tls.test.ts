@@ -45,7 +45,7 @@ describe('the settings of TLS', () => {
       'TLS_KEY: is no private key in PEM without a passphrase',
     ]);
     assert.deepEqual(faultsOf({ TLS_CERT_FILE: '/nowhere', TLS_KEY: pair.key }), [
-      "TLS_CERT_FILE: ENOENT: no such file or directory, open '/nowhere'",
+      'TLS_CERT_FILE: the file cannot be read: ENOENT',
     ]);
   });
 });
