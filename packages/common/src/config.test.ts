@@ -67,7 +67,7 @@ describe('loadConfig', () => {
     const env = { C: '0', D: 'x', E: 'http://h', F: 'fine', E_FILE: '/nope', B_FILE: '/nope' };
     assert.deepEqual(faultsOf(settings, env).split('\n'), [
       'invalid settings:',
-      "  B_FILE: the file cannot be read: ENOENT",
+      '  B_FILE: the file cannot be read: ENOENT',
       '  A: is missing',
       '  B: is missing (the B)',
       `  C: 0 is not a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`,
