@@ -20,8 +20,8 @@ const CLOSE_TIMEOUT_MS = 2_000;
 /** A peer is given up after two silent intervals, so within 15 s; measured 9 s (faults.md). */
 const HEARTBEAT_S = 5;
 /**
- * Thundering reconnect: full jitter under a cap. The first try comes within 50 ms. Answering again takes the last of
- * four connections and what each declares, and all of that at most 5 s (faults.md), so the cap is below that.
+ * Thundering reconnect: full jitter under a cap. The first try comes within 50 ms. Answering again takes the later of
+ * two tiers and what each declares, and all of that at most 5 s (faults.md), so the cap is below that.
  */
 const RECONNECT_BASE_MS = 50;
 const RECONNECT_CAP_MS = 3_000;
@@ -72,7 +72,7 @@ export async function createAmqpConnection(options: AmqpConnectionOptions): Prom
     clientProperties: { connection_name: name },
     recovery: {
       waitForConnect: false,
-      calculateDelay: (attempt) => backOffMs(attempt, { baseMs: RECONNECT_BASE_MS, capMs: RECONNECT_CAP_MS }),
+      calculateDelay: (attempt) => delayMs(options.url, attempt),
       setup: (model: ChannelModel) => {
         opening = model;
         return runSetup(model, options).finally(() => {
@@ -114,6 +114,22 @@ export async function createAmqpConnection(options: AmqpConnectionOptions): Prom
       current = undefined;
     },
   };
+}
+
+/** When the connections of this process next try, by broker. */
+const nextTries = new Map<string, number>();
+
+/**
+ * How long to wait after `attempt` failed. Connections of one process wait for the same moment: a listener that could take
+ * events long before it could send replies would keep them from the others.
+ */
+function delayMs(url: string, attempt: number): number {
+  const nowMs = performance.now();
+  const leftMs = (nextTries.get(url) ?? 0) - nowMs;
+  if (leftMs > 0) return leftMs;
+  const ms = backOffMs(attempt, { baseMs: RECONNECT_BASE_MS, capMs: RECONNECT_CAP_MS });
+  nextTries.set(url, nowMs + ms);
+  return ms;
 }
 
 async function useChannel(model: ChannelModel, use: (channel: Channel) => Promise<void>): Promise<void> {
