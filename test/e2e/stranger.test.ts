@@ -1,6 +1,8 @@
 /** Whoever has no secret of ours achieves nothing on the ports of HTTP (docs/security.md), shown on the whole system. */
 import assert from 'node:assert/strict';
 import { createHash, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { INTERNAL_ATTRIBUTES } from '@waybill/common/event.ts';
 import { EVENT_CONTENT_TYPE } from '@waybill/common/event-json.ts';
@@ -193,6 +195,7 @@ describe('a stranger', () => {
           assert.equal(response.status, 401, `${path}, ${name}`);
         }
       }
+      assert.match(await answerToHead(port, path), /^HTTP\/1\.1 401 /);
     }
     assert(!(await published()).has('Forged'));
     // Still waiting, for a reply that never comes: no forged one was taken for it.
@@ -202,6 +205,15 @@ describe('a stranger', () => {
 
 function ping() {
   return { specversion: '1.0', id: randomUUID(), source: '/stranger', type: 'PingRequest', data: {} };
+}
+
+/** What is answered to a call whose body never comes. */
+async function answerToHead(port: number | undefined, path: string): Promise<string> {
+  const socket = connect(port as number, '127.0.0.1');
+  socket.write(`POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n`);
+  const [answer] = await once(socket, 'data');
+  socket.destroy();
+  return String(answer);
 }
 
 function ceHeaders(event: object): Record<string, string> {

@@ -20,6 +20,14 @@ export const SIGNATURE_WINDOW_MS = 60_000;
 /** What is signed. `path` is the path alone: internal calls have no query, and `@path` would not cover one. */
 export type SignableRequest = { method: string; path: string; body: Buffer | string };
 
+/** What has come of a call when its body has not. Header names are in lower case. */
+export type ReceivedHead = {
+  method: string;
+  path: string;
+  headers: Record<string, string | string[] | undefined>;
+  keys: Key[];
+};
+
 /** The headers that carry a signature. */
 export type SignatureHeaders = { 'content-digest': string; 'signature-input': string; signature: string };
 
@@ -45,22 +53,28 @@ export function signRequest(options: SignableRequest & { keys: Key[]; nowMs?: nu
  * {@link clockSkewMs}.
  */
 export function verifyRequest(
-  options: SignableRequest & {
-    headers: Record<string, string | string[] | undefined>;
-    keys: Key[];
-    nowMs?: number;
-  },
+  options: ReceivedHead & { body: SignableRequest['body']; nowMs?: number },
 ): void {
-  const { method, path, headers, body, keys, nowMs = Date.now() } = options;
+  const { body, nowMs = Date.now() } = options;
+  const { contentDigest, createdMs } = verifyHead(options);
+  if (contentDigest !== digestOf(body)) throw unauthorized('content digest does not match');
+  assertInWindow(createdMs, nowMs);
+}
+
+/**
+ * What can be verified before the body is there, which says that somebody with one of `keys` signed: a stranger's body
+ * is worth neither reading nor hashing. Returns what is left to be verified; else throws `unauthorized`.
+ */
+export function verifyHead({ method, path, headers, keys }: ReceivedHead): {
+  contentDigest: string;
+  createdMs: number;
+} {
   const { contentDigest, params, signature, createdMs, kid } = parseHeaders(headers);
   const key = keys.find((candidate) => candidate.kid === kid);
   if (!key) throw unauthorized('unknown key');
-  // Before the digest: a stranger's body is not worth hashing.
-  if (!isSame(signature, signatureOf({ method, path, contentDigest, params, key }))) {
+  if (!isSame(signature, signatureOf({ method, path, contentDigest, params, key })))
     throw unauthorized('signature does not match');
-  }
-  if (contentDigest !== digestOf(body)) throw unauthorized('content digest does not match');
-  assertInWindow(createdMs, nowMs);
+  return { contentDigest, createdMs };
 }
 
 /**

@@ -1,7 +1,17 @@
 import type { FastifyRequest } from 'fastify';
 import type { ClockCheck } from './clock-check.ts';
-import { clockSkewMs, verifyRequest } from './http-signature.ts';
+import { clockSkewMs, verifyHead, verifyRequest } from './http-signature.ts';
 import type { Key } from './internal-keys.ts';
+
+/**
+ * A hook for `onRequest`: has a call that is not signed with one of `keys` answered before its body is read. A stranger's
+ * bodies would otherwise take memory, up to the limit of a body for each connection.
+ */
+export function refuseUnsigned(keys: Key[]) {
+  return async ({ method, url: path, headers }: FastifyRequest): Promise<void> => {
+    verifyHead({ method, path, headers, keys });
+  };
+}
 
 /**
  * The body of an internal call that is signed with one of `keys`.

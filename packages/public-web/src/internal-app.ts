@@ -2,6 +2,7 @@ import { INTERNAL_BODY_LIMIT_BYTES } from '@waybill/common/batch-limits.ts';
 import { createHttpServer } from '@waybill/common/http-server.ts';
 import { markInternal } from '@waybill/common/internal-server.ts';
 import type { KeyPair } from '@waybill/common/tls.ts';
+import { refuseUnsigned } from '@waybill/common/verify-call.ts';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { createPostReplies, type PostRepliesOptions } from './post-replies.ts';
@@ -14,6 +15,6 @@ export function createInternalApp({
 }: PostRepliesOptions & { log: Logger; tls?: KeyPair }): FastifyInstance {
   const app = createHttpServer({ log, tls, bodyLimitBytes: INTERNAL_BODY_LIMIT_BYTES });
   markInternal(app.server);
-  app.post('/dispatch', createPostReplies(options));
+  app.post('/dispatch', { onRequest: refuseUnsigned(options.keys) }, createPostReplies(options));
   return app;
 }
