@@ -4,7 +4,7 @@ import { breakConnection } from '@waybill/common/broker/amqp-connection.ts';
 import type { ChannelModel } from 'amqplib';
 import { eventually } from '../harness/eventually.ts';
 import { type Rabbitmq, startRabbitmq } from '../harness/rabbitmq.ts';
-import { rabbitmqMissing } from '../harness/test-broker.ts';
+import { cannotStartRabbitmq } from '../harness/test-broker.ts';
 import {
   connectClient,
   contradictions,
@@ -19,7 +19,7 @@ const CHUNK = 32;
 const CLIENTS = 5;
 const all = Array.from({ length: BATCHES }, (_, index) => index);
 
-describe('a stream while something is killed', { skip: rabbitmqMissing }, () => {
+describe('a stream while something is killed', { skip: cannotStartRabbitmq }, () => {
   let rabbitmq: Rabbitmq;
   let system: System;
   let model: ChannelModel;

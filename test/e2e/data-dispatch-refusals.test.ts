@@ -1,18 +1,28 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
+import { EVENTS_EXCHANGE, serviceQueues } from '@waybill/common/broker/topology.ts';
 import { type ChannelModel, connect, type GetMessage } from 'amqplib';
+import { notifyByGrpc } from '../../bin/notify-client.mjs';
 import { eventually } from '../harness/eventually.ts';
 import { freePort } from '../harness/free-port.ts';
 import { type OtlpReceiver, startOtlpReceiver } from '../harness/otlp-receiver.ts';
 import { type Rabbitmq, startRabbitmq } from '../harness/rabbitmq.ts';
-import { rabbitmqMissing } from '../harness/test-broker.ts';
+import type { Service } from '../harness/service.ts';
+import { cannotStartRabbitmq } from '../harness/test-broker.ts';
 import { askForDataset, connectClient, newClient } from './dataset-consumer.ts';
-import { type System, startSystem } from './system.ts';
+import { grpcAddressOf, type System, startSystem } from './system.ts';
 
 const CANARY = `canary-${randomUUID()}`;
+/** Gets a copy of every event. */
+const TAP = 'tap';
 
-describe('a stream that cannot be', { skip: rabbitmqMissing }, () => {
+/** All of a message that a broker holds. */
+function textOf({ content, properties }: GetMessage): unknown[] {
+  return [content.toString(), properties];
+}
+
+describe('a stream that cannot be', { skip: cannotStartRabbitmq }, () => {
   let rabbitmq: Rabbitmq;
   let receiver: OtlpReceiver;
   let system: System;
@@ -34,6 +44,10 @@ describe('a stream that cannot be', { skip: rabbitmqMissing }, () => {
     const counts = { 'dataset-generator': 1, 'data-dispatch-listener': 1, 'ping-listener': 0 };
     system = await startSystem({ amqpUrl: rabbitmq.url, counts, env });
     model = await connectClient(rabbitmq.url);
+    const channel = await model.createChannel();
+    await channel.assertQueue(TAP, { durable: true });
+    await channel.bindQueue(TAP, EVENTS_EXCHANGE, '#');
+    await channel.close();
   });
   after(async () => {
     await model?.close();
@@ -72,6 +86,12 @@ describe('a stream that cannot be', { skip: rabbitmqMissing }, () => {
     );
   }
 
+  async function assertNoQueue(queue: string): Promise<void> {
+    const channel = await model.createChannel();
+    channel.on('error', () => {});
+    await assert.rejects(channel.checkQueue(queue), /404/);
+  }
+
   async function sent(streamId: string): Promise<void> {
     const [listener] = system.dataDispatchListeners;
     await listener?.waitForLog(
@@ -103,9 +123,7 @@ describe('a stream that cannot be', { skip: rabbitmqMissing }, () => {
       code: 'client-credentials-refused',
       message: "the client's broker refuses its credentials",
     });
-    const channel = await model.createChannel();
-    channel.on('error', () => {});
-    await assert.rejects(channel.checkQueue(refused.queue_name), /404/);
+    await assertNoQueue(refused.queue_name);
   });
 
   it('ends in a dead letter when the broker of the client cannot be reached', async () => {
@@ -184,23 +202,61 @@ describe('a stream that cannot be', { skip: rabbitmqMissing }, () => {
   });
 
   it('ends in a dead letter when there is no such dataset, or no dataset service', async () => {
-    const counts = { 'data-dispatch-listener': 1, 'ping-listener': 0 };
+    const counts = { 'dataset-generator': 1, 'data-dispatch-listener': 1, 'ping-listener': 0 };
     const vhost = `unavailable-${randomUUID()}`;
     await rabbitmq.ctl('add_vhost', vhost);
     await rabbitmq.ctl('set_permissions', '-p', vhost, 'guest', '.*', '.*', '.*');
     const amqpUrl = `${rabbitmq.url}/${vhost}`;
-    const env = { MAX_RETRIES: '1', CHUNK_ATTEMPTS: '2' };
+    const env = { DATASET_NAME: 'nope', MAX_RETRIES: '1', CHUNK_ATTEMPTS: '2' };
     unavailable = await startSystem({ amqpUrl, counts, env });
     const [web] = unavailable.publicWebs;
     const elsewhere = await connect(amqpUrl);
-    const gone = await askForDataset(web?.baseUrl as string, newClient(rabbitmq.url));
-    const { code, message } = await deadLetterOf(gone, elsewhere);
-    assert.equal(code, 'dataset-unavailable');
-    assert.match(message, /^the dataset service does not answer/);
+    const none = newClient(rabbitmq.url);
+    const unknown = await deadLetterOf(await askForDataset(web?.baseUrl as string, none), elsewhere);
+    assert.deepEqual(unknown, { code: 'dataset-not-found', message: 'Dataset not found' });
+    await assertNoQueue(none.queue_name);
+    await unavailable.kill(unavailable.datasetGenerators[0] as Service);
+    const gone = newClient(rabbitmq.url);
+    const silent = await deadLetterOf(await askForDataset(web?.baseUrl as string, gone), elsewhere);
+    assert.equal(silent.code, 'dataset-unavailable');
+    assert.match(silent.message, /^the dataset service does not answer/);
+    await assertNoQueue(gone.queue_name);
     await elsewhere.close();
   });
 
+  async function takeAll(queue: string): Promise<GetMessage[]> {
+    const channel = await model.createChannel();
+    const messages: GetMessage[] = [];
+    for (;;) {
+      const message = await channel.get(queue, { noAck: true });
+      if (!message) break;
+      messages.push(message);
+    }
+    await channel.close();
+    return messages;
+  }
+
+  /** Of a client whose queue is full, so that its stream waits: what is in its queue, and what waits. */
+  async function takeWaiting(): Promise<{ batches: GetMessage[]; waiting: GetMessage[] }> {
+    const patient = client();
+    const channel = await model.createChannel();
+    const full = { 'x-max-length': 1, 'x-overflow': 'reject-publish' };
+    await channel.assertQueue(patient.queue_name, { durable: true, arguments: full });
+    await channel.close();
+    await notifyByGrpc(grpcAddressOf(system.publicWebs[0] as Service), patient);
+    const waiting = await eventually(async () => {
+      const found = await takeAll(serviceQueues('data-dispatch').retry(1_000));
+      assert.ok(found.length > 0, 'nothing waits');
+      return found;
+    });
+    return { batches: await takeAll(patient.queue_name), waiting };
+  }
+
   it('never lets a password out of the sealed credentials', async () => {
+    const refused = client({ amqp_user: 'nobody' });
+    await notifyByGrpc(grpcAddressOf(system.publicWebs[0] as Service), refused);
+    await deadLetterOf(refused.client_id);
+    const { batches, waiting } = await takeWaiting();
     await system.stop();
     const [web] = system.publicWebs;
     const seen = {
@@ -209,9 +265,13 @@ describe('a stream that cannot be', { skip: rabbitmqMissing }, () => {
         .flatMap(({ logs }) => logs),
       spans: receiver.spans().map(({ start: _, end: __, ...span }) => span),
       exported: receiver.logs(),
-      deadLetters: deadLetters.map(({ content, properties }) => [content.toString(), properties.headers]),
+      deadLetters: deadLetters.map(textOf),
+      events: (await takeAll(TAP)).map(textOf),
+      waiting: waiting.map(textOf),
+      batches: batches.map(textOf),
     };
-    assert.ok(web && seen.logs.length > 50 && seen.spans.length > 50 && seen.deadLetters.length >= 5);
+    assert.ok(web && seen.logs.length > 50 && seen.spans.length > 50 && seen.deadLetters.length >= 6);
+    assert.ok(seen.events.length > 20 && seen.batches.length > 0);
     for (const [where, what] of Object.entries(seen)) {
       const text = JSON.stringify(what);
       for (const form of [

@@ -23,7 +23,8 @@ export function toBatchMessage(
       messageId: `${stream.id}/${index}`,
       headers: {
         client_id: clientId,
-        batch_index: index,
+        // amqplib would write the smallest type that fits, and consumers may insist on one.
+        batch_index: { '!': 'int32', value: index },
         is_last_batch: isLast,
         stream_id: stream.id,
         ...(traceparent && { traceparent }),

@@ -2,8 +2,8 @@
  * Connections to the brokers of clients. Streams with the same credentials share one, each with channels of its own;
  * one that nobody uses is closed after a while, and one that failed is replaced when it is next asked for.
  *
- * A broker that does not answer keeps whoever asks it waiting, and there are other clients: after a failure only a few
- * may try it at once, until one succeeds.
+ * A broker that cannot be reached keeps whoever asks it waiting, and there are other clients: after such a failure only a
+ * few may try it at once, until one succeeds. What goes wrong with one client's queue holds up nobody else.
  */
 import { breakConnection } from '@waybill/common/broker/amqp-connection.ts';
 import { AppError } from '@waybill/common/errors.ts';
@@ -124,7 +124,10 @@ export function createClientConnections(): ClientConnections {
   };
 }
 
-/** Which brokers did not answer when last asked, and how many are trying them now. */
+/** Nothing answered at the address, whoever asks. */
+class NoAnswer extends AppError {}
+
+/** Which brokers did not answer when last connected to, and how many are trying them now. */
 function createSuspects() {
   const tries = new Map<string, number>();
   return {
@@ -139,7 +142,7 @@ function createSuspects() {
         tries.delete(address);
         return result;
       } catch (error) {
-        if (isUnavailable(error) && !tries.has(address)) tries.set(address, 0);
+        if (error instanceof NoAnswer && !tries.has(address)) tries.set(address, 0);
         throw error;
       } finally {
         const left = tries.get(address);
@@ -187,11 +190,15 @@ function watch(model: ChannelModel): void {
 function toConnectError(error: Error): Error {
   if (/ACCESS.REFUSED/.test(error.message))
     return new TerminalError('client-credentials-refused', "the client's broker refuses its credentials");
+  const message = 'the broker of the client cannot be reached';
   // The broker closed the connection in answer to the choice of the virtual host, and amqplib does not say why.
-  const reason = /ConnectionOpenOk/.test(error.message)
-    ? 'it refuses the connection (no access to its default virtual host, or too many connections)'
-    : ((error as { code?: string }).code ?? error.message);
-  return new AppError('client-queue-unavailable', `the broker of the client cannot be reached: ${reason}`);
+  if (/ConnectionOpenOk/.test(error.message))
+    return new AppError(
+      'client-queue-unavailable',
+      `${message}: it refuses the connection (no access to its default virtual host, or too many connections)`,
+    );
+  const reason = (error as { code?: string }).code ?? error.message;
+  return new NoAnswer('client-queue-unavailable', `${message}: ${reason}`);
 }
 
 async function closeConnection({ opening, idle }: Entry): Promise<void> {

@@ -26,7 +26,7 @@ export type DatasetStream = {
   nextIndex: number;
   /** When the client was accepted, RFC 3339. */
   acceptedAt: string;
-  /** Whether its queue, or the broker, has refused a batch: from then on each waits for the one before it. */
+  /** Whether its queue has refused a batch: from then on each waits for the one before it. */
   isOneByOne?: boolean;
   /** It waits for its client: since when (RFC 3339), and how many messages waited in the queue when last looked at. */
   pause?: { since: string; ready: number | undefined };

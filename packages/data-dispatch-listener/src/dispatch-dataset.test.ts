@@ -227,6 +227,14 @@ describe('dispatching a dataset', () => {
     assert.deepEqual([next(result).data.nextIndex, result.events?.[0]?.delayMs], [0, undefined]);
   });
 
+  it('leaves no queue behind for a dataset that there is not', async () => {
+    const handle = createHandler({ dataset: { name: 'nope', batchSize: 30 } });
+    await assert.rejects(handle(await newClient()), { code: 'dataset-not-found' });
+    const channel = await model.createChannel();
+    channel.on('error', () => {});
+    await assert.rejects(channel.checkQueue(queue), /404/);
+  });
+
   it('pauses while the queue of the client is full, and gives up when nobody takes anything for too long', async () => {
     const handle = createHandler({ maxReady: 5, maxPauseMs: 200 });
     const first = await handle(await newClient());
@@ -259,7 +267,10 @@ describe('dispatching a dataset', () => {
     const tries = range(6).map(async () => handle(await newClient({ port })).catch((error) => error.code));
     const paused = (await Promise.all(tries)).filter((result) => typeof result !== 'string');
     assert.equal(paused.length, 2);
-    for (const result of paused) assert.equal(result.events?.[0]?.delayMs, 1_000);
+    for (const result of paused) {
+      assert.equal(result.events?.[0]?.delayMs, 1_000);
+      assert.ok(!next(result).data.isOneByOne);
+    }
     for (const socket of sockets) socket.destroy();
     silent.close();
   });
@@ -275,6 +286,7 @@ describe('dispatching a dataset', () => {
     const second = await handle(next(first));
     assert.equal(second.events?.[0]?.delayMs, 1_000);
     assert.equal(blocked.queues()[queue]?.ready ?? 0, sent);
+    for (const result of [first, second]) assert.ok(!next(result).data.isOneByOne, 'one by one');
     second.onConfirmed?.();
     blocked.setMemoryLimitBytes(512 * 1024 * 1024);
     await eventually(async () => {

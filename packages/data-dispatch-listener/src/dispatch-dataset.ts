@@ -20,7 +20,7 @@ import type { ClientBroker, ClientConnections } from './client-connections.ts';
 import { inTime, lookIntoQueue } from './client-queue.ts';
 import type { DatasetSource } from './dataset-source.ts';
 import { type DatasetStream, readStream, type StreamClient, toContinuation } from './dataset-stream.ts';
-import { createQueueSink } from './queue-sink.ts';
+import { createQueueSink, QueueRefusal } from './queue-sink.ts';
 import { streamBatches } from './stream-batches.ts';
 
 /** A chunk ends after as many batches, or as long, whichever comes first (design of continuations). */
@@ -54,7 +54,7 @@ export type DispatchDatasetOptions = {
 
 /** Creates the handler of `NewClientRequest` and of the continuations it leads to. */
 export function createDispatchDataset(options: DispatchDatasetOptions): Handler {
-  const { connections, dataset, maxReady } = options;
+  const { connections, dataset, maxReady, source } = options;
   /** Where this instance knows that a continuation is in the broker for, or that the stream is over. */
   const progress = new LRUCache<string, number>({ max: PROGRESS_MAX_STREAMS, ttl: PROGRESS_TTL_MS });
   /** Of events, until what they led to is confirmed. */
@@ -74,6 +74,8 @@ export function createDispatchDataset(options: DispatchDatasetOptions): Handler 
         return {};
       }
       const broker = await brokerOf(stream.client, options);
+      // No queue is declared for a dataset that cannot be had. The source keeps the batch until it is sent.
+      if (stream.nextIndex === 0) await source.reader(stream.dataset)(0, readingSignal(handling));
       return await connections.withConnection(broker, async (model, blocked) => {
         const queue = { queue: stream.client.queue_name, mayDeclare: stream.nextIndex === 0 };
         const ready = await lookIntoQueue(model, queue);
@@ -88,9 +90,10 @@ export function createDispatchDataset(options: DispatchDatasetOptions): Handler 
       });
     } catch (error) {
       onDone();
+      if (isHandedOver(error, handling)) return { events: [toContinuation(stream)] };
       // Patience, as with a queue that is full: nothing is wrong with this stream.
       if (!isBusy(error) || handling.signal.aborted) throw error;
-      return pause({ ...stream, isOneByOne: true }, undefined, handling, options);
+      return pause(withOrder(stream, error), undefined, handling, options);
     } finally {
       setTimeout(onDone, HAND_OVER_MS).unref();
     }
@@ -119,7 +122,7 @@ async function sendChunk({
   model,
   blocked,
   stream,
-  handling: { signal, stopping, log },
+  handling,
   options: { source, maxRetries },
 }: {
   model: ChannelModel;
@@ -129,6 +132,7 @@ async function sendChunk({
   options: DispatchDatasetOptions;
 }): Promise<Next | undefined> {
   const { nextIndex: from, pause: _, ...rest } = stream;
+  const { signal, stopping, log } = handling;
   const traceparent = activeTraceparent();
   const tooSlow = new AbortController();
   const limit = setTimeout(() => tooSlow.abort(slowBroker()), CHUNK_LIMIT_MS);
@@ -142,8 +146,7 @@ async function sendChunk({
     onTimeout: () => breakConnection(model, new Error('no confirm came in time')),
   });
   const read = source.reader(stream.dataset);
-  // A dataset service that hangs must not keep a process that is asked to stop from handing over.
-  const reading = AbortSignal.any([signal, stopping]);
+  const reading = readingSignal(handling);
   const endMs = performance.now() + CHUNK_MS;
   const isOver = (sent: number) => sent >= CHUNK_BATCHES || performance.now() >= endMs || stopping.aborted;
   try {
@@ -161,11 +164,11 @@ async function sendChunk({
   } catch (error) {
     if (signal.aborted) throw error;
     const nextIndex = from + sink.confirmed();
-    if (stopping.aborted && error === stopping.reason) return { ...rest, nextIndex };
+    if (isHandedOver(error, handling)) return { ...rest, nextIndex };
     // What has arrived is not sent again: the next attempt goes on behind it, and counts anew.
     if (!isPassing(error) || nextIndex === from) throw error;
     log.warn({ stream_id: stream.id, err: error }, 'chunk cut short');
-    return { ...rest, isOneByOne: rest.isOneByOne || isBusy(error), nextIndex, delayMs: PAUSE_MS };
+    return { ...withOrder(rest, error), nextIndex, delayMs: PAUSE_MS };
   } finally {
     clearTimeout(limit);
     sink.close();
@@ -175,6 +178,15 @@ async function sendChunk({
       'waybill.batch.count': sink.confirmed(),
     });
   }
+}
+
+/** A dataset service that hangs must not keep a process that is asked to stop from handing over. */
+function readingSignal({ signal, stopping }: HandlerContext): AbortSignal {
+  return AbortSignal.any([signal, stopping]);
+}
+
+function isHandedOver(error: unknown, { signal, stopping }: HandlerContext): boolean {
+  return !signal.aborted && stopping.aborted && error === stopping.reason;
 }
 
 function slowBroker(): AppError {
@@ -187,6 +199,11 @@ function isPassing(error: unknown): boolean {
 
 function isBusy(error: unknown): boolean {
   return error instanceof AppError && error.code === 'client-queue-busy';
+}
+
+/** A queue that refused a batch may have taken the next one; a broker that is busy keeps the order. */
+function withOrder<S extends Pick<DatasetStream, 'isOneByOne'>>(stream: S, error: unknown): S {
+  return error instanceof QueueRefusal ? { ...stream, isOneByOne: true } : stream;
 }
 
 /**

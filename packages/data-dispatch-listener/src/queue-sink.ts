@@ -3,8 +3,8 @@
  *
  * A window of batches is unconfirmed at once. When the channel breaks, or confirms stay away, those are published again,
  * in order, on a fresh channel: so a batch may be enqueued twice, but never before the one that precedes it. A queue that
- * refuses messages when it is full may take a later one of the window: `send` and `flush` then reject with AppError
- * `client-queue-busy`, and what follows should go one by one.
+ * refuses messages when it is full may take a later one of the window: `send` and `flush` then reject with
+ * {@link QueueRefusal}, and what follows should go one by one.
  */
 import { backOff } from '@waybill/common/back-off.ts';
 import { AppError } from '@waybill/common/errors.ts';
@@ -43,6 +43,13 @@ export type QueueSinkOptions = {
 };
 
 type Entry = { batch: Batch; isConfirmed: boolean };
+
+/** The queue itself refused a batch (nack), as one that is full does. */
+export class QueueRefusal extends AppError {
+  constructor() {
+    super('client-queue-busy', "the client's queue takes no more messages");
+  }
+}
 
 /** Creates the sink of one chunk of one stream. */
 export function createQueueSink({
@@ -88,7 +95,8 @@ export function createQueueSink({
   /** A fresh channel, on which everything unconfirmed is published again. */
   async function reopen(reason: Error): Promise<void> {
     closeChannel();
-    if (reason instanceof TerminalError || isRefusal(reason) || failures > maxRetries) throw reason;
+    if (reason instanceof TerminalError || reason instanceof QueueRefusal || failures > maxRetries)
+      throw reason;
     if (failures > 0) await backOff(failures, { ...RETRY, signal });
     signal.throwIfAborted();
     failures += 1;
@@ -146,8 +154,7 @@ export function createQueueSink({
 
   /** amqplib calls back so when the channel closes as well, whose own event tells why. */
   function onRefusal({ message }: Error): void {
-    if (message === 'message nacked')
-      breakOff(new AppError('client-queue-busy', "the client's queue takes no more messages"));
+    if (message === 'message nacked') breakOff(new QueueRefusal());
   }
 
   function closeChannel(): void {
@@ -181,10 +188,6 @@ export function createQueueSink({
       closeChannel();
     },
   };
-}
-
-function isRefusal(error: Error): boolean {
-  return error instanceof AppError && error.code === 'client-queue-busy';
 }
 
 function unconfirmedBytes(entries: readonly Entry[]): number {

@@ -3,9 +3,12 @@ import { EventEmitter, once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { afterEach, describe, it } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { AppError } from '@waybill/common/errors.ts';
 import { TerminalError } from '@waybill/listener/handler.ts';
 import { pino } from 'pino';
+import { samplesOf, startDatasetService } from './dataset-service.fixture.ts';
+import { createDatasetSource } from './dataset-source.ts';
 import type { ReadBatch } from './stream-batches.ts';
 import { createTcpStream, type TcpStream } from './tcp-stream.ts';
 
@@ -38,12 +41,9 @@ describe('the TCP stream', () => {
       log: pino({ level: 'silent' }),
     });
   const open = () => connect({ port: stream.port, host: '127.0.0.1' });
-  async function linesOf(socket: Socket, { delayed = false } = {}): Promise<Record<string, unknown>[]> {
+  async function linesOf(socket: Socket): Promise<Record<string, unknown>[]> {
     const lines = [];
-    for await (const line of createInterface({ input: socket })) {
-      lines.push(JSON.parse(line));
-      if (delayed) await new Promise((resolve) => setImmediate(resolve));
-    }
+    for await (const line of createInterface({ input: socket })) lines.push(JSON.parse(line));
     return lines;
   }
 
@@ -73,28 +73,56 @@ describe('the TCP stream', () => {
   });
 
   it('serves 50 readers at different speeds at once', async () => {
-    await start();
-    const all = await Promise.all(range(50).map((index) => linesOf(open(), { delayed: index % 2 === 0 })));
-    for (const lines of all)
-      assert.deepEqual(
-        lines.map(({ batch_id }) => batch_id),
-        range(100),
-      );
+    const service = await startDatasetService({ batches: 100, bytes: 75_000 });
+    const source = createDatasetSource({ address: service.address, maxRetries: 0 });
+    await start({ read: source.reader({ name: 'test', batchSize: 30 }), stallMs: 120_000 });
+    // The first ten read as fast as they can; each other one takes a bit, and the rest when one before it has everything.
+    const all: Promise<number[]>[] = [];
+    for (const index of range(50)) all.push(indexesOf(open(), all[index - 10]));
+    for (const indexes of await Promise.all(all)) assert.deepEqual(indexes, range(100));
+    source.close();
+    service.stop();
   });
 
-  it('reads no further than its reader does, drops one that stops, and holds up nobody else', async () => {
-    await start({ stallMs: 300 });
+  /** The indexes of the lines, each of which has the samples of its batch; after the first bytes it awaits `turn`. */
+  async function indexesOf(socket: Socket, turn: Promise<unknown> | undefined): Promise<number[]> {
+    const indexes: number[] = [];
+    let rest = '';
+    // Unlike readline this reads no further than it is asked to.
+    for await (const chunk of socket.setEncoding('latin1')) {
+      const lines = `${rest}${chunk}`.split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) {
+        const { batch_index: index, batch_data } = JSON.parse(line);
+        assert.equal(batch_data[0], samplesOf(index, 75_000).toString('base64'));
+        indexes.push(index);
+      }
+      await turn;
+    }
+    return indexes;
+  }
+
+  it('reads no further than its reader does, drops one that stops, and holds up nobody else', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    await start({ stallMs: 20_000 });
     reads = 0;
     const stalled = open().pause();
     const closed = once(stalled, 'error');
-    const dropped = once(logged, 'line');
+    const served = once(logged, 'line');
     await once(stalled, 'connect');
     assert.equal((await linesOf(open())).length, 100);
-    const lines = [await dropped, await once(logged, 'line')].flat();
-    assert.deepEqual(
-      lines.map(({ err }) => err?.code),
-      [undefined, 'client-gone'],
-    );
+    assert.equal((await served)[0].err, undefined);
+    let dropped: { err?: { code: string } } | undefined;
+    logged.once('line', (line) => {
+      dropped = line;
+    });
+    // It is dropped by whichever line it does not take.
+    for (let turns = 0; !dropped && turns < 1_000; turns += 1) {
+      t.mock.timers.tick(20_000);
+      await nextTurn();
+    }
+    t.mock.timers.reset();
+    assert.equal(dropped?.err?.code, 'client-gone');
     stalled.resume();
     assert.equal((await closed)[0].code, 'ECONNRESET');
     assert.ok(reads < 200, `${reads} batches were read for both`);
