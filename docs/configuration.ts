@@ -55,6 +55,7 @@ The standard \`OTEL_*\` variables of OpenTelemetry apply to every process. Nothi
 | \`OTEL_SERVICE_NAME\` | Name of the process; default: the name of its package |
 | \`OTEL_RESOURCE_ATTRIBUTES\` | \`service.instance.id\` here names the instance; default: a random UUID |
 | \`OTEL_TRACES_SAMPLER\`, \`OTEL_TRACES_SAMPLER_ARG\` | Sampling, decided at the edge; the other tiers follow |
+| \`OTEL_EXPORTER_OTLP_LOGS_TIMEOUT\` | Milliseconds that an export of logs may take, at most and by default 1000: it can hold up the exit |
 | \`OTEL_METRIC_EXPORT_INTERVAL\` | Milliseconds between metric exports (default 60000) |
 
 <!-- Written by \`npm run docs\` from the settings in packages/*/src/config.ts. -->

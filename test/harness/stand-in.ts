@@ -4,6 +4,7 @@ import { createServer as createHttpServer, type RequestListener, type ServerResp
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
+import { type ErrorCode, toProblem } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event.ts';
 import { verifyRequest } from '@waybill/common/http-signature.ts';
 import type { Key } from '@waybill/common/internal-keys.ts';
@@ -89,6 +90,12 @@ export const hang: OnBatch = () => {};
 /** Answers every batch with `status` and an empty object. */
 export function respond(status: number): OnBatch {
   return (_events, response) => response.writeHead(status).end('{}');
+}
+
+/** Answers every batch with the problem of `code`, as a tier does. */
+export function refuse(code: ErrorCode): OnBatch {
+  const problem = toProblem(code);
+  return (_events, response) => response.writeHead(problem.status).end(JSON.stringify(problem));
 }
 
 /** Resets the connection. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, type TestContext, test } from 'node:test';
 import { MAX_EVENT_BYTES } from './batch-limits.ts';
@@ -170,8 +171,11 @@ describe('health', () => {
 describe('limits', () => {
   test('requests, headers and connections are bounded, and clients are first to close', async (t) => {
     const { app } = await serve(t, { routes: () => {} });
-    const { requestTimeout, headersTimeout, maxConnections, keepAliveTimeout } = app.server;
-    assert.deepEqual([requestTimeout, headersTimeout, maxConnections], [10_000, 5_000, 10_000]);
+    const { requestTimeout, headersTimeout, timeout, maxConnections, keepAliveTimeout } = app.server;
+    assert.deepEqual(
+      [requestTimeout, headersTimeout, timeout, maxConnections],
+      [10_000, 5_000, 60_000, 10_000],
+    );
     assert(keepAliveTimeout > 60_000);
   });
 
@@ -184,6 +188,27 @@ describe('limits', () => {
     assert.match(await answered, /^HTTP\/1.1 408/);
     // 5 s and a check each second; with Node's own interval of 30 s it took 29 s.
     assert.ok(performance.now() - startedMs < 20_000);
+  });
+
+  test('a client that does not read its answer is cut off, and gives its place to another', async (t) => {
+    const { app, open } = await serve(t, {
+      maxConnections: 1,
+      silenceTimeoutMs: 100,
+      routes: (app) => {
+        app.get('/', async () => 'x');
+        // More than the system takes for a reader that takes nothing.
+        app.get('/large', async () => Buffer.alloc(64 * 1024 * 1024));
+      },
+    });
+    const connected = once(app.server, 'connection');
+    const stalled = await open();
+    const [socket] = (await connected) as [Socket];
+    stalled.write(get('/large'));
+    await once(socket, 'close');
+    const other = await open();
+    const answered = nextAnswer(other);
+    other.write(get('/'));
+    assert.match(await answered, /^HTTP\/1.1 200/);
   });
 
   test('a connection over the limit is closed, and those within it go on', async (t) => {

@@ -31,6 +31,8 @@ export type HttpServerOptions = {
   /** Most sockets open at once (default 10,000). */
   maxConnections?: number;
   bodyLimitBytes?: number;
+  /** How long a request may go without a byte either way; longer than any answer takes (default 60 s). */
+  silenceTimeoutMs?: number;
   /** Makes it an HTTPS server. */
   tls?: KeyPair;
 };
@@ -41,13 +43,14 @@ const TIMEOUTS = { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterv
 
 /**
  * Creates a Fastify instance with the limits of `faults.md`: headers within 5 s, and before them a TLS handshake; the
- * request within 10 s; keep-alive longer than the 60 s after which a client renews its connections, so that the server
- * is never first to close one.
+ * request within 10 s; a connection whose client does not read its answer is cut off; keep-alive longer than the 60 s
+ * after which a client renews its connections, so that the server is never first to close one.
  */
 export function createHttpServer({
   log,
   maxConnections = 10_000,
   bodyLimitBytes = MAX_EVENT_BYTES,
+  silenceTimeoutMs = 60_000,
   tls,
 }: HttpServerOptions): FastifyInstance {
   const app = fastify({
@@ -55,6 +58,7 @@ export function createHttpServer({
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: bodyLimitBytes,
     requestTimeout: 10_000,
+    connectionTimeout: silenceTimeoutMs,
     keepAliveTimeout: 75_000,
     http: TIMEOUTS,
     // Node's own limit for a handshake is 2 minutes.
@@ -127,13 +131,14 @@ export function sendProblemBody(reply: FastifyReply, problem: Problem): FastifyR
  * Stops a server without dropping a request: connections that clients have by now are taken, later ones refused; each
  * open one is told to close with its next answer, the one under way included; those that stay idle for `idleMs` are
  * closed. (Fastify's own `close()` closes idle connections at once, and a request that crosses it on the wire is lost;
- * one whose answer was under way then stays open for the whole keep-alive time.) What is not answered `deadlineMs` later, such as a request of which
- * only half arrived, or a TLS handshake that does not go on, is cut off.
+ * one whose answer was under way then stays open for the whole keep-alive time.) What is not answered `deadlineMs` after
+ * the call, such as a request of which only half arrived, or a TLS handshake that does not go on, is cut off.
  */
 export async function drainHttpServer(
   app: FastifyInstance,
   { idleMs = 500, deadlineMs = DRAIN_MS }: { idleMs?: number; deadlineMs?: number } = {},
 ): Promise<void> {
+  const untilMs = performance.now() + deadlineMs;
   await acceptWaiting(app.server);
   // Not before: clients whose connections are closed make others, which could come just when the port is closed.
   draining.add(app.server);
@@ -145,7 +150,7 @@ export async function drainHttpServer(
   // What has come, but was not read yet, makes its connection no idle one.
   await nextTurn();
   const stopped = app.close();
-  if (!(await within(deadlineMs, stopped))) cutOff(app.server);
+  if (!(await within(untilMs - performance.now(), stopped))) cutOff(app.server);
   await stopped;
 }
 

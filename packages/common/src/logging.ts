@@ -18,14 +18,15 @@ import { within } from './within.ts';
 const SEVERITIES: Record<Level, number> = { trace: 1, debug: 5, info: 9, warn: 13, error: 17, fatal: 21 };
 
 /**
- * How long the worker may take to export a batch. At exit it blocks the process for as long (thread-stream waits for
- * its worker), so it is below the usual 10 s. `OTEL_EXPORTER_OTLP_LOGS_TIMEOUT` overrides it.
+ * How long the worker may take to export a batch. At its end it blocks the process for up to twice as long
+ * (thread-stream waits for its worker, and that for an export under way), so it is below the usual 10 s.
+ * `OTEL_EXPORTER_OTLP_LOGS_TIMEOUT` can only shorten it.
  */
-const EXPORT_TIMEOUT_MS = 2_000;
+const EXPORT_TIMEOUT_MS = 1_000;
 
 /** Most bytes that wait for a reader of stdout, and how long one is waited for at exit. */
 const MAX_WAITING_BYTES = 4 * 1024 * 1024;
-const EXIT_FLUSH_MS = 1_000;
+const EXIT_FLUSH_MS = 500;
 
 /** What thread-stream has but its types leave out. */
 type OtlpTransport = ReturnType<typeof pino.transport> & { writable: boolean; writableNeedDrain: boolean };
@@ -60,7 +61,7 @@ export function createLogger({
 
 /**
  * Sends the lines that wait and ends their export; later lines go to stdout only. One of the last steps of a process.
- * Never rejects; takes no longer than an export may (2 s, unless set otherwise).
+ * Never rejects; takes no longer than two exports may (2 s): one that is under way, and that of the rest.
  */
 export async function flushLogs(): Promise<void> {
   await Promise.all([flushStdout(), flushOtlp()]);
@@ -76,10 +77,13 @@ async function flushOtlp(): Promise<void> {
   if (transport === undefined || !transport.writable) return;
   const ended = Promise.race([once(transport, 'finish'), once(transport, 'close')]);
   transport.end();
-  await ended.catch(() => {});
+  await within(
+    EXPORT_TIMEOUT_MS,
+    ended.catch(() => {}),
+  );
 }
 
-/** Drops lines while 4 MB wait for a reader. At exit it waits for one no longer than a second. */
+/** Drops lines while 4 MB wait for a reader. At exit it waits for one no longer than half a second. */
 function startStdout(): ReturnType<typeof pino.destination> {
   let exitMs = Number.POSITIVE_INFINITY;
   process.on('exit', () => {
@@ -102,8 +106,12 @@ function startOtlpTransport(): OtlpTransport {
         ...process.env,
         // Its default detectors would add the paths and the name of the machine.
         OTEL_NODE_RESOURCE_DETECTORS: 'none',
-        OTEL_EXPORTER_OTLP_LOGS_TIMEOUT:
-          process.env.OTEL_EXPORTER_OTLP_LOGS_TIMEOUT || String(EXPORT_TIMEOUT_MS),
+        OTEL_EXPORTER_OTLP_LOGS_TIMEOUT: String(
+          Math.min(
+            Number(process.env.OTEL_EXPORTER_OTLP_LOGS_TIMEOUT) || EXPORT_TIMEOUT_MS,
+            EXPORT_TIMEOUT_MS,
+          ),
+        ),
       },
     },
   }) as OtlpTransport;

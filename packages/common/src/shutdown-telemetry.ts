@@ -5,7 +5,7 @@ import { within } from './within.ts';
 export const SHUTDOWN_TELEMETRY = Symbol.for('waybill.shutdown-telemetry');
 
 /**
- * Sends the spans and metrics that wait, and stops the SDK: the last step of a process, together with `flushLogs()`.
+ * Sends the spans and metrics that wait, and stops the SDK: one of the last steps of a process, before `flushLogs()`.
  * Takes no longer than `timeoutMs` (default 2,000), never rejects, and does nothing when telemetry is off.
  */
 export async function shutdownTelemetry({ timeoutMs = 2_000 }: { timeoutMs?: number } = {}): Promise<void> {

@@ -22,6 +22,9 @@ const modes: Record<string, { steps: ShutdownStep[]; deadlineMs?: number }> = {
   },
   waits: { steps: [step('one', toldToGoOn), step('two', () => {})] },
   hangs: { steps: [step('one', never), step('two', () => {})], deadlineMs: 50 },
+  'hangs past its bound': {
+    steps: [{ ...step('one', never), maxMs: 50 }, step('two', () => log.info('two is done'))],
+  },
   'hangs busily': {
     steps: [step('one', () => new Promise(() => setInterval(() => {}, 1))), step('two', () => {})],
     deadlineMs: 50,

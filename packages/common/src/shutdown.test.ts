@@ -53,6 +53,17 @@ describe('on a signal', () => {
       assert.deepEqual(messages(service), ['stopping', 'readiness is off', 'one:', 'shutdown took too long']);
     });
 
+  test('a step that hangs past a bound of its own is left, the others still run, and the exit is 0', async (t) => {
+    const service = await start(t, 'hangs past its bound');
+    assert.deepEqual(await service.stop(), { code: 0, signal: null });
+    assert.deepEqual(messages(service).slice(2), [
+      'one:',
+      'shutdown step left unfinished',
+      'two:',
+      'two is done',
+    ]);
+  });
+
   for (const mode of ['fails at once', 'fails later'])
     test(`a step that ${mode} is logged, the others still run, and the exit is 1`, async (t) => {
       const service = await start(t, mode);

@@ -10,7 +10,7 @@ import { serviceName } from '@waybill/common/instance.ts';
 import { createLogger, flushLogs } from '@waybill/common/logging.ts';
 import { loadProto } from '@waybill/common/proto.ts';
 import { runService } from '@waybill/common/run-service.ts';
-import { CLOSE_MS, DRAIN_MS, shutdownOnSignal } from '@waybill/common/shutdown.ts';
+import { CLOSE_MS, DRAIN_MS, FINISH_MS, shutdownOnSignal } from '@waybill/common/shutdown.ts';
 import { shutdownTelemetry } from '@waybill/common/shutdown-telemetry.ts';
 import { keyPairOf } from '@waybill/common/tls.ts';
 import { loadDatasetGeneratorConfig } from './config.ts';
@@ -53,8 +53,12 @@ await runService(async () => {
     },
     steps: [
       { name: 'calls under way', run: () => server.close(DRAIN_MS) },
-      { name: 'telemetry', run: shutdownTelemetry },
-      { name: 'health port', run: () => drainHttpServer(healthApp, { idleMs: 0, deadlineMs: CLOSE_MS }) },
+      {
+        name: 'health port and telemetry',
+        maxMs: FINISH_MS,
+        run: () =>
+          Promise.all([drainHttpServer(healthApp, { idleMs: 0, deadlineMs: CLOSE_MS }), shutdownTelemetry()]),
+      },
       { name: 'logs', run: flushLogs },
     ],
   });

@@ -15,7 +15,7 @@ import { deriveInternalKeys } from '@waybill/common/internal-keys.ts';
 import { createLogger, flushLogs } from '@waybill/common/logging.ts';
 import { createReplyAddressVerifier } from '@waybill/common/reply-address.ts';
 import { runService } from '@waybill/common/run-service.ts';
-import { CLOSE_MS, shutdownOnSignal } from '@waybill/common/shutdown.ts';
+import { CLOSE_MS, FINISH_MS, shutdownOnSignal } from '@waybill/common/shutdown.ts';
 import { shutdownTelemetry } from '@waybill/common/shutdown-telemetry.ts';
 import { keyPairOf } from '@waybill/common/tls.ts';
 import { createInternalApp } from './app.ts';
@@ -74,11 +74,17 @@ await runService(async () => {
     steps: [
       { name: 'intake and replies', run: () => Promise.all([drainHttpServer(app), replies.drain()]) },
       {
-        name: 'connections and telemetry',
+        name: 'connections, health port and telemetry',
+        maxMs: FINISH_MS,
         run: () =>
-          Promise.all([callback.close(), publisher.close(CLOSE_MS), subscriber.close(), shutdownTelemetry()]),
+          Promise.all([
+            callback.close(),
+            publisher.close(CLOSE_MS),
+            subscriber.close(),
+            drainHttpServer(healthApp, { idleMs: 0, deadlineMs: CLOSE_MS }),
+            shutdownTelemetry(),
+          ]),
       },
-      { name: 'health port', run: () => drainHttpServer(healthApp, { idleMs: 0, deadlineMs: CLOSE_MS }) },
       { name: 'logs', run: flushLogs },
     ],
   });

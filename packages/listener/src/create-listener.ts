@@ -8,7 +8,7 @@ import { drainHttpServer, portOf } from '@waybill/common/http-server.ts';
 import { serviceName } from '@waybill/common/instance.ts';
 import { createLogger, flushLogs } from '@waybill/common/logging.ts';
 import { runService } from '@waybill/common/run-service.ts';
-import { CLOSE_MS, shutdownOnSignal } from '@waybill/common/shutdown.ts';
+import { CLOSE_MS, FINISH_MS, shutdownOnSignal } from '@waybill/common/shutdown.ts';
 import { shutdownTelemetry } from '@waybill/common/shutdown-telemetry.ts';
 import { loadListenerConfig } from './config.ts';
 import { consumeEvents } from './consume-events.ts';
@@ -25,7 +25,7 @@ export type ListenerOptions = {
   service: string;
   /** One handler per event type. The service's queue is bound to these types at start. */
   handlers: Record<string, Handler | HandlerWithOptions>;
-  /** Closes what else the process has open, at its end: after the events under way are handled, in at most 2 s. */
+  /** Closes what else the process has open, at its end: after the events under way are handled, in at most 1.5 s. */
   close?: () => Promise<void>;
 };
 
@@ -77,11 +77,17 @@ export async function createListener({ service, handlers, close }: ListenerOptio
       steps: [
         { name: 'events', run: consumer.drain },
         {
-          name: 'connections and telemetry',
+          name: 'connections, health port and telemetry',
+          maxMs: FINISH_MS,
           run: () =>
-            Promise.all([publisher.close(CLOSE_MS), subscriber.close(), shutdownTelemetry(), close?.()]),
+            Promise.all([
+              publisher.close(CLOSE_MS),
+              subscriber.close(),
+              close?.(),
+              drainHttpServer(healthApp, { idleMs: 0, deadlineMs: CLOSE_MS }),
+              shutdownTelemetry(),
+            ]),
         },
-        { name: 'health port', run: () => drainHttpServer(healthApp, { idleMs: 0, deadlineMs: CLOSE_MS }) },
         { name: 'logs', run: flushLogs },
       ],
     });

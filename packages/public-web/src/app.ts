@@ -22,6 +22,10 @@ import { createPostClient } from './post-client.ts';
 import { createPing, createPostEvent, type PostEventOptions } from './post-event.ts';
 import { shedLoad } from './shed-load.ts';
 
+/** How much longer than the longest wait for an answer a connection may be silent. */
+const READ_MS = 30_000;
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 export type PublicAppOptions = PostEventOptions & {
   acceptClient: AcceptClient;
   admit: Admit;
@@ -35,8 +39,9 @@ export type PublicAppOptions = PostEventOptions & {
 
 /** Creates the public server; `listen` is the caller's. */
 export async function createPublicApp(options: PublicAppOptions): Promise<FastifyInstance> {
-  const { log, readiness, maxConnections, tls } = options;
-  const app = createHttpServer({ log, maxConnections, tls });
+  const { log, deadlineMs, readiness, maxConnections, tls } = options;
+  const silenceTimeoutMs = Math.min(deadlineMs + READ_MS, MAX_TIMER_MS);
+  const app = createHttpServer({ log, maxConnections, silenceTimeoutMs, tls });
   // Bodies are checked by their handlers, whose errors name the fault; the schemas here are for the docs.
   app.setValidatorCompiler(() => () => true);
   await app.register(fastifySwagger, { openapi });

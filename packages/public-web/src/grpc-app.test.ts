@@ -16,7 +16,7 @@ import { loadProto } from '@waybill/common/proto.ts';
 import { eventually } from '../../../test/harness/eventually.ts';
 import { startOtlpReceiver } from '../../../test/harness/otlp-receiver.ts';
 import type { Service } from '../../../test/harness/service.ts';
-import { hang, respond } from '../../../test/harness/stand-in.ts';
+import { hang, refuse } from '../../../test/harness/stand-in.ts';
 import { assertNoCanary, assertSent, CANARY, client, dataDispatchEnv, faults } from './new-client.fixture.ts';
 import {
   answer,
@@ -231,7 +231,7 @@ describe('public-web, as its gRPC callers see it', () => {
   });
 
   it('answers ERROR when no dispatcher takes the event', async () => {
-    const stub = await start(respond(503));
+    const stub = await start(refuse('not-accepted'));
     const error = { status: 'ERROR', message: 'no dispatcher takes the event now' };
     assert.deepEqual(await notify(stub), error);
   });

@@ -5,7 +5,7 @@ import { type CloudEvent, PROBLEM_TYPE } from '@waybill/common/event.ts';
 import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE } from '@waybill/common/event-json.ts';
 import { eventually } from '../../../test/harness/eventually.ts';
 import type { Service } from '../../../test/harness/service.ts';
-import { respond } from '../../../test/harness/stand-in.ts';
+import { refuse } from '../../../test/harness/stand-in.ts';
 import { client, dataDispatchEnv } from './new-client.fixture.ts';
 import {
   answer,
@@ -178,7 +178,7 @@ describe('a request that comes again with its Idempotency-Key', () => {
 describe('an answer', () => {
   it('that proves that nothing ran is not kept: 503', async () => {
     const input = { key: randomUUID() };
-    dispatcher.onBatch = respond(503);
+    dispatcher.onBatch = refuse('not-accepted');
     const refused = await tell(input);
     assert.deepEqual([refused.status, codeIn(refused)], [503, 'not-accepted']);
     dispatcher.onBatch = pongAll;

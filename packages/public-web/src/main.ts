@@ -16,7 +16,7 @@ import { createLogger, flushLogs } from '@waybill/common/logging.ts';
 import { parked as parkedGauge } from '@waybill/common/metrics.ts';
 import { createReplyAddresses, createReplyAddressVerifier } from '@waybill/common/reply-address.ts';
 import { runService } from '@waybill/common/run-service.ts';
-import { CLOSE_MS, DRAIN_MS, shutdownOnSignal } from '@waybill/common/shutdown.ts';
+import { CLOSE_MS, DRAIN_MS, FINISH_MS, shutdownOnSignal } from '@waybill/common/shutdown.ts';
 import { shutdownTelemetry } from '@waybill/common/shutdown-telemetry.ts';
 import { keyPairOf } from '@waybill/common/tls.ts';
 import { createAcceptClient } from './accept-client.ts';
@@ -136,10 +136,15 @@ await runService(async () => {
           return Promise.all([drainHttpServer(app), grpc?.close(DRAIN_MS), parked.drained()]);
         },
       },
-      { name: 'internal port', run: () => drainHttpServer(internalApp, { deadlineMs: CLOSE_MS }) },
       {
-        name: 'dispatchers and telemetry',
-        run: () => Promise.all([dispatchers.close(), shutdownTelemetry()]),
+        name: 'internal port, dispatchers and telemetry',
+        maxMs: FINISH_MS,
+        run: () =>
+          Promise.all([
+            drainHttpServer(internalApp, { deadlineMs: CLOSE_MS }),
+            dispatchers.close(),
+            shutdownTelemetry(),
+          ]),
       },
       { name: 'logs', run: flushLogs },
     ],
