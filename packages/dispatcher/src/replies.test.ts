@@ -9,7 +9,7 @@ import { deriveInternalKeys } from '@waybill/common/internal-keys.ts';
 import { SignJWT } from 'jose';
 import { eventually } from '../../../test/harness/eventually.ts';
 import type { Service } from '../../../test/harness/service.ts';
-import { hang, type OnBatch, respond } from '../../../test/harness/stand-in.ts';
+import { hang, type OnBatch, refuse, respond } from '../../../test/harness/stand-in.ts';
 import { freshBroker, type TestBroker } from '../../../test/harness/test-broker.ts';
 import {
   addressOf,
@@ -113,6 +113,21 @@ describe('replies from the broker', () => {
     await broker.emptied();
     assert.equal(instance.batches.length, 1);
     assert.equal(deadLetters.messages.length, 0);
+  });
+
+  it('that public-web cannot read are dead-lettered, and those beside them are delivered', async () => {
+    const instance = await start();
+    const [bad, ...good] = newReplies(instance.replyto, 3) as [CloudEvent, ...CloudEvent[]];
+    instance.onBatch = (events, response) =>
+      (events.some(({ id }) => id === bad.id) ? refuse('too-large') : takeAll)(events, response);
+    await publishReplies(publisher, [bad, ...good]);
+    await deadLetters.until((messages) => messages.length > 0);
+    await broker.emptied();
+    const [letter, ...others] = deadLetters.messages as [Delivery];
+    assert.equal(others.length, 0);
+    assert.equal(letter.headers[DEAD_LETTER_HEADERS.reason], 'unparsable');
+    assert.deepEqual(ids(eventsOf(letter)), [bad.id]);
+    assert.deepEqual(ids(instance.batches.slice(1).flat()), ids([bad, ...good]));
   });
 
   it('are dropped past their expirytime, and nobody is called', async () => {

@@ -9,7 +9,7 @@ import type { Delivery, Publisher, Subscriber, Subscription } from '@waybill/com
 import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
 import { REPLIES_QUEUE, REPLIES_RETRY_QUEUE } from '@waybill/common/broker/topology.ts';
 import type { ClockCheck } from '@waybill/common/clock-check.ts';
-import { toAppError } from '@waybill/common/errors.ts';
+import { AppError, toAppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, expiryMs } from '@waybill/common/event.ts';
 import { decodeMessage, type EncodedEvent, encodeEvent, encodeMessage } from '@waybill/common/event-json.ts';
 import { events } from '@waybill/common/metrics.ts';
@@ -77,7 +77,9 @@ async function handleDelivery(delivery: Delivery, options: DeliveryOptions): Pro
     await deadLetter({ publisher, delivery, reason: 'unparsable', error: toAppError(error) });
     return delivery.ack();
   }
-  const results = await Promise.all(replies.map((reply) => deliver(reply, delivery, options)));
+  const results = await Promise.all(
+    replies.map((reply) => deliver(reply, delivery, replies.length, options)),
+  );
   const failing = results.filter((result) => result !== undefined);
   if (failing.length > 0) await setAside(failing, publisher, delivery.signal);
   delivery.ack();
@@ -90,6 +92,7 @@ async function handleDelivery(delivery: Delivery, options: DeliveryOptions): Pro
 async function deliver(
   reply: CloudEvent,
   delivery: Delivery,
+  batchSize: number,
   { publisher, callback, replyAddresses, clock, log }: DeliveryOptions,
 ): Promise<EncodedEvent | undefined> {
   // A dispatcher whose clock is ahead would drop what others could still deliver, and never hear that it is.
@@ -108,17 +111,23 @@ async function deliver(
     return account(reply, 'unknown-reply-address', log);
   }
   const { traceparent, tracestate } = reply;
+  const { exchange, routingKey, queue } = delivery;
   const span = startEventSpan({
     name: 'route',
     kind: 'consumer',
     event: reply,
     label: reply.type,
-    destination: REPLIES_QUEUE,
+    destination: { exchange, routingKey, queue },
+    batchSize,
   });
   if (span.traceparent) Object.assign(reply, { traceparent: span.traceparent, tracestate: span.tracestate });
   const outcome = await callback.deliver(address, encodeEvent(reply));
   context.with(span.context, () => account(reply, outcome, log));
   span.end(outcome === 'delivered' ? undefined : { code: outcome });
+  if (outcome === 'refused') {
+    const error = new AppError('invalid-request', 'public-web cannot read the reply');
+    await deadLetter({ publisher, delivery, event: reply, reason: 'unparsable', error });
+  }
   if (outcome !== 'failing') return undefined;
   if (isExpired(reply) && clock.readiness() === undefined) return account(reply, 'expired', log);
   // As it came: its next way through a dispatcher is a span beside this one, not below it.

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { type ClockCheck, createClockCheck } from '@waybill/common/clock-check.ts';
 import { encodeEvent } from '@waybill/common/event-json.ts';
 import { pino } from 'pino';
-import { hang, type OnBatch, reset, respond } from '../../../test/harness/stand-in.ts';
+import { hang, type OnBatch, refuse, reset, respond } from '../../../test/harness/stand-in.ts';
 import { type Instance, keys, newEvent, startInstance, takeAll } from './dispatcher.fixture.ts';
 import { type CallbackOutcome, createReplyCallback, type ReplyCallback } from './reply-callback.ts';
 
@@ -75,10 +75,23 @@ describe('replies to one address', () => {
     assert.equal(instance.batches.length, 2);
   });
 
+  it('are refused when public-web cannot read them, each for itself, and the address counts as well', async () => {
+    let bad: string | undefined;
+    const instance = await start((events, response) => {
+      bad ??= events[1]?.id;
+      const treat = events.some(({ id }) => id === bad) ? refuse('invalid-request') : takeAll;
+      return treat(events, response);
+    });
+    assert.deepEqual(await deliverMany(instance, 3), ['delivered', 'refused', 'delivered']);
+    assert.deepEqual(await deliverMany(instance, 2), ['delivered', 'delivered']);
+    assert.equal(instance.batches.length, 1 + 3 + 1);
+  });
+
   const failures: Record<string, OnBatch> = {
     'answers 500': respond(500),
     'answers 401': respond(401),
     'answers 503': respond(503),
+    'is behind something else that answers 413': respond(413),
     'resets the connection': reset,
     'answers with no JSON': (_events, response) => response.end('<html>'),
     'never answers': hang,

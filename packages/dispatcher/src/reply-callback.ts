@@ -8,7 +8,7 @@
 import { type Batcher, createBatcher } from '@waybill/common/batch.ts';
 import { HTTP_MAX_EVENTS, MAX_BATCH_BYTES, MAX_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
 import type { ClockCheck } from '@waybill/common/clock-check.ts';
-import { parseProblem } from '@waybill/common/errors.ts';
+import { type ErrorCode, parseProblem } from '@waybill/common/errors.ts';
 import { BATCH_CONTENT_TYPE, type EncodedEvent, encodeBatch } from '@waybill/common/event-json.ts';
 import { signRequest } from '@waybill/common/http-signature.ts';
 import type { Key } from '@waybill/common/internal-keys.ts';
@@ -23,8 +23,18 @@ const CALL_TIMEOUT_MS = 1_000;
 const MAX_QUEUED = 4_096;
 const FORGET_EVERY_MS = 60_000;
 
-/** `delivered`: public-web took it. `gone`: nobody waits for it, drop it. `failing`: the address does not answer now. */
-export type CallbackOutcome = 'delivered' | 'gone' | 'failing';
+/**
+ * `delivered`: public-web took it. `gone`: nobody waits for it, drop it. `refused`: public-web cannot read this very
+ * reply, and never will. `failing`: the address does not answer now.
+ */
+export type CallbackOutcome = 'delivered' | 'gone' | 'refused' | 'failing';
+
+/** What public-web says of a batch that it cannot read. */
+const REFUSALS = new Map<number, ErrorCode>([
+  [400, 'invalid-request'],
+  [413, 'too-large'],
+  [415, 'unsupported-media-type'],
+]);
 
 export type ReplyCallback = {
   /** Delivers one reply to `address`. Never rejects. */
@@ -87,7 +97,10 @@ export function createReplyCallback({
 
   async function call(lane: Lane, replies: EncodedEvent[]): Promise<CallbackOutcome[]> {
     batchSize.record(replies.length, { hop: 'callback' });
-    const outcomes = await post(lane, replies);
+    let outcomes = await post(lane, replies);
+    // Which of them is at fault shows when each goes alone.
+    if (replies.length > 1 && outcomes.includes('refused'))
+      outcomes = (await Promise.all(replies.map((reply) => post(lane, [reply])))).flat();
     const isFailing = outcomes.includes('failing');
     const { url, reason } = lane;
     if (isFailing !== lane.isFailing) log.info({ url: url.href, isFailing, reason }, 'reply address');
@@ -157,9 +170,14 @@ export function createReplyCallback({
   };
 }
 
-/** 410: the instance is another one now, so whoever waited is gone. Anything else but 200 may pass. */
+/**
+ * 410: the instance is another one now, so whoever waited is gone. A problem of public-web's own with the batch will not
+ * pass; anything else but 200 may.
+ */
 function toOutcomes(statusCode: number, body: string, replies: EncodedEvent[]): CallbackOutcome[] {
   if (statusCode === 410) return replies.map(() => 'gone');
+  const refusal = REFUSALS.get(statusCode);
+  if (refusal && refusal === parseProblem(body).code) return replies.map(() => 'refused');
   if (statusCode !== 200) return replies.map(() => 'failing');
   const { unknown: ids } = JSON.parse(body) as { unknown?: string[] };
   if (!Array.isArray(ids)) throw new Error('the answer is not that of a public-web');

@@ -5,7 +5,7 @@ import { createClockCheck } from '@waybill/common/clock-check.ts';
 import type { CloudEvent } from '@waybill/common/event.ts';
 import { pino } from 'pino';
 import { eventually } from '../../../test/harness/eventually.ts';
-import { hang, reset, respond } from '../../../test/harness/stand-in.ts';
+import { hang, refuse, reset, respond } from '../../../test/harness/stand-in.ts';
 import { createDispatcherClient, type DispatcherClient } from './dispatcher-client.ts';
 import { answer, confirmAll, type Dispatcher, keys, startDispatcher } from './public-web.fixture.ts';
 
@@ -118,9 +118,9 @@ describe('a dispatcher that provably took nothing is passed over for the next', 
     assert.equal(alive.batches.length, 3);
   });
 
-  for (const status of [503, 401, 404])
-    it(`when it answers ${status}`, async () => {
-      const [refusing, alive] = [await start(respond(status)), await start()];
+  for (const code of ['not-accepted', 'unauthorized', 'not-found'] as const)
+    it(`when it answers ${code}`, async () => {
+      const [refusing, alive] = [await start(refuse(code)), await start()];
       const client = await clientOf(refusing, alive);
       const outcomes = [await send(client), await send(client), await send(client)];
       assert.deepEqual(outcomes, ['confirmed', 'confirmed', 'confirmed']);
@@ -129,7 +129,11 @@ describe('a dispatcher that provably took nothing is passed over for the next', 
     });
 
   it('and when none is left the event is not accepted, at once', async () => {
-    const client = await clientOf(await startAndStop(), await startAndStop(), await start(respond(503)));
+    const client = await clientOf(
+      await startAndStop(),
+      await startAndStop(),
+      await start(refuse('not-accepted')),
+    );
     assert.deepEqual([await send(client), await send(client)], ['not-accepted', 'not-accepted']);
   });
 });
@@ -138,6 +142,9 @@ describe('a dispatcher that may have taken the events leaves their outcome unkno
   const behaviours = {
     'resets the connection': reset,
     'answers 500': respond(500),
+    'answers 500 by a problem of ours': refuse('unexpected'),
+    'is behind something else that answers 503': respond(503),
+    'is behind something else that answers 413': respond(413),
     'answers with something else than intake does': (_events: CloudEvent[], response: ServerResponse) =>
       response.end('{"status":"ok"}'),
     'answers with no JSON': (_events: CloudEvent[], response: ServerResponse) => response.end('<html>'),
@@ -176,7 +183,7 @@ describe('a dispatcher that may have taken the events leaves their outcome unkno
 
 describe('a failing dispatcher', () => {
   it('is asked with empty batches, and used again once it answers one', async () => {
-    const dispatcher = await start(respond(503));
+    const dispatcher = await start(refuse('not-accepted'));
     const client = await clientOf(dispatcher);
     assert.equal(await send(client), 'not-accepted');
     await dispatcher.probe();
@@ -187,8 +194,8 @@ describe('a failing dispatcher', () => {
   });
 
   it('is one that takes no events, not one that was sent a batch it cannot read', async () => {
-    for (const status of [400, 413, 415]) {
-      const dispatcher = await start(respond(status));
+    for (const code of ['invalid-request', 'too-large', 'unsupported-media-type'] as const) {
+      const dispatcher = await start(refuse(code));
       const client = await clientOf(dispatcher, await startAndStop());
       assert.equal(await send(client), 'not-accepted');
       dispatcher.onBatch = confirmAll;
@@ -201,7 +208,7 @@ describe('a failing dispatcher', () => {
     const client = await clientOf(dispatcher);
     const held = send(client);
     await dispatcher.batch(0);
-    dispatcher.onBatch = respond(503);
+    dispatcher.onBatch = refuse('not-accepted');
     assert.equal(await send(client), 'not-accepted');
     assert.equal(await Promise.race([held, send(client)]), 'not-accepted');
     await dispatcher.close();
@@ -238,7 +245,7 @@ describe('a type whose events the broker does not confirm', () => {
 
 describe('what a client is told', () => {
   it('names no address of the inside', async () => {
-    const client = await clientOf(await startAndStop(), await start(respond(401)));
+    const client = await clientOf(await startAndStop(), await start(refuse('unauthorized')));
     const error = await client.send(newEvent(), () => false);
     assert.equal(error?.code, 'not-accepted');
     assert.doesNotMatch(String(error?.message), /127\.0\.0\.1|\d{4}|401/);

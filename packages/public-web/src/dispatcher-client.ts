@@ -1,13 +1,14 @@
 /**
  * Hands events to the dispatchers, in batches, and learns what became of each.
  *
- * A dispatcher that provably took nothing (refused connection, 503) is passed over for the next; anything else that
- * goes wrong leaves the outcome unknown, because the events may be in the broker already.
+ * A dispatcher that provably took nothing (refused connection, its own 503) is passed over for the next; anything else
+ * that goes wrong leaves the outcome unknown, because the events may be in the broker already. So does a 503 of whatever
+ * else stands in between: it does not know what a dispatcher did.
  */
 import { createKeyedBatcher } from '@waybill/common/batch.ts';
 import { HTTP_MAX_EVENTS, INTERNAL_BODY_LIMIT_BYTES, MAX_BATCH_BYTES } from '@waybill/common/batch-limits.ts';
 import type { ClockCheck } from '@waybill/common/clock-check.ts';
-import { AppError, fromProblem, parseProblem, toAppError } from '@waybill/common/errors.ts';
+import { AppError, type ErrorCode, fromProblem, parseProblem, toAppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event.ts';
 import {
   BATCH_CONTENT_TYPE,
@@ -139,16 +140,24 @@ type PostResult =
   | { kind: 'answered'; answer: IntakeAnswer }
   | { kind: 'not-accepted' | 'refused' | 'unknown'; reason: string; clockSkewMs?: number };
 
+/** What a dispatcher answers before it publishes anything. */
+const NOTHING_PUBLISHED: ReadonlySet<string | undefined> = new Set<ErrorCode>([
+  'not-accepted',
+  'unauthorized',
+  'not-found',
+  'invalid-request',
+  'too-large',
+  'unsupported-media-type',
+]);
 /** A dispatcher that works says these of a body it cannot read. */
 const BATCH_AT_FAULT = new Set([400, 413, 415]);
 
 function toResult(statusCode: number, body: string): PostResult {
   if (statusCode === 200) return { kind: 'answered', answer: toIntakeAnswer(body) };
-  const { detail = '', clock_skew_ms } = parseProblem(body);
+  const { code, detail = '', clock_skew_ms } = parseProblem(body);
   const reason = `the dispatcher answered ${statusCode}: ${detail}`;
-  if (BATCH_AT_FAULT.has(statusCode)) return { kind: 'refused', reason };
-  // Every 4xx, and 503, is answered before anything is published.
-  const isNotAccepted = statusCode === 503 || (statusCode >= 400 && statusCode < 500);
+  const isNotAccepted = NOTHING_PUBLISHED.has(code);
+  if (isNotAccepted && BATCH_AT_FAULT.has(statusCode)) return { kind: 'refused', reason };
   const clockSkewMs = typeof clock_skew_ms === 'number' ? clock_skew_ms : undefined;
   return { kind: isNotAccepted ? 'not-accepted' : 'unknown', reason, clockSkewMs };
 }

@@ -21,6 +21,8 @@ type Pending = {
   /** Where it was written last. */
   writtenTo: ConfirmChannel | undefined;
   isReturned: boolean;
+  /** It was written to a channel that died before it said what became of it. */
+  mayBeEnqueued: boolean;
   timer: NodeJS.Timeout;
   resolve(outcome: PublishOutcome): void;
 };
@@ -101,6 +103,7 @@ export async function createAmqpPublisher({
   function write(entry: Pending): void {
     if (!channel) return;
     const writtenTo = channel;
+    if (entry.writtenTo && !entry.isReturned) entry.mayBeEnqueued = true;
     entry.writtenTo = writtenTo;
     entry.isReturned = false;
     const { exchange, routingKey, body, contentType, headers } = entry.message;
@@ -123,7 +126,8 @@ export async function createAmqpPublisher({
   /** An unroutable message is returned first and confirmed then, so the confirm decides. */
   function onConfirm(entry: Pending, error: unknown): void {
     if (error) settle(entry, 'unknown');
-    else settle(entry, entry.isReturned ? 'unroutable' : 'confirmed');
+    else if (!entry.isReturned) settle(entry, 'confirmed');
+    else settle(entry, entry.mayBeEnqueued ? 'unknown' : 'unroutable');
   }
 
   function settle(entry: Pending, outcome: PublishOutcome): void {
@@ -146,7 +150,15 @@ export async function createAmqpPublisher({
         const id = randomUUID();
         const onTimeout = () => settle(entry, entry.writtenTo ? 'unknown' : 'not-accepted');
         const timer = setTimeout(onTimeout, confirmTimeoutMs);
-        const entry: Pending = { id, message, writtenTo: undefined, isReturned: false, timer, resolve };
+        const entry: Pending = {
+          id,
+          message,
+          writtenTo: undefined,
+          isReturned: false,
+          mayBeEnqueued: false,
+          timer,
+          resolve,
+        };
         pending.set(id, entry);
         pendingBytes += message.body.length;
         if (suspects.size === 0) write(entry);

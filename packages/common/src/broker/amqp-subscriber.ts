@@ -122,6 +122,7 @@ function toDelivery(message: ConsumeMessage, queue: string, channel: Channel, si
     body: content,
     contentType: properties.contentType ?? '',
     headers,
+    exchange: fields.exchange,
     routingKey: fields.routingKey,
     queue,
     deliveryCount: Number(headers['x-delivery-count'] ?? 0),

@@ -25,13 +25,16 @@ export function describeConsuming(contract: BrokerContract): void {
 
       await publisher.publish({ ...messageTo(bench.queue, 'ü'), headers: { attempts: 3 } });
 
-      const { body, contentType, headers, routingKey, queue, deliveryCount } = await consumption.next();
+      const { body, headers, ...fields } = await consumption.next();
+      const { contentType, exchange, routingKey, queue, deliveryCount } = fields;
+      const { attempts } = headers;
       assert.deepEqual(
-        { body: String(body), contentType, attempts: headers.attempts, routingKey, queue, deliveryCount },
+        { body: String(body), contentType, attempts, exchange, routingKey, queue, deliveryCount },
         {
           body: 'ü',
           contentType: 'text/plain',
           attempts: 3,
+          exchange: '',
           routingKey: bench.queue,
           queue: bench.queue,
           deliveryCount: 0,

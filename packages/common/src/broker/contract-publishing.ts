@@ -132,6 +132,29 @@ export function describePublishing(contract: BrokerContract): void {
       assert.match(String(ids[0]), /^\d:.{8,}/);
     });
 
+    it('does not know the outcome of what no queue takes when it is written again', async (t) => {
+      const bench = createBench(contract, t);
+      await bench.publisher();
+      const proxy = await bench.proxy();
+      const fault: Fault = {};
+      proxy.setNextFault(fault);
+      // Which does not make the queue again.
+      const topology = { exchanges: [], queues: [], bindings: [] };
+      const publisher = await bench.publisher({ url: proxy.url, topology });
+      fault.drop = 'to-client';
+      const outcome = publisher.publish(messageTo(bench.queue));
+      await onRawChannel(bench.url, async (channel) => {
+        while ((await channel.checkQueue(bench.queue)).messageCount < 1) await nextTurn();
+        await channel.deleteQueue(bench.queue);
+      });
+
+      proxy.reset();
+
+      assert.equal(await outcome, 'unknown');
+      await available(publisher);
+      assert.equal(await publisher.publish(messageTo(bench.queue)), 'unroutable');
+    });
+
     it('lets no message suffer from a neighbour that makes the broker close the channel', async (t) => {
       const bench = createBench(contract, t);
       const publisher = await bench.publisher();

@@ -28,6 +28,7 @@ describe('deadLetter', () => {
     body: Buffer.from([0, 255, 1]),
     contentType: 'application/octet-stream',
     headers: {},
+    exchange: 'waybill.events',
     routingKey: 'PingRequest',
     queue: 'waybill.ping',
     deliveryCount: 0,

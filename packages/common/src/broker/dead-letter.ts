@@ -11,7 +11,6 @@ export type DeadLetterReason =
   | 'no-handler'
   | 'handler-failed'
   | 'listener-crashed'
-  | 'unroutable'
   | 'unknown-reply-address';
 
 /** The headers of a dead letter. */

@@ -21,7 +21,8 @@ export type OutgoingMessage = {
  * - `not-accepted`: never written, because the broker is unreachable or blocks publishers, too much is unconfirmed, or
  *   the message has no AMQP form (a name over 255 bytes);
  * - `unknown`: written, but no confirm came within the confirm timeout, or the broker refused it (a nack proves
- *   nothing: with two queues bound and one full, the other has it). It may be enqueued.
+ *   nothing: with two queues bound and one full, the other has it), or no queue took it when it was written again after
+ *   its channel had died. It may be enqueued.
  */
 export type PublishOutcome = 'confirmed' | 'unroutable' | 'not-accepted' | 'unknown';
 
@@ -45,6 +46,8 @@ export type Delivery = {
   body: Buffer;
   contentType: string;
   headers: Record<string, unknown>;
+  /** What it was published to last: `''` once it has expired into this queue. */
+  exchange: string;
   routingKey: string;
   /** The queue it was consumed from. */
   queue: string;
