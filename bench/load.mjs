@@ -1,10 +1,10 @@
 /**
  * `AMQP_URL=… npm run bench`: pings per second through the three tiers, beside a hand-written direct reply-to RPC on
- * the same broker, in turns, at 1, 64 and 256 connections. Timings differ between machines and minutes: compare the
- * columns of one run.
+ * the same broker, in turns, at 1, 64 and 256 connections, and public-web's memory before and after. Timings differ
+ * between machines and minutes: compare the columns of one run.
  */
 import autocannon from 'autocannon';
-import { median, preload, start } from './start-services.mjs';
+import { median, memory, preload, start } from './start-services.mjs';
 
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 8);
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 3);
@@ -16,7 +16,7 @@ if (!AMQP_URL) {
 
 await start([...preload, 'packages/dispatcher/src/main.ts'], { PORT: 18082, HEALTH_PORT: 18083 });
 await start([...preload, 'packages/ping-listener/src/main.ts'], { HEALTH_PORT: 18084 });
-await start([...preload, 'packages/public-web/src/main.ts'], {
+const publicWeb = await start([...preload, 'packages/public-web/src/main.ts'], {
   PORT: 18080,
   INTERNAL_PORT: 18081,
   DISPATCHER_URLS: 'http://127.0.0.1:18082',
@@ -25,6 +25,7 @@ await start(['bench/direct-reply-rpc.mjs', 'worker'], {});
 await start(['bench/direct-reply-rpc.mjs', 'gateway'], { PORT: 18090 });
 
 const subjects = { waybill: 'http://127.0.0.1:18080/', 'direct reply-to': 'http://127.0.0.1:18090/' };
+console.log(`before: ${memory({ 'public-web': publicWeb })}`);
 for (const url of Object.values(subjects)) await measure(url, 16, 3);
 for (const connections of [1, 64, 256]) {
   /** @type {Record<string, { rate: number, p50: number, p99: number, errors: number }[]>} */
@@ -44,6 +45,7 @@ for (const connections of [1, 64, 256]) {
     );
   }
 }
+console.log(`after:  ${memory({ 'public-web': publicWeb })}`);
 process.exit(0);
 
 /**

@@ -4,10 +4,9 @@
  * becomes of those before. Peak is what 256 clients get that wait for each other. Timings differ between machines and
  * minutes: compare within one run.
  */
-import { readFileSync } from 'node:fs';
 import autocannon from 'autocannon';
 import { Agent } from 'undici';
-import { preload, start } from './start-services.mjs';
+import { memory, preload, start } from './start-services.mjs';
 
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 300);
 const FACTOR = Number(process.env.BENCH_FACTOR ?? 3);
@@ -41,7 +40,7 @@ const { '2xx': answered, duration } = await autocannon({
   ...{ ...request, url: URL, connections: 256, duration: PEAK_SECONDS },
 });
 const peak = answered / duration;
-console.log(`peak      ${peak.toFixed(0)} answers/s, ${memory()}`);
+console.log(`peak      ${peak.toFixed(0)} answers/s, ${memory(services)}`);
 
 /** @type {{ status: number, ms: number }[]} */
 let results = [];
@@ -87,7 +86,7 @@ function report(when, seconds) {
   console.log(
     `${when} ${(good.length / seconds).toFixed(0)} answers/s in time (${((good.length / seconds / peak) * 100).toFixed(0)}% of peak), ` +
       `${(refused.length / seconds).toFixed(0)} refused/s (p50 ${quantile(refused, 0.5)} ms, p99 ${quantile(refused, 0.99)} ms), ` +
-      `${(others / seconds).toFixed(1)} others/s, ${memory()}`,
+      `${(others / seconds).toFixed(1)} others/s, ${memory(services)}`,
   );
   results = [];
   reportMs += REPORT_MS;
@@ -100,12 +99,4 @@ function report(when, seconds) {
 function quantile(values, part) {
   const sorted = values.map(({ ms }) => ms).sort((a, b) => a - b);
   return (sorted[Math.floor(sorted.length * part)] ?? Number.NaN).toFixed(1);
-}
-
-function memory() {
-  const sizes = Object.entries(services).map(([name, { pid }]) => {
-    const [, kB] = readFileSync(`/proc/${pid}/status`, 'utf8').match(/VmRSS:\s+(\d+)/) ?? [];
-    return `${name} ${Math.round(Number(kB) / 1024)} MB`;
-  });
-  return sizes.join(', ');
 }

@@ -1,6 +1,7 @@
 /** Starts services on this machine for a measurement; they end with this process. */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 
 const INTERNAL_SECRETS = randomBytes(32).toString('base64url');
 /** @type {import('node:child_process').ChildProcess[]} */
@@ -34,6 +35,19 @@ export async function start(args, env) {
   child.stdout.resume();
   if (child.exitCode !== null) throw new Error(`${args.at(-1)} did not start`);
   return child;
+}
+
+/**
+ * What each process holds in memory (its resident set), in words.
+ *
+ * @param {Record<string, import('node:child_process').ChildProcess>} services
+ */
+export function memory(services) {
+  const sizes = Object.entries(services).map(([name, { pid }]) => {
+    const [, kB] = readFileSync(`/proc/${pid}/status`, 'utf8').match(/VmRSS:\s+(\d+)/) ?? [];
+    return `${name} ${Math.round(Number(kB) / 1024)} MB`;
+  });
+  return sizes.join(', ');
 }
 
 /** @param {number[]} values */

@@ -55,7 +55,7 @@ for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM']))
     isInterrupted = true;
   });
 for (const each of runs) if (!isInterrupted) code = (await runTests(each)) || code;
-for (const { broker, patterns } of runs) console.log(`ran ${patterns.join(' ')} on ${broker}`);
+if (!isInterrupted) console.log(`ran ${describeRuns()}`);
 process.exit(code);
 
 /**
@@ -93,6 +93,13 @@ function run(nodeArgs, env) {
   return new Promise((resolve) => {
     child.on('exit', (exitCode, signal) => resolve(signal ? 1 : exitCode));
   });
+}
+
+/** What ran on which broker. */
+function describeRuns() {
+  if (selected.length > 0) return `${selected.join(' ')} on ${first}`;
+  if (!rabbitmq) return `everything on ${EMBEDDED}; what needs a RabbitMQ was skipped`;
+  return `everything on ${rabbitmq}, the tiers and the end-to-end suites on ${EMBEDDED} as well, the contract suite on both`;
 }
 
 /** @param {string} arg */

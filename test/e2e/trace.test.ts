@@ -44,7 +44,22 @@ describe('telemetry of the whole system', () => {
     assert.equal(receiver.spans().filter((span) => span.traceId === traceId).length, WAY_OF_A_PING.length);
   });
 
+  test('its messages are named by exchange, routing key and queue, and how many events they hold', async () => {
+    const { traceId } = await ping(system);
+
+    const [, send, ...others] = await wayOf(receiver, traceId);
+    const destination = 'waybill.events:PingRequest';
+    assert.equal(send?.attributes['messaging.destination.name'], destination);
+    assert.deepEqual(others.map(messageOf), [
+      { destination, batchSize: 1 },
+      { destination: `${destination}:waybill.ping`, batchSize: 1 },
+      { destination: 'waybill.replies:waybill.replies', batchSize: 1 },
+      { destination: undefined, batchSize: undefined },
+    ]);
+  });
+
   test('50 pings sent at once travel in batches, and each keeps a trace of its own', async () => {
+    const batchSizes: number[] = [];
     const pings = await Promise.all(Array.from({ length: 50 }, () => ping(system)));
 
     assert.equal(new Set(pings.map(({ traceId }) => traceId)).size, 50);
@@ -52,7 +67,11 @@ describe('telemetry of the whole system', () => {
       const spans = await wayOf(receiver, traceId);
       assert.deepEqual(spans.map(describeSpan), WAY_OF_A_PING);
       assert.equal(spans[1]?.attributes['cloudevents.event_id'], id);
+      const [published, consumed] = spans.slice(2, 4).map((span) => messageOf(span).batchSize);
+      assert.equal(published, consumed);
+      batchSizes.push(Number(consumed));
     }
+    assert.ok(Math.max(...batchSizes) > 1, `batches of ${batchSizes}`);
   });
 
   test('the log lines of an event carry its trace, its span and its id, in every tier', async () => {
@@ -115,6 +134,13 @@ function wayOf(receiver: OtlpReceiver, traceId: string): Promise<ReceivedSpan[]>
       chain.push(next);
     return chain.length >= WAY_OF_A_PING.length ? chain : undefined;
   });
+}
+
+function messageOf({ attributes }: ReceivedSpan) {
+  return {
+    destination: attributes['messaging.destination.name'],
+    batchSize: attributes['waybill.batch.size'],
+  };
 }
 
 function describeSpan({ service, kind, name }: ReceivedSpan): string {

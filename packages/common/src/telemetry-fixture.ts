@@ -71,6 +71,7 @@ async function serve(): Promise<void> {
       kind: 'producer',
       event,
       label: event.type,
+      destination: { exchange: 'waybill.events', routingKey: event.type },
       parent: 'active',
     });
     const answer = await untraced(() => request(`${upstream}/headers`));
@@ -88,8 +89,8 @@ async function serve(): Promise<void> {
       kind: 'consumer',
       event: traced,
       label: '_OTHER',
-      destination: 'waybill.replies',
-      attributes: { 'waybill.batch.size': 3 },
+      destination: { exchange: 'waybill.events', routingKey: event.type, queue: 'waybill.ping' },
+      batchSize: 3,
     });
     routing.end({ code: 'handler-failed', message: 'no luck' });
     return { traceparent: routing.traceparent, tracestate: routing.tracestate };

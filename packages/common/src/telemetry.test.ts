@@ -181,6 +181,7 @@ describe('a program of fastify, undici and pino under the preload', () => {
       'messaging.system.name': 'rabbitmq',
       'messaging.operation.name': 'send',
       'messaging.operation.type': 'send',
+      'messaging.destination.name': 'waybill.events:PingRequest',
       'messaging.message.id': 'e-1',
       'rabbitmq.destination.routing_key': 'PingRequest',
       'cloudevents.event_id': 'e-1',
@@ -199,7 +200,8 @@ describe('a program of fastify, undici and pino under the preload', () => {
       tracestate: 'vendor=1',
     });
     assert.equal(route.attributes['messaging.operation.type'], 'process');
-    assert.equal(route.attributes['messaging.destination.name'], 'waybill.replies');
+    assert.equal(route.attributes['messaging.destination.name'], 'waybill.events:_OTHER:waybill.ping');
+    assert.equal(route.attributes['rabbitmq.destination.routing_key'], 'PingRequest');
     assert.equal(route.attributes['waybill.batch.size'], 3);
     assert.equal(route.attributes['error.type'], 'handler-failed');
     assert.equal(route.isError, true);

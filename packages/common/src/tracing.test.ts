@@ -1,13 +1,18 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import type { Link, SpanContext } from '@opentelemetry/api';
+import type { Attributes, Link, SpanContext } from '@opentelemetry/api';
 import { NodeSDK } from '@opentelemetry/sdk-node';
-import { startEventSpan, type TracedEvent } from './tracing.ts';
+import { type EventSpanOptions, startEventSpan, type TracedEvent } from './tracing.ts';
 
 const OLD = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331' };
 const REPLAYED = { id: 'e-1', type: 'T', source: '/s', replayof: `00-${OLD.traceId}-${OLD.spanId}-01` };
 
-type Ended = { links: Link[]; parentSpanContext?: SpanContext; spanContext(): SpanContext };
+type Ended = {
+  attributes: Attributes;
+  links: Link[];
+  parentSpanContext?: SpanContext;
+  spanContext(): SpanContext;
+};
 
 const spans: Ended[] = [];
 const sdk = new NodeSDK({
@@ -55,4 +60,18 @@ test('an event that was not replayed is neither linked nor written into, and a m
   assert.deepEqual(processed(event).links, []);
   assert.deepEqual(event, { id: 'e-1', type: 'T', source: '/s' });
   assert.deepEqual(processed({ ...event, replayof: 'nonsense' }).links, []);
+});
+
+test('a destination is exchange, routing key and queue, without what is empty or said twice', () => {
+  const nameOf = (destination: EventSpanOptions['destination'], label = 'T') => {
+    const event = { id: 'e-1', type: 'T', source: '/s' };
+    startEventSpan({ name: 'process', kind: 'consumer', event, label, destination }).end();
+    return spans.at(-1)?.attributes['messaging.destination.name'];
+  };
+  assert.equal(nameOf({ exchange: 'x', routingKey: 'T' }), 'x:T');
+  assert.equal(nameOf({ exchange: 'x', routingKey: 'T', queue: 'q' }), 'x:T:q');
+  assert.equal(nameOf({ exchange: '', routingKey: 'q', queue: 'q' }), 'q');
+  assert.equal(nameOf({ exchange: 'q', routingKey: 'q', queue: 'q' }), 'q:q');
+  assert.equal(nameOf({ exchange: 'x', routingKey: 'T', queue: 'q' }, '_OTHER'), 'x:_OTHER:q');
+  assert.equal(nameOf(undefined), undefined);
 });

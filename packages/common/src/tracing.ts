@@ -41,9 +41,10 @@ export type EventSpanOptions = {
   event: TracedEvent;
   /** Names the span: the event's type, or `_OTHER` where nobody handles it (a client chose it). */
   label: string;
-  /** The exchange or queue. */
-  destination?: string;
-  attributes?: Attributes;
+  /** Where the message goes or came from; the queue for consumers only. */
+  destination?: { exchange: string; routingKey: string; queue?: string };
+  /** How many events share the message, once that is known ({@link setBatchSize}). */
+  batchSize?: number;
   /** `event` (default): the event's own `traceparent`, without which a trace starts. `active`: the active span. */
   parent?: 'event' | 'active';
 };
@@ -89,6 +90,11 @@ export function startEventSpan(options: EventSpanOptions): EventSpan {
   return { span, context: spanContext, ...carrier, end: (error) => endSpan(span, error) };
 }
 
+/** Says on the span of an event how many share its message, this one included. */
+export function setBatchSize({ span }: EventSpan, batchSize: number): void {
+  span.setAttribute(BATCH_SIZE, batchSize);
+}
+
 /** Runs `fn` so that nothing in it makes spans or sends a `traceparent`: for calls that carry many events at once. */
 export function untraced<T>(fn: () => T): T {
   return context.with(suppressTracing(ROOT_CONTEXT), fn);
@@ -113,6 +119,8 @@ const UNTRACED: EventSpan = Object.freeze({
   end() {},
 });
 
+const BATCH_SIZE = 'waybill.batch.size';
+
 const w3c = new W3CTraceContextPropagator();
 let tracer: Tracer | undefined;
 
@@ -130,19 +138,31 @@ function replayLinks({ replayof, traceparent }: TracedEvent): Link[] | undefined
   return spanContext && [{ context: spanContext }];
 }
 
-function messagingAttributes({ name, kind, event, destination, attributes }: EventSpanOptions): Attributes {
+function messagingAttributes(options: EventSpanOptions): Attributes {
+  const { name, kind, event, destination, batchSize } = options;
   return {
     'messaging.system.name': 'rabbitmq',
     'messaging.operation.name': name,
     'messaging.operation.type': KINDS[kind].operationType,
-    'messaging.destination.name': destination,
+    'messaging.destination.name': destinationName(options),
     'messaging.message.id': event.id,
-    'rabbitmq.destination.routing_key': event.type,
+    'rabbitmq.destination.routing_key': destination?.routingKey,
+    [BATCH_SIZE]: batchSize,
     'cloudevents.event_id': event.id,
     'cloudevents.event_type': event.type,
     'cloudevents.event_source': event.source,
-    ...attributes,
   };
+}
+
+/**
+ * `{exchange}:{routing key}`, and `:{queue}` for consumers, without what is empty or said twice (conventions for
+ * RabbitMQ). A type that names no span is not named here either.
+ */
+function destinationName({ destination, event, label }: EventSpanOptions): string | undefined {
+  if (destination === undefined) return undefined;
+  const { exchange, routingKey, queue } = destination;
+  const key = routingKey === event.type ? label : routingKey;
+  return [exchange, key, queue === routingKey ? '' : queue].filter(Boolean).join(':');
 }
 
 function endSpan(span: Span, error?: { code: string; message?: string }): void {

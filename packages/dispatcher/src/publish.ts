@@ -10,7 +10,7 @@ import { EVENTS_EXCHANGE } from '@waybill/common/broker/topology.ts';
 import type { CloudEvent } from '@waybill/common/event.ts';
 import { type EncodedEvent, encodeEvent, encodeMessage } from '@waybill/common/event-json.ts';
 import { batchSize, eventDuration, events } from '@waybill/common/metrics.ts';
-import { startEventSpan } from '@waybill/common/tracing.ts';
+import { setBatchSize, startEventSpan } from '@waybill/common/tracing.ts';
 import type { Logger } from 'pino';
 
 /** Bound of what waits, per type. */
@@ -20,6 +20,9 @@ const MAX_WAIT_MS = 1_000;
 
 /** Publishes one event with whatever else of its type is there. Never rejects. */
 export type PublishEvent = (event: CloudEvent) => Promise<PublishOutcome>;
+
+/** What became of a message, and how many events it held. */
+type Published = { outcome: PublishOutcome; batchSize: number };
 
 /** Creates {@link PublishEvent} on `publisher`; `maxByType` lowers the events per message for some types. */
 export function createPublishEvent({
@@ -31,7 +34,7 @@ export function createPublishEvent({
   maxByType: ReadonlyMap<string, number>;
   log: Logger;
 }): PublishEvent {
-  const batcher = createKeyedBatcher<EncodedEvent, PublishOutcome>({
+  const batcher = createKeyedBatcher<EncodedEvent, Published>({
     maxItems: AMQP_MAX_EVENTS,
     maxItemsFor: (type) => maxByType.get(type),
     maxBytes: MAX_BATCH_BYTES,
@@ -45,7 +48,7 @@ export function createPublishEvent({
         routingKey: type,
         ...encodeMessage(batch),
       });
-      return batch.map(() => outcome);
+      return batch.map(() => ({ outcome, batchSize: batch.length }));
     },
   });
 
@@ -56,14 +59,15 @@ export function createPublishEvent({
       kind: 'producer',
       event,
       label: event.type,
-      destination: EVENTS_EXCHANGE,
+      destination: { exchange: EVENTS_EXCHANGE, routingKey: event.type },
     });
     if (span.traceparent)
       Object.assign(event, { traceparent: span.traceparent, tracestate: span.tracestate });
     const encoded = encodeEvent(event);
     // What the batcher refuses was not published.
-    const outcome =
-      (await batcher.add(event.type, encoded, encoded.bytes).catch(() => undefined)) ?? 'not-accepted';
+    const published = await batcher.add(event.type, encoded, encoded.bytes).catch(() => undefined);
+    const outcome = published?.outcome ?? 'not-accepted';
+    if (published) setBatchSize(span, published.batchSize);
     context.with(span.context, () =>
       log.debug({ event_id: event.id, event_type: event.type, outcome }, 'event published'),
     );

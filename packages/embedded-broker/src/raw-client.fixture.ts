@@ -61,28 +61,35 @@ export async function connectRaw(url: string, t: TestContext): Promise<RawClient
 }
 
 /** Up to the open connection, or as far as the broker lets it. */
-export async function greet(client: RawClient, url: string, greeting: Greeting = {}): Promise<void> {
-  const { channelMax = 2_047, frameMax = 131_072, heartbeat = 0 } = greeting;
+export async function greet(client: RawClient, url: string, options: Greeting = {}): Promise<void> {
+  const vhost = decodeURIComponent(new URL(url).pathname.slice(1)) || '/';
+  client.write(greeting({ vhost, ...options }));
+}
+
+/** All that a client says to open a connection. */
+export function greeting(options: Greeting = {}): Buffer {
+  const { channelMax = 2_047, frameMax = 131_072, heartbeat = 0, vhost = '/' } = options;
   const {
     user = 'guest',
     password = 'guest',
     mechanism = 'PLAIN',
     capabilities = ['authentication_failure_close', 'connection.blocked'],
-  } = greeting;
+  } = options;
   const can: Table = new Map(capabilities.map((name) => [name, { type: 't', value: true }]));
-  client.write(PROTOCOL_HEADER);
-  client.send(0, 'connection.start-ok', {
-    clientProperties: new Map([
-      ['product', text('raw')],
-      ['capabilities', { type: 'F', value: can }],
-    ]),
-    mechanism,
-    response: greeting.response ?? Buffer.from(`\0${user}\0${password}`),
-    locale: 'en_US',
-  });
-  client.send(0, 'connection.tune-ok', { channelMax, frameMax, heartbeat });
-  const vhost = greeting.vhost ?? (decodeURIComponent(new URL(url).pathname.slice(1)) || '/');
-  client.send(0, 'connection.open', { vhost, reserved1: '', reserved2: false });
+  return Buffer.concat([
+    PROTOCOL_HEADER,
+    encodeMethodFrame(0, 'connection.start-ok', {
+      clientProperties: new Map([
+        ['product', text('raw')],
+        ['capabilities', { type: 'F', value: can }],
+      ]),
+      mechanism,
+      response: options.response ?? Buffer.from(`\0${user}\0${password}`),
+      locale: 'en_US',
+    }),
+    encodeMethodFrame(0, 'connection.tune-ok', { channelMax, frameMax, heartbeat }),
+    encodeMethodFrame(0, 'connection.open', { vhost, reserved1: '', reserved2: false }),
+  ]);
 }
 
 /** An open connection with channel 1 open. */

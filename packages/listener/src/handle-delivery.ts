@@ -68,15 +68,16 @@ export function createHandleDelivery({
     const events = await decode(delivery);
     const crashes = crashesOf(delivery);
     const isIsolated = delivery.queue === queues.isolated;
+    const run = (event: CloudEvent) => () => handleEvent(event, delivery, events.length);
     if (isIsolated && crashes >= MAX_CRASHES) await giveUpAll(events, crashes, delivery);
     else if (!isIsolated && crashes >= ISOLATE_AT) await isolation.move(isolate(events, crashes, delivery));
-    else await Promise.all(events.map((event) => limit(() => start(event, delivery, isIsolated))));
+    else await Promise.all(events.map((event) => limit(() => start(run(event), isIsolated))));
   }
 
-  async function start(event: CloudEvent, delivery: Delivery, isIsolated: boolean): Promise<void> {
-    if (isIsolated) return isolation.runAlone(() => handleEvent(event, delivery));
+  async function start(run: () => Promise<void>, isIsolated: boolean): Promise<void> {
+    if (isIsolated) return isolation.runAlone(run);
     await isolation.whenNoneRuns();
-    await handleEvent(event, delivery);
+    await run();
   }
 
   async function decode(delivery: Delivery): Promise<CloudEvent[]> {

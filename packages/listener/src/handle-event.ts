@@ -31,8 +31,12 @@ const LATE_CODES: ReadonlySet<string> = new Set(['handler-timeout', 'broker-unav
 const DEFAULT_MAX_ATTEMPTS = 5;
 const DEFAULT_TIMEOUT_MS = 30_000;
 
-/** @throws AppError only when the delivery is lost: then somebody else gets the event. */
-export type HandleEvent = (event: CloudEvent, delivery: Delivery) => Promise<void>;
+/**
+ * Handles one of the `batchSize` events of `delivery`.
+ *
+ * @throws AppError only when the delivery is lost: then somebody else gets the event.
+ */
+export type HandleEvent = (event: CloudEvent, delivery: Delivery, batchSize: number) => Promise<void>;
 
 /** Creates the {@link HandleEvent} of one service. */
 export function createHandleEvent({
@@ -55,10 +59,10 @@ export function createHandleEvent({
 }): HandleEvent {
   const byType = new Map(Object.entries(handlers).map(([type, handler]) => [type, withDefaults(handler)]));
 
-  async function handleEvent(event: CloudEvent, delivery: Delivery): Promise<void> {
+  async function handleEvent(event: CloudEvent, delivery: Delivery, batchSize: number): Promise<void> {
     const startedMs = performance.now();
     const label = byType.has(event.type) ? event.type : '_OTHER';
-    const { name } = await withTrace({ event, label, queue: delivery.queue }, async (span) => {
+    const { name } = await withTrace({ event, label, delivery, batchSize }, async (span) => {
       const outcome = await attempt(event, delivery, span);
       log.debug({ event_id: event.id, event_type: event.type, outcome: outcome.name }, 'event handled');
       return outcome;

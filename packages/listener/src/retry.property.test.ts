@@ -112,7 +112,7 @@ async function live({ maxAttempts, deadlineMs, attemptsMs, latenesses }: Life) {
   let headers: Record<string, unknown> = {};
   for (;;) {
     retry = undefined;
-    await handleEvent(event, deliveryOf(headers));
+    await handleEvent(event, deliveryOf(headers), 1);
     if (!retry) return { startedMs, endedMs, retriedAfterMs, ends, expiryMs };
     const { routingKey, headers: next = {} } = retry as OutgoingMessage;
     retriedAfterMs.push(Number(/^waybill\.svc\.retry\.(\d+)$/.exec(routingKey)?.[1]));
@@ -124,7 +124,8 @@ async function live({ maxAttempts, deadlineMs, attemptsMs, latenesses }: Life) {
 function deliveryOf(headers: Record<string, unknown>): Delivery {
   const signal = new AbortController().signal;
   return {
-    ...{ body: Buffer.alloc(0), contentType: '', headers, routingKey: 'T', queue: 'waybill.svc' },
+    ...{ body: Buffer.alloc(0), contentType: '', headers, queue: 'waybill.svc' },
+    ...{ exchange: 'waybill.events', routingKey: 'T' },
     ...{ deliveryCount: 0, signal, ack() {}, requeue() {} },
   };
 }

@@ -1,4 +1,5 @@
 import { context } from '@opentelemetry/api';
+import type { Delivery } from '@waybill/common/broker/ports.ts';
 import type { CloudEvent } from '@waybill/common/event.ts';
 import { type EventSpan, startEventSpan } from '@waybill/common/tracing.ts';
 
@@ -10,10 +11,16 @@ export type Outcome = { name: string; error?: { code: string; message: string } 
  * the span, to stamp on what it produces. The error it resolves with, or throws, is the span's.
  */
 export async function withTrace(
-  { event, label, queue }: { event: CloudEvent; label: string; queue: string },
+  {
+    event,
+    label,
+    delivery: { exchange, routingKey, queue },
+    batchSize,
+  }: { event: CloudEvent; label: string; delivery: Delivery; batchSize: number },
   run: (span: EventSpan) => Promise<Outcome>,
 ): Promise<Outcome> {
-  const span = startEventSpan({ name: 'process', kind: 'consumer', event, label, destination: queue });
+  const destination = { exchange, routingKey, queue };
+  const span = startEventSpan({ name: 'process', kind: 'consumer', event, label, destination, batchSize });
   try {
     const outcome = await context.with(span.context, () => run(span));
     span.end(outcome.error);

@@ -25,7 +25,7 @@ export async function sendEvent(
     kind: 'producer',
     event,
     label,
-    destination: EVENTS_EXCHANGE,
+    destination: { exchange: EVENTS_EXCHANGE, routingKey: event.type },
     parent: 'active',
   });
   event.traceparent = span.traceparent;
