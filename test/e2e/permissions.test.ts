@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { servicePermissions } from '../../bin/broker-users.mjs';
 import { type Rabbitmq, startRabbitmq } from '../harness/rabbitmq.ts';
 import { type Service, startService } from '../harness/service.ts';
-import { rabbitmqMissing } from '../harness/test-broker.ts';
+import { cannotStartRabbitmq } from '../harness/test-broker.ts';
 import { brokerOf, grpcAddressOf, type System, startSystem } from './system.ts';
 
 it("the documentation has the permissions of the services' users", () => {
@@ -22,7 +22,7 @@ it("the documentation has the permissions of the services' users", () => {
 
 /** With the users and passwords that docker-compose.yml has. */
 describe('services with a user each, which has the permissions that are documented', {
-  skip: rabbitmqMissing,
+  skip: cannotStartRabbitmq,
 }, () => {
   const secrets = mkdtempSync(join(tmpdir(), 'waybill-permissions-'));
   let rabbitmq: Rabbitmq;

@@ -5,6 +5,13 @@ import { freshBroker, type TestBroker } from '../harness/test-broker.ts';
 import { startLoad } from './load.ts';
 import { type System, startSystem } from './system.ts';
 
+const WINDOWS = 5;
+/**
+ * Of the rate before, at least. It is no more exact because another test file runs beside this one, and may have begun
+ * in between; whoever waited for the frozen instance would wait a second for each call.
+ */
+const MIN_SHARE = 0.4;
+
 describe('two of each tier, and a third public-web', () => {
   let broker: TestBroker;
   let system: System;
@@ -56,16 +63,16 @@ describe('two of each tier, and a third public-web', () => {
     const load = startLoad({ urls: [first.baseUrl, second.baseUrl], concurrency: 64 });
     const loadOnThird = startLoad({ urls: [third.baseUrl], concurrency: 32 });
     await answers(load.answered, 1_000);
-    const before = await rate(load.answered, 3_000);
+    const before = await medianRate(load.answered);
 
     third.kill('SIGSTOP');
-    const during = await rate(load.answered, 3_000);
+    const during = await medianRate(load.answered);
     third.kill('SIGCONT');
 
     const { failures } = await load.stop();
     await loadOnThird.stop();
     assert.deepEqual(failures, []);
-    assert.ok(during > before * 0.7, `${during}/s while frozen, ${before}/s before`);
+    assert.ok(during > before * MIN_SHARE, `${during}/s while frozen, ${before}/s before`);
     await broker.emptied();
   });
 });
@@ -79,6 +86,13 @@ function repliesNobodyWaitedFor({ publicWebs }: System): unknown[] {
 function answers(answered: () => number, more: number): Promise<void> {
   const from = answered();
   return eventually(() => assert.ok(answered() >= from + more), { timeoutMs: 20_000 });
+}
+
+/** The middle one of a few rates, so that a moment in which the machine did other things does not count. */
+async function medianRate(answered: () => number): Promise<number> {
+  const rates: number[] = [];
+  while (rates.length < WINDOWS) rates.push(await rate(answered, 600));
+  return rates.sort((one, other) => one - other)[(WINDOWS - 1) / 2] as number;
 }
 
 /** Answers per second, over the time the next `count` take. */

@@ -17,7 +17,7 @@ import {
 } from '../../packages/dispatcher/src/dispatcher.fixture.ts';
 import { type Rabbitmq, startRabbitmq } from '../harness/rabbitmq.ts';
 import type { Service } from '../harness/service.ts';
-import { freshBroker, rabbitmqMissing, type TestBroker } from '../harness/test-broker.ts';
+import { cannotStartRabbitmq, freshBroker, type TestBroker } from '../harness/test-broker.ts';
 import { forgedAddresses, startTap, startTrap, type Tap, type Trap } from './stranger.fixture.ts';
 import { type System, startSystem } from './system.ts';
 
@@ -97,7 +97,7 @@ describe('whoever may publish to the broker but has no key of public-web', () =>
   });
 });
 
-describe('the port of RabbitMQ', { skip: rabbitmqMissing }, () => {
+describe('the port of RabbitMQ', { skip: cannotStartRabbitmq }, () => {
   let rabbitmq: Rabbitmq;
   before(async () => {
     rabbitmq = await startRabbitmq();

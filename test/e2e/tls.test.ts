@@ -11,7 +11,7 @@ import { eventually } from '../harness/eventually.ts';
 import { freePort } from '../harness/free-port.ts';
 import { type Rabbitmq, startRabbitmq } from '../harness/rabbitmq.ts';
 import { type Service, startService } from '../harness/service.ts';
-import { rabbitmqMissing } from '../harness/test-broker.ts';
+import { cannotStartRabbitmq } from '../harness/test-broker.ts';
 import { brokerOf, grpcAddressOf, INTERNAL_SECRETS, type System, startSystem } from './system.ts';
 
 const authority = createAuthority();
@@ -19,7 +19,7 @@ trust(authority);
 const pair = authority.issue({ names: ['localhost', '127.0.0.1'] });
 const COUNTS = { 'dataset-generator': 1, 'data-dispatch-listener': 1 };
 
-describe('a system that speaks TLS between all its parts', { skip: rabbitmqMissing }, () => {
+describe('a system that speaks TLS between all its parts', { skip: cannotStartRabbitmq }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'waybill-tls-'));
   let rabbitmq: Rabbitmq;
   let system: System;

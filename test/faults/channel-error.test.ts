@@ -11,8 +11,10 @@ import { createTiers, type Tiers } from './tiers.ts';
 
 const CONCURRENCY = 4;
 const TIMES = 5;
-/** The promise is 100 ms for the channel, and a busy machine is slower; but nothing waits for a confirm that does not come, 5 s. */
-const NEW_CHANNEL_MS = 4_000;
+/** The promise is 100 ms for the channel. What else the machine does can only delay it, so the best time is what counts. */
+const NEW_CHANNEL_MS = 250;
+/** None waits for a confirm that does not come, 5 s. */
+const ANY_NEW_CHANNEL_MS = 4_000;
 
 describe('a publish that makes the broker close the channel (404)', { skip: rabbitmqMissing }, () => {
   let broker: TestBroker;
@@ -53,7 +55,8 @@ describe('a publish that makes the broker close the channel (404)', { skip: rabb
     }
     assert.deepEqual((await load.stop()).failures, []);
     t.diagnostic(`the next confirmed reply after ${pauses} ms`);
-    assert.ok(Math.max(...pauses) <= NEW_CHANNEL_MS);
+    assert.ok(Math.min(...pauses) <= NEW_CHANNEL_MS);
+    assert.ok(Math.max(...pauses) <= ANY_NEW_CHANNEL_MS);
     await broker.emptied();
   });
 

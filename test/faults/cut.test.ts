@@ -4,8 +4,9 @@ import { describe, it } from 'node:test';
 import { eventually } from '../harness/eventually.ts';
 import type { Service } from '../harness/service.ts';
 import type { Fault } from '../harness/tcp-proxy.ts';
+import { cannotStartRabbitmq } from '../harness/test-broker.ts';
 import { type Answer, ask } from './client.ts';
-import { cannotInject, type ProcessName, useFaultySystem } from './fault-bench.ts';
+import { type ProcessName, useFaultySystem } from './fault-bench.ts';
 import { TARGETS } from './schedule.ts';
 import { isOfSlowBroker, outcomesOf, underLoad } from './under-load.ts';
 
@@ -26,7 +27,7 @@ const AT_THE_BROKER: [string, ProcessName][] = [
   ['listener1-broker', 'ping-listener-1'],
 ];
 
-describe('a link', { skip: cannotInject }, () => {
+describe('a link', { skip: cannotStartRabbitmq }, () => {
   const bench = useFaultySystem({ deadlineMs: DEADLINE_MS });
   const { service, link } = bench;
 

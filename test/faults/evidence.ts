@@ -20,8 +20,8 @@ export type Evidence = {
   accounted: Map<string, number>;
   /** How long its client waited, says public-web. In milliseconds. */
   durations: Map<string, number>;
-  /** What a dispatcher's callback with its reply came to, each time. */
-  routed: Map<string, string[]>;
+  /** What a dispatcher's callback with its reply came to, each time, and when, since the epoch. */
+  routed: Map<string, { outcome: string; atMs: number }[]>;
   /** Lines that no fault from outside excuses. */
   alarmingLines: string[];
 };
@@ -67,7 +67,8 @@ function readLine(name: string, line: LogLine, evidence: Evidence): void {
     evidence.durations.set(id, Number(line.duration_ms));
   } else if (msg === 'reply routed') {
     const eventId = id.replace('reply-to-', '');
-    evidence.routed.set(eventId, [...(evidence.routed.get(eventId) ?? []), String(outcome)]);
+    const end = { outcome: String(outcome), atMs: Number(line.time) };
+    evidence.routed.set(eventId, [...(evidence.routed.get(eventId) ?? []), end]);
   }
   if (level === 'fatal' || level === 'error' || level === undefined)
     evidence.alarmingLines.push(`${name}: ${JSON.stringify(line)}`);

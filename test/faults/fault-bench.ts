@@ -6,18 +6,12 @@ import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createManagementApi } from '../harness/management-api.ts';
-import { findRabbitmq } from '../harness/rabbitmq.ts';
 import type { Service } from '../harness/service.ts';
-import { rabbitmqMissing } from '../harness/test-broker.ts';
 import { type FaultySystem, startFaultySystem } from './faulty-system.ts';
 import type { Link } from './link.ts';
 import type { ManagedProcess } from './managed-process.ts';
 import { drained } from './run-schedule.ts';
 import { INSTANCES } from './schedule.ts';
-
-/** Why faults cannot be injected into a RabbitMQ here, or false if they can: the `skip` option of a suite. */
-export const cannotInject: string | false =
-  rabbitmqMissing || (findRabbitmq() ? false : 'needs an installed RabbitMQ');
 
 /** How old depths may be, and some more. */
 const DEPTHS_LAG_MS = 300;
@@ -46,13 +40,20 @@ export type FaultBench = {
  * Starts a system before the tests of the calling suite, and ends it after them.
  *
  * @param options.deadlineMs the longest that clients wait.
+ * @param options.env more of the environment of every service.
  */
-export function useFaultySystem({ deadlineMs }: { deadlineMs: number }): FaultBench {
+export function useFaultySystem({
+  deadlineMs,
+  env,
+}: {
+  deadlineMs: number;
+  env?: Record<string, string>;
+}): FaultBench {
   let folder: string;
   let started: FaultySystem | undefined;
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'waybill-fault-'));
-    started = await startFaultySystem({ folder, deadlineMs });
+    started = await startFaultySystem({ folder, deadlineMs, env });
   });
   after(async () => {
     if (started) await end(started);

@@ -27,6 +27,8 @@ export async function startFaultySystem(options: {
   /** Where the recordings go. */
   folder: string;
   deadlineMs: number;
+  /** More of the environment of every service. */
+  env?: Record<string, string>;
 }): Promise<FaultySystem> {
   const { folder, deadlineMs } = options;
   const broker = await startRabbitmq();
@@ -45,8 +47,16 @@ export async function startFaultySystem(options: {
     linksTo: Link[],
     service: () => Parameters<typeof startService>[0],
   ): Promise<void> => {
-    processes.set(name, await manageProcess({ name, linksTo, startService: () => startService(service()) }));
+    processes.set(
+      name,
+      await manageProcess({ name, linksTo, startService: () => startService(withEnv(service())) }),
+    );
   };
+
+  const withEnv = (service: Parameters<typeof startService>[0]) => ({
+    ...service,
+    env: { ...service.env, ...options.env },
+  });
 
   const startDispatcher = async (index: number, port: number, linksTo: Link[]): Promise<void> => {
     const link = await open(`dispatcher${index}-broker`, broker.url);

@@ -17,6 +17,7 @@ const LINK_FAULTS: Record<Exclude<LinkFault, 'reset'>, Fault> = {
   'drop-both': { drop: 'both' },
   delay: { delayMs: 100 },
   slice: { sliceBytes: 1 },
+  throttle: { bytesPerS: 10_000 },
 };
 
 /** Resolves when all faults have been injected and healed; they are in `injected`, the first to start first. */

@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { eventually } from '../harness/eventually.ts';
+import { cannotStartRabbitmq } from '../harness/test-broker.ts';
 import { ask } from './client.ts';
 import { gatherEvidence } from './evidence.ts';
-import { cannotInject, type ProcessName, useFaultySystem } from './fault-bench.ts';
+import { type ProcessName, useFaultySystem } from './fault-bench.ts';
 import { recovered } from './run-schedule.ts';
 import { assertFewSlow, outcomesOf, underLoad } from './under-load.ts';
 
@@ -13,7 +14,7 @@ import { assertFewSlow, outcomesOf, underLoad } from './under-load.ts';
 const DEADLINE_MS = 30_000;
 const DISPATCHERS = ['dispatcher-0', 'dispatcher-1'] as const;
 
-describe('a process that is killed', { skip: cannotInject }, () => {
+describe('a process that is killed', { skip: cannotStartRabbitmq }, () => {
   const bench = useFaultySystem({ deadlineMs: DEADLINE_MS });
   const { process, service, link } = bench;
   const web = () => service('public-web-0');

@@ -23,7 +23,15 @@ export const TARGETS = {
 } as const;
 
 const PROCESS_FAULTS = ['kill', 'freeze', 'terminate'] as const;
-const LINK_FAULTS = ['reset', 'drop-to-server', 'drop-to-client', 'drop-both', 'delay', 'slice'] as const;
+const LINK_FAULTS = [
+  'reset',
+  'drop-to-server',
+  'drop-to-client',
+  'drop-both',
+  'delay',
+  'slice',
+  'throttle',
+] as const;
 const BROKER_FAULTS = ['broker-kill', 'broker-alarm', 'broker-close-connections'] as const;
 
 export type ProcessFault = (typeof PROCESS_FAULTS)[number];

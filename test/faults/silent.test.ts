@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, it, type TestContext } from 'node:test';
 import { eventually } from '../harness/eventually.ts';
+import { cannotStartRabbitmq } from '../harness/test-broker.ts';
 import { type Answer, ask } from './client.ts';
 import { gatherEvidence } from './evidence.ts';
-import { cannotInject, type ProcessName, useFaultySystem } from './fault-bench.ts';
+import { type ProcessName, useFaultySystem } from './fault-bench.ts';
 import { recovered } from './run-schedule.ts';
 
 /** Longer than anything here takes. */
@@ -16,7 +17,7 @@ const NOTICED_MS = 15_000;
 const BUSY_MS = 10_000;
 const EVENTS = 10;
 
-describe('a peer that falls silent', { skip: cannotInject }, () => {
+describe('a peer that falls silent', { skip: cannotStartRabbitmq }, () => {
   const bench = useFaultySystem({ deadlineMs: DEADLINE_MS });
   const { process, service, link } = bench;
   const urls = () => bench.system().urls;

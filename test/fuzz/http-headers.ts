@@ -62,7 +62,7 @@ const attribute = fc
   .map(([name, text]) => `ce-${name}: ${text}`);
 
 /** Lines that are no headers, or more of them than anyone takes. */
-const broken = fc.constantFrom(
+const brokenLines = [
   'no colon',
   ': no name',
   'a b: 1',
@@ -77,7 +77,13 @@ const broken = fc.constantFrom(
   `long: ${'x'.repeat(20_000)}`,
   `${'n'.repeat(20_000)}: x`,
   Array.from({ length: 2_500 }, (_, i) => `h${i}: 1`).join('\r\n'),
-);
+];
+const broken = fc.constantFrom(...brokenLines);
+
+/** Whether `line` is a header as it should be, whatever its value. */
+export function isHeader(line: string): boolean {
+  return !brokenLines.includes(line);
+}
 
 /** The lines between the first one and those that tell the length of the body. */
 export const anyHeaderLines: fc.Arbitrary<string[]> = fc.array(

@@ -3,7 +3,7 @@ import { signRequest } from '@waybill/common/http-signature.ts';
 import type { Key } from '@waybill/common/internal-keys.ts';
 import fc from 'fast-check';
 import { anyBody } from './http-bodies.ts';
-import { anyHeaderLines } from './http-headers.ts';
+import { anyHeaderLines, isHeader } from './http-headers.ts';
 import type { RawInput } from './raw-connection.ts';
 
 /** A route, and what signs calls to it if it takes signed ones only. */
@@ -25,8 +25,14 @@ const contentType = fc.constantFrom(
   'application/cloudevents-batch+json',
 );
 
+/** `isAnswerDue`: it is whole and well framed, and waits, so that it must be told something. */
+export type FuzzedRequest = RawInput & { isAnswerDue: boolean };
+
+/** Longer ones may be refused unread, and the reset that then ends the connection may overtake the answer. */
+const MAX_DUE_BYTES = 16_384;
+
 /** Any request to `endpoint`. */
-export function anyRequest(endpoint: Endpoint): fc.Arbitrary<RawInput> {
+export function anyRequest(endpoint: Endpoint): fc.Arbitrary<FuzzedRequest> {
   const parts: fc.Arbitrary<Parts> = fc.record({
     isTargetRight: mostly,
     line: oddRequestLine,
@@ -36,12 +42,21 @@ export function anyRequest(endpoint: Endpoint): fc.Arbitrary<RawInput> {
     framing: fc.oneof({ weight: 5, arbitrary: rightFraming }, { weight: 1, arbitrary: wrongFraming }),
     isSigned: mostly,
   });
-  return fc.record({
-    bytes: fc.tuple(parts, mostly, fc.nat()).map(([parts, isWhole, cut]) => {
-      const bytes = toBytes(endpoint, parts);
-      return isWhole ? bytes : bytes.subarray(0, cut % (bytes.length + 1));
-    }),
-    ending: fc.constantFrom('wait', 'wait', 'wait', 'end', 'reset'),
+  const ending = fc.constantFrom<RawInput['ending'][]>('wait', 'wait', 'wait', 'end', 'reset');
+  return fc.tuple(parts, mostly, fc.nat(), ending).map(([parts, isWhole, cut, ending]) => {
+    const { isTargetRight, lines, framing } = parts;
+    const isAnswerDue =
+      isWhole &&
+      ending === 'wait' &&
+      isTargetRight &&
+      isRight(framing) &&
+      lines.every(isHeader) &&
+      parts.body.length <= MAX_DUE_BYTES;
+    const bytes = toBytes(
+      endpoint,
+      isAnswerDue ? { ...parts, lines: [...lines, 'connection: close'] } : parts,
+    );
+    return { bytes: isWhole ? bytes : bytes.subarray(0, cut % (bytes.length + 1)), ending, isAnswerDue };
   });
 }
 
@@ -84,10 +99,19 @@ const length = (value: unknown) => `content-length: ${value}`;
 const chunk = (body: Buffer, size = body.length.toString(16), end = '\r\n0\r\n\r\n') =>
   Buffer.concat([Buffer.from(`${size}\r\n`), body, Buffer.from(end)]);
 
-const rightFraming = fc.constantFrom<Framing[]>(
+const rightFramings: Framing[] = [
   (body) => ({ headers: [length(body.length)], body }),
-  (body) => ({ headers: ['transfer-encoding: chunked'], body: chunk(body) }),
-);
+  // A chunk without a byte would be the last one.
+  (body) => ({
+    headers: ['transfer-encoding: chunked'],
+    body: body.length > 0 ? chunk(body) : Buffer.from('0\r\n\r\n'),
+  }),
+];
+const rightFraming = fc.constantFrom(...rightFramings);
+
+function isRight(framing: Framing): boolean {
+  return rightFramings.includes(framing);
+}
 
 /** The length of the body is told wrongly, twice, not at all, or in both ways at once (request smuggling). */
 const wrongFraming = fc.oneof<fc.Arbitrary<Framing>[]>(

@@ -10,16 +10,16 @@ import {
   startFuzzedSystem,
   takesSignedCall,
 } from './fuzzed-system.ts';
-import { anyRequest, type Endpoint } from './http-requests.ts';
+import { anyRequest, type Endpoint, type FuzzedRequest } from './http-requests.ts';
 import { fuzz } from './options.ts';
-import { exchange, type RawInput } from './raw-connection.ts';
+import { exchange } from './raw-connection.ts';
 
 /** Sent at the same time; the smallest port takes 100 connections. */
 const AT_ONCE = 40;
 /** 502, 503 and 504 are documented outcomes; 1xx to 4xx are the client's. */
 const DOCUMENTED = /^(?:[1-4]\d\d|50[234])$/;
 
-describe('whatever a stranger sends by HTTP is answered with a documented status or closed, and the process serves on:', () => {
+describe('whatever a stranger sends by HTTP is answered with a documented status, or closed where none is due, and the process serves on:', () => {
   let system: FuzzedSystem;
   let socketsBefore: number[];
   before(async () => {
@@ -109,10 +109,16 @@ function health(serviceOf: (of: FuzzedSystem) => Service) {
   ] as [(of: FuzzedSystem) => number | undefined, Endpoint[], Good];
 }
 
-async function assertAnswered(port: number, request: RawInput): Promise<void> {
-  const answer = await exchange(port, request);
+async function assertAnswered(port: number, request: FuzzedRequest): Promise<void> {
+  const answer = await exchange(port, request, { isPatient: request.isAnswerDue });
   const shown = `${request.bytes.toString('latin1', 0, 4_000)}\n was answered:\n${answer.toString('latin1', 0, 1_000)}`;
-  for (const status of statusesOf(answer)) assert.match(status, DOCUMENTED, shown);
+  const statuses = statusesOf(answer);
+  for (const status of statuses) assert.match(status, DOCUMENTED, shown);
+  if (request.isAnswerDue) assert(statuses.some(isFinal), shown);
+}
+
+function isFinal(status: string): boolean {
+  return !status.startsWith('1');
 }
 
 /** The statuses of all answers on one connection, unless they are none of HTTP. */

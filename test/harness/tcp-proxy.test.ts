@@ -39,6 +39,23 @@ describe('a TCP proxy before an echo server', () => {
     assert.ok(received.length >= 3, `${received}`);
   });
 
+  it('carries no more than so many bytes per second, and the rest at once when that ends', async (t) => {
+    const proxied = await proxy(t);
+    const fault = { bytesPerS: 1_000 as number | undefined };
+    proxied.setNextFault(fault);
+    received.length = 0;
+    const client = await connected(proxied);
+    const startedMs = performance.now();
+    client.write(Buffer.alloc(100_000));
+    await eventually(() => assert.ok(sum(received) >= 300));
+    assert.ok(performance.now() - startedMs >= 250);
+    assert.ok(sum(received) < 100_000);
+    fault.bytesPerS = undefined;
+    client.end();
+
+    assert.equal((await text(client)).length, 100_000);
+  });
+
   it('drops one way and not the other, for one connection only, and heals', async (t) => {
     const proxied = await proxy(t);
     const fault: { drop?: 'to-client' } = { drop: 'to-client' };
@@ -78,6 +95,10 @@ describe('a TCP proxy before an echo server', () => {
     return started;
   }
 });
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
 
 async function connected({ port }: TcpProxy): Promise<Socket> {
   const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });

@@ -10,6 +10,8 @@ export type Fault = {
   delayMs?: number;
   /** Bytes per write, either way: 1 tears every frame apart. */
   sliceBytes?: number;
+  /** Bytes per second of each connection, each way; one that heals goes on at once with what it holds back. */
+  bytesPerS?: number;
   /** The connection is reset once so many bytes have gone to the client. */
   resetAfterBytes?: number;
   /** As {@link resetAfterBytes}, but from there on nothing more goes to the client. */
@@ -103,6 +105,9 @@ export async function startTcpProxy({
   };
 }
 
+/** A throttled connection carries its bytes in so many parts, so that a fault which ends is soon over. */
+const SLICES_PER_S = 20;
+
 type Link = { reset(): void; bytesToClient(): number; ended: Promise<unknown> };
 
 function createLink(client: Socket, server: Socket, fault: () => Fault): Link {
@@ -127,10 +132,10 @@ function createLink(client: Socket, server: Socket, fault: () => Fault): Link {
     const isToClient = direction === 'to-client';
     // A half that has ended must not destroy the other one.
     for await (const chunk of from.iterator({ destroyOnReturn: false })) {
-      const { delayMs, sliceBytes, resetAfterBytes = Infinity } = fault();
+      const { delayMs, resetAfterBytes = Infinity } = fault();
       if (delayMs) await delay(delayMs);
       if (isDropped()) continue;
-      await write(to, isToClient ? toClient(chunk) : chunk, sliceBytes);
+      await write(to, isToClient ? toClient(chunk) : chunk, fault);
       if (isToClient && sentToClient >= resetAfterBytes) reset();
     }
     if (!isDropped() && fault().dropAfterBytes === undefined) to.end();
@@ -150,12 +155,15 @@ function createLink(client: Socket, server: Socket, fault: () => Fault): Link {
 }
 
 /** One slice per turn of the event loop, or a receiver in this process would read several at once. */
-async function write(socket: Socket, chunk: Buffer, sliceBytes = chunk.length): Promise<void> {
-  for (let start = 0; start < chunk.length; start += sliceBytes) {
-    const slice = chunk.subarray(start, start + sliceBytes);
+async function write(socket: Socket, chunk: Buffer, fault: () => Fault): Promise<void> {
+  for (let start = 0; start < chunk.length; ) {
+    const { sliceBytes = chunk.length, bytesPerS = Infinity } = fault();
+    const slice = chunk.subarray(start, start + Math.min(sliceBytes, Math.ceil(bytesPerS / SLICES_PER_S)));
+    if (bytesPerS < Infinity) await delay((slice.length * 1_000) / bytesPerS);
     await new Promise<void>((resolve, reject) => {
       socket.write(slice, (error) => (error ? reject(error) : resolve()));
     });
+    start += slice.length;
     if (slice.length < chunk.length) await nextTurn();
   }
 }

@@ -15,11 +15,16 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { createEmbeddedBroker } from '../../packages/embedded-broker/src/create-embedded-broker.ts';
 import { eventually } from './eventually.ts';
 import { createManagementApi, type QueueDepth } from './management-api.ts';
+import { findRabbitmq } from './rabbitmq.ts';
 
 /** Why tests of RabbitMQ itself cannot run here, or false if they can: the `skip` option of a suite. */
 export const rabbitmqMissing: string | false = process.env.TEST_AMQP_URL
   ? false
   : 'needs RabbitMQ: install rabbitmq-server or set TEST_AMQP_URL';
+
+/** As {@link rabbitmqMissing}, for tests that start a RabbitMQ of their own, to which they can do what they like. */
+export const cannotStartRabbitmq: string | false =
+  rabbitmqMissing || (findRabbitmq() ? false : 'needs an installed RabbitMQ');
 
 /** A virtual host on the broker of this run. */
 export type TestBroker = {
