@@ -16,6 +16,8 @@ export type SystemOptions = {
   counts?: Partial<Record<TierName, number>>;
   /** The order in which the tiers start; each waits until the one before it listens. */
   order?: readonly TierName[];
+  /** Called when all processes listen, before they are waited for to be ready. */
+  onListening?(): Promise<void>;
   /** For every process. With `TLS_CERT_FILE` they call each other by TLS, as localhost. */
   env?: Record<string, string>;
   /** For the processes of one tier besides. */
@@ -53,6 +55,7 @@ export async function startSystem({
   amqpUrl,
   counts = {},
   order = [...DATASET_TIERS, ...TIERS],
+  onListening,
   env = {},
   envs: own = {},
 }: SystemOptions): Promise<System> {
@@ -105,6 +108,7 @@ export async function startSystem({
       : Array.from({ length: countOf(tier) }, () => startService({ name: tier, env: envs[tier] }));
   try {
     for (const tier of order) services[tier] = await Promise.all(startTier(tier));
+    await onListening?.();
     await Promise.all(all().map((service) => service.ready()));
   } catch (error) {
     // What runs already would keep the test file alive.

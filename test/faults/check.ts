@@ -33,7 +33,7 @@ const CLOCK_ERROR_MS = 10;
 const ROUTED_BY_MS = 2_000;
 /** How long before its deadline a reply must have been in the broker to be called late when it did not come. */
 const LATE_REPLY_MS = 5_000;
-/** By then every tier has found back: reconnecting waits 5 s at most, and then declares its queues. */
+/** By then every tier has found back: reconnecting waits 3 s at most, and then declares its queues. */
 const MENDED_MS = 7_000;
 
 /**
