@@ -98,6 +98,10 @@ describe('the checks of a fault run', () => {
     assert.deepEqual(broken(run), []);
     run.maxLagMs = 49;
     assert.deepEqual(broken(run), [LATE]);
+    run.maxLagMs = 0;
+    // For a millisecond of the operation.
+    run.injected.push(fault({ kind: 'freeze', target: 'public-web-0' }, -999));
+    assert.deepEqual(broken(run), []);
   });
 
   describe('find a reply that was in the broker and is lost:', () => {

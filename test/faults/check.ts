@@ -52,7 +52,7 @@ export function findViolations(run: RunResult, { slackMs = PROMISED_SLACK_MS } =
     'one answer per request': answeredTwice(run),
     'nobody waits past the deadline': [
       ...overruns('says public-web', asPublicWebSaw(run), slackMs, run),
-      ...overruns('says its client', run.operations, slackMs + run.maxLagMs, run),
+      ...overruns('says its client', run.operations.filter(isNeverFrozen(run)), slackMs + run.maxLagMs, run),
     ],
     'a connection is cut only by a kill': run.operations.filter((op) => isCutWithoutKill(op, run)).map(show),
     'every answer after the recovery is 200': run.operations
@@ -121,6 +121,11 @@ function asPublicWebSaw({ operations, evidence }: RunResult): Operation[] {
   });
 }
 
+/** One that was frozen has to work through what came meanwhile before it knows of it, and so of its deadline. */
+function isNeverFrozen({ injected }: RunResult): (operation: Operation) => boolean {
+  return (operation) => frozenMs(operation, injected) === 0;
+}
+
 function p99(values: number[]): number {
   const sorted = values.sort((one, other) => one - other);
   return Math.round(sorted[Math.floor(sorted.length * 0.99)] ?? 0);
@@ -135,14 +140,14 @@ export function lateReplies({ operations, evidence }: RunResult): Operation[] {
 }
 
 /** By how much the client waited past its deadline, less the time for which its public-web was frozen. */
-export function overrunMs(
-  { publicWeb, startMs, waitMs, deadlineMs }: Operation,
-  injected: readonly InjectedFault[],
-): number {
-  const frozenMs = injected
+export function overrunMs(operation: Operation, injected: readonly InjectedFault[]): number {
+  return operation.waitMs - operation.deadlineMs - frozenMs(operation, injected);
+}
+
+function frozenMs({ publicWeb, startMs, waitMs }: Operation, injected: readonly InjectedFault[]): number {
+  return injected
     .filter(({ kind, target }) => kind === 'freeze' && target === `public-web-${publicWeb}`)
     .reduce((sum, fault) => sum + overlapMs(fault, { startMs, endMs: startMs + waitMs }), 0);
-  return waitMs - deadlineMs - frozenMs;
 }
 
 /** Events that are given up are looked at by themselves: they may be handled long after the crashes that count. */

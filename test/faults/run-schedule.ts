@@ -9,9 +9,9 @@ import { type InjectedFault, injectAll } from './inject.ts';
 import { startLoad } from './load.ts';
 import { INSTANCES, type ScheduledFault } from './schedule.ts';
 
-/** How long after healing every public-web must answer again. The cap of reconnecting is 5 s. */
+/** How long after healing every public-web must answer again. The cap of reconnecting is 3 s. */
 const RECOVER_MS = 20_000;
-/** Pings in a row that count as answering again. */
+/** Pings in a row, of each deadline, that count as answering again. */
 const STEADY_PINGS = 20;
 /** The load goes on for so long after the recovery. */
 const AFTERWARDS_MS = 2_000;
@@ -37,7 +37,7 @@ export async function runSchedule(options: {
     const load = startLoad({ urls: system.urls, ratePerS, seed, deadlineMs });
     await injectAll(schedule, system, injected);
     const healedMs = Date.now();
-    const recoveredMs = await recovered(system.urls);
+    const recoveredMs = await recovered(system.urls, [2_000, deadlineMs]);
     await delay(AFTERWARDS_MS);
     const { operations, maxLagMs } = await load.stop();
     const leftInQueues = await drained(system);
@@ -55,14 +55,24 @@ export async function runSchedule(options: {
   }
 }
 
-/** When every public-web has answered some pings in a row; undefined when that takes too long. */
-export async function recovered(urls: string[]): Promise<number | undefined> {
+/**
+ * Since when every public-web answers some pings in a row, of each of these deadlines, for what is refused depends on them:
+ * when the first were answered. Undefined when that takes too long.
+ */
+export async function recovered(
+  urls: string[],
+  deadlinesMs: readonly number[] = [2_000],
+): Promise<number | undefined> {
   const times = urls.map((url) =>
     eventually(
       async () => {
-        const firstMs = Date.now();
-        for (let sent = 0; sent < STEADY_PINGS; sent++) await expectAnswer(url);
-        return firstMs;
+        const answerEach = async () => {
+          for (const deadlineMs of deadlinesMs) await expectAnswer(url, deadlineMs);
+        };
+        await answerEach();
+        const sinceMs = Date.now();
+        for (let sent = 1; sent < STEADY_PINGS; sent++) await answerEach();
+        return sinceMs;
       },
       { timeoutMs: RECOVER_MS },
     ),
@@ -71,10 +81,10 @@ export async function recovered(urls: string[]): Promise<number | undefined> {
   return all && Math.max(...all);
 }
 
-async function expectAnswer(url: string): Promise<void> {
+async function expectAnswer(url: string, deadlineMs: number): Promise<void> {
   const response = await fetch(`${url}/`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', prefer: 'wait=2' },
+    headers: { 'content-type': 'application/json', prefer: `wait=${deadlineMs / 1_000}` },
     body: JSON.stringify({ type: 'PingRequest', data: { sentAt: 0 } }),
     signal: AbortSignal.timeout(5_000),
   });

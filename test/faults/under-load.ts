@@ -55,7 +55,7 @@ export async function underLoad(
     noted.endMs = Date.now();
   });
   const healedMs = Date.now();
-  const recoveredMs = await recovered(system.urls);
+  const recoveredMs = await recovered(system.urls, [2_000, deadlineMs]);
   await answered(bench, STEADY);
   const { operations, maxLagMs } = await load.stop();
   const leftInQueues = await drained(system);
