@@ -104,6 +104,20 @@ describe('the checks of a fault run', () => {
     assert.deepEqual(broken(run), []);
   });
 
+  it('find a connection that was cut by a public-web told to stop if a tier saw its event, or if they are many', () => {
+    const CUT = 'a connection is cut only by a kill';
+    for (const [ids, ran, found] of [
+      [['a', 'b'], 0, []],
+      [['a'], 1, [CUT]],
+      [['a', 'b', 'c'], 0, [CUT]],
+    ] as const) {
+      const run = cleanRun();
+      run.injected.push(fault({ kind: 'terminate', target: 'public-web-0' }));
+      for (const id of ids) add(run, { id, outcome: 'unknown', status: 0, code: 'ECONNRESET' }, { ran });
+      assert.deepEqual(broken(run), found);
+    }
+  });
+
   describe('find a reply that was in the broker and is lost:', () => {
     const LOST = 'a reply in the broker is not lost';
     const lost: Record<string, (readonly [outcome: string, afterMs: number])[]> = {
