@@ -129,8 +129,8 @@ export function sendProblemBody(reply: FastifyReply, problem: Problem): FastifyR
 
 /**
  * Stops a server without dropping a request: connections that clients have by now are taken, later ones refused; each
- * open one is told to close with its next answer, the one under way included; those that stay idle for `idleMs` are
- * closed. (Fastify's own `close()` closes idle connections at once, and a request that crosses it on the wire is lost;
+ * open one is told to close with its next answer, the one under way included; when no request has come for `idleMs`, what
+ * is idle is closed. (Fastify's own `close()` closes idle connections at once, and a request that crosses it on the wire is lost;
  * one whose answer was under way then stays open for the whole keep-alive time.) What is not answered `deadlineMs` after
  * the call, such as a request of which only half arrived, or a TLS handshake that does not go on, is cut off.
  */
@@ -146,12 +146,32 @@ export async function drainHttpServer(
   const closed = new Promise<void>((resolve) => {
     TcpServer.prototype.close.call(app.server, () => resolve());
   });
-  await within(idleMs, closed);
+  await quiet(app.server, { closed, idleMs, untilMs: untilMs - idleMs });
   // What has come, but was not read yet, makes its connection no idle one.
   await nextTurn();
   const stopped = app.close();
   if (!(await within(untilMs - performance.now(), stopped))) cutOff(app.server);
   await stopped;
+}
+
+/**
+ * Resolves when no request has come for `idleMs`, all connections are closed, or it is `untilMs`. Clients that send
+ * steadily use up what they have open, one with each answer; to close those under them would reset some requests.
+ */
+async function quiet(
+  server: TcpServer,
+  { closed, idleMs, untilMs }: { closed: Promise<void>; idleMs: number; untilMs: number },
+): Promise<void> {
+  let idleFromMs = performance.now();
+  const onRequest = () => {
+    idleFromMs = performance.now();
+  };
+  server.on('request', onRequest);
+  for (let leftMs = idleMs; leftMs > 0; ) {
+    if (await within(leftMs, closed)) break;
+    leftMs = Math.min(idleFromMs + idleMs, untilMs) - performance.now();
+  }
+  server.off('request', onRequest);
 }
 
 /** The servers whose answers close their connections. */
