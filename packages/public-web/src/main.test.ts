@@ -187,7 +187,7 @@ describe('public-web, told to stop', () => {
     assert.ok(failed.length <= MAX_RESETS, failed.join());
   });
 
-  it('still takes replies, and tells 504 to those whose reply does not come within 6 s', async () => {
+  it('still takes replies, and tells 504 to those whose reply does not come in time', async () => {
     dispatcher.onBatch = confirmAll;
     const [answered, unanswered] = (await wait(2)) as [Promise<Response>, Promise<Response>];
     const stopping = publicWeb.stop();
