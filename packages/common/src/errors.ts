@@ -107,6 +107,17 @@ export function parseProblem(body: string): Partial<Problem> {
   }
 }
 
+const BODY_AT_FAULT = new Map<number, string>([
+  [400, 'invalid-request'],
+  [413, 'too-large'],
+  [415, 'unsupported-media-type'],
+]);
+
+/** Whether another tier's own answer says that it cannot read the body, and so never will. */
+export function isBodyAtFault(status: number, code: string | undefined): boolean {
+  return code !== undefined && BODY_AT_FAULT.get(status) === code;
+}
+
 /** The error a problem of another tier stands for; a code this version does not know becomes `otherwise`. */
 export function fromProblem(problem: Problem, otherwise: ErrorCode): AppError {
   const code = Object.hasOwn(codes, problem.code) ? (problem.code as ErrorCode) : otherwise;

@@ -28,6 +28,9 @@ export type ReceivedHead = {
   keys: Key[];
 };
 
+/** What a signature that is right says of the rest of its call. */
+export type VerifiedHead = { contentDigest: string; createdMs: number };
+
 /** The headers that carry a signature. */
 export type SignatureHeaders = { 'content-digest': string; 'signature-input': string; signature: string };
 
@@ -55,8 +58,15 @@ export function signRequest(options: SignableRequest & { keys: Key[]; nowMs?: nu
 export function verifyRequest(
   options: ReceivedHead & { body: SignableRequest['body']; nowMs?: number },
 ): void {
-  const { body, nowMs = Date.now() } = options;
-  const { contentDigest, createdMs } = verifyHead(options);
+  verifyRest(verifyHead(options), options.body, options.nowMs);
+}
+
+/** What {@link verifyHead} leaves to be verified: that this is the body, and the time; else throws `unauthorized`. */
+export function verifyRest(
+  { contentDigest, createdMs }: VerifiedHead,
+  body: SignableRequest['body'],
+  nowMs = Date.now(),
+): void {
   if (contentDigest !== digestOf(body)) throw unauthorized('content digest does not match');
   assertInWindow(createdMs, nowMs);
 }
@@ -65,10 +75,7 @@ export function verifyRequest(
  * What can be verified before the body is there, which says that somebody with one of `keys` signed: a stranger's body
  * is worth neither reading nor hashing. Returns what is left to be verified; else throws `unauthorized`.
  */
-export function verifyHead({ method, path, headers, keys }: ReceivedHead): {
-  contentDigest: string;
-  createdMs: number;
-} {
+export function verifyHead({ method, path, headers, keys }: ReceivedHead): VerifiedHead {
   const { contentDigest, params, signature, createdMs, kid } = parseHeaders(headers);
   const key = keys.find((candidate) => candidate.kid === kid);
   if (!key) throw unauthorized('unknown key');

@@ -1,15 +1,18 @@
 import type { FastifyRequest } from 'fastify';
 import type { ClockCheck } from './clock-check.ts';
-import { clockSkewMs, verifyHead, verifyRequest } from './http-signature.ts';
+import { clockSkewMs, type VerifiedHead, verifyHead, verifyRest } from './http-signature.ts';
 import type { Key } from './internal-keys.ts';
+
+/** Of calls whose body is still to come, so that no signature is computed twice. */
+const heads = new WeakMap<FastifyRequest, VerifiedHead>();
 
 /**
  * A hook for `onRequest`: has a call that is not signed with one of `keys` answered before its body is read. A stranger's
  * bodies would otherwise take memory, up to the limit of a body for each connection.
  */
 export function refuseUnsigned(keys: Key[]) {
-  return async ({ method, url: path, headers }: FastifyRequest): Promise<void> => {
-    verifyHead({ method, path, headers, keys });
+  return async (request: FastifyRequest): Promise<void> => {
+    heads.set(request, headOf(request, keys));
   };
 }
 
@@ -23,9 +26,8 @@ export function verifyCall(
   { keys, clock }: { keys: Key[]; clock: ClockCheck },
 ): Buffer {
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-  const { method, url: path, headers } = request;
   try {
-    verifyRequest({ method, path, headers, body, keys });
+    verifyRest(heads.get(request) ?? headOf(request, keys), body);
   } catch (error) {
     // Only ahead: one that is late may be a recorded call that is played again, and says nothing about clocks.
     const skewMs = clockSkewMs(error) ?? 0;
@@ -34,4 +36,8 @@ export function verifyCall(
   }
   clock.agrees();
   return body;
+}
+
+function headOf({ method, url: path, headers }: FastifyRequest, keys: Key[]): VerifiedHead {
+  return verifyHead({ method, path, headers, keys });
 }

@@ -8,7 +8,7 @@
 import { type Batcher, createBatcher } from '@waybill/common/batch.ts';
 import { HTTP_MAX_EVENTS, MAX_BATCH_BYTES, MAX_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
 import type { ClockCheck } from '@waybill/common/clock-check.ts';
-import { type ErrorCode, parseProblem } from '@waybill/common/errors.ts';
+import { isBodyAtFault, parseProblem } from '@waybill/common/errors.ts';
 import { BATCH_CONTENT_TYPE, type EncodedEvent, encodeBatch } from '@waybill/common/event-json.ts';
 import { signRequest } from '@waybill/common/http-signature.ts';
 import type { Key } from '@waybill/common/internal-keys.ts';
@@ -28,13 +28,6 @@ const FORGET_EVERY_MS = 60_000;
  * reply, and never will. `failing`: the address does not answer now.
  */
 export type CallbackOutcome = 'delivered' | 'gone' | 'refused' | 'failing';
-
-/** What public-web says of a batch that it cannot read. */
-const REFUSALS = new Map<number, ErrorCode>([
-  [400, 'invalid-request'],
-  [413, 'too-large'],
-  [415, 'unsupported-media-type'],
-]);
 
 export type ReplyCallback = {
   /** Delivers one reply to `address`. Never rejects. */
@@ -176,9 +169,10 @@ export function createReplyCallback({
  */
 function toOutcomes(statusCode: number, body: string, replies: EncodedEvent[]): CallbackOutcome[] {
   if (statusCode === 410) return replies.map(() => 'gone');
-  const refusal = REFUSALS.get(statusCode);
-  if (refusal && refusal === parseProblem(body).code) return replies.map(() => 'refused');
-  if (statusCode !== 200) return replies.map(() => 'failing');
+  if (statusCode !== 200) {
+    const outcome = isBodyAtFault(statusCode, parseProblem(body).code) ? 'refused' : 'failing';
+    return replies.map(() => outcome);
+  }
   const { unknown: ids } = JSON.parse(body) as { unknown?: string[] };
   if (!Array.isArray(ids)) throw new Error('the answer is not that of a public-web');
   const unknown = new Set(ids);

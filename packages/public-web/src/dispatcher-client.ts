@@ -8,7 +8,14 @@
 import { createKeyedBatcher } from '@waybill/common/batch.ts';
 import { HTTP_MAX_EVENTS, INTERNAL_BODY_LIMIT_BYTES, MAX_BATCH_BYTES } from '@waybill/common/batch-limits.ts';
 import type { ClockCheck } from '@waybill/common/clock-check.ts';
-import { AppError, type ErrorCode, fromProblem, parseProblem, toAppError } from '@waybill/common/errors.ts';
+import {
+  AppError,
+  type ErrorCode,
+  fromProblem,
+  isBodyAtFault,
+  parseProblem,
+  toAppError,
+} from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event.ts';
 import {
   BATCH_CONTENT_TYPE,
@@ -149,15 +156,13 @@ const NOTHING_PUBLISHED: ReadonlySet<string | undefined> = new Set<ErrorCode>([
   'too-large',
   'unsupported-media-type',
 ]);
-/** A dispatcher that works says these of a body it cannot read. */
-const BATCH_AT_FAULT = new Set([400, 413, 415]);
 
 function toResult(statusCode: number, body: string): PostResult {
   if (statusCode === 200) return { kind: 'answered', answer: toIntakeAnswer(body) };
   const { code, detail = '', clock_skew_ms } = parseProblem(body);
   const reason = `the dispatcher answered ${statusCode}: ${detail}`;
   const isNotAccepted = NOTHING_PUBLISHED.has(code);
-  if (isNotAccepted && BATCH_AT_FAULT.has(statusCode)) return { kind: 'refused', reason };
+  if (isBodyAtFault(statusCode, code)) return { kind: 'refused', reason };
   const clockSkewMs = typeof clock_skew_ms === 'number' ? clock_skew_ms : undefined;
   return { kind: isNotAccepted ? 'not-accepted' : 'unknown', reason, clockSkewMs };
 }
