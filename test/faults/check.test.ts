@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { BUSY_SLACK_MS, findViolations, type RunResult } from './check.ts';
-import type { Evidence } from './evidence.ts';
+import { noEvidence } from './evidence.ts';
 import type { InjectedFault } from './inject.ts';
 import { fromAnswer, type Operation } from './operation.ts';
 
@@ -156,20 +156,10 @@ function broken(run: RunResult, slackMs?: number): string[] {
 
 /** One ping, `good`, that was answered; meanwhile a link was reset, and a minute later the run counts as recovered. */
 function cleanRun(): RunResult {
-  const evidence: Evidence = {
-    ran: new Map(),
-    confirmed: new Set(),
-    replied: new Map(),
-    expired: new Set(),
-    accounted: new Map(),
-    durations: new Map(),
-    routed: new Map(),
-    alarmingLines: [],
-  };
   const run: RunResult = {
     operations: [],
     injected: [fault({ kind: 'reset', target: 'callback0' })],
-    evidence,
+    evidence: noEvidence(),
     deadLetters: [],
     leftInQueues: {},
     healedMs: START_MS,

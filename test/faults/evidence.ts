@@ -29,9 +29,9 @@ export type Evidence = {
 /** Why an event was given up. */
 export type DeadLetter = { id: string; reason: string; error: string };
 
-/** Reads the recordings of the listeners and the logs of all processes there were. */
-export function gatherEvidence({ processes, recordings }: FaultySystem): Evidence {
-  const evidence: Evidence = {
+/** What a run in which nothing happened leaves behind. */
+export function noEvidence(): Evidence {
+  return {
     ran: new Map(),
     confirmed: new Set(),
     replied: new Map(),
@@ -41,6 +41,11 @@ export function gatherEvidence({ processes, recordings }: FaultySystem): Evidenc
     routed: new Map(),
     alarmingLines: [],
   };
+}
+
+/** Reads the recordings of the listeners and the logs of all processes there were. */
+export function gatherEvidence({ processes, recordings }: FaultySystem): Evidence {
+  const evidence = noEvidence();
   for (const file of recordings) readRecording(file, evidence);
   for (const { name, services } of processes.values())
     for (const { logs } of services) for (const line of logs) readLine(name, line, evidence);

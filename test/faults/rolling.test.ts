@@ -2,13 +2,18 @@
 import assert from 'node:assert/strict';
 import { kill } from 'node:process';
 import { after, before, describe, it } from 'node:test';
+import { breakConnection } from '@waybill/common/broker/amqp-connection.ts';
 import { SHUTDOWN_DEADLINE_MS } from '@waybill/common/shutdown.ts';
+import { makePrivateKey, publicKeyOf } from '../../bin/sealing-keys.mjs';
+import { connectClient, contradictions, firstOccurrences, repetitions } from '../e2e/dataset-consumer.ts';
+import { brokerOf } from '../e2e/system.ts';
 import { eventually } from '../harness/eventually.ts';
 import { freePort } from '../harness/free-port.ts';
 import type { Service } from '../harness/service.ts';
 import { freshBroker, rabbitmqMissing, type TestBroker } from '../harness/test-broker.ts';
 import { startLoad } from './load.ts';
 import type { Operation } from './operation.ts';
+import { startStreams } from './streams.ts';
 import { createTiers, type Tiers } from './tiers.ts';
 import { assertFewSlow, isOfSlowBroker } from './under-load.ts';
 
@@ -22,6 +27,9 @@ const STEADY = 100;
  * busy. This is half a second's worth of one public-web.
  */
 const MAX_RESETS = RATE_PER_S / 4;
+/** A dataset has 10,000 rows, and streams are to be under way whenever something is replaced. */
+const BATCH_SIZE = 10;
+const BATCHES = 1_000;
 /** A place in a tier: the processes that have held it, the present one last. */
 type Place = { services: Service[]; start(): Promise<Service>; replacedMs?: { from: number; to: number } };
 
@@ -31,15 +39,32 @@ describe('two of each tier', { skip: rabbitmqMissing }, () => {
   let webs: Place[];
   let dispatchers: Place[];
   let listeners: Place[];
+  let dataListeners: Place[];
+  let datasets: Place;
   before(async () => {
     broker = await freshBroker();
     tiers = await createTiers(broker.url);
+    const privateKey = makePrivateKey();
+    const GRPC_PORT = String(await freePort());
+    const CLIENT_BROKERS = brokerOf(broker.url);
     const dispatcherPorts = [await freePort(), await freePort()];
     const webPorts = [await freePort(), await freePort()];
     const DISPATCHER_URLS = dispatcherPorts.map((port) => `http://127.0.0.1:${port}`).join();
     dispatchers = await fill((index) => tiers.startDispatcher({}, dispatcherPorts[index]));
     listeners = await fill(() => tiers.start({ name: 'ping-listener' }));
-    webs = await fill((index) => tiers.startPublicWeb({ DISPATCHER_URLS, PORT: `${webPorts[index]}` }));
+    webs = await fill((index) =>
+      tiers.startPublicWeb({
+        ...{ DISPATCHER_URLS, PORT: `${webPorts[index]}`, GRPC_PORT: '0', CLIENT_BROKERS },
+        CREDENTIALS_PUBLIC_KEY: JSON.stringify(publicKeyOf(privateKey)),
+      }),
+    );
+    const startDatasets = () => tiers.start({ name: 'dataset-generator', env: { GRPC_PORT } });
+    datasets = { services: [await startDatasets()], start: startDatasets };
+    const env = {
+      ...{ DATASET_SERVICE_ADDR: `127.0.0.1:${GRPC_PORT}`, CLIENT_BROKERS, TCP_PORT: '0' },
+      ...{ CREDENTIALS_PRIVATE_KEYS: JSON.stringify([privateKey]), BATCH_SIZE: `${BATCH_SIZE}` },
+    };
+    dataListeners = await fill(() => tiers.start({ name: 'data-dispatch-listener', env }));
   });
   after(async () => {
     await tiers?.stopAll();
@@ -50,7 +75,9 @@ describe('two of each tier', { skip: rabbitmqMissing }, () => {
     const urls = webs.map((web) => present(web).baseUrl);
     const load = startLoad({ urls, ratePerS: RATE_PER_S, seed: 1, deadlineMs: DEADLINE_MS, isPatient: true });
     await answersOf(webs);
-    for (const place of [...listeners, ...dispatchers, ...webs]) await replace(place);
+    for (const place of listeners) await replace(place);
+    for (const place of dispatchers) await replaceAndFind(place);
+    for (const place of webs) await replace(place);
     await answersOf(webs);
     const { operations } = await load.stop();
 
@@ -71,6 +98,34 @@ describe('two of each tier', { skip: rabbitmqMissing }, () => {
     await broker.emptied();
   });
 
+  it('are replaced one by one while they stream datasets, and each batch is published once', async (t) => {
+    const model = await connectClient(broker.url);
+    t.after(() => breakConnection(model, new Error('the test is over')));
+    const streams = startStreams({
+      urls: webs.map((web) => present(web).baseUrl),
+      amqpUrl: broker.url,
+      model,
+    });
+    t.after(streams.stop);
+    await streams.progress();
+    for (const place of [datasets, ...dataListeners, ...dispatchers, ...webs]) {
+      await replace(place);
+      await streams.progress();
+    }
+    const ended = await streams.stop();
+    t.diagnostic(`${ended.length} streams`);
+    for (const received of ended) {
+      assert.deepEqual(
+        firstOccurrences(received),
+        Array.from({ length: BATCHES }, (_, index) => index),
+      );
+      assert.equal(new Set(received.map(({ streamId }) => streamId)).size, 1);
+      assert.deepEqual(contradictions(received), []);
+      assert.deepEqual(repetitions(received), []);
+    }
+    await broker.emptied();
+  });
+
   /**
    * `gone`: connections refused by a public-web that was being replaced, so that clients, or what balances them, go to
    * the other one. `reset`: sent just when its connection, idle for half a second, was closed, which HTTP cannot
@@ -87,17 +142,22 @@ describe('two of each tier', { skip: rabbitmqMissing }, () => {
     return isOfSlowBroker(operation) ? 'slow broker' : 'a restart';
   }
 
-  /** As docs/operations.md has it: on to the next when this one is ready, and public-webs have found a dispatcher. */
+  /** As docs/operations.md has it: on to the next when this one is ready, and public-webs have found it. */
+  async function replaceAndFind(dispatcher: Place): Promise<void> {
+    const before = webs.map(findings);
+    await replace(dispatcher);
+    const haveFound = () => webs.every((web, index) => findings(web) > (before[index] as number));
+    await eventually(() => assert.ok(haveFound()));
+  }
+
+  /** Tells it to stop, twice, and starts another in its place; resolves when that is ready. */
   async function replace(place: Place): Promise<void> {
     const from = Date.now();
-    const before = webs.map(findings);
     kill(present(place).pid, 'SIGTERM');
     await tiers.stop(present(place));
     const tookMs = Date.now() - from;
     assert.ok(tookMs < SHUTDOWN_DEADLINE_MS, `${present(place).name} took ${tookMs} ms to stop`);
     place.services.push(await place.start());
-    const haveFound = () => webs.every((web, index) => findings(web) > (before[index] as number));
-    if (dispatchers.includes(place)) await eventually(() => assert.ok(haveFound()));
     place.replacedMs = { from, to: Date.now() };
   }
 });

@@ -118,6 +118,25 @@ test('what is idle stays open while requests come on other connections', async (
   await drained;
 });
 
+test('what is idle is closed in time for the deadline although requests go on coming', async (t) => {
+  const { app, open } = await setUp(t);
+  const sockets = await Promise.all(Array.from({ length: 40 }, open));
+  const closed = new Map(sockets.map((socket) => [socket, once(socket, 'close').then(() => 'closed')]));
+  const [IDLE_MS, DEADLINE_MS, EACH_MS] = [400, 800, 50];
+  const drained = drainHttpServer(app, { idleMs: IDLE_MS, deadlineMs: DEADLINE_MS });
+  await eventually(() => assert.equal(app.server.listening, false));
+  let answered = 0;
+  // All would take longer than the deadline.
+  for (const socket of sockets) {
+    const answer = Promise.race([nextAnswer(socket), closed.get(socket)]);
+    socket.write(get(`/after/${EACH_MS}`));
+    if ((await answer) === 'closed') break;
+    answered += 1;
+  }
+  await drained;
+  assert.ok(answered > 0 && answered < sockets.length, `${answered} answered`);
+});
+
 test('a request of which only half arrived is cut off at the deadline', async (t) => {
   const { app, open } = await setUp(t);
   const connected = once(app.server, 'connection');
