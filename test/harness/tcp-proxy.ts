@@ -114,8 +114,11 @@ function createLink(client: Socket, server: Socket, fault: () => Fault): Link {
   let sentToClient = 0;
 
   function reset(): void {
-    client.resetAndDestroy();
-    server.resetAndDestroy();
+    for (const socket of [client, server]) {
+      // One that has ended its side cannot be reset any more, and would stay open.
+      if (socket.writableEnded) socket.destroy();
+      else socket.resetAndDestroy();
+    }
   }
 
   /** What of `chunk` the client gets; may end the connection. */
