@@ -150,7 +150,8 @@ export function contradictions(received: readonly Received[]): number[] {
   });
 }
 
-function toReceived({ content, fields, properties }: ConsumeMessage): Received {
+/** What is remembered of a message. */
+export function toReceived({ content, fields, properties }: ConsumeMessage): Received {
   const headers = properties.headers ?? {};
   return {
     index: headers.batch_index,
@@ -163,7 +164,8 @@ function toReceived({ content, fields, properties }: ConsumeMessage): Received {
   };
 }
 
-function isComplete(received: readonly Received[]): boolean {
+/** Whether the last batch and all before it have come. */
+export function isComplete(received: readonly Received[]): boolean {
   const last = received.findLast(({ isLast }) => isLast);
   return last !== undefined && new Set(received.map(({ index }) => index)).size === last.index + 1;
 }

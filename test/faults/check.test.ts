@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { Received } from '../e2e/dataset-consumer.ts';
 import { BUSY_SLACK_MS, findViolations, type RunResult } from './check.ts';
 import { noEvidence } from './evidence.ts';
 import type { InjectedFault } from './inject.ts';
 import { fromAnswer, type Operation } from './operation.ts';
+import type { StreamOperation } from './stream-load.ts';
 
 const START_MS = 1_000_000;
 const DEADLINE_MS = 2_000;
+/** The index of the last batch. */
+const LAST = 2;
 const NO_REPLY = { outcome: 'unknown', status: 504, code: 'outcome-unknown' } as const;
 const TIMED_OUT = { ...NO_REPLY, waitMs: DEADLINE_MS + 5, detail: `no reply within ${DEADLINE_MS} ms` };
 const REFUSED = { outcome: 'refused', status: 503, code: 'not-accepted', detail: 'no dispatcher' } as const;
@@ -14,6 +18,30 @@ const REFUSED = { outcome: 'refused', status: 503, code: 'not-accepted', detail:
 describe('the checks of a fault run', () => {
   it('find nothing in a run that keeps every promise', () => {
     assert.deepEqual(broken(cleanRun()), []);
+  });
+
+  it('find nothing wrong with streams that are whole, or given up, or were refused, or maybe never begun', () => {
+    const run = cleanRun();
+    addStream(run, [0, 1, LAST]);
+    addStream(run, [0, 0, 1, LAST, 1, LAST]);
+    addStream(run, [], { outcome: 'refused' });
+    addStream(run, [], { outcome: 'unknown' });
+    addStream(run, [0], { clientId: 'suspect' });
+    run.deadLetters.push({ id: 'event', clientId: 'suspect', reason: 'listener-crashed', error: '' });
+    assert.deepEqual(broken(run), []);
+  });
+
+  it('find a stream broken off of which its client does not know whether it was accepted', () => {
+    const run = cleanRun();
+    addStream(run, [0], { outcome: 'unknown' });
+    assert.deepEqual(broken(run), ['a stream comes whole']);
+  });
+
+  it('find a batch that came with two bodies', () => {
+    const run = cleanRun();
+    const { received } = addStream(run, [0, 1, LAST]);
+    received.push({ ...(received[1] as Received), digest: 'another' });
+    assert.deepEqual(broken(run), ['batches come in order and do not contradict each other']);
   });
 
   it('find nothing wrong with what faults explain', () => {
@@ -58,6 +86,9 @@ describe('the checks of a fault run', () => {
     'it answers again after healing': (run) => {
       run.recoveredMs = undefined;
     },
+    'a refused stream never comes': (run) => void addStream(run, [0, 1, LAST], { outcome: 'refused' }),
+    'a stream comes whole': (run) => void addStream(run, [0, 1]),
+    'batches come in order and do not contradict each other': (run) => void addStream(run, [1, 0, LAST]),
     'all queues end empty': (run) => {
       run.leftInQueues = { 'waybill.replies': 1 };
     },
@@ -208,4 +239,17 @@ function add(
 function fault(what: Pick<InjectedFault, 'kind' | 'target'>, atMs = 0): InjectedFault {
   const startMs = START_MS + atMs;
   return { ...what, atMs, durationMs: 1_000, startMs, endMs: startMs + 1_000 } as InjectedFault;
+}
+
+/** Adds a stream of three batches of which these came; by default it was accepted. */
+function addStream(run: RunResult, indexes: number[], given: Partial<StreamOperation> = {}): StreamOperation {
+  const clientId = `client-${run.streams?.length ?? 0}`;
+  const received = indexes.map((index) => ({
+    ...{ index, isLast: index === LAST, streamId: clientId, digest: `of ${index}`, bytes: 1 },
+    ...{ traceparent: undefined, isRedelivered: false },
+  }));
+  const answer = { outcome: 'accepted', status: 202, code: '', detail: '' } as const;
+  const stream = { clientId, publicWeb: 0, startMs: START_MS, received, ...answer, ...given };
+  run.streams = [...(run.streams ?? []), stream];
+  return stream;
 }

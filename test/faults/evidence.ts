@@ -27,7 +27,13 @@ export type Evidence = {
 };
 
 /** Why an event was given up. */
-export type DeadLetter = { id: string; reason: string; error: string };
+export type DeadLetter = {
+  id: string;
+  /** Whose dataset it would have been, if any. */
+  clientId?: string;
+  reason: string;
+  error: string;
+};
 
 /** What a run in which nothing happened leaves behind. */
 export function noEvidence(): Evidence {
@@ -90,20 +96,19 @@ export async function takeDeadLetters(amqpUrl: string): Promise<DeadLetter[]> {
     const headers = message.properties.headers ?? {};
     const reason = headers[DEAD_LETTER_HEADERS.reason] ?? JSON.stringify(headers);
     const error = `${headers[DEAD_LETTER_HEADERS.errorCode]}: ${headers[DEAD_LETTER_HEADERS.errorMessage]}`;
-    letters.push({ id: idOf(message.content), reason: String(reason), error });
+    letters.push({ ...eventOf(message.content), reason: String(reason), error });
   }
   await connection.close();
   return letters;
 }
 
-function idOf(content: Buffer): string {
+type Body = { id?: string; data?: { client_id?: string } };
+
+function eventOf(content: Buffer): Pick<DeadLetter, 'id' | 'clientId'> {
   try {
-    const event = JSON.parse(content.toString()) as { id?: string } | { id?: string }[];
-    return [event]
-      .flat()
-      .map(({ id }) => id)
-      .join(' ');
+    const events = [JSON.parse(content.toString()) as Body | Body[]].flat();
+    return { id: events.map(({ id }) => id).join(' '), clientId: events[0]?.data?.client_id };
   } catch {
-    return content.toString('latin1', 0, 100);
+    return { id: content.toString('latin1', 0, 100) };
   }
 }

@@ -1,5 +1,10 @@
-/** The whole ping system as processes, two per tier, with a proxy in every link, and a RabbitMQ of its own. */
+/**
+ * The whole ping system as processes, two per tier, with a proxy in every link, and a RabbitMQ of its own; and what streams
+ * datasets, if a run wants it.
+ */
 import { join } from 'node:path';
+import { makePrivateKey, publicKeyOf } from '../../bin/sealing-keys.mjs';
+import { brokerOf } from '../e2e/system.ts';
 import { freePort } from '../harness/free-port.ts';
 import { type Rabbitmq, startRabbitmq } from '../harness/rabbitmq.ts';
 import { startService } from '../harness/service.ts';
@@ -9,6 +14,11 @@ import { INSTANCES } from './schedule.ts';
 
 const INTERNAL_SECRETS = 'a secret of the fault tests with more than 32 characters';
 
+/** Has other connections to the broker than the tiers'. */
+const CLIENTS_USER = 'clients';
+/** A dataset of 10,000 comes in a hundred. */
+const BATCH_SIZE = '100';
+
 export type FaultySystem = {
   broker: Rabbitmq;
   /** By the names of `TARGETS`. */
@@ -16,6 +26,8 @@ export type FaultySystem = {
   links: Map<string, Link>;
   /** Where clients reach the public-webs. */
   urls: string[];
+  /** The broker as clients of datasets name it, through the link `clients-broker`; undefined without them. */
+  clientsUrl: string | undefined;
   /** The files in which the listeners write what they ran. */
   recordings: string[];
   /** Ends every process by SIGTERM, then the links and the broker. */
@@ -27,10 +39,12 @@ export async function startFaultySystem(options: {
   /** Where the recordings go. */
   folder: string;
   deadlineMs: number;
+  /** Whether datasets are streamed too: `STREAM_TARGETS`. */
+  hasStreams?: boolean;
   /** More of the environment of every service. */
   env?: Record<string, string>;
 }): Promise<FaultySystem> {
-  const { folder, deadlineMs } = options;
+  const { folder, deadlineMs, hasStreams = false } = options;
   const broker = await startRabbitmq();
   const links = new Map<string, Link>();
   const processes = new Map<string, ManagedProcess>();
@@ -78,6 +92,39 @@ export async function startFaultySystem(options: {
     });
   };
 
+  const privateKey = makePrivateKey();
+  let clientsUrl: string | undefined;
+  let ofClients: Record<string, string> = {};
+  const startStreaming = async (): Promise<void> => {
+    await broker.ctl('add_user', CLIENTS_USER, CLIENTS_USER);
+    await broker.ctl('set_permissions', CLIENTS_USER, '.*', '.*', '.*');
+    const url = new URL((await open('clients-broker', broker.url)).through(broker.url));
+    url.username = url.password = CLIENTS_USER;
+    clientsUrl = url.href;
+    const CLIENT_BROKERS = brokerOf(clientsUrl);
+    ofClients = { CREDENTIALS_PUBLIC_KEY: JSON.stringify(publicKeyOf(privateKey)), CLIENT_BROKERS };
+    const GRPC_PORT = `${await freePort()}`;
+    const datasets = await Promise.all(
+      indexes.map((index) => open(`data${index}-datasets`, `http://127.0.0.1:${GRPC_PORT}`)),
+    );
+    await start('dataset-generator-0', datasets, () => ({ name: 'dataset-generator', env: { GRPC_PORT } }));
+    for (const index of indexes) {
+      const link = await open(`data${index}-broker`, broker.url);
+      const env = {
+        ...{
+          AMQP_URL: link.through(broker.url),
+          LOG_LEVEL: 'debug',
+          TCP_PORT: '0',
+          BATCH_SIZE,
+          CLIENT_BROKERS,
+        },
+        CREDENTIALS_PRIVATE_KEYS: JSON.stringify(privateKey),
+        DATASET_SERVICE_ADDR: new URL(datasets[index]?.through('http://127.0.0.1') as string).host,
+      };
+      await start(`data-dispatch-listener-${index}`, [], () => ({ name: 'data-dispatch-listener', env }));
+    }
+  };
+
   const startPublicWeb = async (index: number, port: number, toDispatchers: string[]): Promise<void> => {
     const internalPort = await freePort();
     const callback = await open(`callback${index}`, `http://127.0.0.1:${internalPort}`);
@@ -88,6 +135,8 @@ export async function startFaultySystem(options: {
       DISPATCHER_URLS: toDispatchers.join(','),
       DEADLINE_MS: `${deadlineMs}`,
       INTERNAL_SECRETS,
+      GRPC_PORT: '0',
+      ...ofClients,
     };
     await start(`public-web-${index}`, [callback], () => ({ name: 'public-web', env }));
   };
@@ -111,6 +160,7 @@ export async function startFaultySystem(options: {
     const waysFrom = (web: number) => ways.filter(({ name }) => name.startsWith(`web${web}-`));
     const waysTo = (dispatcher: number) =>
       ways.filter(({ name }) => name.endsWith(`dispatcher${dispatcher}`));
+    if (hasStreams) await startStreaming();
     for (const index of indexes) {
       await startDispatcher(index, dispatcherPorts[index] as number, waysTo(index));
       await startListener(index);
@@ -119,7 +169,7 @@ export async function startFaultySystem(options: {
     }
     await Promise.all([...processes.values()].map(({ service }) => service.ready()));
     const urls = publicPorts.map((port) => `http://127.0.0.1:${port}`);
-    return { broker, processes, links, urls, recordings, stop };
+    return { broker, processes, links, urls, clientsUrl, recordings, stop };
   } catch (error) {
     for (const { service } of processes.values()) service.kill('SIGKILL');
     await stop().catch(() => {});

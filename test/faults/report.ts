@@ -41,6 +41,7 @@ export async function keepEvidence(
     'violations.txt': describeViolations(violations),
     'faults.txt': describeFaults(run.injected),
     'operations.jsonl': lines(run.operations),
+    'streams.jsonl': lines(run.streams ?? []),
     'dead-letters.jsonl': lines(run.deadLetters),
     'late-replies.jsonl': lines(lateReplies(run)),
     'alarming-lines.txt': run.evidence.alarmingLines.join('\n'),

@@ -7,7 +7,8 @@ import { gatherEvidence, takeDeadLetters } from './evidence.ts';
 import { type FaultySystem, startFaultySystem } from './faulty-system.ts';
 import { type InjectedFault, injectAll } from './inject.ts';
 import { startLoad } from './load.ts';
-import { INSTANCES, type ScheduledFault } from './schedule.ts';
+import type { ScheduledFault } from './schedule.ts';
+import { startStreamLoad } from './stream-load.ts';
 
 /** How long after healing every public-web must answer again. The cap of reconnecting is 3 s. */
 const RECOVER_MS = 20_000;
@@ -16,8 +17,8 @@ const STEADY_PINGS = 20;
 /** The load goes on for so long after the recovery. */
 const AFTERWARDS_MS = 2_000;
 const DRAIN_MS = 30_000;
-/** A publisher and a subscriber of each dispatcher and each listener. */
-const BROKER_CONNECTIONS = INSTANCES * 2 * 2;
+/** A publisher and a subscriber of each. */
+const CONNECTIONS_OF = /^(dispatcher|.*-listener)-/;
 
 export type Run = RunResult & { system: FaultySystem };
 
@@ -27,27 +28,33 @@ export async function runSchedule(options: {
   seed: number;
   ratePerS: number;
   deadlineMs: number;
+  /** Whether datasets are streamed besides. */
+  hasStreams?: boolean;
   /** Where the listeners' recordings go. */
   folder: string;
 }): Promise<Run> {
-  const { schedule, seed, ratePerS, deadlineMs, folder } = options;
-  const system = await startFaultySystem({ folder, deadlineMs });
+  const { schedule, seed, ratePerS, deadlineMs, folder, hasStreams = false } = options;
+  const system = await startFaultySystem({ folder, deadlineMs, hasStreams });
   const injected: InjectedFault[] = [];
   try {
     const load = startLoad({ urls: system.urls, ratePerS, seed, deadlineMs });
+    const { urls, clientsUrl, broker } = system;
+    const streamLoad = clientsUrl && startStreamLoad({ urls, clientsUrl, amqpUrl: broker.url });
     await injectAll(schedule, system, injected);
     const healedMs = Date.now();
     const recoveredMs = await recovered(system.urls, [2_000, deadlineMs]);
     await delay(AFTERWARDS_MS);
     const { operations, maxLagMs } = await load.stop();
+    const streams = streamLoad ? await streamLoad.stop() : [];
     const leftInQueues = await drained(system);
+    if (streamLoad) await streamLoad.close();
     const deadLetters = await takeDeadLetters(system.broker.url);
     const troubles = await connectionTroubles(system);
     await system.stop();
     troubles.push(...processTroubles(system));
     const evidence = gatherEvidence(system);
-    const result = { injected, operations, maxLagMs, leftInQueues, deadLetters, troubles, evidence, system };
-    return { ...result, healedMs, recoveredMs };
+    const result = { injected, operations, streams, maxLagMs, leftInQueues, deadLetters, troubles, evidence };
+    return { ...result, healedMs, recoveredMs, system };
   } catch (error) {
     for (const { service } of system.processes.values()) service.kill('SIGKILL');
     await system.broker.stop();
@@ -114,19 +121,20 @@ export async function drained({ broker }: FaultySystem): Promise<Record<string, 
 }
 
 /** In words, when the tiers do not come to have their connections to the broker, no more and no fewer, within 20 s. */
-export async function connectionTroubles({ broker }: FaultySystem): Promise<string[]> {
+export async function connectionTroubles({ broker, processes }: FaultySystem): Promise<string[]> {
+  const wanted = [...processes.keys()].filter((name) => CONNECTIONS_OF.test(name)).length * 2;
   let names: string[] = [];
   const look = async () => {
-    names = (await broker.ctl('list_connections', '--no-table-headers', 'peer_port', 'state'))
+    names = (await broker.ctl('list_connections', '--no-table-headers', 'user', 'peer_port', 'state'))
       .split('\n')
-      .filter(Boolean);
-    if (names.length !== BROKER_CONNECTIONS) throw new Error('not yet');
+      .filter((line) => line.startsWith('guest'));
+    if (names.length !== wanted) throw new Error('not yet');
   };
   const isRight = await eventually(look, { timeoutMs: 20_000, intervalMs: 1_000 }).then(
     () => true,
     () => false,
   );
-  return isRight ? [] : [`the broker has ${names.length} connections instead of ${BROKER_CONNECTIONS}`];
+  return isRight ? [] : [`the broker has ${names.length} connections instead of ${wanted}`];
 }
 
 function processTroubles({ processes, links }: FaultySystem): string[] {

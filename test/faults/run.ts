@@ -4,13 +4,14 @@
  *     npm run test:faults -- --seed 7 --seconds 30      one run
  *     npm run test:faults -- --runs 5                   five, with seeds from a random one on
  *     npm run test:faults -- --seed 7 --keep            keeps the logs of a run that passed, too
+ *     npm run test:faults -- --seed 7 --streams         with clients that are streamed datasets, and what that needs
  *     npm run test:faults -- --seed 7 --only kill,reset leaves out the faults of other kinds, to find the one to blame
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { findViolations, summarize } from './check.ts';
+import { findViolations, summarize, summarizeStreams } from './check.ts';
 import { describeFaults, describeViolations, keepEvidence } from './report.ts';
 import { runSchedule } from './run-schedule.ts';
 import { FAULT_KINDS, makeSchedule } from './schedule.ts';
@@ -22,6 +23,7 @@ const { values } = parseArgs({
     runs: { type: 'string', default: '1' },
     rate: { type: 'string', default: '200' },
     'deadline-ms': { type: 'string', default: '10000' },
+    streams: { type: 'boolean', default: false },
     only: { type: 'string', default: '' },
     keep: { type: 'boolean', default: false },
   },
@@ -50,12 +52,13 @@ process.exit(failed.length > 0 ? 1 : 0);
 async function runOne(runSeed: number): Promise<Record<string, unknown>> {
   console.log(`seed ${runSeed}: ${seconds} s at ${ratePerS} pings/s`);
   const folder = await mkdtemp(join(tmpdir(), `waybill-faults-${runSeed}-`));
-  const schedule = makeSchedule({ seed: runSeed, seconds }).filter(
+  const hasStreams = values.streams;
+  const schedule = makeSchedule({ seed: runSeed, seconds, hasStreams }).filter(
     ({ kind }) => only.length === 0 || only.includes(kind),
   );
-  const run = await runSchedule({ schedule, seed: runSeed, ratePerS, deadlineMs, folder });
+  const run = await runSchedule({ schedule, seed: runSeed, ratePerS, deadlineMs, hasStreams, folder });
   const violations = findViolations(run);
-  const figures = summarize(run);
+  const figures = { ...summarize(run), ...summarizeStreams(run) };
   if (violations.length > 0) {
     console.log(`seed ${runSeed} FAILED\n${describeViolations(violations)}`);
     console.log(`its faults:\n${describeFaults(run.injected)}`);

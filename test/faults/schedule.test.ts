@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { FAULT_KINDS, makeSchedule, TARGETS } from './schedule.ts';
+import { FAULT_KINDS, makeSchedule, STREAM_TARGETS, TARGETS } from './schedule.ts';
 
 describe('a schedule of faults', () => {
   it('is the same for the same seed, and another one for another seed', () => {
@@ -20,12 +20,15 @@ describe('a schedule of faults', () => {
     }
   });
 
-  it('comes to every kind and every target', () => {
-    const faults = Array.from({ length: 50 }, (_, seed) => makeSchedule({ seed, seconds: 60 })).flat();
-    assert.deepEqual(new Set(faults.map(({ kind }) => kind)), new Set(FAULT_KINDS));
-    assert.deepEqual(
-      new Set(faults.map(({ target }) => target)),
-      new Set([...TARGETS.processes, ...TARGETS.links, 'broker']),
-    );
-  });
+  for (const hasStreams of [false, true])
+    it(`comes to every kind and every target ${hasStreams ? 'with' : 'without'} streams`, () => {
+      const seeds = Array.from({ length: 50 }, (_, seed) => seed);
+      const faults = seeds.flatMap((seed) => makeSchedule({ seed, seconds: 60, hasStreams }));
+      assert.deepEqual(new Set(faults.map(({ kind }) => kind)), new Set(FAULT_KINDS));
+      const all = [TARGETS, ...(hasStreams ? [STREAM_TARGETS] : [])];
+      assert.deepEqual(
+        new Set(faults.map(({ target }) => target)),
+        new Set([...all.flatMap(({ processes, links }) => [...processes, ...links]), 'broker']),
+      );
+    });
 });

@@ -22,6 +22,12 @@ export const TARGETS = {
   ],
 } as const;
 
+/** What there is besides in a run that streams datasets. `clients-broker` leads from both listeners to clients' queues. */
+export const STREAM_TARGETS = {
+  processes: [...indexes.map((index) => `data-dispatch-listener-${index}`), 'dataset-generator-0'],
+  links: [...indexes.flatMap((index) => [`data${index}-broker`, `data${index}-datasets`]), 'clients-broker'],
+} as const;
+
 const PROCESS_FAULTS = ['kill', 'freeze', 'terminate'] as const;
 const LINK_FAULTS = [
   'reset',
@@ -57,14 +63,29 @@ const LONG_ONE_IN = 6;
 const QUIET_MS = 1_000;
 
 /** The faults of a run of `seconds`, by their time. The last one ends by then. */
-export function makeSchedule({ seed, seconds }: { seed: number; seconds: number }): ScheduledFault[] {
+export function makeSchedule({
+  seed,
+  seconds,
+  hasStreams = false,
+}: {
+  seed: number;
+  seconds: number;
+  /** Whether there are {@link STREAM_TARGETS} too. */
+  hasStreams?: boolean;
+}): ScheduledFault[] {
   const random = createRandom(seed);
+  const targets = hasStreams
+    ? {
+        processes: [...TARGETS.processes, ...STREAM_TARGETS.processes],
+        links: [...TARGETS.links, ...STREAM_TARGETS.links],
+      }
+    : TARGETS;
   const busyUntilMs = new Map<string, number>();
   const faults: ScheduledFault[] = [];
   let atMs = QUIET_MS;
   for (;;) {
     atMs += random.between(GAP_MS.min, GAP_MS.max);
-    const fault = makeFault(random, atMs);
+    const fault = makeFault(random, atMs, targets);
     const endMs = atMs + fault.durationMs;
     if (atMs + DURATION_MS.min > seconds * 1_000) return faults;
     if (endMs > seconds * 1_000 || (busyUntilMs.get(fault.target) ?? 0) > atMs) continue;
@@ -74,13 +95,17 @@ export function makeSchedule({ seed, seconds }: { seed: number; seconds: number 
 }
 
 /** Processes and links in equal parts, the broker half as often: everything else waits for it. */
-function makeFault(random: Random, atMs: number): ScheduledFault {
+function makeFault(
+  random: Random,
+  atMs: number,
+  targets: Record<'processes' | 'links', readonly string[]>,
+): ScheduledFault {
   const kindOfTarget = random.between(1, 5);
   const range = random.between(1, LONG_ONE_IN) === 1 ? LONG_MS : DURATION_MS;
   const durationMs = random.between(range.min, range.max);
   const when = { atMs, durationMs };
   if (kindOfTarget === 1) return { ...when, kind: random.pick(BROKER_FAULTS), target: 'broker' };
   if (kindOfTarget <= 3)
-    return { ...when, kind: random.pick(PROCESS_FAULTS), target: random.pick(TARGETS.processes) };
-  return { ...when, kind: random.pick(LINK_FAULTS), target: random.pick(TARGETS.links) };
+    return { ...when, kind: random.pick(PROCESS_FAULTS), target: random.pick(targets.processes) };
+  return { ...when, kind: random.pick(LINK_FAULTS), target: random.pick(targets.links) };
 }
