@@ -21,6 +21,9 @@ Settings are environment variables. They are checked at start, and every fault i
 Any setting \`X\` can instead be given as \`X_FILE\`, the path of a file that holds the value; use that for secrets.
 An empty variable counts as not set; an empty file is a fault.
 
+In the images \`HOST\` is 0.0.0.0 and health is on \`HEALTH_PORT\` 8080, whatever the service; their health check asks there, so
+leave that, and public-web's \`PORT\`, as they are.
+
 ${table('public-web', publicWebSettings)}
 
 ${table('dispatcher', dispatcherSettings)}

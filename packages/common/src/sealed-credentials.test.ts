@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 import { CompactEncrypt, importJWK } from 'jose';
 import { type PrivateJwk, parsePrivateJwks, parsePublicJwk } from './credential-keys.ts';
@@ -170,4 +172,16 @@ describe('the keys of credentials', () => {
     for (const changes of wrong)
       assert.match(faultOf(parsePrivateJwks, { ...pair, ...changes }), /^no X25519 key: /);
   });
+});
+
+test('bin/make-sealing-key.mjs prints a key of its own to either stream, which belong together', async () => {
+  const program = fileURLToPath(new URL('../../../bin/make-sealing-key.mjs', import.meta.url));
+  const { stdout, stderr, status } = spawnSync(process.execPath, [program], { encoding: 'utf8' });
+  assert.equal(status, 0);
+  const [privateKey] = parsePrivateJwks(stdout);
+  const publicKey = parsePublicJwk(/^\{.*\}$/m.exec(stderr)?.[0] ?? '');
+  assert.ok(privateKey && !stderr.includes(privateKey.d));
+  const jwe = await createCredentialsSealer(publicKey).seal({ ...credentials, ...use });
+  assert.deepEqual(await createCredentialsOpener([privateKey]).open(jwe, use), credentials);
+  assert.equal(spawnSync(process.execPath, [program, '--help']).status, 1);
 });

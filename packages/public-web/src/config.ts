@@ -34,7 +34,7 @@ export const publicWebSettings = {
   INTERNAL_PORT: port({ default: 8081, desc: 'Internal port, where dispatchers deliver replies' }),
   INTERNAL_URL: httpUrl({
     default: undefined,
-    desc: 'How dispatchers reach the internal port of this very instance; default: http://<INTERNAL_HOST>:<INTERNAL_PORT>',
+    desc: 'How dispatchers reach the internal port of this very instance; default: the address that it is bound to, so set it where INTERNAL_HOST is 0.0.0.0',
   }),
   DISPATCHER_URLS: httpUrls({
     default: ['http://127.0.0.1:8082'],
