@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { after, afterEach, before, beforeEach, describe, it, type TestContext } from 'node:test';
 import { AppError } from '@waybill/common/errors.ts';
 import { eventually } from '../../../test/harness/eventually.ts';
 import { startTcpProxy, type TcpProxy } from '../../../test/harness/tcp-proxy.ts';
@@ -23,7 +25,6 @@ describe("connections to clients' brokers", () => {
   });
   afterEach(async () => {
     await connections.close();
-    // A socket that is reset while it ends is never closed.
     await eventually(() => assert.equal(proxy.open(), 0));
   });
   after(async () => {
@@ -71,4 +72,44 @@ describe("connections to clients' brokers", () => {
     await assert.rejects(failing, { ...unavailable, message: /no access to its default virtual host/ });
     assert.deepEqual(await useByMany(proxy.port), usedByAll);
   });
+
+  it('end one whose broker goes on sending, but never so much that it is connected', async (t) => {
+    const CONNECT_TIMEOUT_MS = 200;
+    const { port, closed } = await startHostile(t, (socket) => {
+      // The start of a frame of 64 kB.
+      socket.write(Buffer.from([1, 0, 0, 0, 1, 0, 0]));
+      const drip = setInterval(() => socket.write('x'), CONNECT_TIMEOUT_MS / 2);
+      socket.once('close', () => clearInterval(drip));
+    });
+    const impatient = createClientConnections({ connectTimeoutMs: CONNECT_TIMEOUT_MS });
+    await assert.rejects(
+      impatient.withConnection(at(port), async () => {}),
+      unavailable,
+    );
+    await closed;
+  });
+
+  it('end one whose broker sends a frame larger than what was offered, before it has all of it', async (t) => {
+    const { port, closed } = await startHostile(t, (socket) => {
+      const header = Buffer.from([1, 0, 0, 0, 0, 0, 0]);
+      header.writeUInt32BE(131_073, 3);
+      socket.write(header);
+    });
+    const failing = connections.withConnection(at(port), async () => {});
+    await assert.rejects(failing, { ...unavailable, message: /Frame size/ });
+    await closed;
+  });
 });
+
+/** What calls itself a broker; `closed` resolves when the first connection to it has ended. */
+async function startHostile(t: TestContext, serve: (socket: Socket) => void) {
+  const { promise: closed, resolve } = Promise.withResolvers<void>();
+  const server = createServer((socket) => {
+    socket.on('error', () => {}).once('close', () => resolve());
+    socket.resume();
+    serve(socket);
+  });
+  t.after(() => server.close());
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return { port: (server.address() as AddressInfo).port, closed };
+}

@@ -15,6 +15,8 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const CLOSE_TIMEOUT_MS = 1_000;
 /** As towards the system's own broker. */
 const HEARTBEAT_S = 5;
+/** What amqplib offers brokers, and RabbitMQ's default. amqplib itself would put together frames of 64 MiB. */
+const MAX_FRAME_BYTES = 131_072;
 /** Longer than a stream takes between two chunks, also while it waits for its client. */
 const IDLE_MS = 15_000;
 /** Each is a socket, and a few hundred kB at the broker. One that nobody uses makes room. */
@@ -47,14 +49,27 @@ type Entry = {
   idle?: NodeJS.Timeout;
 };
 
-/** Creates the connections of one process. */
-export function createClientConnections(): ClientConnections {
+/**
+ * Creates the connections of one process.
+ *
+ * @param options.connectTimeoutMs how long a broker may be silent while it is connected to; all of that may take twice as
+ *   long. Default 5 s.
+ */
+export function createClientConnections({
+  connectTimeoutMs = CONNECT_TIMEOUT_MS,
+}: {
+  connectTimeoutMs?: number;
+} = {}): ClientConnections {
   const entries = new Map<string, Entry>();
   const suspects = createSuspects();
 
   function open(key: string, broker: ClientBroker): Entry {
     if (entries.size >= MAX_CONNECTIONS) makeRoom();
-    const entry: Entry = { opening: connectTo(broker), users: 0, blocked: new AbortController() };
+    const entry: Entry = {
+      opening: connectTo(broker, connectTimeoutMs),
+      users: 0,
+      blocked: new AbortController(),
+    };
     entries.set(key, entry);
     entry.opening.then(
       (model) => {
@@ -161,22 +176,27 @@ function busy(message: string): AppError {
 }
 
 /** The object form of `connect`: in a URL a host such as `host/?heartbeat=0` would override settings. */
-async function connectTo({ host, port, user, pass }: ClientBroker): Promise<ChannelModel> {
+async function connectTo({ host, port, user, pass }: ClientBroker, timeoutMs: number): Promise<ChannelModel> {
+  const late = new AbortController();
   const connecting = connect(
-    { hostname: host, port, username: user, password: pass, heartbeat: HEARTBEAT_S },
-    { noDelay: true, timeout: CONNECT_TIMEOUT_MS, clientProperties: { connection_name: 'data-dispatch' } },
+    {
+      ...{ hostname: host, port, username: user, password: pass },
+      ...{ heartbeat: HEARTBEAT_S, maxFrameSize: MAX_FRAME_BYTES },
+    },
+    {
+      ...{ noDelay: true, timeout: timeoutMs, signal: late.signal },
+      clientProperties: { connection_name: 'data-dispatch' },
+    },
   );
   connecting.then(watch, () => {});
   try {
     // amqplib's own timeout is one of silence.
-    if (await within(2 * CONNECT_TIMEOUT_MS, connecting)) return await connecting;
+    if (await within(2 * timeoutMs, connecting)) return await connecting;
   } catch (error) {
     throw toConnectError(error as Error);
   }
-  connecting.then(
-    (model) => breakConnection(model, new Error('too late')),
-    () => {},
-  );
+  // Whoever sends a byte now and then would keep the socket for as long as it likes.
+  late.abort();
   throw toConnectError(new Error('it did not answer in time'));
 }
 

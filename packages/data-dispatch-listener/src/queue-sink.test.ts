@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { getEventListeners } from 'node:events';
+import { EventEmitter, getEventListeners } from 'node:events';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { breakConnection } from '@waybill/common/broker/amqp-connection.ts';
-import { type ChannelModel, connect, type GetMessage } from 'amqplib';
+import { type ChannelModel, type ConfirmChannel, connect, type GetMessage } from 'amqplib';
 import { startTcpProxy, type TcpProxy } from '../../../test/harness/tcp-proxy.ts';
 import { freshBroker, type TestBroker } from '../../../test/harness/test-broker.ts';
 import { createQueueSink, QueueRefusal, type QueueSink, type QueueSinkOptions } from './queue-sink.ts';
@@ -82,6 +82,24 @@ describe('a queue sink', () => {
     const found = await messages();
     assert.deepEqual(indexes(found), range(100));
     assert.ok(found.every(({ properties }) => properties.deliveryMode === 2));
+  });
+
+  it('is flushed when all is confirmed, although the channel breaks in the same moment', async () => {
+    const channel = new EventEmitter();
+    const publish = (...[, , , , confirm]: Parameters<ConfirmChannel['publish']>) => {
+      setImmediate(() => {
+        confirm?.(null, {});
+        channel.emit('close');
+      });
+    };
+    const channels = [Object.assign(channel, { publish, close: async () => {} })];
+    const sink = createSink({
+      openChannel: async () => (channels.shift() ?? assert.fail('opened again')) as unknown as ConfirmChannel,
+      maxRetries: 0,
+    });
+    await sink.send(toBatch(0));
+    await sink.flush();
+    assert.equal(sink.confirmed(), 1);
   });
 
   it('publishes on a fresh channel, in order, what was unconfirmed when the connection broke', async () => {

@@ -81,14 +81,12 @@ export function createQueueSink({
   }
 
   /** Whatever fails is mended here, in the course of `send` and `flush`, and nowhere in the background. */
-  async function until(isTrue: () => boolean): Promise<void> {
-    while (broken || !isTrue()) {
-      signal.throwIfAborted();
-      if (broken) await reopen(broken);
-      else if (!(await within(CONFIRM_TIMEOUT_MS, changed.promise))) {
-        onTimeout();
-        breakOff(new AppError('client-queue-unavailable', 'no confirm came in time'));
-      }
+  async function mendOrWait(): Promise<void> {
+    signal.throwIfAborted();
+    if (broken) await reopen(broken);
+    else if (!(await within(CONFIRM_TIMEOUT_MS, changed.promise))) {
+      onTimeout();
+      breakOff(new AppError('client-queue-unavailable', 'no confirm came in time'));
     }
   }
 
@@ -174,12 +172,15 @@ export function createQueueSink({
   return {
     async send(batch) {
       signal.throwIfAborted();
-      await until(hasRoom);
+      while (broken || !hasRoom()) await mendOrWait();
       const entry = { batch, isConfirmed: false };
       unconfirmed.push(entry);
       if (channel) write(entry, channel);
     },
-    flush: () => until(() => unconfirmed.length === 0),
+    async flush() {
+      // A channel that broke behind the last confirm is of no use any more.
+      while (unconfirmed.length > 0) await mendOrWait();
+    },
     confirmed: () => confirmed,
     close() {
       // A composite signal with a listener is never collected, and would keep all of this.
