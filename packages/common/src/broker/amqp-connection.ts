@@ -6,6 +6,7 @@
  * timeout of its own (setup, close) gets one here that destroys the socket.
  */
 import { once } from 'node:events';
+import type { Writable } from 'node:stream';
 import { type Channel, type ChannelModel, connect, type Options, type RecoveringChannelModel } from 'amqplib';
 import type { Logger } from 'pino';
 import { backOffMs } from '../back-off.ts';
@@ -203,6 +204,8 @@ function watchModel(model: ChannelModel, { log, name, onBlocked }: AmqpConnectio
     onBlocked?.(true);
   });
   model.on('unblocked', () => onBlocked?.(false));
+  // The read that brought the end of the handshake may have brought the end of the connection too, which nobody heard.
+  if (socketOf(model).writableEnded) closed.abort(new Error('closed by the broker'));
   return closed.signal;
 }
 
@@ -240,6 +243,6 @@ function connectOptions({ url, heartbeatS = HEARTBEAT_S }: AmqpConnectionOptions
 }
 
 /** amqplib's types leave out the socket, which is the only handle on a dead peer. */
-function socketOf(model: ChannelModel): { destroy(error?: Error): void } {
-  return (model.connection as unknown as { stream: { destroy(error?: Error): void } }).stream;
+function socketOf(model: ChannelModel): Writable {
+  return (model.connection as unknown as { stream: Writable }).stream;
 }

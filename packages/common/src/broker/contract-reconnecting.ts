@@ -74,17 +74,18 @@ export function describeReconnecting(contract: BrokerContract): void {
       assert.ok(proxy.accepted() >= 1 + 2 * cuts.length);
     });
 
-    it('comes back when the close of the connection arrives along with the last answer of the setup', async (t) => {
-      const bench = createBench(contract, t);
-      const proxy = await bench.proxy();
-      proxy.setNextFault({ rewrite: appendConnectionClose });
+    for (const [answer, method] of Object.entries(ANSWERS))
+      it(`comes back when the close of the connection arrives along with ${answer}`, async (t) => {
+        const bench = createBench(contract, t);
+        const proxy = await bench.proxy();
+        proxy.setNextFault({ rewrite: (chunk) => appendConnectionClose(chunk, method) });
 
-      const publisher = await bench.publisher({ url: proxy.url });
+        const publisher = await bench.publisher({ url: proxy.url });
 
-      await soon(() => assert.equal(proxy.accepted(), 2));
-      await available(publisher);
-      await publishAll(publisher, bench.queue, ['1']);
-    });
+        await soon(() => assert.equal(proxy.accepted(), 2));
+        await available(publisher);
+        await publishAll(publisher, bench.queue, ['1']);
+      });
 
     it('understands a peer whose bytes arrive one by one', async (t) => {
       const bench = createBench(contract, t);
@@ -156,10 +157,18 @@ async function measuredSetup(
   return { bench, proxy, bytes: proxy.bytesToClient() };
 }
 
-/** Puts a Connection.Close (320, connection forced) behind what has a Channel.CloseOk. */
-function appendConnectionClose(chunk: Buffer): Buffer {
+/** What a broker answers while it is connected to and set up, by class and method. */
+const ANSWERS = {
+  'its tuning': '10.30',
+  'the opening of the connection': '10.41',
+  'the first channel': '20.11',
+  'the last answer of the setup': '20.41',
+};
+
+/** Puts a Connection.Close (320, connection forced) behind what has that method. */
+function appendConnectionClose(chunk: Buffer, wanted: string): Buffer {
   const connectionClose = Buffer.from([1, 0, 0, 0, 0, 0, 11, 0, 10, 0, 50, 1, 64, 0, 0, 0, 0, 0, 0xce]);
-  return framesIn(chunk).some(({ method }) => method === '20.41')
+  return framesIn(chunk).some(({ method }) => method === wanted)
     ? Buffer.concat([chunk, connectionClose])
     : chunk;
 }
