@@ -1,16 +1,14 @@
 import type { Server } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
-/** Clients that come without end must not keep a server from stopping. */
-const MAX_MS = 500;
-
 /**
- * Takes the connections that the system has made for `server` already, and resolves when no more wait, or after half a
- * second. Closing the port resets those that wait, whatever their clients have sent by then; in a process that had no
- * processor for a while these are many. What comes after the last look, within that turn of the event loop, is reset.
+ * Takes the connections that the system has made for `server` already, and resolves when no more wait, or after `maxMs`, as
+ * clients may come without end. Closing the port resets those that wait, whatever their clients have sent by then; in a
+ * process that had no processor for a while these are many. What comes after the last look, within that turn of the event
+ * loop, is reset.
  */
-export async function acceptWaiting(server: Server): Promise<void> {
-  const deadline = performance.now() + MAX_MS;
+export async function acceptWaiting(server: Server, maxMs: number): Promise<void> {
+  const deadline = performance.now() + maxMs;
   let hasAccepted = true;
   const onConnection = () => {
     hasAccepted = true;

@@ -163,6 +163,25 @@ test('connections that nobody has accepted yet are served', async (t) => {
   }
 });
 
+test('connections are accepted although the process is slow to do so', async (t) => {
+  const { app, url } = await setUp(t);
+  const EACH_MS = 10;
+  app.server.on('connection', () => {
+    const untilMs = performance.now() + EACH_MS;
+    while (performance.now() < untilMs);
+  });
+  // In all longer than half a second, and shorter than half of the drain.
+  const clients = Array.from({ length: 80 }, () => new Client(url));
+  t.after(() => clients.map((client) => client.destroy()));
+  const answers = clients.map((client) => client.request({ method: 'GET', path: '/' }));
+  await new Promise<void>((resolve) => process.nextTick(resolve));
+  await drainHttpServer(app);
+  for (const { statusCode, body } of await Promise.all(answers)) {
+    await body.dump();
+    assert.equal(statusCode, 200);
+  }
+});
+
 test('a request that came while the process had no processor is answered, though its connection was idle too long', async (t) => {
   const { app, open } = await setUp(t);
   const socket = await open();

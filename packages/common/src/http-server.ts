@@ -128,7 +128,8 @@ export function sendProblemBody(reply: FastifyReply, problem: Problem): FastifyR
 }
 
 /**
- * Stops a server without dropping a request: connections that clients have by now are taken, later ones refused; each
+ * Stops a server without dropping a request: connections that clients have by now are taken (for half of `deadlineMs` at most),
+ * later ones refused; each
  * open one is told to close with its next answer, the one under way included; when no request has come for `idleMs`, what
  * is idle is closed. (Fastify's own `close()` closes idle connections at once, and a request that crosses it on the wire is lost;
  * one whose answer was under way then stays open for the whole keep-alive time.) What is not answered `deadlineMs` after
@@ -139,7 +140,8 @@ export async function drainHttpServer(
   { idleMs = 500, deadlineMs = DRAIN_MS }: { idleMs?: number; deadlineMs?: number } = {},
 ): Promise<void> {
   const untilMs = performance.now() + deadlineMs;
-  await acceptWaiting(app.server);
+  // One that just had no processor was seen to need more than half a second.
+  await acceptWaiting(app.server, deadlineMs / 2);
   // Not before: clients whose connections are closed make others, which could come just when the port is closed.
   draining.add(app.server);
   // http.Server's close() would close idle connections too; net.Server's only stops listening.
