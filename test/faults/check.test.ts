@@ -87,6 +87,8 @@ describe('the checks of a fault run', () => {
       run.recoveredMs = undefined;
     },
     'a refused stream never comes': (run) => void addStream(run, [0, 1, LAST], { outcome: 'refused' }),
+    'only documented answers to who asks for a dataset': (run) =>
+      void addStream(run, [], { outcome: 'wrong', status: 500 }),
     'a stream comes whole': (run) => void addStream(run, [0, 1]),
     'batches come in order and do not contradict each other': (run) => void addStream(run, [1, 0, LAST]),
     'all queues end empty': (run) => {

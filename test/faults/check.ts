@@ -1,5 +1,5 @@
 /** The promises of `docs/reliability.md`, held against what a run left behind. */
-import { contradictions, firstOccurrences, isComplete, repetitions } from '../e2e/dataset-consumer.ts';
+import { streamPromises } from './check-streams.ts';
 import type { DeadLetter, Evidence } from './evidence.ts';
 import type { InjectedFault } from './inject.ts';
 import type { Operation } from './operation.ts';
@@ -50,21 +50,11 @@ const MENDED_MS = 7_000;
 export function findViolations(run: RunResult, { slackMs = PROMISED_SLACK_MS } = {}): Violation[] {
   const promises: Record<string, string[]> = {
     'what is refused never runs': run.operations.filter((op) => isRefusedButRan(op, run)).map(show),
-    'a refused stream never comes': streamsOf(run)
-      .filter(({ outcome, received }) => outcome === 'refused' && received.length > 0)
-      .map(showStream),
-    'a stream comes whole': brokenOff(run).map(showStream),
-    'batches come in order and do not contradict each other': streamsOf(run)
-      .filter(isMuddled)
-      .map(showStream),
     'what is confirmed is not lost': lostOf(run).map(show),
     'a reply in the broker is not lost': lostReplies(run).map((op) => `${showRouted(op, run)}: ${show(op)}`),
-    'only documented answers, each to its own request': [
-      ...run.operations.filter(({ outcome }) => outcome === 'wrong').map(show),
-      ...streamsOf(run)
-        .filter(({ outcome }) => outcome === 'wrong')
-        .map(showStream),
-    ],
+    'only documented answers, each to its own request': run.operations
+      .filter(({ outcome }) => outcome === 'wrong')
+      .map(show),
     'one answer per request': answeredTwice(run),
     'nobody waits past the deadline': [
       ...overruns('says public-web', asPublicWebSaw(run), slackMs, run),
@@ -89,6 +79,7 @@ export function findViolations(run: RunResult, { slackMs = PROMISED_SLACK_MS } =
       .filter(({ id, status }) => status === 502 && !run.deadLetters.some((letter) => letter.id === id))
       .map(show),
     'processes end only when told to, and all of them': run.troubles,
+    ...streamPromises(run),
   };
   return Object.entries(promises).flatMap(([promise, breaches]) =>
     breaches.map((what) => ({ promise, what })),
@@ -121,52 +112,6 @@ export function summarize(run: RunResult) {
     recovered:
       run.recoveredMs === undefined ? 'no' : `${((run.recoveredMs - run.healedMs) / 1_000).toFixed(1)} s`,
   };
-}
-
-/** The figures of its streams, if it had any. */
-export function summarizeStreams(run: RunResult) {
-  const streams = streamsOf(run);
-  if (streams.length === 0) return {};
-  return {
-    streams: streams.length,
-    accepted: streams.filter(({ outcome }) => outcome === 'accepted').length,
-    whole: streams.filter(({ received }) => isComplete(received)).length,
-    batches: streams.reduce((sum, { received }) => sum + received.length, 0),
-    'batches again': streams.reduce((sum, { received }) => sum + repetitions(received).length, 0),
-  };
-}
-
-function streamsOf({ streams = [] }: RunResult): StreamOperation[] {
-  return streams;
-}
-
-/** Accepted, or begun, and neither complete nor given up with a dead letter. */
-function brokenOff(run: RunResult): StreamOperation[] {
-  const givenUp = new Set(run.deadLetters.map(({ clientId }) => clientId));
-  return streamsOf(run).filter(
-    ({ clientId, outcome, received }) =>
-      (outcome === 'accepted' || received.length > 0) && !isComplete(received) && !givenUp.has(clientId),
-  );
-}
-
-function isMuddled({ received }: StreamOperation): boolean {
-  const isInOrder = firstOccurrences(received).every((index, place) => index === place);
-  return !isInOrder || contradictions(received).length > 0;
-}
-
-function showStream({
-  clientId,
-  publicWeb,
-  startMs,
-  outcome,
-  status,
-  code,
-  detail,
-  received,
-}: StreamOperation) {
-  const when = new Date(startMs).toISOString().slice(11, 23);
-  const indexes = firstOccurrences(received).length;
-  return `${clientId} at ${when} by public-web-${publicWeb}: ${outcome} ${status} ${code} (${detail}), ${indexes} batches`;
 }
 
 function overruns(who: string, operations: Operation[], slackMs: number, { injected }: RunResult): string[] {

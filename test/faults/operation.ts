@@ -41,11 +41,16 @@ export function fromAnswer(
     const isOurs = body.id === ping.id && body.type === 'PingResponse' && body.data?.sentAt === ping.sentAt;
     return { outcome: isOurs ? 'answered' : 'wrong', status, code, detail: isOurs ? '' : text.slice(0, 300) };
   }
-  return { outcome: OUTCOMES[`${status} ${code}`] ?? 'wrong', status, code, detail };
+  return { outcome: outcomeOf(status, code), status, code, detail };
 }
 
-/** The answers that are documented for a ping, a well-formed one of a type that a listener takes. */
-const OUTCOMES: Record<string, Operation['outcome']> = {
+/** What an answer other than success says of what was asked for. */
+export function outcomeOf(status: number, code: string): 'refused' | 'unknown' | 'wrong' {
+  return OUTCOMES[`${status} ${code}`] ?? 'wrong';
+}
+
+/** Those that are documented for something well-formed of a type that a listener takes. */
+const OUTCOMES: Record<string, 'refused' | 'unknown'> = {
   '503 not-accepted': 'refused',
   '504 outcome-unknown': 'unknown',
   '502 handler-failed': 'unknown',

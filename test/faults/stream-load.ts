@@ -5,12 +5,12 @@ import { within } from '@waybill/common/within.ts';
 import type { Channel, ChannelModel } from 'amqplib';
 import { connectClient, isComplete, newClient, type Received, toReceived } from '../e2e/dataset-consumer.ts';
 import { eventually } from '../harness/eventually.ts';
-import { fromError, type Operation } from './operation.ts';
+import { fromError, type Operation, outcomeOf } from './operation.ts';
 
 /** A hundred batches each. */
 const PER_S = 2;
 const RECONNECT_MS = 100;
-const CLOSE_MS = 1_000;
+const DECLARE_MS = 1_000;
 /** A chunk that was put aside is tried again every 5 s, and a stream has four. */
 const WHOLE_MS = 60_000;
 
@@ -95,7 +95,7 @@ export function startStreamLoad({
     };
     const on = channel;
     // Without a queue there is nothing to ask for.
-    if (!on || !(await within(CLOSE_MS, consume(on, operation)).catch(() => false))) return;
+    if (!on || !(await within(DECLARE_MS, consume(on, operation)).catch(() => false))) return;
     operations.push(operation);
     Object.assign(operation, await post(urls[publicWeb] as string, client));
   }
@@ -116,10 +116,8 @@ export function startStreamLoad({
     async stop() {
       isAsking = false;
       await asked;
-      const isOpen = ({ outcome, received }: StreamOperation) =>
-        (outcome === 'accepted' || received.length > 0) && !isComplete(received);
       const haveAll = () => {
-        if (operations.some(isOpen)) throw new Error('a stream is not complete');
+        if (operations.some(isOwed)) throw new Error('a stream is not complete');
       };
       await eventually(haveAll, { timeoutMs: WHOLE_MS, intervalMs: 100 }).catch(() => {});
       return operations;
@@ -131,6 +129,11 @@ export function startStreamLoad({
       await consuming;
     },
   };
+}
+
+/** Whether more of it must come: it was accepted, or has begun, and is not complete. */
+export function isOwed({ outcome, received }: StreamOperation): boolean {
+  return (outcome === 'accepted' || received.length > 0) && !isComplete(received);
 }
 
 const queueOf = (clientId: string) => `${clientId}-data-queue`;
@@ -146,16 +149,10 @@ async function post(
       body: JSON.stringify(client),
     });
     const { code = '', detail = '' } = (await response.json()) as { code?: string; detail?: string };
-    const outcome = OUTCOMES[response.status] ?? 'wrong';
-    return { outcome, status: response.status, code, detail };
+    const { status } = response;
+    return { outcome: status === 202 ? 'accepted' : outcomeOf(status, code), status, code, detail };
   } catch (error) {
     const cause = (error as Error).cause ?? error;
     return fromError(cause) as Pick<StreamOperation, 'outcome' | 'status' | 'code' | 'detail'>;
   }
 }
-
-const OUTCOMES: Record<number, StreamOperation['outcome']> = {
-  202: 'accepted',
-  503: 'refused',
-  504: 'unknown',
-};
