@@ -137,14 +137,12 @@ function parse() {
 }
 
 /**
- * As Waybill will connect to it: without TLS, and to the default virtual host.
+ * As Waybill will connect to it: to the default virtual host.
  *
  * @param {string} url
  */
 function toClientBroker(url) {
-  const broker = toBroker(url);
-  if (broker.protocol !== 'amqp') throw new UserError('Waybill connects to brokers of clients by amqp: only');
-  return { ...broker, vhost: '/' };
+  return { ...toBroker(url), vhost: '/' };
 }
 
 /** @param {string} text */

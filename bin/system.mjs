@@ -122,7 +122,8 @@ function readSecret(name, path) {
 function namesOf({ protocol, hostname, port }) {
   const loopback = ['localhost', '127.0.0.1'];
   const hosts = loopback.includes(hostname) ? loopback : [hostname];
-  return hosts.map((host) => `${host}:${port || (protocol === 'amqps:' ? 5671 : 5672)}`);
+  const prefix = protocol === 'amqps:' ? 'amqps://' : '';
+  return hosts.map((host) => prefix + (port ? `${host}:${port}` : host));
 }
 
 /**

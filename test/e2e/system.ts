@@ -45,7 +45,7 @@ export type System = {
 /** What an answer to a ping needs. */
 export const TIERS: readonly TierName[] = ['dispatcher', 'ping-listener', 'public-web'];
 /** What a dataset needs besides. */
-const DATASET_TIERS: readonly TierName[] = ['dataset-generator', 'data-dispatch-listener'];
+export const DATASET_TIERS: readonly TierName[] = ['dataset-generator', 'data-dispatch-listener'];
 
 /** A secret for tests. */
 export const INTERNAL_SECRETS = 'a secret of the tests with more than 32 characters';
@@ -162,8 +162,8 @@ export async function startSystem({
 
 /** As clients and CLIENT_BROKERS name it. */
 export function brokerOf(amqpUrl: string): string {
-  const { hostname, port } = new URL(amqpUrl);
-  return `${hostname}:${port || 5672}`;
+  const { protocol, host } = new URL(amqpUrl);
+  return protocol === 'amqps:' ? `amqps://${host}` : host;
 }
 
 /** Where a public-web that has started takes gRPC calls, host:port. */

@@ -12,7 +12,7 @@ import { freePort } from '../harness/free-port.ts';
 import { type Rabbitmq, startRabbitmq } from '../harness/rabbitmq.ts';
 import { type Service, startService } from '../harness/service.ts';
 import { cannotStartRabbitmq } from '../harness/test-broker.ts';
-import { brokerOf, grpcAddressOf, INTERNAL_SECRETS, type System, startSystem } from './system.ts';
+import { grpcAddressOf, INTERNAL_SECRETS, type System, startSystem } from './system.ts';
 
 const authority = createAuthority();
 trust(authority);
@@ -35,12 +35,12 @@ describe('a system that speaks TLS between all its parts', { skip: cannotStartRa
 
   before(async () => {
     rabbitmq = await startRabbitmq({ tls: pair });
-    // By its port without TLS, as clients know no other.
-    const clients = { CLIENT_BROKERS: brokerOf(rabbitmq.url) };
     system = await startSystem({
       amqpUrl: rabbitmq.tlsUrl,
       counts: COUNTS,
-      env: { ...trusted, ...served, ...clients },
+      env: { ...trusted, ...served },
+      // The default: that of AMQP_URL.
+      envs: { 'data-dispatch-listener': { CLIENT_BROKERS: '' } },
     });
     web = system.publicWebs[0] as Service;
   });
@@ -75,16 +75,29 @@ describe('a system that speaks TLS between all its parts', { skip: cannotStartRa
     await eventually(ask, { timeoutMs: 60_000 });
   });
 
-  // Before a dataset: towards clients' brokers there is no TLS, and here that is the same one.
-  it('has no connection to its broker without TLS', async () => {
-    const connections = await rabbitmq.ctl('list_connections', 'ssl', '--no-table-headers');
-    assert.deepEqual([...new Set(connections.trim().split('\n'))], ['true']);
-  });
-
   it('sends a dataset, asked for by gRPC', async () => {
     const url = `https://${grpcAddressOf(web).replace('127.0.0.1', 'localhost')}`;
-    const printed = await run('dataset-client.mjs', ['--url', url, '--amqp', rabbitmq.url]);
+    const printed = await run('dataset-client.mjs', ['--url', url, '--amqp', rabbitmq.tlsUrl]);
     assert.match(printed, /batches +334, in order, the last one flagged/);
+  });
+
+  // After a dataset: the connection to the client's broker, which here is the same one, is kept for a while.
+  it('has no connection to a broker without TLS', async () => {
+    const connections = await rabbitmq.ctl(
+      'list_connections',
+      'client_properties',
+      'ssl',
+      '--no-table-headers',
+    );
+    const lines = connections.trim().split('\n');
+    assert.ok(
+      lines.some((line) => line.includes('"data-dispatch"')),
+      connections,
+    );
+    assert.deepEqual(
+      lines.filter((line) => !line.endsWith('true')),
+      [],
+    );
   });
 
   it('lets the tool for dead letters at its broker, by name and by address', async () => {

@@ -62,6 +62,8 @@ describe('the checks of a fault run', () => {
     'what is refused never runs': (run) => add(run, { id: 'x', ...REFUSED }, {}),
     'what is confirmed is not lost': (run) => {
       add(run, { id: 'x', ...TIMED_OUT }, { replied: false, routed: [] });
+      // Which may have had it, but would have given it back.
+      run.injected.push(fault({ kind: 'kill', target: 'ping-listener-0' }, DEADLINE_MS + 100));
     },
     'only documented answers, each to its own request': (run) => {
       const ping = { id: 'x', sentAt: 1 };
@@ -100,6 +102,8 @@ describe('the checks of a fault run', () => {
       add(run, { id: 'x', outcome: 'unknown', status: 502, code: 'handler-failed' }, {}),
     'processes end only when told to, and all of them': (run) =>
       void run.troubles.push('dispatcher-0 (process 1) is still there'),
+    'no fault from outside is an error to log': (run) =>
+      void run.evidence.alarmingLines.push('dispatcher-0: {"level":"error"}'),
   };
   for (const [promise, breach] of Object.entries(breaches))
     it(`find one breach of "${promise}", and of no other`, () => {
@@ -132,8 +136,11 @@ describe('the checks of a fault run', () => {
     run.maxLagMs = 49;
     assert.deepEqual(broken(run), [LATE]);
     run.maxLagMs = 0;
-    // For a millisecond of the operation.
-    run.injected.push(fault({ kind: 'freeze', target: 'public-web-0' }, -999));
+    // It works through what came before this one.
+    const THAWED_MS = 1_000;
+    run.injected.push(fault({ kind: 'freeze', target: 'public-web-0' }, -1_000 - THAWED_MS));
+    assert.deepEqual(broken(run), [LATE]);
+    run.injected.push(fault({ kind: 'freeze', target: 'public-web-0' }, -999 - THAWED_MS));
     assert.deepEqual(broken(run), []);
   });
 
@@ -147,6 +154,18 @@ describe('the checks of a fault run', () => {
       const run = cleanRun();
       run.injected.push(fault({ kind: 'terminate', target: 'public-web-0' }));
       for (const id of ids) add(run, { id, outcome: 'unknown', status: 0, code: 'ECONNRESET' }, { ran });
+      assert.deepEqual(broken(run), found);
+    }
+  });
+
+  it('find an event that a listener dropped as expired before it was', () => {
+    for (const [afterMs, found] of [
+      [DEADLINE_MS + 1, []],
+      [DEADLINE_MS - 100, ['what is confirmed is not lost']],
+    ] as const) {
+      const run = cleanRun();
+      add(run, { id: 'x', ...TIMED_OUT }, { replied: false, routed: [] });
+      run.evidence.expired.set('x', START_MS + afterMs);
       assert.deepEqual(broken(run), found);
     }
   });

@@ -14,15 +14,15 @@ export type Evidence = {
   confirmed: Set<string>;
   /** When a listener had the broker's confirm of its reply, the first time. */
   replied: Map<string, number>;
-  /** A listener dropped it because its deadline had passed. */
-  expired: Set<string>;
+  /** When a listener dropped it because its deadline had passed, the first time. */
+  expired: Map<string, number>;
   /** How often a public-web said that it has answered it. */
   accounted: Map<string, number>;
   /** How long its client waited, says public-web. In milliseconds. */
   durations: Map<string, number>;
   /** What a dispatcher's callback with its reply came to, each time, and when, since the epoch. */
   routed: Map<string, { outcome: string; atMs: number }[]>;
-  /** Lines that no fault from outside excuses. */
+  /** Errors, and what is no log line at all: no fault from outside is a reason for one. */
   alarmingLines: string[];
 };
 
@@ -41,7 +41,7 @@ export function noEvidence(): Evidence {
     ran: new Map(),
     confirmed: new Set(),
     replied: new Map(),
-    expired: new Set(),
+    expired: new Map(),
     accounted: new Map(),
     durations: new Map(),
     routed: new Map(),
@@ -70,9 +70,8 @@ function readLine(name: string, line: LogLine, evidence: Evidence): void {
   const { msg, outcome, level } = line;
   const id = String(line.event_id);
   if (msg === 'event published' && outcome === 'confirmed') evidence.confirmed.add(id);
-  else if (msg === 'event handled' && outcome === 'expired') evidence.expired.add(id);
-  else if (msg === 'event handled' && outcome === 'handled' && !evidence.replied.has(id))
-    evidence.replied.set(id, Number(line.time));
+  else if (msg === 'event handled' && outcome === 'expired') setFirst(evidence.expired, id, line);
+  else if (msg === 'event handled' && outcome === 'handled') setFirst(evidence.replied, id, line);
   else if (msg === 'event answered') {
     evidence.accounted.set(id, (evidence.accounted.get(id) ?? 0) + 1);
     evidence.durations.set(id, Number(line.duration_ms));
@@ -83,6 +82,10 @@ function readLine(name: string, line: LogLine, evidence: Evidence): void {
   }
   if (level === 'fatal' || level === 'error' || level === undefined)
     evidence.alarmingLines.push(`${name}: ${JSON.stringify(line)}`);
+}
+
+function setFirst(times: Map<string, number>, id: string, { time }: LogLine): void {
+  if (!times.has(id)) times.set(id, Number(time));
 }
 
 /** Takes all dead letters out of the broker. */

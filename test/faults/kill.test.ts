@@ -8,7 +8,7 @@ import { ask } from './client.ts';
 import { gatherEvidence } from './evidence.ts';
 import { type ProcessName, useFaultySystem } from './fault-bench.ts';
 import { recovered } from './run-schedule.ts';
-import { assertFewSlow, outcomesOf, underLoad } from './under-load.ts';
+import { outcomesOf, underLoad } from './under-load.ts';
 
 /** Longer than anything here takes. */
 const DEADLINE_MS = 30_000;
@@ -70,8 +70,6 @@ describe('a process that is killed', { skip: cannotStartRabbitmq }, () => {
       });
       const ofOther = run.operations.filter(({ publicWeb }) => publicWeb === 1);
       assert.deepEqual(outcomesOf({ ...run, operations: ofOther }), { answered: ofOther.length });
-      const slow = run.slow.filter(({ publicWeb }) => publicWeb === 1);
-      assertFewSlow(t, slow.length, ofOther.length + slow.length);
     });
   });
 

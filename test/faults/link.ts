@@ -16,8 +16,6 @@ export type Link = {
   /** Refuses connections, as the port of a process that is gone does. */
   down(): Promise<void>;
   up(): Promise<void>;
-  /** Connections open now. */
-  open(): number;
   close(): Promise<void>;
 };
 
@@ -53,7 +51,6 @@ export async function openLink(name: string, target: string): Promise<Link> {
       proxy ??= await startTcpProxy({ target, port });
       proxy.setFault(fault);
     },
-    open: () => proxy?.open() ?? 0,
     close: down,
   };
 }

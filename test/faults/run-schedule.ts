@@ -137,15 +137,12 @@ export async function connectionTroubles({ broker, processes }: FaultySystem): P
   return isRight ? [] : [`the broker has ${names.length} connections instead of ${wanted}`];
 }
 
-function processTroubles({ processes, links }: FaultySystem): string[] {
+function processTroubles({ processes }: FaultySystem): string[] {
   const all = [...processes.values()];
   const alive = all.flatMap(({ name, services }) =>
     services.filter(({ pid }) => isAlive(pid)).map(({ pid }) => `${name} (process ${pid}) is still there`),
   );
-  const open = [...links.values()]
-    .filter((link) => link.open() > 0)
-    .map((link) => `${link.name} still has ${link.open()} connections`);
-  return [...all.flatMap(({ wrongExits }) => wrongExits), ...alive, ...open];
+  return [...all.flatMap(({ wrongExits }) => wrongExits), ...alive];
 }
 
 function isAlive(pid: number): boolean {

@@ -34,7 +34,7 @@ export type Inject = (
  *
  * @param options.seed one for each load of a system: ids are made from it.
  * @param options.deadlineMs as that of the system.
- * @param options.t is told how many operations of the run without a fault were {@link isOfSlowBroker}: few.
+ * @param options.t is told how many operations were {@link isOfSlowBroker}: few.
  * @returns what there is to know about the run; the times of the fault are in `injected`. The operations that
  *   {@link isOfSlowBroker} are in `slow` alone, unless they ran.
  */
@@ -73,16 +73,9 @@ export async function underLoad(
     troubles: [...system.processes.values()].flatMap(({ wrongExits }) => wrongExits),
     evidence,
   };
-  const apart = operations.filter((operation) => isApartFromFaults(operation, run));
-  assertFewSlow(t, apart.filter(isSlow).length, apart.length);
+  assertFewSlow(t, run.slow.length, operations.length);
   assert.deepEqual(findViolations(run, { slackMs: BUSY_SLACK_MS }), []);
   return run;
-}
-
-/** Ended before the first fault, or started after the recovery: else the fault may be what the broker is slow by. */
-function isApartFromFaults({ startMs, waitMs }: Operation, { injected, recoveredMs }: RunResult): boolean {
-  const faultMs = Math.min(...injected.map((fault) => fault.startMs));
-  return startMs + waitMs < faultMs || startMs >= (recoveredMs ?? Number.POSITIVE_INFINITY);
 }
 
 /**

@@ -32,6 +32,7 @@ export async function startFuzzedSystem() {
     publicWeb,
     dispatcher,
     pingListener: only(system.pingListeners),
+    generator,
     dataListener,
     collector,
     services,

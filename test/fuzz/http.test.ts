@@ -16,6 +16,7 @@ import { exchange } from './raw-connection.ts';
 
 /** Sent at the same time; the smallest port takes 100 connections. */
 const AT_ONCE = 40;
+const healthEndpoints = ['/health/live', '/health/ready'].map((path) => ({ method: 'GET', path }));
 /** 502, 503 and 504 are documented outcomes; 1xx to 4xx are the client's. */
 const DOCUMENTED = /^(?:[1-4]\d\d|50[234])$/;
 
@@ -40,7 +41,7 @@ describe('whatever a stranger sends by HTTP is answered with a documented status
           method: 'GET',
           path,
         })),
-        { method: 'GET', path: '/health/ready' },
+        ...healthEndpoints,
       ],
       ({ answersPing }) => answersPing(),
     ],
@@ -57,6 +58,7 @@ describe('whatever a stranger sends by HTTP is answered with a documented status
     'dispatcher, health': health(({ dispatcher }) => dispatcher),
     'ping-listener, health': health(({ pingListener }) => pingListener),
     'data-dispatch-listener, health': health(({ dataListener }) => dataListener),
+    'dataset-generator, health': health(({ generator }) => generator),
     'dev-telemetry': [
       ({ collector }) => collector.port,
       [
@@ -101,10 +103,9 @@ describe('whatever a stranger sends by HTTP is answered with a documented status
 type Good = (system: FuzzedSystem) => Promise<void>;
 
 function health(serviceOf: (of: FuzzedSystem) => Service) {
-  const endpoints = ['/health/live', '/health/ready'].map((path) => ({ method: 'GET', path }));
   return [
     (of: FuzzedSystem) => serviceOf(of).healthPort,
-    endpoints,
+    healthEndpoints,
     (of: FuzzedSystem) => serviceOf(of).ready(),
   ] as [(of: FuzzedSystem) => number | undefined, Endpoint[], Good];
 }

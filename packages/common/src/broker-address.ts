@@ -11,33 +11,58 @@ import { list } from './config.ts';
 /** `host` is a name, an IPv4 address, or an IPv6 address without brackets. */
 export type BrokerAddress = { host: string; port: number };
 
-/** AMQP's port without TLS, as IANA assigned it. */
-export const AMQP_PORT = 5672;
+/** One on the list, and whether it is connected to by TLS. */
+export type AllowedBroker = BrokerAddress & { isTls: boolean };
 
-/** A validator of settings: comma-separated `host:port`, IPv6 in brackets; without a port it is 5672. */
-export const brokerAddresses = makeExactValidator<BrokerAddress[]>((text) =>
+/** AMQP's ports, without TLS and with it, as IANA assigned them. */
+export const AMQP_PORT = 5672;
+const AMQPS_PORT = 5671;
+
+/**
+ * A validator of settings: comma-separated `host:port`, or `amqps://host:port` for TLS; IPv6 in brackets; without a port it is
+ * 5672, and 5671 with TLS.
+ */
+export const brokerAddresses = makeExactValidator<AllowedBroker[]>((text) =>
   list(text).map((item) => {
     const address = parse(item);
     // The value is not repeated: who gives a URL by mistake may give a password with it.
-    if (!address) throw new EnvError('give host:port, comma-separated, and IPv6 as [::1]:5672');
+    if (!address)
+      throw new EnvError('give host:port or amqps://host:port, comma-separated, and IPv6 as [::1]:5672');
     return address;
   }),
 );
 
-/** Whether `address` is one of `allowed`: the same port, and the same host but for the case of its letters. */
-export function isAllowedBroker(allowed: readonly BrokerAddress[], { host, port }: BrokerAddress): boolean {
-  if (!isHost(host)) return false;
+/** The one of `allowed` that `address` is, if any: the same port, and the same host but for the case of its letters. */
+export function findAllowedBroker(
+  allowed: readonly AllowedBroker[],
+  { host, port }: BrokerAddress,
+): AllowedBroker | undefined {
+  if (!isHost(host)) return undefined;
   const wanted = host.toLowerCase();
-  return allowed.some((address) => address.port === port && address.host === wanted);
+  return allowed.find((address) => address.port === port && address.host === wanted);
 }
 
-function parse(item: string): BrokerAddress | undefined {
-  const { v6, name, digits } =
-    /^(?:\[(?<v6>[^[\]]+)\]|(?<name>[^:]+))(?::(?<digits>\d{1,5}))?$/.exec(item)?.groups ?? {};
+/** The broker of an `amqp:` or `amqps:` URL, as it would stand on a list. */
+export function allowedBrokerOf(amqpUrl: string): AllowedBroker {
+  const { protocol, hostname, port } = new URL(amqpUrl);
+  const isTls = protocol === 'amqps:';
+  const host = hostname.replace(/^\[|\]$/g, '').toLowerCase();
+  return { host, port: Number(port) || defaultPort(isTls), isTls };
+}
+
+function parse(item: string): AllowedBroker | undefined {
+  const { tls, v6, name, digits } =
+    /^(?<tls>amqps:\/\/)?(?:\[(?<v6>[^[\]]+)\]|(?<name>[^:]+))(?::(?<digits>\d{1,5}))?$/.exec(item)?.groups ??
+    {};
+  const isTls = tls !== undefined;
   const host = v6 ?? name ?? '';
-  const port = Number(digits ?? AMQP_PORT);
+  const port = Number(digits ?? defaultPort(isTls));
   const isValid = isHost(host) && isIPv6(host) === (v6 !== undefined) && port >= 1 && port <= 65_535;
-  return isValid ? { host: host.toLowerCase(), port } : undefined;
+  return isValid ? { host: host.toLowerCase(), port, isTls } : undefined;
+}
+
+function defaultPort(isTls: boolean): number {
+  return isTls ? AMQPS_PORT : AMQP_PORT;
 }
 
 /** RFC 1123, and the underscore that names of containers have. */

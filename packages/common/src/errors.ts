@@ -92,10 +92,17 @@ export type Problem = {
   [extension: string]: unknown;
 };
 
+const PROBLEM_URN = 'urn:waybill:problem:';
+
 /** The problem a client is shown for `code`; `extensions` are added as members of their own. */
 export function toProblem(code: ErrorCode, detail?: string, extensions?: Record<string, unknown>): Problem {
   const { status, title } = codes[code];
-  return { type: `urn:waybill:problem:${code}`, title, status, detail, code, ...extensions };
+  return { type: `${PROBLEM_URN}${code}`, title, status, detail, code, ...extensions };
+}
+
+/** Whether it is a problem type, and none of Waybill's own (in any case of letters, as RFC 8141 compares URNs). */
+export function isForeignProblemType(type: unknown): type is string {
+  return typeof type === 'string' && !type.toLowerCase().startsWith(PROBLEM_URN);
 }
 
 /** The members of the problem that another tier answered with; none when its body is no JSON. */

@@ -32,7 +32,10 @@ describe("connections to clients' brokers", () => {
     await broker.close();
   });
 
-  const at = (port: number): ClientBroker => ({ host: '127.0.0.1', port, user: 'guest', pass: 'guest' });
+  const at = (port: number): ClientBroker => ({
+    ...{ host: '127.0.0.1', port, isTls: false },
+    ...{ user: 'guest', pass: 'guest' },
+  });
   const unavailable = { code: 'client-queue-unavailable' };
 
   /** Has `MANY` use the broker at once; resolves with the code of each error, or `used`. */

@@ -6,6 +6,7 @@
  * few may try it at once, until one succeeds. What goes wrong with one client's queue holds up nobody else.
  */
 import { breakConnection } from '@waybill/common/broker/amqp-connection.ts';
+import type { AllowedBroker } from '@waybill/common/broker-address.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import { within } from '@waybill/common/within.ts';
 import { TerminalError } from '@waybill/listener/handler.ts';
@@ -25,7 +26,7 @@ const MAX_CONNECTIONS = 500;
 const MAX_TRIES_AT_SUSPECT = 4;
 
 /** A broker, and who one is there. */
-export type ClientBroker = { host: string; port: number; user: string; pass: string };
+export type ClientBroker = AllowedBroker & { user: string; pass: string };
 
 /** What a connection is used with. `blocked` aborts, with the error to end on, when the broker blocks publishers. */
 export type UseConnection<T> = (model: ChannelModel, blocked: AbortSignal) => Promise<T>;
@@ -176,11 +177,14 @@ function busy(message: string): AppError {
 }
 
 /** The object form of `connect`: in a URL a host such as `host/?heartbeat=0` would override settings. */
-async function connectTo({ host, port, user, pass }: ClientBroker, timeoutMs: number): Promise<ChannelModel> {
+async function connectTo(
+  { host, port, isTls, user, pass }: ClientBroker,
+  timeoutMs: number,
+): Promise<ChannelModel> {
   const late = new AbortController();
   const connecting = connect(
     {
-      ...{ hostname: host, port, username: user, password: pass },
+      ...{ protocol: isTls ? 'amqps' : 'amqp', hostname: host, port, username: user, password: pass },
       ...{ heartbeat: HEARTBEAT_S, maxFrameSize: MAX_FRAME_BYTES },
     },
     {

@@ -39,7 +39,7 @@ export const dataDispatchSettings = {
   }),
   CLIENT_BROKERS: brokerAddresses({
     default: undefined,
-    desc: 'Brokers of clients that are connected to, comma-separated host:port; default: that of AMQP_URL',
+    desc: 'Brokers of clients that are connected to, comma-separated host:port, or amqps://host:port if they speak TLS; default: that of AMQP_URL',
   }),
   CLIENT_QUEUE_MAX_READY: count({
     default: 1_000,

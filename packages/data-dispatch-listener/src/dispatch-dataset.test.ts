@@ -58,7 +58,7 @@ describe('dispatching a dataset', () => {
 
   const address = () => {
     const { hostname, port } = new URL(broker.url);
-    return { host: hostname, port: Number(port) };
+    return { host: hostname, port: Number(port), isTls: false };
   };
 
   function createHandler(options: Partial<DispatchDatasetOptions> = {}) {
@@ -261,7 +261,7 @@ describe('dispatching a dataset', () => {
     const silent = createServer((socket) => sockets.add(socket.on('error', () => {}))).listen(0, '127.0.0.1');
     await new Promise((resolve) => silent.once('listening', resolve));
     const { port } = silent.address() as { port: number };
-    const handle = createHandler({ allowedBrokers: [{ host: address().host, port }] });
+    const handle = createHandler({ allowedBrokers: [{ ...address(), port }] });
     const event = await newClient({ port });
     await assert.rejects(handle(event), { code: 'client-queue-unavailable' });
     const tries = range(6).map(async () => handle(await newClient({ port })).catch((error) => error.code));
@@ -278,7 +278,7 @@ describe('dispatching a dataset', () => {
   it('waits for a broker that blocks publishers, writes nothing to it meanwhile, and goes on after it', async () => {
     const blocked = await createEmbeddedBroker();
     const { port } = blocked;
-    const handle = createHandler({ allowedBrokers: [{ host: address().host, port }] });
+    const handle = createHandler({ allowedBrokers: [{ ...address(), port }] });
     blocked.setMemoryLimitBytes(0);
     const first = await handle(await newClient({ port }));
     assert.equal(first.events?.[0]?.delayMs, 1_000);

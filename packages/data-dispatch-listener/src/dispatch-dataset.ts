@@ -4,7 +4,7 @@
  */
 import { context, propagation, trace } from '@opentelemetry/api';
 import { breakConnection } from '@waybill/common/broker/amqp-connection.ts';
-import { type BrokerAddress, isAllowedBroker } from '@waybill/common/broker-address.ts';
+import { type AllowedBroker, findAllowedBroker } from '@waybill/common/broker-address.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import type { CredentialsOpener } from '@waybill/common/sealed-credentials.ts';
 import {
@@ -42,7 +42,7 @@ export type DispatchDatasetOptions = {
   source: DatasetSource;
   connections: ClientConnections;
   credentials: CredentialsOpener;
-  allowedBrokers: readonly BrokerAddress[];
+  allowedBrokers: readonly AllowedBroker[];
   /** What a new client gets. */
   dataset: DatasetStream['dataset'];
   maxRetries: number;
@@ -105,8 +105,8 @@ async function brokerOf(
   client: StreamClient,
   { credentials, allowedBrokers }: DispatchDatasetOptions,
 ): Promise<ClientBroker> {
-  const address = { host: client.amqp_host, port: client.amqp_port };
-  if (!isAllowedBroker(allowedBrokers, address))
+  const address = findAllowedBroker(allowedBrokers, { host: client.amqp_host, port: client.amqp_port });
+  if (!address)
     throw new TerminalError(
       'broker-not-allowed',
       'the broker of the client is not one that CLIENT_BROKERS allows',

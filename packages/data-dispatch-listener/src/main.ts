@@ -5,7 +5,7 @@
  *                                         ↘ stream-batches: dataset-source → queue-sink ─▶ the client's broker
  *     a TCP client → tcp-stream → stream-batches: dataset-source → socket-sink ─▶ the TCP client
  */
-import { AMQP_PORT, type BrokerAddress } from '@waybill/common/broker-address.ts';
+import { allowedBrokerOf } from '@waybill/common/broker-address.ts';
 import { loadConfig } from '@waybill/common/config.ts';
 import { NEW_CLIENT_TYPE } from '@waybill/common/event.ts';
 import { serviceName } from '@waybill/common/instance.ts';
@@ -20,7 +20,6 @@ import { CONTINUATION } from './dataset-stream.ts';
 import { createDispatchDataset } from './dispatch-dataset.ts';
 import { createTcpStream } from './tcp-stream.ts';
 
-const AMQPS_PORT = 5671;
 /** A chunk takes 1 s, and ends by itself after 30 s; this is for what nobody foresaw. */
 const CHUNK_TIMEOUT_MS = 60_000;
 
@@ -47,7 +46,7 @@ await runService(async () => {
     source,
     connections,
     credentials: createCredentialsOpener(config.CREDENTIALS_PRIVATE_KEYS),
-    allowedBrokers: config.CLIENT_BROKERS ?? [brokerOf(config.AMQP_URL)],
+    allowedBrokers: config.CLIENT_BROKERS ?? [allowedBrokerOf(config.AMQP_URL)],
     dataset,
     maxRetries: config.MAX_RETRIES,
     maxReady: config.CLIENT_QUEUE_MAX_READY,
@@ -63,10 +62,3 @@ await runService(async () => {
     },
   });
 });
-
-/** The system's own broker. Towards clients' brokers there is no TLS. */
-function brokerOf(amqpUrl: string): BrokerAddress {
-  const { protocol, hostname, port } = new URL(amqpUrl);
-  const defaultPort = protocol === 'amqps:' ? AMQPS_PORT : AMQP_PORT;
-  return { host: hostname.replace(/^\[|\]$/g, '').toLowerCase(), port: Number(port) || defaultPort };
-}

@@ -53,7 +53,7 @@ function start({
       },
     },
     publicKey: hasKey ? publicKey : undefined,
-    allowedBrokers: [{ host: 'localhost', port: 5672 }],
+    allowedBrokers: [{ host: 'localhost', port: 5672, isTls: false }],
     deadlineMs,
   });
   const log = { info: (line: object) => lines.push(line as Record<string, unknown>) };

@@ -3,7 +3,7 @@
  * event to the dispatchers. Nothing waits for the dataset; the client is accepted when the broker has the event.
  */
 import { randomUUID } from 'node:crypto';
-import { type BrokerAddress, isAllowedBroker } from '@waybill/common/broker-address.ts';
+import { type AllowedBroker, findAllowedBroker } from '@waybill/common/broker-address.ts';
 import type { PublicJwk } from '@waybill/common/credential-keys.ts';
 import { AppError, toAppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, NEW_CLIENT_TYPE } from '@waybill/common/event.ts';
@@ -42,7 +42,7 @@ export function createAcceptClient({
   parked: ParkedRequests;
   dispatchers: Pick<DispatcherClient, 'send'>;
   publicKey: PublicJwk | undefined;
-  allowedBrokers: readonly BrokerAddress[];
+  allowedBrokers: readonly AllowedBroker[];
   deadlineMs: number;
 }): AcceptClient {
   const sealer = publicKey && createCredentialsSealer(publicKey);
@@ -74,7 +74,7 @@ export function createAcceptClient({
     if (!sealer)
       throw new AppError('unroutable', 'datasets are not dispatched here (setting CREDENTIALS_PUBLIC_KEY)');
     const { amqp_user: user, amqp_pass: pass, ...use } = toNewClient(fields);
-    if (!isAllowedBroker(allowedBrokers, { host: use.amqp_host, port: use.amqp_port }))
+    if (!findAllowedBroker(allowedBrokers, { host: use.amqp_host, port: use.amqp_port }))
       throw new AppError('invalid-request', 'the broker is not allowed');
     const credentials = await sealer.seal({ user, pass, ...use });
     const request = parked.park(deadlineMs, credentials.length);

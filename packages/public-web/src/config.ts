@@ -61,10 +61,10 @@ export const publicWebSettings = {
   }),
   CLIENT_BROKERS: brokerAddresses({
     default: [
-      { host: 'localhost', port: AMQP_PORT },
-      { host: '127.0.0.1', port: AMQP_PORT },
+      { host: 'localhost', port: AMQP_PORT, isTls: false },
+      { host: '127.0.0.1', port: AMQP_PORT, isTls: false },
     ],
-    desc: "Brokers that clients' queues may be on, comma-separated host:port",
+    desc: "Brokers that clients' queues may be on, comma-separated host:port (or amqps://host:port, as in the listener's list)",
   }),
   DEADLINE_MS: ms({
     default: 30_000,

@@ -328,21 +328,45 @@ describe('what becomes of a request', () => {
     }
   });
 
-  it('lets a listener choose the status of its problem, but neither promise what only this tier knows', async () => {
+  it('lets a listener choose the status of its problem, but none that invites to send the event again', async () => {
     for (const [given, status] of [
+      [404, 404],
       [422, 422],
+      [408, 502],
+      [425, 502],
+      [429, 502],
       [503, 502],
       [504, 502],
       [200, 502],
     ]) {
-      const data = { status: given, code: 'not-accepted', title: 'Theirs' };
+      const data = { status: given, code: 'not-accepted', title: 'Theirs', event_id: 'of-another' };
       dispatcher.onBatch = async (events, response) => {
         answer(response);
         await deliver(events.map((event) => pong(event, { type: PROBLEM_TYPE, data })));
       };
       const response = await post({ ...ping });
       assert.equal(response.headers.get('retry-after'), null);
-      assert.equal((await problemOf(response, Number(status), 'handler-failed')).title, 'Theirs');
+      const problem = await problemOf(response, Number(status), 'handler-failed');
+      assert.equal(problem.title, 'Theirs');
+      assert.equal(problem.event_id, 'e1');
+    }
+  });
+
+  it("lets a listener choose the type of its problem, but none of Waybill's own", async () => {
+    const ours = toProblem('handler-failed').type;
+    for (const [given, type] of [
+      ['https://example.com/out-of-stock', 'https://example.com/out-of-stock'],
+      [toProblem('not-accepted').type, ours],
+      [toProblem('not-accepted').type.toUpperCase(), ours],
+      [{}, ours],
+      [undefined, ours],
+    ]) {
+      dispatcher.onBatch = async (events, response) => {
+        answer(response);
+        const data = { status: 422, type: given };
+        await deliver(events.map((event) => pong(event, { type: PROBLEM_TYPE, data })));
+      };
+      assert.equal((await problemOf(await post({ ...ping }), 422, 'handler-failed')).type, type);
     }
   });
 

@@ -2,7 +2,13 @@
  * `POST /` and `POST /events`: an event in, its reply out, in the mode it came in; and `/ping`, which makes the event.
  */
 import { randomUUID } from 'node:crypto';
-import { AppError, type Problem, toAppError, toProblem } from '@waybill/common/errors.ts';
+import {
+  AppError,
+  isForeignProblemType,
+  type Problem,
+  toAppError,
+  toProblem,
+} from '@waybill/common/errors.ts';
 import { type CloudEvent, PROBLEM_TYPE, stripInternal } from '@waybill/common/event.ts';
 import {
   decodeRequest,
@@ -122,19 +128,24 @@ async function exchangeOne(
 }
 
 /**
- * The problem a listener replied with, as far as it is one. Whatever it says, its code is `handler-failed`, and its
- * status none that promises something about what was enqueued.
+ * The problem a listener replied with, as far as it is one. It has run, whatever it says: its code is `handler-failed`, its
+ * type none of ours, and its status none that invites clients to send the event again.
  */
 function toClientProblem({ data }: CloudEvent, eventId: string): Problem {
   const problem = toProblem('handler-failed', undefined, { event_id: eventId });
   if (typeof data !== 'object' || data === null) return problem;
   const given = data as Partial<Problem>;
-  return { ...problem, ...given, code: problem.code, status: toClientStatus(given.status) ?? problem.status };
+  const type = isForeignProblemType(given.type) ? given.type : problem.type;
+  const status = toClientStatus(given.status) ?? problem.status;
+  return { ...problem, ...given, type, status, code: problem.code, event_id: eventId };
 }
+
+/** What clients take for a reason to send the same again: by RFC 9110 (408, 503), 8470 (425), 6585 (429), or by custom (504). */
+const INVITING_RETRIES: readonly unknown[] = [408, 425, 429, 503, 504];
 
 function toClientStatus(status: unknown): number | undefined {
   const isError = Number.isInteger(status) && Number(status) >= 400 && Number(status) <= 599;
-  return isError && status !== 503 && status !== 504 ? Number(status) : undefined;
+  return isError && !INVITING_RETRIES.includes(status) ? Number(status) : undefined;
 }
 
 function toReplyEvent(answer: Answer): CloudEvent {
