@@ -18,7 +18,7 @@ const usage = `usage: node bin/dataset-client.mjs [options]
   --client <name>       the client's id (default user123)
   --queue <name>        its queue (default <client>-data-queue); made if it is not there, and then deleted at the end
   --keep                do not delete it
-  --amqp <url>          the client's broker, amqp://user:password@host:port (default: AMQP_URL or
+  --amqp <url>          the client's broker, amqp(s)://user:password@host:port (default: AMQP_URL or
                         amqp://guest:guest@localhost:5672); in its default virtual host, as Waybill knows no other
   --broker <host:port>  how Waybill reaches that broker, if by another address
   --batches <n>         how many there must be; shows how much is still to come

@@ -115,7 +115,7 @@ function readSecret(name, path) {
 }
 
 /**
- * How clients may call the broker: a loopback address has more than one name.
+ * The broker as `CLIENT_BROKERS` lists it, by each name that clients may call it: a loopback address has more than one.
  *
  * @param {URL} url
  */

@@ -68,9 +68,12 @@ async function sendDataset(options: SystemOptions): Promise<void> {
   const counts = { 'dataset-generator': 1, 'data-dispatch-listener': 1 };
   await answerPing({ ...options, counts }, async (baseUrl) => {
     const model = await connectClient(amqpUrl);
-    const { complete } = await startDatasetConsumer({ baseUrl, amqpUrl, model });
-    await complete;
-    await model.close();
+    try {
+      const { complete } = await startDatasetConsumer({ baseUrl, amqpUrl, model });
+      await complete;
+    } finally {
+      await model.close();
+    }
   });
 }
 

@@ -160,7 +160,7 @@ export async function startSystem({
   };
 }
 
-/** As clients and CLIENT_BROKERS name it. */
+/** As CLIENT_BROKERS lists it; host and port alone, without TLS. */
 export function brokerOf(amqpUrl: string): string {
   const { protocol, host } = new URL(amqpUrl);
   return protocol === 'amqps:' ? `amqps://${host}` : host;

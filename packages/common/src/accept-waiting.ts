@@ -1,7 +1,7 @@
 import type { Server } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
-/** A look that ends a turn of the event loop no longer than this is still true at its end. */
+/** A turn of the event loop in which few connections come: one in five, at 100 a second. An idle one takes 0.1 ms. */
 const SHORT_TURN_MS = 2;
 
 /**
@@ -12,18 +12,18 @@ const SHORT_TURN_MS = 2;
  */
 export async function acceptWaiting(server: Server, maxMs: number): Promise<void> {
   const untilMs = performance.now() + maxMs;
-  let hasAccepted: boolean;
+  let hasAccepted = false;
   const onConnection = () => {
     hasAccepted = true;
   };
   server.on('connection', onConnection);
   // Node accepts one a turn, and looks for it between this call and the next turn's.
   await nextTurn();
-  for (let nowMs = performance.now(), turnMs = Number.POSITIVE_INFINITY; nowMs < untilMs; nowMs += turnMs) {
+  for (let isTrue = false; !isTrue && performance.now() < untilMs; ) {
     hasAccepted = false;
+    const startMs = performance.now();
     await nextTurn();
-    turnMs = performance.now() - nowMs;
-    if (!hasAccepted && turnMs <= SHORT_TURN_MS) break;
+    isTrue = !hasAccepted && performance.now() - startMs <= SHORT_TURN_MS;
   }
   server.off('connection', onConnection);
 }

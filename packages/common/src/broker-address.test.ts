@@ -42,6 +42,11 @@ describe('brokerAddresses', () => {
   });
 });
 
+test('brokerAddresses refuses the same broker with TLS and without', () => {
+  assert.throws(() => read('mq:5671,amqps://MQ'), /listed with and without amqps/);
+  assert.equal(read('mq,mq,amqps://mq').length, 3);
+});
+
 describe('findAllowedBroker', () => {
   const allowed = read('localhost:5672,127.0.0.1:5673,[::1]:5672,kilo:5672');
 

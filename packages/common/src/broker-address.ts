@@ -22,15 +22,18 @@ const AMQPS_PORT = 5671;
  * A validator of settings: comma-separated `host:port`, or `amqps://host:port` for TLS; IPv6 in brackets; without a port it is
  * 5672, and 5671 with TLS.
  */
-export const brokerAddresses = makeExactValidator<AllowedBroker[]>((text) =>
-  list(text).map((item) => {
-    const address = parse(item);
+export const brokerAddresses = makeExactValidator<AllowedBroker[]>((text) => {
+  const brokers = list(text).map((item) => {
+    const broker = parse(item);
     // The value is not repeated: who gives a URL by mistake may give a password with it.
-    if (!address)
+    if (!broker)
       throw new EnvError('give host:port or amqps://host:port, comma-separated, and IPv6 as [::1]:5672');
-    return address;
-  }),
-);
+    return broker;
+  });
+  if (brokers.some((broker) => findAllowedBroker(brokers, broker)?.isTls !== broker.isTls))
+    throw new EnvError('the same broker is listed with and without amqps://');
+  return brokers;
+});
 
 /** The one of `allowed` that `address` is, if any: the same port, and the same host but for the case of its letters. */
 export function findAllowedBroker(

@@ -80,8 +80,8 @@ function describe(thrown: unknown): string {
 }
 
 /**
- * An RFC 9457 problem. `type` is `urn:waybill:problem:<code>`; `code` repeats the code for clients that would
- * rather not parse a URN. Extension members may follow.
+ * An RFC 9457 problem. `type` is `urn:waybill:problem:<code>`, or in a listener's own (`handler-failed`) what it chose; `code`
+ * repeats the code for clients that would rather not parse a URN. Extension members may follow.
  */
 export type Problem = {
   type: string;
@@ -100,8 +100,8 @@ export function toProblem(code: ErrorCode, detail?: string, extensions?: Record<
   return { type: `${PROBLEM_URN}${code}`, title, status, detail, code, ...extensions };
 }
 
-/** Whether it is a problem type, and none of Waybill's own (in any case of letters, as RFC 8141 compares URNs). */
-export function isForeignProblemType(type: unknown): type is string {
+/** Whether it is a problem type, and none of Waybill's own, in any case of letters. */
+export function isForeignProblemType(type: unknown): boolean {
   return typeof type === 'string' && !type.toLowerCase().startsWith(PROBLEM_URN);
 }
 

@@ -203,13 +203,14 @@ describe('an answer', () => {
     assert.equal((await tell({})).status, 200);
   });
 
-  for (const status of [502, 429])
+  for (const [status, code] of [
+    [502, 'handler-failed'],
+    [404, 'unroutable'],
+  ])
     it(`of a listener that failed is kept: ${status}`, async () => {
       dispatcher.onBatch = async (events, response) => {
         answer(response);
-        await deliver(
-          events.map((event) => pong(event, { type: PROBLEM_TYPE, data: { status, code: 'rate-limited' } })),
-        );
+        await deliver(events.map((event) => pong(event, { type: PROBLEM_TYPE, data: { status, code } })));
       };
       const input = { key: randomUUID() };
       const first = await tell(input);

@@ -48,7 +48,7 @@ const HEADER = 'idempotency-key';
 const KEPT_HEADER = /^(?:content-type|retry-after|ce-.+)$/;
 /** Room for a batch of ordinary replies, and 64 of them in the store. */
 const MAX_ANSWER_BYTES = 1024 * 1024;
-/** By status. A listener's own problem may have one of these statuses, but never one of these codes. */
+/** By status. A listener's own problem may have the first of these statuses, but none of these codes. */
 const NOTHING_RAN: ReadonlyMap<number, string> = new Map([
   [404, 'unroutable'],
   [429, 'rate-limited'],

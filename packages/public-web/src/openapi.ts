@@ -34,7 +34,7 @@ const problem = {
   type: 'object',
   description: 'RFC 9457 problem',
   properties: {
-    type: { type: 'string', description: 'urn:waybill:problem:<code>' },
+    type: { type: 'string', description: 'urn:waybill:problem:<code>, or one that the listener chose' },
     title: { type: 'string' },
     status: { type: 'integer' },
     detail: { type: 'string' },
@@ -51,7 +51,7 @@ const faults = {
   413: 'The request is too large (`too-large`)',
   415: 'The content type is not supported (`unsupported-media-type`)',
   429: 'Too many events (`rate-limited`); nothing was sent. Retry after `Retry-After`',
-  502: 'The listener failed for good (`handler-failed`)',
+  502: 'The listener failed for good (`handler-failed`). It may choose another status and a type of its own: with this code the event has run, whatever the status says',
   503: 'Provably not enqueued (`not-accepted`); safe to retry after `Retry-After`',
   504: 'The outcome is unknown (`outcome-unknown`); it may have run. Retry with the same event id (and a new `Idempotency-Key`)',
 };

@@ -333,6 +333,7 @@ describe('what becomes of a request', () => {
       [404, 404],
       [422, 422],
       [408, 502],
+      [421, 502],
       [425, 502],
       [429, 502],
       [503, 502],
@@ -353,20 +354,22 @@ describe('what becomes of a request', () => {
   });
 
   it("lets a listener choose the type of its problem, but none of Waybill's own", async () => {
-    const ours = toProblem('handler-failed').type;
-    for (const [given, type] of [
-      ['https://example.com/out-of-stock', 'https://example.com/out-of-stock'],
-      [toProblem('not-accepted').type, ours],
-      [toProblem('not-accepted').type.toUpperCase(), ours],
-      [{}, ours],
-      [undefined, ours],
+    const { type: ours, title: ourTitle } = toProblem('handler-failed');
+    const other = toProblem('not-accepted').type;
+    for (const [given, type, title] of [
+      ['https://example.com/out-of-stock', 'https://example.com/out-of-stock', 'Theirs'],
+      [other, ours, ourTitle],
+      [other.toUpperCase(), ours, ourTitle],
+      [{}, ours, ourTitle],
+      [undefined, ours, 'Theirs'],
     ]) {
       dispatcher.onBatch = async (events, response) => {
         answer(response);
-        const data = { status: 422, type: given };
+        const data = { status: 422, type: given, title: 'Theirs' };
         await deliver(events.map((event) => pong(event, { type: PROBLEM_TYPE, data })));
       };
-      assert.equal((await problemOf(await post({ ...ping }), 422, 'handler-failed')).type, type);
+      const problem = await problemOf(await post({ ...ping }), 422, 'handler-failed');
+      assert.deepEqual([problem.type, problem.title], [type, title]);
     }
   });
 
