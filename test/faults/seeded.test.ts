@@ -25,7 +25,7 @@ for (const { seed, hasStreams } of [
   { seed: 204, hasStreams: false },
   { seed: 225, hasStreams: true },
 ])
-  it(`whatever fails, nothing is lost, answered twice, wrongly or late told, or left behind${hasStreams ? ', no stream either' : ''}`, {
+  it(`whatever fails, nothing is lost, answered twice, wrongly or late told, or left behind, ${hasStreams ? 'with' : 'without'} streams`, {
     skip: cannotStartRabbitmq,
   }, async (t) => {
     const folder = await mkdtemp(join(tmpdir(), 'waybill-seeded-'));

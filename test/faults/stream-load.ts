@@ -11,6 +11,8 @@ import { fromError, type Operation, outcomeOf } from './operation.ts';
 const PER_S = 2;
 const RECONNECT_MS = 100;
 const DECLARE_MS = 1_000;
+/** Longer than any deadline of a run, and than its public-web may be frozen besides. */
+const ANSWER_MS = 60_000;
 /** A chunk that was put aside is tried again every 5 s, and a stream has four. */
 const WHOLE_MS = 60_000;
 
@@ -147,11 +149,14 @@ async function post(
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(client),
+      signal: AbortSignal.timeout(ANSWER_MS),
     });
     const { code = '', detail = '' } = (await response.json()) as { code?: string; detail?: string };
     const { status } = response;
     return { outcome: status === 202 ? 'accepted' : outcomeOf(status, code), status, code, detail };
   } catch (error) {
+    if ((error as Error).name === 'TimeoutError')
+      return { outcome: 'wrong', status: 0, code: 'no-answer', detail: `none within ${ANSWER_MS} ms` };
     const cause = (error as Error).cause ?? error;
     return fromError(cause) as Pick<StreamOperation, 'outcome' | 'status' | 'code' | 'detail'>;
   }

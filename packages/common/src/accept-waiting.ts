@@ -19,11 +19,11 @@ export async function acceptWaiting(server: Server, maxMs: number): Promise<void
   server.on('connection', onConnection);
   // Node accepts one a turn, and looks for it between this call and the next turn's.
   await nextTurn();
-  for (let isTrue = false; !isTrue && performance.now() < untilMs; ) {
+  for (let isDone = false; !isDone && performance.now() < untilMs; ) {
     hasAccepted = false;
     const startMs = performance.now();
     await nextTurn();
-    isTrue = !hasAccepted && performance.now() - startMs <= SHORT_TURN_MS;
+    isDone = !hasAccepted && performance.now() - startMs <= SHORT_TURN_MS;
   }
   server.off('connection', onConnection);
 }

@@ -128,12 +128,12 @@ export function sendProblemBody(reply: FastifyReply, problem: Problem): FastifyR
 }
 
 /**
- * Stops a server without dropping a request: connections that clients have by now are taken (for half of `deadlineMs` at most),
- * later ones refused; each
- * open one is told to close with its next answer, the one under way included; when no request has come for `idleMs`, what
- * is idle is closed. (Fastify's own `close()` closes idle connections at once, and a request that crosses it on the wire is lost;
- * one whose answer was under way then stays open for the whole keep-alive time.) What is not answered `deadlineMs` after
- * the call, such as a request of which only half arrived, or a TLS handshake that does not go on, is cut off.
+ * Stops a server without dropping a request: connections that clients have by now are taken (for half of `deadlineMs` at
+ * most), later ones refused; each open one is told to close with its next answer, the one under way included; when no
+ * request has come for `idleMs`, what is idle is closed. (Fastify's own `close()` closes idle connections at once, and a
+ * request that crosses it on the wire is lost; one whose answer was under way then stays open for the whole keep-alive
+ * time.) What is not answered `deadlineMs` after the call, such as a request of which only half arrived, or a TLS handshake
+ * that does not go on, is cut off.
  */
 export async function drainHttpServer(
   app: FastifyInstance,
