@@ -38,6 +38,43 @@ export async function lookIntoQueue(
   }
 }
 
+/** What a stream can be declared with, besides its type: no other kind of queue has one of these alone. */
+const STREAM_ARGUMENTS = [
+  'x-max-age',
+  'x-max-length-bytes',
+  'x-stream-max-segment-size-bytes',
+  'x-stream-filter-size-bytes',
+  'x-initial-cluster-size',
+  'x-queue-leader-locator',
+];
+
+/**
+ * Whether `queue` is a stream, whose messages stay when they have been read, so that their number says nothing of its
+ * client. AMQP 0-9-1 has no question for that: `queue` is declared as a stream, and RabbitMQ objects to what differs, one
+ * argument at a time. False when the client's user may not declare it.
+ *
+ * @throws AppError `client-queue-unavailable` when the broker does not answer.
+ */
+export async function isStream(model: ChannelModel, queue: string): Promise<boolean> {
+  const args: Record<string, unknown> = { 'x-queue-type': 'stream' };
+  for (const _ of [undefined, ...STREAM_ARGUMENTS]) {
+    try {
+      await onChannel(model, (channel) => channel.assertQueue(queue, { durable: true, arguments: args }));
+      return true;
+    } catch (error) {
+      if (codeOf(error) === undefined) throw toQueueError(error);
+      const { name = '', value, type } = OBJECTION.exec((error as Error).message)?.groups ?? {};
+      if (!STREAM_ARGUMENTS.includes(name)) return false;
+      args[name] = type === 'longstr' ? value : Number(value);
+    }
+  }
+  return false;
+}
+
+/** As RabbitMQ 3.10 to 4.3 word it. */
+const OBJECTION =
+  /inequivalent arg '(?<name>[\w-]+)' for .* received none but current is the value '(?<value>.*)' of type '(?<type>\w+)'/;
+
 /** The broker's reply code when it closed the channel. */
 export function codeOf(error: unknown): number | undefined {
   const { code } = (error ?? {}) as { code?: unknown };

@@ -10,7 +10,7 @@ import { type ChannelModel, connect } from 'amqplib';
 import { pino } from 'pino';
 import { makePrivateKey, publicKeyOf } from '../../../bin/sealing-keys.mjs';
 import { eventually } from '../../../test/harness/eventually.ts';
-import { freshBroker, type TestBroker } from '../../../test/harness/test-broker.ts';
+import { freshBroker, rabbitmqMissing, type TestBroker } from '../../../test/harness/test-broker.ts';
 import { createEmbeddedBroker } from '../../embedded-broker/src/create-embedded-broker.ts';
 import { type ClientConnections, createClientConnections } from './client-connections.ts';
 import { type DatasetServiceFixture, startDatasetService } from './dataset-service.fixture.ts';
@@ -255,6 +255,48 @@ describe('dispatching a dataset', () => {
     assert.equal((await handle(later)).events, undefined);
     assert.deepEqual(await indexes(), range(BATCHES).slice(32));
   });
+
+  const streams: Record<string, Record<string, unknown>> = {
+    'a stream': {},
+    'a stream with every argument it can have': {
+      'x-max-age': '1h',
+      'x-max-length-bytes': 20_000_000,
+      'x-stream-max-segment-size-bytes': 1_000_000,
+      'x-initial-cluster-size': 1,
+      'x-queue-leader-locator': 'client-local',
+    },
+  };
+  for (const [name, args] of Object.entries(streams))
+    it(`does not wait for ${name}, which keeps what its client has read`, {
+      skip: rabbitmqMissing,
+    }, async () => {
+      const channel = await model.createConfirmChannel();
+      await channel.assertQueue(queue, { durable: true, arguments: { 'x-queue-type': 'stream', ...args } });
+      for (const index of range(10)) channel.sendToQueue(queue, Buffer.from(`retained ${index}`));
+      await channel.waitForConfirms();
+      await eventually(async () => assert.ok((await channel.checkQueue(queue)).messageCount > 5));
+      const handle = createHandler({ maxReady: 5 });
+      const first = await handle(await newClient());
+      assert.deepEqual([next(first).data.nextIndex, next(first).data.pause], [32, undefined]);
+      assert.equal((await handle(next(first))).events, undefined);
+      await channel.close();
+    });
+
+  const queues: Record<string, Record<string, unknown>> = {
+    'a queue that could be taken for a stream': { 'x-max-length-bytes': 20_000_000 },
+    'a quorum queue': { 'x-queue-type': 'quorum', 'x-max-length-bytes': 20_000_000, 'x-delivery-limit': 5 },
+  };
+  for (const [name, args] of Object.entries(queues))
+    it(`waits for ${name}`, async () => {
+      const channel = await model.createConfirmChannel();
+      await channel.assertQueue(queue, { durable: true, arguments: args });
+      for (const index of range(10)) channel.sendToQueue(queue, Buffer.from(`waiting ${index}`));
+      await channel.waitForConfirms();
+      await eventually(async () => assert.equal((await channel.checkQueue(queue)).messageCount, 10));
+      const paused = await createHandler({ maxReady: 5 })(await newClient());
+      assert.equal(next(paused).data.pause?.ready, 10);
+      await channel.close();
+    });
 
   it('lets few at once try a broker that does not answer, and has the others wait', async () => {
     const sockets = new Set<ReturnType<typeof connectTcp>>();

@@ -17,7 +17,7 @@ import type { ChannelModel } from 'amqplib';
 import { LRUCache } from 'lru-cache';
 import { toBatchMessage } from './batch-message.ts';
 import type { ClientBroker, ClientConnections } from './client-connections.ts';
-import { inTime, lookIntoQueue } from './client-queue.ts';
+import { inTime, isStream, lookIntoQueue } from './client-queue.ts';
 import type { DatasetSource } from './dataset-source.ts';
 import { type DatasetStream, readStream, type StreamClient, toContinuation } from './dataset-stream.ts';
 import { createQueueSink, QueueRefusal } from './queue-sink.ts';
@@ -79,7 +79,8 @@ export function createDispatchDataset(options: DispatchDatasetOptions): Handler 
       return await connections.withConnection(broker, async (model, blocked) => {
         const queue = { queue: stream.client.queue_name, mayDeclare: stream.nextIndex === 0 };
         const ready = await lookIntoQueue(model, queue);
-        if (ready > maxReady) return { ...pause(stream, ready, handling, options), onConfirmed: onDone };
+        if (ready > maxReady && (await isWaiting(model, stream)))
+          return { ...pause(stream, ready, handling, options), onConfirmed: onDone };
         const next = await sendChunk({ model, blocked, stream, handling, options });
         const onConfirmed = () => {
           const index = next?.nextIndex ?? Number.POSITIVE_INFINITY;
@@ -98,6 +99,11 @@ export function createDispatchDataset(options: DispatchDatasetOptions): Handler 
       setTimeout(onDone, HAND_OVER_MS).unref();
     }
   };
+}
+
+/** Whether the messages of the queue wait to be taken: those of a stream do not. Asked once a pause. */
+async function isWaiting(model: ChannelModel, { client, pause }: DatasetStream): Promise<boolean> {
+  return pause?.ready !== undefined || !(await isStream(model, client.queue_name));
 }
 
 /** Checked here as well as at the edge: events may come from elsewhere, and settings differ. */
