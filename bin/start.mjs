@@ -13,6 +13,9 @@ const PARENT_INTERVAL_MS = 500;
 /** After this long without being ready, it is said once what is being waited for. */
 const SLOW_START_MS = 10_000;
 
+// A full disk, or a reader that is gone, costs the lines and not the system.
+process.stdout.on('error', () => {});
+
 /** Ends with exit code 0 after a signal if every service ended with 0; with 1 when one ended by itself. */
 await runProgram(async () => {
   const system = await describeSystem(process.env);

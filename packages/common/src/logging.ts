@@ -1,16 +1,20 @@
 /**
  * Logs: one JSON line each on stdout; and, when a logs endpoint is set, once more over OTLP from a worker thread.
  *
- * Lines are written asynchronously, because whoever reads stdout may stall, and a blocked write would stall all else.
- * `flushLogs` and the exit of the process write what waits.
+ * Neither can hold up the process (`line-writer.ts`, `otlp-log-worker.ts`): lines that find no room are dropped and
+ * counted. `flushLogs` and the exit of the process write what waits.
  *
  * `trace_id` and `span_id` come from the active span by themselves (pino instrumentation, see `otel-sdk.ts`); callers
  * add `event_id` and `event_type`.
  */
 import { once } from 'node:events';
+import { fstatSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { type DestinationStream, type Level, type Logger, type LoggerOptions, pino } from 'pino';
 import { isExported } from './exported-signals.ts';
 import { resourceAttributes } from './instance.ts';
+import { createLineWriter, type LineWriter } from './line-writer.ts';
+import { logLinesDropped } from './metrics.ts';
 import { redactSecrets } from './redact-secrets.ts';
 import { within } from './within.ts';
 
@@ -18,9 +22,9 @@ import { within } from './within.ts';
 const SEVERITIES: Record<Level, number> = { trace: 1, debug: 5, info: 9, warn: 13, error: 17, fatal: 21 };
 
 /**
- * How long the worker may take to export a batch. At its end it blocks the process for up to twice as long
- * (thread-stream waits for its worker, and that for an export under way), so it is below the usual 10 s.
- * `OTEL_EXPORTER_OTLP_LOGS_TIMEOUT` can only shorten it.
+ * How long the worker may take to export a batch; below the usual 10 s, because at its end it blocks the process for up
+ * to twice as long: thread-stream waits for its worker, and that for an export under way, but no longer than
+ * `endWithinMs`. `OTEL_EXPORTER_OTLP_LOGS_TIMEOUT` can only shorten it.
  */
 const EXPORT_TIMEOUT_MS = 1_000;
 
@@ -30,7 +34,7 @@ const EXIT_FLUSH_MS = 500;
 
 /** What thread-stream has but its types leave out. */
 type OtlpTransport = ReturnType<typeof pino.transport> & { writable: boolean; writableNeedDrain: boolean };
-let stdout: ReturnType<typeof pino.destination> | undefined;
+let stdout: LineWriter | undefined;
 let otlpTransport: OtlpTransport | undefined;
 
 /**
@@ -52,11 +56,16 @@ export function createLogger({
     formatters: { level: (label) => ({ level: label }) },
     hooks: { streamWrite: redactSecrets },
   };
-  stdout ??= startStdout();
-  if (!isExported('logs')) return pino(options, stdout);
+  stdout ??= startStdout(() => log);
+  const log = pino(options, destination(stdout));
+  return log;
+}
+
+function destination(stdout: LineWriter): DestinationStream {
+  if (!isExported('logs')) return stdout;
   otlpTransport ??= startOtlpTransport();
-  const streams = [stdout, toOtlp(otlpTransport)].map((stream) => ({ stream, level: 'trace' as const }));
-  return pino(options, pino.multistream(streams));
+  const streams = [stdout, toOtlp(otlpTransport)];
+  return pino.multistream(streams.map((stream) => ({ stream, level: 'trace' as const })));
 }
 
 /**
@@ -68,8 +77,7 @@ export async function flushLogs(): Promise<void> {
 }
 
 async function flushStdout(): Promise<void> {
-  const stream = stdout;
-  if (stream) await within(EXIT_FLUSH_MS, new Promise<void>((resolve) => stream.flush(() => resolve())));
+  if (stdout) await within(EXIT_FLUSH_MS, stdout.flushed());
 }
 
 async function flushOtlp(): Promise<void> {
@@ -83,24 +91,31 @@ async function flushOtlp(): Promise<void> {
   );
 }
 
-/** Drops lines while 4 MB wait for a reader. At exit it waits for one no longer than half a second. */
-function startStdout(): ReturnType<typeof pino.destination> {
-  let exitMs = Number.POSITIVE_INFINITY;
-  process.on('exit', () => {
-    exitMs = Date.now();
-  });
-  return pino.destination({
+/** Drops lines while 4 MB wait to be written. At the exit it waits for a reader no longer than half a second. */
+function startStdout(log: () => Logger): LineWriter {
+  const stats = fstatSync(1);
+  // Looked at, it becomes a stream of Node's, and those do not block.
+  if (stats.isFIFO() || stats.isSocket()) void process.stdout;
+  const writer = createLineWriter({
     fd: 1,
-    sync: false,
-    maxLength: MAX_WAITING_BYTES,
-    retryEAGAIN: () => Date.now() < exitMs + EXIT_FLUSH_MS,
+    maxWaitingBytes: MAX_WAITING_BYTES,
+    onFailing: (error) => log().error({ err: error }, 'stdout takes no log lines'),
+    onDropped: () => logLinesDropped.add(1, { to: 'stdout' }),
+    onRecovered: (dropped) => log().warn({ dropped }, 'log lines dropped: stdout took none'),
   });
+  process.on('exit', () => writer.flushSync(EXIT_FLUSH_MS));
+  return writer;
 }
 
 function startOtlpTransport(): OtlpTransport {
   const transport = pino.transport({
-    target: 'pino-opentelemetry-transport',
-    options: { loggerName: 'waybill', resourceAttributes, severityNumberMap: SEVERITIES },
+    target: fileURLToPath(new URL('otlp-log-worker.ts', import.meta.url)),
+    options: {
+      endWithinMs: 2 * EXPORT_TIMEOUT_MS,
+      loggerName: 'waybill',
+      resourceAttributes,
+      severityNumberMap: SEVERITIES,
+    },
     worker: {
       env: {
         ...process.env,
@@ -132,7 +147,9 @@ function startOtlpTransport(): OtlpTransport {
 function toOtlp(transport: OtlpTransport): DestinationStream {
   return {
     write(line) {
-      if (transport.writable && !transport.writableNeedDrain) transport.write(line);
+      if (!transport.writable) return;
+      if (transport.writableNeedDrain) logLinesDropped.add(1, { to: 'otlp' });
+      else transport.write(line);
     },
   };
 }

@@ -62,3 +62,9 @@ export const reconnects = meter.createCounter('waybill.reconnects', {
   description: 'Connections to the broker that had to be made again',
   unit: '{connection}',
 });
+
+/** Log lines that found no room. Attribute: `to`, where they should have gone (`stdout`, `otlp`). */
+export const logLinesDropped = meter.createCounter('waybill.log.dropped', {
+  description: 'Log lines that found no room',
+  unit: '{line}',
+});

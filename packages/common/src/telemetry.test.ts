@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
@@ -312,16 +312,30 @@ for (const mode of ['exit at once', 'exit on SIGTERM'])
       assert.deepEqual(received, ['last words']);
   });
 
-test('a backend that never answers holds up an exit no longer than its bounds', async (t) => {
-  const silent = createServer().listen(0, '127.0.0.1');
-  t.after(() => silent.close());
-  await once(silent, 'listening');
-  const { port } = silent.address() as { port: number };
-  const program = run('exit on SIGTERM', { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}` });
-  await program.message();
-  const start = performance.now();
-  program.child.kill('SIGTERM');
-  const ended = await program.ended;
-  assert.equal(ended.code, 0);
-  assert.ok(performance.now() - start < 9_000, `${performance.now() - start} ms`);
-});
+for (const [does, onConnection] of [
+  ['never answers', () => {}],
+  ['trickles its answers', trickle],
+] as const)
+  test(`a backend that ${does} holds up an exit no longer than its bounds`, async (t) => {
+    const backend = createServer(onConnection).listen(0, '127.0.0.1');
+    t.after(() => backend.close());
+    await once(backend, 'listening');
+    const { port } = backend.address() as { port: number };
+    const program = run('exit on SIGTERM', { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}` });
+    await program.message();
+    const start = performance.now();
+    program.child.kill('SIGTERM');
+    const ended = await program.ended;
+    assert.equal(ended.code, 0);
+    assert.ok(performance.now() - start < 9_000, `${performance.now() - start} ms`);
+  });
+
+/** Headers at once, and then a byte every 100 ms: never silent, never done. */
+function trickle(socket: Socket): void {
+  socket.on('error', () => {});
+  socket.once('data', () => {
+    socket.write('HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n');
+    const timer = setInterval(() => socket.write(' '), 100);
+    socket.once('close', () => clearInterval(timer));
+  });
+}

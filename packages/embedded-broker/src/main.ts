@@ -3,6 +3,8 @@ import { loadConfig } from './config.ts';
 import { createEmbeddedBroker } from './create-embedded-broker.ts';
 import { createJsonLog } from './log.ts';
 
+// A full disk, or a reader that is gone, costs the lines and not the broker.
+process.stdout.on('error', () => {});
 const log = createJsonLog((line) => process.stdout.write(line));
 
 try {
