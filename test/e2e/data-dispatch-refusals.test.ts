@@ -213,7 +213,10 @@ describe('a stream that cannot be', { skip: cannotStartRabbitmq }, () => {
     const elsewhere = await connect(amqpUrl);
     const none = newClient(rabbitmq.url);
     const unknown = await deadLetterOf(await askForDataset(web?.baseUrl as string, none), elsewhere);
-    assert.deepEqual(unknown, { code: 'dataset-not-found', message: 'Dataset not found' });
+    assert.deepEqual(unknown, {
+      code: 'dataset-not-found',
+      message: 'there is no such dataset: Dataset not found',
+    });
     await assertNoQueue(none.queue_name);
     await unavailable.kill(unavailable.datasetGenerators[0] as Service);
     const gone = newClient(rabbitmq.url);

@@ -70,7 +70,8 @@ describe('a dataset source', () => {
     service.setFault(status.UNAVAILABLE);
     await assert.rejects(source.reader(dataset)(0, signal), {
       code: 'dataset-unavailable',
-      message: 'the dataset service does not answer: as the test wants',
+      message: 'the dataset service does not answer',
+      cause: new Error('as the test wants'),
     });
     assert.equal(service.calls.length, 3);
   });
@@ -87,7 +88,8 @@ describe('a dataset source', () => {
     await start({ batches: 3, bytes: 10, maxRetries: 3 });
     await assert.rejects(source.reader({ ...dataset, name: 'nope' })(0, signal), {
       code: 'dataset-not-found',
-      message: 'Dataset not found',
+      message: 'there is no such dataset',
+      cause: new Error('Dataset not found'),
     });
     await assert.rejects(source.reader(dataset)(3, signal), { code: 'dataset-refused' });
     assert.equal(service.calls.length, 2);

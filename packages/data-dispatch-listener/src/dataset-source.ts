@@ -151,15 +151,14 @@ const REFUSALS: ReadonlySet<status | undefined> = new Set([
   status.UNIMPLEMENTED,
 ]);
 
+/** The service's own words, or the library's with addresses in them, are the cause: readers of the TCP stream see the rest. */
 function toDatasetError(error: ServiceError | null): Error {
-  const details = error?.details ?? 'an empty answer';
+  const options = { cause: new Error(error?.details ?? 'an empty answer') };
   if (error?.code === status.NOT_FOUND)
-    return new TerminalError('dataset-not-found', details, { cause: error });
+    return new TerminalError('dataset-not-found', 'there is no such dataset', options);
   if (REFUSALS.has(error?.code))
-    return new TerminalError('dataset-refused', `the dataset service refuses: ${details}`, { cause: error });
-  return new AppError('dataset-unavailable', `the dataset service does not answer: ${details}`, {
-    cause: error,
-  });
+    return new TerminalError('dataset-refused', 'the dataset service refuses to give it', options);
+  return new AppError('dataset-unavailable', 'the dataset service does not answer', options);
 }
 
 async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {

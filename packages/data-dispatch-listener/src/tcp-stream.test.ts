@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { afterEach, describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { status } from '@grpc/grpc-js';
 import { AppError } from '@waybill/common/errors.ts';
 import { TerminalError } from '@waybill/listener/handler.ts';
 import { pino } from 'pino';
@@ -139,8 +140,8 @@ describe('the TCP stream', () => {
 
   const faults: Record<string, [error: Error, problem: Record<string, unknown>]> = {
     'no such dataset': [
-      new TerminalError('dataset-not-found', 'Dataset not found'),
-      { code: 'handler-failed', detail: 'Dataset not found', error_code: 'dataset-not-found' },
+      new TerminalError('dataset-not-found', 'there is no such dataset'),
+      { code: 'handler-failed', detail: 'there is no such dataset', error_code: 'dataset-not-found' },
     ],
     'a dataset service that does not answer': [
       new AppError('dataset-unavailable', 'the dataset service does not answer'),
@@ -160,6 +161,36 @@ describe('the TCP stream', () => {
       assert.equal(lines.length, 4);
       const problem = lines[3]?.error as Record<string, unknown>;
       for (const [member, value] of Object.entries(expected)) assert.equal(problem[member], value);
+    });
+
+  const sources: Record<string, { address?: string; fault?: status; code: string; logged: RegExp }> = {
+    'that is not there': { address: '127.0.0.1:1', code: 'dataset-unavailable', logged: /127\.0\.0\.1:1/ },
+    'whose name does not resolve': {
+      address: 'dataset-generator.invalid:50061',
+      code: 'dataset-unavailable',
+      logged: /dataset-generator\.invalid/,
+    },
+    'that fails': { fault: status.INTERNAL, code: 'dataset-unavailable', logged: /as the test wants/ },
+    'that refuses': { fault: status.INVALID_ARGUMENT, code: 'handler-failed', logged: /as the test wants/ },
+    'that has no such dataset': {
+      fault: status.NOT_FOUND,
+      code: 'handler-failed',
+      logged: /as the test wants/,
+    },
+  };
+  for (const [name, { address, fault, code, logged: expected }] of Object.entries(sources))
+    it(`tells nothing but what went wrong with a dataset service ${name}, and logs the rest`, async () => {
+      const service = await startDatasetService({ batches: 1, bytes: 10 });
+      service.setFault(fault);
+      const source = createDatasetSource({ address: address ?? service.address, maxRetries: 0 });
+      await start({ read: source.reader({ name: 'test', batchSize: 30 }) });
+      const line = once(logged, 'line');
+      const [{ error } = {}] = (await linesOf(open())) as { error?: Record<string, unknown> }[];
+      assert.equal(error?.code, code);
+      assert.doesNotMatch(JSON.stringify(error), /127\.0\.0\.1|generator|E[A-Z]{5,}|as the test wants/);
+      assert.match((await line)[0].err.message, expected);
+      source.close();
+      service.stop();
     });
 
   const untilStopped: ReadBatch = async (_index, signal) => {

@@ -61,7 +61,8 @@ const behaviours: Record<string, Handler | HandlerWithOptions> = {
   },
 
   Refuse({ data }) {
-    throw new TerminalError('card-declined', String(data ?? 'the card was declined'));
+    const cause = new Error('the card reader at 10.0.0.7:5432 says no');
+    throw new TerminalError('card-declined', String(data ?? 'the card was declined'), { cause });
   },
 
   /** Ends its process, by `data.how`, where `data.kills`; answers where not. */

@@ -137,6 +137,16 @@ describe('a listener handling an event', { concurrency: true }, () => {
     assert.equal((await attemptsAt(event)).length, 1);
   });
 
+  it('tells the cause of an error to the reader of the dead letter, and not to the client', async () => {
+    const event = request('Refuse');
+    await bench.send(event);
+    const { text } = await problemOf(event);
+    assert.doesNotMatch(text, /10\.0\.0\.7/);
+    const { headers } = await bench.deadLetter(event.id);
+    const words = 'the card was declined: the card reader at 10.0.0.7:5432 says no';
+    assert.equal(headers['waybill-error-message'], words);
+  });
+
   it('shortens the message of a TerminalError that no reply could hold', async () => {
     const event = request('Refuse', { data: 'x'.repeat(300_000) });
     await bench.send(event);

@@ -142,7 +142,7 @@ export function createHandleEvent({
     }
     const reason = thrown instanceof NoHandlerError ? 'no-handler' : 'handler-failed';
     // Only a TerminalError's message was written for a client's eyes.
-    await giveUp(event, delivery, { reason, error, detail: isTerminal ? error.message : undefined });
+    await giveUp(event, delivery, { reason, error, detail: isTerminal ? String(thrown.message) : undefined });
     return { name: reason, error };
   }
 
@@ -169,9 +169,12 @@ function isPastDeadline(error: Error, event: CloudEvent): boolean {
   return isLate && Date.now() >= expiryMs(event);
 }
 
+/** For the dead letter's reader, who has no log at hand: with the message of the cause. */
 function describe(error: Error): { code: string; message: string } {
   const code = (error as { code?: unknown }).code ?? error.name;
-  return { code: String(code), message: String(error.message) };
+  const message = String(error.message);
+  const why = error.cause instanceof Error ? error.cause.message : '';
+  return { code: String(code), message: message.endsWith(why) ? message : `${message}: ${why}` };
 }
 
 function withDefaults(handler: Handler | HandlerWithOptions): Required<HandlerWithOptions> {
