@@ -11,6 +11,7 @@ import {
   type FastifyHttpOptions,
   type FastifyInstance,
   type FastifyReply,
+  type FastifyRequest,
   fastify,
   LogController,
 } from 'fastify';
@@ -19,6 +20,7 @@ import { MAX_EVENT_BYTES } from './batch-limits.ts';
 import { AppError, type ErrorCode, type Problem, toProblem } from './errors.ts';
 import { clockSkewMs } from './http-signature.ts';
 import { cutOff, keepSockets } from './open-sockets.ts';
+import { createBodyReader } from './read-body.ts';
 import { DRAIN_MS } from './shutdown.ts';
 import type { KeyPair } from './tls.ts';
 import { within } from './within.ts';
@@ -72,12 +74,12 @@ export function createHttpServer({
   } as FastifyHttpOptions<Server, FastifyBaseLogger>);
   app.server.maxConnections = maxConnections;
   keepSockets(app.server);
-  app.addHook('onSend', (_request, reply, _payload, done) => {
-    if (draining.has(app.server)) reply.header('connection', 'close');
+  app.addHook('onSend', (request, reply, _payload, done) => {
+    if (draining.has(app.server) || isBodyUnread(request)) reply.header('connection', 'close');
     done();
   });
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  app.addContentTypeParser('*', createBodyReader(bodyLimitBytes));
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const known = fromFastifyError(error);
     if (known.code === 'unexpected') request.log.error({ err: error }, 'request failed');
@@ -174,6 +176,11 @@ async function quiet(
     leftMs = Math.min(idleFromMs + idleMs, untilMs) - performance.now();
   }
   server.off('request', onRequest);
+}
+
+/** A body without a length that is answered before its end could go on for as long as a request may take. */
+function isBodyUnread({ headers, raw }: FastifyRequest): boolean {
+  return headers['transfer-encoding'] !== undefined && !raw.complete;
 }
 
 /** The servers whose answers close their connections. */
