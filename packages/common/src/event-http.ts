@@ -9,7 +9,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { AppError } from './errors.ts';
 import { type CloudEvent, stripInternal, toEvent } from './event.ts';
 import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE, mediaType, toArray } from './event-json.ts';
-import { parseJson } from './parse-json.ts';
+import { MAX_KEPT_NUMBERS, parseJson } from './parse-json.ts';
 
 /** How a client wrapped its events. */
 export type HttpMode = 'plain' | 'binary' | 'structured' | 'batched';
@@ -86,7 +86,7 @@ function parseUtf8(contentType: string | undefined, body: Buffer): unknown {
   const charset = /;\s*charset="?([^";\s]+)/i.exec(contentType ?? '')?.[1];
   if (charset !== undefined && !/^utf-?8$/i.test(charset))
     throw new AppError('unsupported-media-type', `charset ${charset}: send UTF-8`);
-  return parseJson(body);
+  return parseJson(body, { maxKeptNumbers: MAX_KEPT_NUMBERS });
 }
 
 function decodePlain(value: unknown, source: string): CloudEvent {

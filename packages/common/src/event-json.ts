@@ -34,23 +34,37 @@ export function encodeBatch(events: readonly EncodedEvent[]): Buffer {
 }
 
 /**
- * Unpacks the body of a message.
+ * Unpacks the body of a message. Numbers that no double holds keep their digits, as `JSON.rawJSON` objects, unless
+ * `roundsNumbers`, which is for whoever reads the data instead of passing it on.
  *
  * @throws AppError `unsupported-media-type` for another content type, `invalid-request` for anything that is not
  * events. A batch with one event at fault is at fault as a whole: whoever sent it is a tier of ours.
  */
-export function decodeMessage({ contentType, body }: EncodedEvents): CloudEvent[] {
+export function decodeMessage(
+  { contentType, body }: EncodedEvents,
+  { roundsNumbers = false }: { roundsNumbers?: boolean } = {},
+): CloudEvent[] {
+  const parse = roundsNumbers ? parseInternalJson : parseForwardedJson;
   switch (mediaType(contentType)) {
     case EVENT_CONTENT_TYPE:
-      return [toEvent(parseJson(body, { maxDepth: MAX_INTERNAL_JSON_DEPTH }))];
+      return [toEvent(parse(body))];
     case BATCH_CONTENT_TYPE:
-      return toArray(parseJson(body, { maxDepth: MAX_INTERNAL_JSON_DEPTH })).map(toEvent);
+      return toArray(parse(body)).map(toEvent);
     default:
       throw new AppError(
         'unsupported-media-type',
         `${contentType || 'no content type'} does not carry events`,
       );
   }
+}
+
+/** Parses what a tier of ours sent, for a tier that passes it on: with the digits of all numbers. */
+export function parseForwardedJson(body: Buffer): unknown {
+  return parseJson(body, { maxDepth: MAX_INTERNAL_JSON_DEPTH, maxKeptNumbers: Number.POSITIVE_INFINITY });
+}
+
+function parseInternalJson(body: Buffer): unknown {
+  return parseJson(body, { maxDepth: MAX_INTERNAL_JSON_DEPTH });
 }
 
 /** The value as an array; @throws AppError `invalid-request` when it is none. */

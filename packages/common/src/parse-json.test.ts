@@ -34,6 +34,11 @@ test('refuses an empty body, and one that is not JSON', () => {
     assertRefused(body, /not valid JSON/);
 });
 
+test('refuses numbers beyond the range of doubles, which would become null', () => {
+  for (const number of ['1e400', '-1e400', '[1e309]', '{"limit":1e400}', `1${'0'.repeat(400)}`])
+    assertRefused(number, /beyond the range of doubles/);
+});
+
 test('refuses invalid UTF-8', () => {
   for (const bytes of [
     [0xff],

@@ -3,10 +3,9 @@ import type { Publisher, PublishOutcome } from '@waybill/common/broker/ports.ts'
 import type { ClockCheck } from '@waybill/common/clock-check.ts';
 import { AppError, toAppError, toProblem } from '@waybill/common/errors.ts';
 import { type CloudEvent, expiryMs, toEvent } from '@waybill/common/event.ts';
-import { toArray } from '@waybill/common/event-json.ts';
+import { parseForwardedJson, toArray } from '@waybill/common/event-json.ts';
 import type { IntakeAnswer } from '@waybill/common/intake-answer.ts';
 import type { Key } from '@waybill/common/internal-keys.ts';
-import { MAX_INTERNAL_JSON_DEPTH, parseJson } from '@waybill/common/parse-json.ts';
 import { verifyCall } from '@waybill/common/verify-call.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { PublishEvent } from './publish.ts';
@@ -34,9 +33,7 @@ export function createIntake({
     if (isStopping()) throw new AppError('not-accepted', 'this dispatcher is stopping');
     if (!publisher.isAvailable()) throw new AppError('not-accepted', 'the broker does not take events now');
     const answer: IntakeAnswer = { unroutable: [], rejected: [], unknown: [] };
-    await Promise.all(
-      toArray(parseJson(body, { maxDepth: MAX_INTERNAL_JSON_DEPTH })).map((value) => takeIn(value, answer)),
-    );
+    await Promise.all(toArray(parseForwardedJson(body)).map((value) => takeIn(value, answer)));
     return reply.send(answer);
   };
 

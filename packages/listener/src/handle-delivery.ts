@@ -65,12 +65,14 @@ export function createHandleDelivery({
   };
 
   async function handle(delivery: Delivery): Promise<void> {
-    const events = await decode(delivery);
     const crashes = crashesOf(delivery);
     const isIsolated = delivery.queue === queues.isolated;
+    const isGivenUp = isIsolated && crashes >= MAX_CRASHES;
+    const isMoved = !isIsolated && crashes >= ISOLATE_AT;
+    const events = await decode(delivery, { roundsNumbers: !isGivenUp && !isMoved });
     const run = (event: CloudEvent) => () => handleEvent(event, delivery, events.length);
-    if (isIsolated && crashes >= MAX_CRASHES) await giveUpAll(events, crashes, delivery);
-    else if (!isIsolated && crashes >= ISOLATE_AT) await isolation.move(isolate(events, crashes, delivery));
+    if (isGivenUp) await giveUpAll(events, crashes, delivery);
+    else if (isMoved) await isolation.move(isolate(events, crashes, delivery));
     else await Promise.all(events.map((event) => limit(() => start(run(event), isIsolated))));
   }
 
@@ -80,9 +82,9 @@ export function createHandleDelivery({
     await run();
   }
 
-  async function decode(delivery: Delivery): Promise<CloudEvent[]> {
+  async function decode(delivery: Delivery, options: { roundsNumbers: boolean }): Promise<CloudEvent[]> {
     try {
-      const events = decodeMessage(delivery);
+      const events = decodeMessage(delivery, options);
       if (events.length === 0) throw new AppError('invalid-request', 'the batch holds no events');
       return events;
     } catch (thrown) {

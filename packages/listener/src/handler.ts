@@ -8,6 +8,9 @@ import type { Logger } from 'pino';
  * error), so its effects must bear repeating; `event.id` with `event.source` names the event, and `oncePerEvent` tells
  * repetitions by them.
  *
+ * Numbers in its data are doubles: one that no double holds, such as an integer beyond 2^53, is rounded to the nearest
+ * (the tiers before passed its digits on unchanged). Who needs all digits sends them as a string.
+ *
  * An error is retried after 0.2, 1, 5 and 5 s, and after the last attempt the event is dead-lettered and its client told
  * 502, so by default 11 s later; a {@link TerminalError} is not retried, and tells the client its code and message.
  */

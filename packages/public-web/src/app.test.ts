@@ -83,6 +83,11 @@ const faults: Record<string, [Input, number, RegExp]> = {
   'JSON nested 200,000 deep': [{ body: deep(200_000) }, 413, /too large/i],
   'a member __proto__': [{ body: '{"type":"PingRequest","data":{"__proto__":{}}}' }, 400, /__proto__/],
   'a member constructor': [{ body: '{"type":"PingRequest","data":[{"constructor":1}]}' }, 400, /constructor/],
+  'a number that no double comes near': [
+    { body: '{"type":"PingRequest","data":{"limit":1e400}}' },
+    400,
+    /range of doubles/,
+  ],
   'a body over 256 kB': [{ body: `"${'x'.repeat(256 * 1024)}"` }, 413, /too large/i],
   'JSON that outgrows what a dispatcher takes': [
     { body: `{"type":"PingRequest","data":[${'1e20,'.repeat(30_000)}1]}` },
