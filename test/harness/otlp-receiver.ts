@@ -87,6 +87,8 @@ export async function startOtlpReceiver() {
     logs: () => bodies.flatMap(readLogs),
     /** Each name once. */
     metricNames: () => [...new Set(bodies.flatMap(readMetricNames))],
+    /** What a counter was at each export, in order, one list for each set of attributes. */
+    counts: (name: string) => readCounts(bodies, name),
     /** The resources of the metrics. */
     metricResources: () => bodies.flatMap((body) => list(body.resourceMetrics).map(readResource)),
     /**
@@ -150,6 +152,16 @@ function readMetricNames(body: Json): string[] {
   return list(body.resourceMetrics).flatMap((group) =>
     scoped(group.scopeMetrics, 'metrics').map(({ name }) => name),
   );
+}
+
+function readCounts(bodies: Json[], name: string): number[][] {
+  const points = bodies
+    .flatMap((body) => list(body.resourceMetrics))
+    .flatMap((group) => scoped(group.scopeMetrics, 'metrics'))
+    .filter((metric) => metric.name === name)
+    .flatMap(({ sum }) => list(sum?.dataPoints));
+  const series = Map.groupBy(points, ({ attributes }) => JSON.stringify(readAttributes(attributes)));
+  return [...series.values()].map((ofOne) => ofOne.map(({ asInt, asDouble }) => Number(asInt ?? asDouble)));
 }
 
 function readService(group: Json): { service: string; resource: Attributes } {

@@ -5,11 +5,12 @@
  * Which process it was is in the resource (`service.name`, `service.instance.id`).
  */
 import { metrics } from '@opentelemetry/api';
+import { createCounter } from './counter.ts';
 
 const meter = metrics.getMeter('waybill');
 
 /** Events a tier is done with. Attributes: `tier` (`public-web`, `dispatcher`, `listener`), `type`, `outcome`. */
-export const events = meter.createCounter('waybill.events', {
+export const events = createCounter(meter, 'waybill.events', {
   description: 'Events a tier is done with',
   unit: '{event}',
 });
@@ -46,25 +47,25 @@ export const inFlight = meter.createObservableGauge('waybill.in_flight', {
 });
 
 /** Events put aside to be tried again. Attribute: `type`. */
-export const retries = meter.createCounter('waybill.retries', {
+export const retries = createCounter(meter, 'waybill.retries', {
   description: 'Events put aside to be tried again',
   unit: '{event}',
 });
 
 /** Events given up. Attributes: `type`, `reason`. */
-export const deadLetters = meter.createCounter('waybill.dead_letters', {
+export const deadLetters = createCounter(meter, 'waybill.dead_letters', {
   description: 'Events given up',
   unit: '{event}',
 });
 
 /** Connections to the broker that had to be made again. */
-export const reconnects = meter.createCounter('waybill.reconnects', {
+export const reconnects = createCounter(meter, 'waybill.reconnects', {
   description: 'Connections to the broker that had to be made again',
   unit: '{connection}',
 });
 
 /** Log lines that found no room. Attribute: `to`, where they should have gone (`stdout`, `otlp`). */
-export const logLinesDropped = meter.createCounter('waybill.log.dropped', {
+export const logLinesDropped = createCounter(meter, 'waybill.log.dropped', {
   description: 'Log lines that found no room',
   unit: '{line}',
 });

@@ -4,6 +4,7 @@
  * Instrumented: http, undici, grpc, pino (ids on log lines only) and the Node runtime. Messaging spans are ours
  * (`tracing.ts`): an instrumentation of amqplib sees batches, not events.
  */
+import { metrics } from '@opentelemetry/api';
 import { getNodeAutoInstrumentations } from '@opentelemetry/auto-instrumentations-node';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import { register as registerImportHooks } from 'import-in-the-middle/register-hooks.mjs';
@@ -12,6 +13,10 @@ import { isExported } from './exported-signals.ts';
 import { resourceAttributes } from './instance.ts';
 import { isInternalRequest } from './internal-server.ts';
 import { SHUTDOWN_TELEMETRY } from './shutdown-telemetry.ts';
+import { within } from './within.ts';
+
+/** Of the 2 s that `shutdownTelemetry` takes at most: a backend of metrics that is slow must not keep the spans. */
+const FLUSH_METRICS_MS = 500;
 
 /** Starts the SDK and patches what is loaded from here on. Call once per process. */
 export function startSdk(): void {
@@ -27,7 +32,17 @@ export function startSdk(): void {
     logRecordProcessors: [],
   });
   sdk.start();
-  Reflect.set(globalThis, SHUTDOWN_TELEMETRY, () => sdk.shutdown());
+  Reflect.set(globalThis, SHUTDOWN_TELEMETRY, async () => {
+    // A counter that is new now is exported as 0 first (`counter.ts`); the shutdown then exports what it counted.
+    if (isExported('metrics')) await within(FLUSH_METRICS_MS, flushMetrics());
+    await sdk.shutdown();
+  });
+}
+
+/** The API does not have it, as a meter provider need not. */
+async function flushMetrics(): Promise<void> {
+  const provider = metrics.getMeterProvider() as { forceFlush?: () => Promise<void> };
+  await provider.forceFlush?.().catch(() => {});
 }
 
 function instrumentations() {

@@ -5,7 +5,7 @@ import { request } from 'undici';
 import { instanceId } from './instance.ts';
 import { markInternal } from './internal-server.ts';
 import { createLogger, flushLogs } from './logging.ts';
-import { events, parked } from './metrics.ts';
+import { events, parked, reconnects } from './metrics.ts';
 import { shutdownTelemetry } from './shutdown-telemetry.ts';
 import { setHttpRoute, startEventSpan, untraced } from './tracing.ts';
 
@@ -30,6 +30,7 @@ const modes: Record<string, () => unknown> = {
       clearInterval(keepAlive);
       startEventSpan({ name: 'send', kind: 'producer', event, label: event.type }).end();
       log.info('last words');
+      reconnects.add(1);
       void stop();
     });
     const { traceparent } = startEventSpan({ name: 'process', kind: 'consumer', event, label: event.type });

@@ -76,6 +76,7 @@ describe('a program of fastify, undici and pino under the preload', () => {
     routed = await post(`${urls.internal}/events`);
     await fetch(`${urls.edge}/health/live`);
     await receiver.waitFor(() => receiver.metricNames().includes('waybill.parked'));
+    await receiver.waitFor(() => receiver.counts('waybill.events')[0]?.includes(1));
     await receiver.waitFor(() => receiver.logs());
     program.child.kill('SIGTERM');
     ended = await program.ended;
@@ -169,6 +170,13 @@ describe('a program of fastify, undici and pino under the preload', () => {
       'waybill.parked',
     ])
       assert.ok(names.includes(name), name);
+  });
+
+  test('exports each counter as 0 before anything else, so that the first one counted is an increase', () => {
+    const [counts, ...others] = receiver.counts('waybill.events');
+    assert.equal(others.length, 0);
+    assert.equal(counts?.[0], 0);
+    assert.ok(counts.slice(1).every((count) => count === 1));
   });
 
   test('makes the span of an event below the active one, and stamps it', () => {
@@ -311,6 +319,16 @@ for (const mode of ['exit at once', 'exit on SIGTERM'])
     for (const received of [lines(ended).map(({ msg }) => msg), receiver.logs().map(({ body }) => body)])
       assert.deepEqual(received, ['last words']);
   });
+
+test('what is counted first in the last moment is exported as an increase too', async (t) => {
+  const receiver = await startOtlpReceiver();
+  t.after(() => receiver.close());
+  const program = run('exit on SIGTERM', { ...receiver.env, OTEL_METRIC_EXPORT_INTERVAL: '60000' });
+  await program.message();
+  program.child.kill('SIGTERM');
+  assert.equal((await program.ended).code, 0);
+  assert.deepEqual(receiver.counts('waybill.reconnects'), [[0, 1]]);
+});
 
 for (const [does, onConnection] of [
   ['never answers', () => {}],

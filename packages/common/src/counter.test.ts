@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { type Attributes, createNoopMeter, type Meter, type ObservableCallback } from '@opentelemetry/api';
+import { createCounter } from './counter.ts';
+
+/** A meter with one reader: `collect()` is one export, each observation as `[value, attributes]`. */
+function collectingMeter(): { meter: Meter; collect(): [number, Attributes | undefined][] } {
+  const callbacks: ObservableCallback[] = [];
+  const createObservableCounter = () => ({
+    addCallback: (callback: ObservableCallback) => callbacks.push(callback),
+  });
+  return {
+    meter: { ...createNoopMeter(), createObservableCounter } as unknown as Meter,
+    collect() {
+      const observed: [number, Attributes | undefined][] = [];
+      const result = {
+        observe: (value: number, attributes?: Attributes) => observed.push([value, attributes]),
+      };
+      for (const callback of callbacks) void callback(result);
+      return observed;
+    },
+  };
+}
+
+test('a series is 0 at its first export, whatever was counted, and has all of it from the second on', () => {
+  const { meter, collect } = collectingMeter();
+  const counter = createCounter(meter, 'waybill.tests', {});
+  assert.deepEqual(collect(), []);
+  counter.add(2, { reason: 'a' });
+  assert.deepEqual(collect(), [[0, { reason: 'a' }]]);
+  counter.add(1, { reason: 'a' });
+  counter.add(1);
+  assert.deepEqual(collect(), [
+    [3, { reason: 'a' }],
+    [0, {}],
+  ]);
+  assert.deepEqual(collect(), [
+    [3, { reason: 'a' }],
+    [1, {}],
+  ]);
+});
+
+test('the order of attributes makes no series of its own', () => {
+  const { meter, collect } = collectingMeter();
+  const counter = createCounter(meter, 'waybill.tests', {});
+  counter.add(1, { type: 'T', reason: 'a' });
+  counter.add(1, { reason: 'a', type: 'T' });
+  collect();
+  assert.deepEqual(collect(), [[2, { type: 'T', reason: 'a' }]]);
+});
+
+test('every counter of Waybill is one of these', () => {
+  const instruments = readFileSync(new URL('./metrics.ts', import.meta.url), 'utf8');
+  assert.doesNotMatch(instruments, /meter\.create(UpDown)?Counter/);
+});
