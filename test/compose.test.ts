@@ -1,24 +1,127 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { test } from 'node:test';
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { parse } from 'yaml';
+
+type Healthcheck = { test: string[]; interval: string; timeout: string; start_interval: string };
+type Service = {
+  build?: { args?: { PACKAGE?: string } };
+  command?: string[];
+  container_name?: string;
+  healthcheck?: Healthcheck;
+  mem_limit?: string;
+  ports?: string[];
+  scale?: string;
+};
+type Compose = {
+  name: string;
+  services: Record<string, Service>;
+  networks?: unknown;
+  volumes?: Record<string, unknown>;
+};
+
+const stack = readYaml<Compose>('docker-compose.yml');
+const devcontainer = readYaml<Compose>('.devcontainer/docker-compose.yml');
+const services = Object.entries(stack.services);
+const packages = services.filter(([, { build }]) => build?.args?.PACKAGE !== undefined);
 
 test('docker-compose.yml publishes public-web and Grafana alone, on loopback', () => {
-  assert.deepEqual(publishedPorts(), [
+  const published = services.flatMap(([name, { ports = [] }]) => ports.map((port) => `${name} ${port}`));
+  assert.deepEqual(published, [
     `public-web 127.0.0.1:\${PUBLIC_WEB_PORT:-8080}:8080`,
     `public-web 127.0.0.1:\${PUBLIC_WEB_GRPC_PORT:-50051}:50051`,
     `grafana 127.0.0.1:\${GRAFANA_PORT:-3000}:3000`,
   ]);
 });
 
-/** Each with its service: the lines that say `ports:`, and the items of a list below one. */
-function publishedPorts(): string[] {
-  const published: string[] = [];
-  let service = '';
-  let isInPorts = false;
-  for (const line of readFileSync('docker-compose.yml', 'utf8').split('\n')) {
-    service = /^ {2}([\w-]+):$/.exec(line)?.[1] ?? service;
-    isInPorts = /^ {4}ports:/.test(line) || (isInPorts && /^ {6}/.test(line));
-    if (isInPorts) for (const [, port] of line.matchAll(/"([^"]+)"/g)) published.push(`${service} ${port}`);
-  }
-  return published;
+test('how many there are of each service is a variable of its own, which stays in .env whatever is scaled', () => {
+  assert.equal(packages.length, 5);
+  for (const [name, { scale }] of packages)
+    assert.equal(scale, `\${${name.replaceAll('-', '_').toUpperCase()}_SCALE:-1}`);
+});
+
+test('the commands that scale a tier leave the others as they are', () => {
+  const commands = readFileSync('README.md', 'utf8').match(/^.*docker compose up.*--scale.*$/gm) ?? [];
+  assert.ok(commands.length > 0);
+  for (const command of commands) assert.match(command, / --no-deps --scale ([\w-]+)=\d+ \1(\s|$)/);
+});
+
+test('every container has a limit of memory', () => {
+  for (const [name, { mem_limit: limit }] of services) assert.match(limit ?? '', /^\d+[mg]$/, name);
+});
+
+describe('health checks', () => {
+  const ofBackends = services.flatMap(([name, { healthcheck }]) =>
+    healthcheck ? [[name, healthcheck] as const] : [],
+  );
+
+  for (const [name, { test: command, ...times }] of ofBackends)
+    test(`of ${name} start no virtual machine, and seldom anything once it is healthy`, () => {
+      assert.ok(command.length > 0);
+      assert.doesNotMatch(command.join(' '), /node|\.mjs|rabbitmq-diagnostics|rabbitmqctl/);
+      assert.deepEqual(times, {
+        ...times,
+        interval: '30s',
+        timeout: '10s',
+        start_interval: '1s',
+      });
+    });
+});
+
+describe('Grafana and its backends', () => {
+  const folders = ['grafana', 'grafana/dashboards', 'grafana/datasources'];
+  const files = folders.flatMap((folder) =>
+    readdirSync(folder, { withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ name }) => `${folder}/${name}`),
+  );
+
+  test('a search for traces answers the latest, not any twenty', () => {
+    const queries = files.flatMap((file) =>
+      [...readFileSync(file, 'utf8').matchAll(/"queryType": "traceql",\s*"query": "(.*)"/g)].map(
+        ([, query = '']) => query,
+      ),
+    );
+    assert.ok(queries.length > 0);
+    for (const query of queries) assert.match(query, / with \(most_recent=true\)$/);
+  });
+
+  test('a search for traces reaches up to now', () => {
+    const tempo = readYaml<{ query_frontend?: { query_end_cutoff?: string } }>('grafana/tempo.yaml');
+    assert.equal(tempo.query_frontend?.query_end_cutoff, '0s');
+  });
+
+  test('nothing is set up for exemplars, which the services cannot send', () => {
+    for (const file of ['docker-compose.yml', ...files])
+      assert.doesNotMatch(readFileSync(file, 'utf8'), /exemplar/i, file);
+  });
+
+  test('Prometheus takes series that begin above 0, those of libraries and histograms, for increases', () => {
+    const flags = stack.services.prometheus?.command?.join(' ') ?? '';
+    assert.match(flags, /--enable-feature=\S*created-timestamp-zero-ingestion/);
+  });
+});
+
+test('the development container has a project of its own: no container, network or volume of the stack', () => {
+  assert.equal(stack.name, 'waybill');
+  assert.equal(devcontainer.name, 'waybill-devcontainer');
+  // A name of its own would be one for both projects.
+  for (const [name, volume] of Object.entries({ ...stack.volumes, ...devcontainer.volumes }))
+    assert.equal(volume, null, name);
+  for (const { networks } of [stack, devcontainer]) assert.equal(networks, undefined);
+  for (const [name, service] of [...services, ...Object.entries(devcontainer.services)])
+    assert.equal(service.container_name, undefined, name);
+});
+
+test('the development container publishes no port that the stack publishes', () => {
+  const { runServices } = JSON.parse(readFileSync('.devcontainer/devcontainer.json', 'utf8'));
+  const source = readFileSync('.devcontainer/docker-compose.yml', 'utf8');
+  for (const name of runServices as string[])
+    if (stack.services[name]?.ports)
+      assert.match(source, new RegExp(`^ {2}${name}:\n {4}ports: !reset`, 'm'));
+});
+
+/** As Compose reads it, with merge keys; its own tags are no part of the value. */
+function readYaml<T>(path: string): T {
+  return parse(readFileSync(path, 'utf8'), { merge: true, logLevel: 'error' });
 }
