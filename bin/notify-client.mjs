@@ -26,7 +26,9 @@ export async function notifyByGrpc(address, client) {
     target === address
       ? credentials.createInsecure()
       : credentials.createFromSecureContext(createSecureContext());
-  const stub = new data_dispatcher_service.DataDispatcherService(target, security);
+  // A proxy that the environment names would get the password.
+  const options = { 'grpc.enable_http_proxy': 0 };
+  const stub = new data_dispatcher_service.DataDispatcherService(target, security, options);
   try {
     const { status, message } = await new Promise((resolve, reject) => {
       const metadata = new Metadata();

@@ -5,6 +5,8 @@
  * once; a terminal tells its whole foreground group, and npm tells its child again.
  */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { get } from 'node:http';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -129,10 +131,12 @@ async function becomesReady(service, signal) {
 /** @param {Running} service */
 async function isReady({ readyUrl, hasSaidListening }) {
   if (!readyUrl) return hasSaidListening;
+  // Without the agent that Node may have go through a proxy.
+  const asked = get(readyUrl, { agent: false, signal: AbortSignal.timeout(2000) });
   try {
-    const response = await fetch(readyUrl, { signal: AbortSignal.timeout(2000) });
-    await response.body?.cancel();
-    return response.status === 200;
+    const [response] = await once(asked, 'response');
+    response.destroy();
+    return response.statusCode === 200;
   } catch {
     return false;
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { defaultPorts } from '../../bin/system.mjs';
@@ -63,6 +63,23 @@ describe('npm start on a bare machine', () => {
     assert.deepEqual(order.slice(1, 4).sort(), ['data-dispatch-listener', 'dispatcher', 'ping-listener']);
     assert.equal(order[4], 'dataset-generator');
     assert.deepEqual(order.slice(5).sort(), ['dev-telemetry', 'embedded-broker']);
+  });
+
+  it('goes through no proxy that the environment names, and its programs do not either', async (t) => {
+    const proxy = await startProxy(t);
+    const names = ['http_proxy', 'https_proxy', 'grpc_proxy', 'all_proxy'];
+    const proxies = Object.fromEntries(
+      names.flatMap((name) => [name, name.toUpperCase()]).map((name) => [name, proxy.url]),
+    );
+    const env = { ...proxies, NODE_USE_ENV_PROXY: '1' };
+    const { url, child, log, ended } = await start(t, env);
+    await log.waitFor(({ msg }) => msg === 'ready', 30_000);
+    const line = await log.waitFor(({ msg }) => String(msg).startsWith('  gRPC '));
+    await runCommand(/(bin\/.*)$/.exec(String(line.msg))?.[1] ?? '', env);
+    assert.equal((await fetch(`${url}ping`)).status, 200);
+    child.kill('SIGTERM');
+    assert.deepEqual(await ended, [0, null]);
+    assert.deepEqual(proxy.asked, []);
   });
 
   it('leaves telemetry alone when it is set to go elsewhere, or off', async (t) => {
@@ -130,9 +147,25 @@ async function start(t: TestContext, env: Record<string, string>): Promise<Start
 }
 
 /** As whoever reads it would run it. */
-async function runCommand(command: string): Promise<void> {
-  const env = { PATH: process.env.PATH };
+async function runCommand(command: string, own: Record<string, string> = {}): Promise<void> {
+  const env = { PATH: process.env.PATH, ...own };
   await promisify(execFile)(process.execPath, command.split(' '), { env, timeout: 30_000 });
+}
+
+/** One that refuses; `asked` grows with what came in. */
+async function startProxy(t: TestContext): Promise<{ url: string; asked: string[] }> {
+  const asked: string[] = [];
+  const server = createServer((socket) =>
+    socket
+      .on('error', () => {})
+      .once('data', (bytes) => {
+        asked.push(String(bytes).split('\r\n', 1)[0] ?? '');
+        socket.end('HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n');
+      }),
+  );
+  t.after(() => server.close());
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked };
 }
 
 async function expectFailure(t: TestContext, env: Record<string, string>, message: RegExp): Promise<void> {

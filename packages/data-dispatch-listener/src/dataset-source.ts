@@ -118,6 +118,8 @@ function createClient(address: string): Client & { GetBatch: GetBatch } {
       ? credentials.createInsecure()
       : credentials.createFromSecureContext(createSecureContext());
   return new DatasetService(target, security, {
+    // Meant for the web: a proxy that the environment names would get what is for the inside.
+    'grpc.enable_http_proxy': 0,
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
     // A service that was restarted is found again soon.
     'grpc.initial_reconnect_backoff_ms': 100,
