@@ -189,6 +189,25 @@ describe('createAcceptClient', () => {
     await assert.rejects(sent.accept(), { code: 'outcome-unknown' });
   });
 
+  it('seals nothing for a caller past the bound on those that wait', async (t) => {
+    const sending = Promise.withResolvers<void>();
+    const { accept, parked } = start({
+      maxParked: 1,
+      send() {
+        sending.resolve();
+        return new Promise(() => {});
+      },
+    });
+    const first = accept();
+    await sending.promise;
+    // Of each thing sealed the key is a new one.
+    const { mock } = t.mock.method(crypto.subtle, 'generateKey');
+    await assert.rejects(accept(), { code: 'not-accepted' });
+    assert.equal(mock.callCount(), 0);
+    parked.close();
+    await assert.rejects(first);
+  });
+
   it('refuses a caller past the bound on those that wait, and all when this instance stops', async () => {
     const sending = Promise.withResolvers<void>();
     const { accept, parked } = start({

@@ -17,6 +17,9 @@ import { PUBLIC_WEB_SOURCE } from './post-event.ts';
 import { sendEvent } from './send-event.ts';
 import { waitForReply } from './wait-for-reply.ts';
 
+/** What the longest user and password are when sealed, about. */
+const MAX_SEALED_BYTES = 4 * 1024;
+
 /**
  * Accepts a client, described by the fields of `NewClientRequest`; resolves with the id of its stream once the broker
  * has confirmed the event. `signal` aborts when the caller has gone: an event not yet sent is not sent. Logs one line
@@ -76,18 +79,29 @@ export function createAcceptClient({
     const { amqp_user: user, amqp_pass: pass, ...use } = toNewClient(fields);
     if (!findAllowedBroker(allowedBrokers, { host: use.amqp_host, port: use.amqp_port }))
       throw new AppError('invalid-request', 'the broker is not allowed');
-    const credentials = await sealer.seal({ user, pass, ...use });
-    const request = parked.park(deadlineMs, credentials.length);
-    void send(toEvent(id, { ...use, credentials }, request.correlationId), request);
+    // Before it is sealed, which costs more than all the rest: what is beyond the bound must cost nothing.
+    const request = parked.park(deadlineMs, MAX_SEALED_BYTES);
+    const sealed = sealer.seal({ user, pass, ...use });
+    void send(id, use, sealed, request);
     await waitForReply(request, signal);
   }
 
   /** The broker's confirm is the reply. */
-  async function send(event: CloudEvent, request: ParkedRequest): Promise<void> {
-    const isCancelled = () => !request.startSending();
-    const outcome = await sendEvent(event, { dispatchers, label: NEW_CLIENT_TYPE, isCancelled });
-    if (outcome) request.fail(outcome);
-    else parked.settle(request.correlationId, event);
+  async function send(
+    id: string,
+    use: object,
+    sealed: Promise<string>,
+    request: ParkedRequest,
+  ): Promise<void> {
+    try {
+      const event = toEvent(id, { ...use, credentials: await sealed }, request.correlationId);
+      const isCancelled = () => !request.startSending();
+      const outcome = await sendEvent(event, { dispatchers, label: NEW_CLIENT_TYPE, isCancelled });
+      if (outcome) request.fail(outcome);
+      else parked.settle(request.correlationId, event);
+    } catch (thrown) {
+      request.fail(toAppError(thrown));
+    }
   }
 }
 
