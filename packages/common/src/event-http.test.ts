@@ -83,6 +83,15 @@ describe('batched mode', () => {
       assert.equal(error instanceof AppError && error.code, 'invalid-request');
   });
 
+  test('is counted before any of its events is looked at, and may be refused then', () => {
+    const headers = { 'content-type': 'application/cloudevents-batch+json' };
+    const body = Buffer.from(JSON.stringify(Array(131_071).fill(0)));
+    const refuse = (count: number) => {
+      throw new AppError('too-large', `it has ${count}`);
+    };
+    assertRefused(() => decodeRequest({ headers, body }, '/', refuse), /^it has 131071$/, 'too-large');
+  });
+
   test('refuses what is no array', () => {
     const headers = { 'content-type': 'application/cloudevents-batch+json' };
     assertRefused(() => decode(headers, JSON.stringify(minimal)), /JSON array/);

@@ -24,15 +24,23 @@ export type DecodedRequest = { mode: HttpMode; events: (CloudEvent | AppError)[]
  * Reads the events of a request.
  *
  * @param defaultSource the `source` of plain events, which bring none.
+ * @param admitBatch told how many events a batch has before any of them is looked at; what it throws is thrown.
  * @throws AppError `invalid-request` naming the fault, or `unsupported-media-type`.
  */
-export function decodeRequest({ headers, body }: HttpMessage, defaultSource: string): DecodedRequest {
+export function decodeRequest(
+  { headers, body }: HttpMessage,
+  defaultSource: string,
+  admitBatch: (count: number) => void = () => {},
+): DecodedRequest {
   const contentType = headers['content-type'];
   switch (mediaType(contentType)) {
     case EVENT_CONTENT_TYPE:
       return { mode: 'structured', events: [toClientEvent(parseUtf8(contentType, body))] };
-    case BATCH_CONTENT_TYPE:
-      return { mode: 'batched', events: toArray(parseUtf8(contentType, body)).map(toEventOrError) };
+    case BATCH_CONTENT_TYPE: {
+      const batch = toArray(parseUtf8(contentType, body));
+      admitBatch(batch.length);
+      return { mode: 'batched', events: batch.map(toEventOrError) };
+    }
   }
   if (isBinary(headers)) return { mode: 'binary', events: [decodeBinary({ headers, body })] };
   if (mediaType(contentType) === 'application/json')

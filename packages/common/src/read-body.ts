@@ -76,7 +76,7 @@ function createGrowingBuffer({ expectedBytes, limitBytes }: { expectedBytes: num
   function grow(neededBytes: number): void {
     // Not all that is announced at once: a stranger could have it allocated and send nothing.
     const wanted = Math.max(neededBytes, Math.min(2 * neededBytes, expectedBytes || limitBytes));
-    const larger = Buffer.allocUnsafeSlow(wanted);
+    const larger = Buffer.allocUnsafe(wanted);
     buffer.copy(larger, 0, 0, used);
     buffer = larger;
   }

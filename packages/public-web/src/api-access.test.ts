@@ -15,13 +15,19 @@ import {
 } from './public-web.fixture.ts';
 
 const hashOf = (key: string) => `sha256:${createHash('sha256').update(key).digest('hex')}`;
-const KEYS = { all: 'canary-key-of-all', pinger: 'canary-key-of-pinger', slow: 'canary-key-of-slow' };
+const KEYS = {
+  all: 'canary-key-of-all',
+  pinger: 'canary-key-of-pinger',
+  slow: 'canary-key-of-slow',
+  large: 'canary-key-of-large',
+};
 /** Slow enough for no machine to be slower. */
 const SLOW_RATE = 0.001;
 const API_KEYS = JSON.stringify([
   { id: 'all', hash: hashOf(KEYS.all), clients: true },
   { id: 'pinger', hash: hashOf(KEYS.pinger), types: ['PingRequest'] },
   { id: 'slow', hash: hashOf(KEYS.slow), rate: SLOW_RATE, burst: 4 },
+  { id: 'large', hash: hashOf(KEYS.large), rate: SLOW_RATE, burst: 4 },
 ]);
 
 let dispatcher: Dispatcher;
@@ -152,6 +158,13 @@ describe('public-web with API_KEYS', () => {
     await assertProblem(await get('/ping', bearer(KEYS.slow)), 429, 'rate-limited');
     assert.equal(dispatcher.batches.length, 0);
     assert.equal((await get('/ping', bearer(KEYS.pinger))).status, 200);
+  });
+
+  it('counts a batch that is too large as the largest that is taken, for what it is to refuse it', async () => {
+    const zeros = Array(131_071).fill(0);
+    await assertProblem(await post('/events', zeros, bearer(KEYS.large)), 413, 'too-large');
+    await assertProblem(await get('/ping', bearer(KEYS.large)), 429, 'rate-limited');
+    assert.equal(dispatcher.batches.length, 0);
   });
 });
 

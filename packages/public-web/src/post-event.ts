@@ -42,10 +42,9 @@ export type PostEventOptions = {
 export function createPostEvent(options: PostEventOptions) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-    const decoded = decodeRequest({ headers: request.headers, body }, PUBLIC_WEB_SOURCE);
-    if (decoded.events.length > MAX_BATCH_EVENTS)
-      throw new AppError('too-large', `a batch has at most ${MAX_BATCH_EVENTS} events`);
-    if (decoded.events.length > 1) request.caller.countEvents(decoded.events.length);
+    const decoded = decodeRequest({ headers: request.headers, body }, PUBLIC_WEB_SOURCE, (count) =>
+      admitBatch(request.caller, count),
+    );
     const answers = await exchangeAll(decoded.events, options, request, reply);
     const [answer] = answers;
     if (decoded.mode === 'batched' || !answer)
@@ -53,6 +52,13 @@ export function createPostEvent(options: PostEventOptions) {
     if (answer.problem) return sendProblemBody(reply, answer.problem);
     return send(reply, encodeResponse(decoded.mode, answer.reply, answer.id));
   };
+}
+
+/** One that is too large costs as much as the largest that is taken, or refusing it would come cheaper than sending it. */
+function admitBatch(caller: Caller, count: number): void {
+  if (count > 1) caller.countEvents(Math.min(count, MAX_BATCH_EVENTS));
+  if (count > MAX_BATCH_EVENTS)
+    throw new AppError('too-large', `a batch has at most ${MAX_BATCH_EVENTS} events`);
 }
 
 /** The handler of `GET /ping` and `POST /ping`. */
