@@ -13,6 +13,8 @@ export type StartServiceOptions = {
   args?: string[];
   /** Another program instead of the package's `main.ts`, from the project folder. */
   main?: string;
+  /** Most files and sockets it may have open; default: what the system allows. */
+  maxOpenFiles?: number;
 };
 
 /** A service running as a process of its own. It is killed when this process ends, in whatever way. */
@@ -48,9 +50,18 @@ const projectFolder = fileURLToPath(new URL('../../', import.meta.url));
  *
  * @throws with its last log lines, if it ends or says nothing of the kind within 20 s.
  */
-export async function startService({ name, env, args = [], main }: StartServiceOptions): Promise<Service> {
+export async function startService({
+  name,
+  env,
+  args = [],
+  main,
+  maxOpenFiles,
+}: StartServiceOptions): Promise<Service> {
   const program = main ?? `packages/${name}/src/main.ts`;
-  const child = spawn(process.execPath, ['--import', '@waybill/common/telemetry', program, ...args], {
+  const command = [process.execPath, '--import', '@waybill/common/telemetry', program, ...args];
+  const limited = ['sh', '-c', `ulimit -n ${maxOpenFiles} && exec "$@"`, 'sh', ...command];
+  const [file = '', ...rest] = maxOpenFiles === undefined ? command : limited;
+  const child = spawn(file, rest, {
     cwd: projectFolder,
     env: { PATH: process.env.PATH, PORT: '0', INTERNAL_PORT: '0', HEALTH_PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

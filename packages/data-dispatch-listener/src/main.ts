@@ -10,6 +10,7 @@ import { loadConfig } from '@waybill/common/config.ts';
 import { NEW_CLIENT_TYPE } from '@waybill/common/event.ts';
 import { serviceName } from '@waybill/common/instance.ts';
 import { createLogger } from '@waybill/common/logging.ts';
+import { warnOfFewOpenFiles } from '@waybill/common/open-files.ts';
 import { runService } from '@waybill/common/run-service.ts';
 import { createCredentialsOpener } from '@waybill/common/sealed-credentials.ts';
 import { createListener } from '@waybill/listener/create-listener.ts';
@@ -26,6 +27,7 @@ const CHUNK_TIMEOUT_MS = 60_000;
 await runService(async () => {
   const config = loadConfig(dataDispatchSettings);
   const log = createLogger({ service: serviceName, level: config.LOG_LEVEL });
+  warnOfFewOpenFiles(log, { TCP_MAX_CONNECTIONS: config.TCP_MAX_CONNECTIONS });
   const dataset = { name: config.DATASET_NAME, batchSize: config.BATCH_SIZE };
   const source = createDatasetSource({
     address: config.DATASET_SERVICE_ADDR,

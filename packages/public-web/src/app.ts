@@ -56,7 +56,7 @@ export async function createPublicApp(options: PublicAppOptions): Promise<Fastif
 
   // Health and the descriptions stay open to all.
   await app.register(async (guarded) => {
-    await shedLoad(guarded, options);
+    shedLoad(guarded, options);
     addEventRoutes(guarded, options);
   });
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());

@@ -14,6 +14,7 @@ import { instanceId, serviceName } from '@waybill/common/instance.ts';
 import { deriveInternalKeys } from '@waybill/common/internal-keys.ts';
 import { createLogger, flushLogs } from '@waybill/common/logging.ts';
 import { parked as parkedGauge } from '@waybill/common/metrics.ts';
+import { warnOfFewOpenFiles } from '@waybill/common/open-files.ts';
 import { createReplyAddresses, createReplyAddressVerifier } from '@waybill/common/reply-address.ts';
 import { runService } from '@waybill/common/run-service.ts';
 import { CLOSE_MS, DRAIN_MS, FINISH_MS, shutdownOnSignal } from '@waybill/common/shutdown.ts';
@@ -36,6 +37,7 @@ import { isPublicType, labelOfType } from './public-types.ts';
 await runService(async () => {
   const config = loadPublicWebConfig();
   const log = createLogger({ service: serviceName, level: config.LOG_LEVEL });
+  warnOfFewOpenFiles(log, { MAX_CONNECTIONS: config.MAX_CONNECTIONS });
   const keys = deriveInternalKeys(config.INTERNAL_SECRETS);
   const labelOf = (type: string) => labelOfType(type, config.PUBLIC_EVENT_TYPES);
   const tls = keyPairOf(config);

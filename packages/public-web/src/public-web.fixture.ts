@@ -16,10 +16,11 @@ export const keys = deriveInternalKeys([SECRET]);
 export function startPublicWeb(
   dispatchers: readonly { url: string }[],
   env: Record<string, string> = {},
+  options: { maxOpenFiles?: number } = {},
 ): Promise<Service> {
   const urls = dispatchers.map(({ url }) => url).join(',');
   const defaults = { INTERNAL_SECRETS: SECRET, DISPATCHER_URLS: urls, LOG_LEVEL: 'info', GRPC_PORT: '0' };
-  return startService({ name: 'public-web', env: { ...defaults, ...env } });
+  return startService({ name: 'public-web', env: { ...defaults, ...env }, ...options });
 }
 
 /** A dispatcher played by the test. */
