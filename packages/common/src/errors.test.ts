@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { AppError, fromProblem, toAppError, toProblem } from './errors.ts';
+import { AppError, fromProblem, toAppError, toProblem, UNREADABLE } from './errors.ts';
 
 test('a code gives its status and whether to retry', () => {
   const facts = (
@@ -36,6 +36,9 @@ test('anything else thrown becomes unexpected, with its cause', () => {
       assert(Object.is(error.cause, thrown));
     }),
   );
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  assert.equal(toAppError(proxy).message, UNREADABLE);
   assert.equal(toAppError(new TypeError('why')).message, 'why');
   assert.equal(toAppError('why').message, 'why');
   assert.equal(toAppError(null).message, '[object Null]');

@@ -67,11 +67,21 @@ export class AppError extends Error {
   }
 }
 
-/** Turns anything thrown into an {@link AppError}; what is not one already becomes `unexpected`, with its cause. */
+/** What is said of something thrown whose own words cannot be had: a getter of it throws, or a proxy. */
+export const UNREADABLE = 'what was thrown cannot be read';
+
+/**
+ * Turns anything thrown into an {@link AppError}; what is not one already becomes `unexpected`, with its cause. Never
+ * throws, whatever it is given.
+ */
 export function toAppError(thrown: unknown): AppError {
-  if (thrown instanceof AppError) return thrown;
-  const message = thrown instanceof Error ? thrown.message : describe(thrown);
-  return new AppError('unexpected', message, { cause: thrown });
+  try {
+    if (thrown instanceof AppError) return thrown;
+    const message = thrown instanceof Error ? String(thrown.message) : describe(thrown);
+    return new AppError('unexpected', message, { cause: thrown });
+  } catch {
+    return new AppError('unexpected', UNREADABLE);
+  }
 }
 
 /** `String()` itself throws for an object without `toString`. */

@@ -16,6 +16,7 @@ import { resourceAttributes } from './instance.ts';
 import { createLineWriter, type LineWriter } from './line-writer.ts';
 import { logLinesDropped } from './metrics.ts';
 import { redactSecrets } from './redact-secrets.ts';
+import { serializeError } from './serialize-error.ts';
 import { within } from './within.ts';
 
 /** Severity numbers of the OpenTelemetry logs data model. */
@@ -54,6 +55,7 @@ export function createLogger({
     level,
     base: { service },
     formatters: { level: (label) => ({ level: label }) },
+    serializers: { err: serializeError },
     hooks: { streamWrite: redactSecrets },
   };
   stdout ??= startStdout(() => log);

@@ -55,6 +55,40 @@ const behaviours: Record<string, Handler | HandlerWithOptions> = {
     },
   },
 
+  /** Throws what `unreadable` names by `data.kind`: none of it can simply be logged. */
+  ThrowUnreadable: {
+    maxAttempts: 2,
+    handle({ data }) {
+      throw unreadable[(data as { kind: string }).kind]?.();
+    },
+  },
+
+  /** Takes from its event whatever it can, and then fails. */
+  Consume: {
+    maxAttempts: 3,
+    handle(event, { log }) {
+      const { list } = event.data as { list: number[] };
+      log.info({ list: [...list] }, 'seen');
+      list.pop();
+      for (const name of Object.keys(event)) delete event[name];
+      throw new Error('the secret internals');
+    },
+  },
+
+  /** As {@link Consume}, but answers. */
+  ConsumeAndAnswer(event) {
+    for (const name of Object.keys(event)) delete event[name];
+    return answer('consumed');
+  },
+
+  /** Is told that all is confirmed, and fails then. */
+  ConfirmBadly: () => ({
+    ...answer('confirmed'),
+    onConfirmed() {
+      throw Object.freeze(new Error('too late'));
+    },
+  }),
+
   /** As {@link Throw}, with the default number of attempts. */
   Fail() {
     throw new Error('the secret internals');
@@ -132,6 +166,40 @@ const behaviours: Record<string, Handler | HandlerWithOptions> = {
     if (!stopping.aborted) await once(stopping, 'abort');
     return answer('stopped');
   },
+};
+
+const fails = () => {
+  throw new Error('a getter');
+};
+
+/** What is thrown by those who want to be difficult. */
+const unreadable: Record<string, () => unknown> = {
+  'a frozen error': () => Object.freeze(new Error('frozen')),
+  'an error with a frozen one in it': () => new AggregateError([Object.freeze(new Error('inner'))], 'outer'),
+  'an error whose getters throw': () =>
+    Object.defineProperties(new Error('x'), {
+      ...{ message: { get: fails }, stack: { get: fails }, code: { get: fails } },
+      ...{ name: { get: fails }, cause: { get: fails } },
+    }),
+  'an error with a member whose getter throws': () =>
+    Object.defineProperty(new Error('member'), 'detail', { get: fails, enumerable: true }),
+  'an error whose code is no text': () => Object.assign(new Error('coded'), { code: { toString: fails } }),
+  'a proxy that refuses everything': () =>
+    new Proxy(new Error('proxied'), { get: fails, getPrototypeOf: fails, ownKeys: fails, has: fails }),
+  'a revoked proxy': () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    return proxy;
+  },
+  'an object whose text throws': () => ({
+    toString: fails,
+    [Symbol.toPrimitive]: fails,
+    get [Symbol.toStringTag]() {
+      return fails();
+    },
+  }),
+  'a symbol': () => Symbol('thrown'),
+  undefined: () => undefined,
 };
 
 await createListener({

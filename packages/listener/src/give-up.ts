@@ -1,7 +1,7 @@
 import { type DeadLetterReason, deadLetter } from '@waybill/common/broker/dead-letter.ts';
 import type { Delivery, Publisher } from '@waybill/common/broker/ports.ts';
 import type { CloudEvent } from '@waybill/common/event.ts';
-import { attemptsOf } from './headers.ts';
+import { failedAttemptsOf } from './headers.ts';
 import { makeProblem } from './make-event.ts';
 import type { PublishReply } from './publish-reply.ts';
 
@@ -31,7 +31,7 @@ export function createGiveUp({
 }): GiveUp {
   return async (event, delivery, { reason, error, detail }) => {
     const code = error.code.slice(0, MAX_CODE_LENGTH);
-    const attempts = attemptsOf(delivery) + 1;
+    const attempts = failedAttemptsOf(delivery) + 1;
     await deadLetter({ publisher, delivery, event, reason, attempts, error: { ...error, code } });
     if (!event.replyto) return;
     await publishReply(

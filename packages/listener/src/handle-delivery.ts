@@ -23,9 +23,10 @@ import type { CloudEvent } from '@waybill/common/event.ts';
 import { decodeMessage, encodeEvent, encodeMessage } from '@waybill/common/event-json.ts';
 import type { LimitFunction } from 'p-limit';
 import type { Logger } from 'pino';
+import { originalsOf } from './delivered-event.ts';
 import type { GiveUp } from './give-up.ts';
 import type { HandleEvent } from './handle-event.ts';
-import { attemptsOf, crashesOf, earlierCrashesOf, historyHeaders } from './headers.ts';
+import { crashesOf, earlierCrashesOf, failedAttemptsOf, historyHeaders } from './headers.ts';
 import { createIsolation } from './isolation.ts';
 
 /** A delivery that died with its consumer this often is taken apart (design: crashes). */
@@ -65,15 +66,15 @@ export function createHandleDelivery({
   };
 
   async function handle(delivery: Delivery): Promise<void> {
+    const events = await decode(delivery);
+    if (events.length === 0) return;
     const crashes = crashesOf(delivery);
     const isIsolated = delivery.queue === queues.isolated;
-    const isGivenUp = isIsolated && crashes >= MAX_CRASHES;
-    const isMoved = !isIsolated && crashes >= ISOLATE_AT;
-    const events = await decode(delivery, { roundsNumbers: !isGivenUp && !isMoved });
-    const run = (event: CloudEvent) => () => handleEvent(event, delivery, events.length);
-    if (isGivenUp) await giveUpAll(events, crashes, delivery);
-    else if (isMoved) await isolation.move(isolate(events, crashes, delivery));
-    else await Promise.all(events.map((event) => limit(() => start(run(event), isIsolated))));
+    const run = (event: CloudEvent, index: number) => () =>
+      handleEvent({ event, index, delivery, batchSize: events.length });
+    if (isIsolated && crashes >= MAX_CRASHES) await giveUpAll(crashes, delivery);
+    else if (!isIsolated && crashes >= ISOLATE_AT) await isolation.move(isolate(crashes, delivery));
+    else await Promise.all(events.map((event, index) => limit(() => start(run(event, index), isIsolated))));
   }
 
   async function start(run: () => Promise<void>, isIsolated: boolean): Promise<void> {
@@ -82,9 +83,9 @@ export function createHandleDelivery({
     await run();
   }
 
-  async function decode(delivery: Delivery, options: { roundsNumbers: boolean }): Promise<CloudEvent[]> {
+  async function decode(delivery: Delivery): Promise<CloudEvent[]> {
     try {
-      const events = decodeMessage(delivery, options);
+      const events = decodeMessage(delivery, { roundsNumbers: true });
       if (events.length === 0) throw new AppError('invalid-request', 'the batch holds no events');
       return events;
     } catch (thrown) {
@@ -95,10 +96,11 @@ export function createHandleDelivery({
     }
   }
 
-  async function isolate(events: CloudEvent[], crashes: number, delivery: Delivery): Promise<void> {
+  async function isolate(crashes: number, delivery: Delivery): Promise<void> {
+    const events = originalsOf(delivery);
     log.warn({ crashes, event_ids: events.map(({ id }) => id) }, 'isolated after repeated crashes');
     const headers = historyHeaders({
-      failedAttempts: attemptsOf(delivery),
+      failedAttempts: failedAttemptsOf(delivery),
       crashes: Math.max(ISOLATE_AT, earlierCrashesOf(delivery)),
     });
     const messages = events.map((event) => ({
@@ -110,9 +112,10 @@ export function createHandleDelivery({
     await Promise.all(messages.map((message) => publishUntilConfirmed(publisher, message, delivery.signal)));
   }
 
-  async function giveUpAll(events: CloudEvent[], crashes: number, delivery: Delivery): Promise<void> {
+  async function giveUpAll(crashes: number, delivery: Delivery): Promise<void> {
     const message = `${crashes} processes died, or lost their connection, while they held this event`;
     const error = { code: 'listener-crashed', message };
-    for (const event of events) await giveUp(event, delivery, { reason: 'listener-crashed', error });
+    for (const event of originalsOf(delivery))
+      await giveUp(event, delivery, { reason: 'listener-crashed', error });
   }
 }

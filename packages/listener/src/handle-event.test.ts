@@ -17,7 +17,7 @@ const TRACE_ID = '0123456789abcdef0123456789abcdef';
 const traced = { traceparent: `00-${TRACE_ID}-0123456789abcdef-01`, tracestate: 'vendor=1' };
 
 /** The next attempt would be the last of five. */
-const fourFailures = { headers: { 'waybill-attempts': 4 } };
+const fourFailures = { headers: { 'waybill-failed-attempts': 4 } };
 
 const request = (behaviour: string, attributes?: Partial<CloudEvent>) =>
   makeRequest(SERVICE, behaviour, attributes);
@@ -165,10 +165,66 @@ describe('a listener handling an event', { concurrency: true }, () => {
       assert.equal(dead.message, toAppError(thrown).message);
     });
 
+  for (const kind of [
+    'a frozen error',
+    'an error with a frozen one in it',
+    'an error whose getters throw',
+    'an error with a member whose getter throws',
+    'an error whose code is no text',
+    'a proxy that refuses everything',
+    'a revoked proxy',
+    'an object whose text throws',
+    'a symbol',
+    'undefined',
+  ])
+    it(`takes ${kind} for an error: one retry, a dead letter, and nothing for its neighbours`, async () => {
+      const [event, neighbour] = [request('ThrowUnreadable', { data: { kind } }), request('Echo')];
+      await bench.send([event, neighbour]);
+      await problemOf(event);
+      const { reason, attempts } = await bench.deadLetter(event.id);
+      assert.deepEqual({ reason, attempts }, { reason: 'handler-failed', attempts: 2 });
+      assert.equal((await attemptsAt(event)).length, 2);
+      assert.equal((await attemptsAt(neighbour)).length, 1);
+      const [line] = listener.logs.filter(({ event_id, err }) => event_id === event.id && err);
+      assert.equal(line?.level, 'warn');
+    });
+
+  it('shows every attempt, and the dead letter, the event as it came, whatever a handler does to it', async () => {
+    const event = request('Consume', { data: { list: [1, 2, 3] }, subject: 'kept' });
+    await bench.send([request('Echo'), event]);
+    assert.equal((await problemOf(event)).problem.error_code, 'Error');
+    assert.equal((await attemptsAt(event)).length, 3);
+    const seen = listener.logs.filter(({ event_id, msg }) => event_id === event.id && msg === 'seen');
+    assert.deepEqual(
+      seen.map(({ list }) => list),
+      [
+        [1, 2, 3],
+        [1, 2, 3],
+        [1, 2, 3],
+      ],
+    );
+    assert.deepEqual(JSON.parse((await bench.deadLetter(event.id)).body), event);
+  });
+
+  it('answers whoever asked, though the handler changed its event', async () => {
+    const event = request('ConsumeAndAnswer', { expirytime: inMs(60_000) });
+    await bench.send(event);
+    const reply = await bench.replyTo(event);
+    assert.deepEqual([reply.data, reply.replyto], ['consumed', event.replyto]);
+  });
+
+  it('is done with an event whose handler fails when it is told that all is confirmed', async () => {
+    const event = request('ConfirmBadly');
+    await bench.send(event);
+    assert.equal(await outcomeOf(event), 'handled');
+    assert.equal((await attemptsAt(event)).length, 1);
+    assert.equal(bench.repliesTo(event).length, 1);
+  });
+
   it('fails an event at once whose next attempt would come after its deadline', async () => {
     const event = request('Stumble', { data: { times: 5 }, expirytime: inMs(4_900) });
     // The delay before a fifth attempt is 5 s.
-    await bench.send(event, { headers: { 'waybill-attempts': 3 } });
+    await bench.send(event, { headers: { 'waybill-failed-attempts': 3 } });
     await problemOf(event);
     assert.equal((await bench.deadLetter(event.id)).attempts, 4);
   });

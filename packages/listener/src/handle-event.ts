@@ -11,6 +11,7 @@ import { encodeMessage } from '@waybill/common/event-json.ts';
 import { eventDuration, events as eventsCounter } from '@waybill/common/metrics.ts';
 import type { EventSpan } from '@waybill/common/tracing.ts';
 import type { Logger } from 'pino';
+import { type DeliveredEvent, originalOf } from './delivered-event.ts';
 import type { GiveUp } from './give-up.ts';
 import {
   type FurtherEvent,
@@ -19,24 +20,25 @@ import {
   type HandlerWithOptions,
   TerminalError,
 } from './handler.ts';
-import { attemptsOf } from './headers.ts';
+import { failedAttemptsOf } from './headers.ts';
 import { type Maker, makeEvent } from './make-event.ts';
 import type { PublishReply } from './publish-reply.ts';
 import { retryDelayMs, retryLater } from './retry.ts';
 import { withDeadline } from './with-deadline.ts';
 import { type Outcome, withTrace } from './with-trace.ts';
 
-/** Of a handler, and of a reply that the broker did not confirm. */
-const LATE_CODES: ReadonlySet<string> = new Set(['handler-timeout', 'broker-unavailable']);
+/** What becomes of an event whose handler made a result: its reply may come too late. */
+type Success = 'handled' | 'expired';
+
 const DEFAULT_MAX_ATTEMPTS = 5;
 const DEFAULT_TIMEOUT_MS = 30_000;
 
 /**
- * Handles one of the `batchSize` events of `delivery`.
+ * Handles one event of a delivery.
  *
  * @throws AppError only when the delivery is lost: then somebody else gets the event.
  */
-export type HandleEvent = (event: CloudEvent, delivery: Delivery, batchSize: number) => Promise<void>;
+export type HandleEvent = (delivered: DeliveredEvent) => Promise<void>;
 
 /** Creates the {@link HandleEvent} of one service. */
 export function createHandleEvent({
@@ -59,11 +61,12 @@ export function createHandleEvent({
 }): HandleEvent {
   const byType = new Map(Object.entries(handlers).map(([type, handler]) => [type, withDefaults(handler)]));
 
-  async function handleEvent(event: CloudEvent, delivery: Delivery, batchSize: number): Promise<void> {
+  async function handleEvent(delivered: DeliveredEvent): Promise<void> {
+    const { event, delivery, batchSize } = delivered;
     const startedMs = performance.now();
     const label = byType.has(event.type) ? event.type : '_OTHER';
     const { name } = await withTrace({ event, label, delivery, batchSize }, async (span) => {
-      const outcome = await attempt(event, delivery, span);
+      const outcome = await attempt(delivered, span);
       log.debug({ event_id: event.id, event_type: event.type, outcome: outcome.name }, 'event handled');
       return outcome;
     });
@@ -72,35 +75,35 @@ export function createHandleEvent({
     eventDuration.record((performance.now() - startedMs) / 1000, attributes);
   }
 
-  async function attempt(event: CloudEvent, delivery: Delivery, span: EventSpan): Promise<Outcome> {
+  async function attempt(delivered: DeliveredEvent, span: EventSpan): Promise<Outcome> {
+    const { event, delivery } = delivered;
     if (Date.now() >= expiryMs(event)) return { name: 'expired' };
     try {
-      await runHandler(event, delivery, span);
-      return { name: 'handled' };
+      return { name: await runHandler(event, delivery, span) };
     } catch (thrown) {
-      if (delivery.signal.aborted) throw thrown;
-      // A handler may throw anything at all.
-      return await onFailure(event, delivery, thrown instanceof Error ? thrown : toAppError(thrown));
+      if (delivery.signal.aborted) throw toAppError(thrown);
+      return await onFailure(delivered, toError(thrown));
     }
   }
 
-  async function runHandler(event: CloudEvent, delivery: Delivery, span: EventSpan): Promise<void> {
+  async function runHandler(event: CloudEvent, delivery: Delivery, span: EventSpan): Promise<Success> {
     const handler = byType.get(event.type);
     if (!handler) throw new NoHandlerError(event.type);
-    const attempt = attemptsOf(delivery) + 1;
+    const attempt = failedAttemptsOf(delivery) + 1;
     const timeoutMs = Math.min(handler.timeoutMs, Math.max(1, expiryMs(event) - Date.now()));
     const result = await withDeadline(
-      async (signal) => handler.handle(event, { signal, stopping, attempt, log: childLog(event) }),
+      // A copy, because what it may change of it is read here afterwards.
+      async (signal) => handler.handle({ ...event }, { signal, stopping, attempt, log: childLog(event) }),
       { timeoutMs, signal: delivery.signal },
     );
-    await publishResult(result ?? {}, { event, service, span }, delivery);
+    return await publishResult(result ?? {}, { event, service, span }, delivery);
   }
 
   async function publishResult(
     { reply, events = [], onConfirmed }: HandlerResult,
     maker: Maker,
     delivery: Delivery,
-  ): Promise<void> {
+  ): Promise<Success> {
     const { event } = maker;
     if (!reply && event.replyto)
       throw new TerminalError('no-reply', `the handler of ${event.type} made no reply`);
@@ -114,8 +117,18 @@ export function createHandleEvent({
       const message = { ...routeOf(encoded.event.type, delayMs), ...encodeMessage([encoded]) };
       await publishUntilConfirmed(publisher, message, delivery.signal);
     }
-    if (encodedReply && event.replyto) await publishReply(encodedReply);
-    onConfirmed?.();
+    if (encodedReply && event.replyto && (await publishReply(encodedReply)) === 'expired') return 'expired';
+    tellConfirmed(event, onConfirmed);
+    return 'handled';
+  }
+
+  /** All is done by then: another attempt would do it again. */
+  function tellConfirmed(event: CloudEvent, onConfirmed: HandlerResult['onConfirmed']): void {
+    try {
+      onConfirmed?.();
+    } catch (error) {
+      childLog(event).error({ err: error }, 'onConfirmed failed');
+    }
   }
 
   function routeOf(type: string, delayMs: FurtherEvent['delayMs']) {
@@ -123,8 +136,9 @@ export function createHandleEvent({
     return { exchange: '', routingKey: serviceQueues(service).retry(delayMs) };
   }
 
-  async function onFailure(event: CloudEvent, delivery: Delivery, thrown: Error): Promise<Outcome> {
-    const failedAttempts = attemptsOf(delivery) + 1;
+  async function onFailure(delivered: DeliveredEvent, thrown: Error): Promise<Outcome> {
+    const { event, delivery } = delivered;
+    const failedAttempts = failedAttemptsOf(delivery) + 1;
     if (isPastDeadline(thrown, event)) return { name: 'expired', error: describe(thrown) };
     const isTerminal = thrown instanceof TerminalError;
     const maxAttempts = byType.get(event.type)?.maxAttempts ?? DEFAULT_MAX_ATTEMPTS;
@@ -137,12 +151,16 @@ export function createHandleEvent({
     log.warn(fields, isLast ? 'event failed and is given up' : 'event failed and will be retried');
     const error = describe(thrown);
     if (!isLast) {
-      await retryLater({ publisher, service, event, delivery, failedAttempts });
+      await retryLater({ publisher, service, event: originalOf(delivered), delivery, failedAttempts });
       return { name: 'retried', error };
     }
     const reason = thrown instanceof NoHandlerError ? 'no-handler' : 'handler-failed';
     // Only a TerminalError's message was written for a client's eyes.
-    await giveUp(event, delivery, { reason, error, detail: isTerminal ? String(thrown.message) : undefined });
+    await giveUp(originalOf(delivered), delivery, {
+      reason,
+      error,
+      detail: isTerminal ? String(thrown.message) : undefined,
+    });
     return { name: reason, error };
   }
 
@@ -165,8 +183,19 @@ class NoHandlerError extends Error {
 
 /** Nobody waits for it any more, and nothing says that the event is at fault: a client may have allowed it no time. */
 function isPastDeadline(error: Error, event: CloudEvent): boolean {
-  const isLate = error instanceof AppError && LATE_CODES.has(error.code);
+  const isLate = error instanceof AppError && error.code === 'handler-timeout';
   return isLate && Date.now() >= expiryMs(event);
+}
+
+/** A handler may throw anything at all: what is no error, or cannot be read, becomes one of ours. */
+function toError(thrown: unknown): Error {
+  try {
+    if (thrown instanceof Error) {
+      describe(thrown);
+      return thrown;
+    }
+  } catch {}
+  return toAppError(thrown);
 }
 
 /** For the dead letter's reader, who has no log at hand: with the message of the cause. */

@@ -6,7 +6,7 @@ import type { Logger } from 'pino';
 /**
  * Handles one event. It may be called more than once for the same event (after a crash, a lost connection, or an
  * error), so its effects must bear repeating; `event.id` with `event.source` names the event, and `oncePerEvent` tells
- * repetitions by them.
+ * repetitions by them. The event it is given is its own: each attempt, and the dead letter, has the event as it came.
  *
  * Numbers in its data are doubles: one that no double holds, such as an integer beyond 2^53, is rounded to the nearest
  * (the tiers before passed its digits on unchanged). Who needs all digits sends them as a string.
@@ -30,7 +30,7 @@ export type HandlerResult = {
   events?: FurtherEvent[];
   /**
    * Called when the broker has confirmed the reply and all further events, just before the ack. The ack may still be
-   * lost, and the event be handled again.
+   * lost, and the event be handled again. What it throws is logged, and changes nothing.
    */
   onConfirmed?: () => void;
 };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Delivery } from '@waybill/common/broker/ports.ts';
-import { attemptsOf, crashesOf, earlierCrashesOf, historyHeaders } from './headers.ts';
+import { crashesOf, earlierCrashesOf, failedAttemptsOf, historyHeaders } from './headers.ts';
 
 const delivery = (headers: Record<string, unknown>, deliveryCount = 0) =>
   ({ headers, deliveryCount }) as Delivery;
@@ -9,18 +9,18 @@ const delivery = (headers: Record<string, unknown>, deliveryCount = 0) =>
 describe('the headers of a history', () => {
   it('are read as they were written', () => {
     const redelivered = delivery(historyHeaders({ failedAttempts: 3, crashes: 2 }), 1);
-    assert.equal(attemptsOf(redelivered), 3);
+    assert.equal(failedAttemptsOf(redelivered), 3);
     assert.equal(earlierCrashesOf(redelivered), 2);
     assert.equal(crashesOf(redelivered), 3);
   });
 
   it('are nought for a message that has none', () => {
-    assert.equal(attemptsOf(delivery({})), 0);
+    assert.equal(failedAttemptsOf(delivery({})), 0);
     assert.equal(crashesOf(delivery({})), 0);
   });
 
   it('are nought when they are not counts', () => {
     for (const value of ['5', -1, Number.NaN, null, {}, true])
-      assert.equal(attemptsOf(delivery({ 'waybill-attempts': value })), 0);
+      assert.equal(failedAttemptsOf(delivery({ 'waybill-failed-attempts': value })), 0);
   });
 });

@@ -1,14 +1,17 @@
 /** The AMQP headers in which an event's history in one service travels with it. */
 import type { Delivery } from '@waybill/common/broker/ports.ts';
 
-/** Attempts that have failed. Ours, because brokers count redeliveries differently (faults.md). */
-const ATTEMPTS_HEADER = 'waybill-attempts';
+/**
+ * Attempts that have failed. Ours, because brokers count redeliveries differently (faults.md). Not `waybill-attempts`:
+ * that is a dead letter's, and counts its last attempt as well.
+ */
+const FAILED_ATTEMPTS_HEADER = 'waybill-failed-attempts';
 /** Processes that died while they held the event, before it was isolated or last tried again. */
 const CRASHES_HEADER = 'waybill-crashes';
 
 /** How many attempts at this delivery's events have failed before. */
-export function attemptsOf({ headers }: Delivery): number {
-  return toCount(headers[ATTEMPTS_HEADER]);
+export function failedAttemptsOf({ headers }: Delivery): number {
+  return toCount(headers[FAILED_ATTEMPTS_HEADER]);
 }
 
 /** How many processes died while they held this delivery, or the ones its event came from. */
@@ -23,7 +26,7 @@ export function earlierCrashesOf({ headers }: Delivery): number {
 
 /** Headers of an event that is attempted again, or isolated. */
 export function historyHeaders(history: { failedAttempts: number; crashes: number }): Record<string, number> {
-  return { [ATTEMPTS_HEADER]: history.failedAttempts, [CRASHES_HEADER]: history.crashes };
+  return { [FAILED_ATTEMPTS_HEADER]: history.failedAttempts, [CRASHES_HEADER]: history.crashes };
 }
 
 function toCount(value: unknown): number {

@@ -1,36 +1,58 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, it } from 'node:test';
-import type { Publisher } from '@waybill/common/broker/ports.ts';
+import type { Publisher, PublishOutcome } from '@waybill/common/broker/ports.ts';
 import { encodeEvent } from '@waybill/common/event-json.ts';
 import { createPublishReply } from './publish-reply.ts';
 
-/** A broker that is away. */
-const publisher: Publisher = {
-  publish: async () => 'not-accepted',
+const MIB = 1024 * 1024;
+
+/** A broker that says `outcome` of everything. */
+const publisherThat = (publish: () => Promise<PublishOutcome>, declare = async () => {}): Publisher => ({
+  publish,
   isAvailable: () => false,
-  declare: async () => {},
+  declare,
   close: async () => {},
-};
+});
+
+const replyWithin = (ms: number, replyto: string = randomUUID()) =>
+  encodeEvent({
+    specversion: '1.0',
+    id: randomUUID(),
+    source: '/test',
+    type: 'PingResponse',
+    replyto,
+    expirytime: new Date(Date.now() + ms).toISOString(),
+  });
 
 describe('publishing a reply', () => {
   it('is given up when nobody waits for it any more, and never before', async () => {
-    const publishReply = createPublishReply({ publisher });
+    const publishReply = createPublishReply({ publisher: publisherThat(async () => 'not-accepted') });
     const isEarly = async () => {
-      const endMs = Date.now() + 5;
-      const event = {
-        specversion: '1.0',
-        id: randomUUID(),
-        source: '/test',
-        type: 'PingResponse',
-        replyto: randomUUID(),
-        expirytime: new Date(endMs).toISOString(),
-      } as const;
-      await assert.rejects(publishReply(encodeEvent(event)), { code: 'broker-unavailable' });
-      return Date.now() < endMs;
+      const reply = replyWithin(5);
+      assert.equal(await publishReply(reply), 'expired');
+      return Date.now() < Date.parse(String(reply.event.expirytime));
     };
     const early = [];
     for (let round = 0; round < 40; round += 1) early.push(...(await Promise.all([isEarly(), isEarly()])));
     assert.equal(early.filter(Boolean).length, 0);
+  });
+
+  it('takes whatever handlers made while the broker takes nothing', async () => {
+    const { promise, resolve } = Promise.withResolvers<PublishOutcome>();
+    const publishReply = createPublishReply({ publisher: publisherThat(() => promise) });
+    const replies = Array.from({ length: 200 }, () => ({ ...replyWithin(60_000, 'one'), bytes: MIB }));
+    const outcomes = Promise.all(replies.map(publishReply));
+    resolve('confirmed');
+    assert.deepEqual(new Set(await outcomes), new Set(['confirmed']));
+  });
+
+  it('waits for a queue of replies that is missing', async () => {
+    const outcomes: PublishOutcome[] = ['unroutable', 'unroutable', 'unroutable', 'confirmed'];
+    const publishReply = createPublishReply({
+      publisher: publisherThat(async () => outcomes.shift() as PublishOutcome),
+    });
+    assert.equal(await publishReply(replyWithin(60_000)), 'confirmed');
+    assert.deepEqual(outcomes, []);
   });
 });

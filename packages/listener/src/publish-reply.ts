@@ -1,40 +1,63 @@
+import { backOff } from '@waybill/common/back-off.ts';
 import { createKeyedBatcher } from '@waybill/common/batch.ts';
 import { AMQP_MAX_EVENTS, MAX_BATCH_BYTES, MAX_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
-import type { Publisher } from '@waybill/common/broker/ports.ts';
+import type { OutgoingMessage, Publisher } from '@waybill/common/broker/ports.ts';
 import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
 import { REPLIES_EXCHANGE, REPLIES_QUEUE } from '@waybill/common/broker/topology.ts';
 import { expiryMs } from '@waybill/common/event.ts';
 import { type EncodedEvent, encodeMessage } from '@waybill/common/event-json.ts';
 import { batchSize } from '@waybill/common/metrics.ts';
 
-/** Publishes a reply with whatever else goes to the same address; resolves when the broker has confirmed it. */
-export type PublishReply = (reply: EncodedEvent) => Promise<void>;
+/**
+ * Publishes a reply with whatever else goes to the same address. Resolves `confirmed` when the broker has it, or
+ * `expired` when its deadline came first and nobody waits for it any more: a reply that is slow to go, for whatever reason,
+ * is no failure of the handler that made it. Never rejects.
+ */
+export type PublishReply = (reply: EncodedEvent) => Promise<'confirmed' | 'expired'>;
 
 /**
  * Creates {@link PublishReply}. A message holds replies for one address only, so that a dead public-web never blocks
  * another; the address is compared unread.
  *
  * Replies of several deliveries share a message, so no single delivery's signal ends the attempts: they go on until
- * the broker confirms, or nobody waits for any of them any more. What waits is bounded by what was taken from the broker.
+ * the broker confirms, or nobody waits for any of them any more. What waits has no bound of its own, as it would have to
+ * refuse the work of a handler that is done: it is one reply, of 256 kB at the most, per event that is handled at once.
  */
 export function createPublishReply({ publisher }: { publisher: Publisher }): PublishReply {
-  const batcher = createKeyedBatcher<EncodedEvent, void>({
+  const batcher = createKeyedBatcher<EncodedEvent, 'confirmed' | 'expired'>({
     maxItems: AMQP_MAX_EVENTS,
     maxBytes: MAX_BATCH_BYTES,
     maxInFlight: () => MAX_BATCHES_IN_FLIGHT,
     maxQueued: Number.POSITIVE_INFINITY,
+    maxQueuedBytes: Number.POSITIVE_INFINITY,
     async send(_address, replies) {
       batchSize.record(replies.length, { hop: 'replies' });
       const message = { exchange: REPLIES_EXCHANGE, routingKey: REPLIES_QUEUE, ...encodeMessage(replies) };
-      await publishUntilConfirmed(publisher, message, untilAllExpired(replies));
-      return [];
+      const outcome = await publishInTime(publisher, message, untilAllExpired(replies));
+      return replies.map(() => outcome);
     },
   });
-  return async (reply) => {
-    await batcher.add(String(reply.event.replyto), reply, reply.bytes);
-  };
+  return async (reply) => (await batcher.add(String(reply.event.replyto), reply, reply.bytes)) ?? 'expired';
 }
 
+/** A queue that is missing is waited for like one that is full: it is declared anew, by this process or by another. */
+async function publishInTime(
+  publisher: Publisher,
+  message: OutgoingMessage,
+  expired: AbortSignal,
+): Promise<'confirmed' | 'expired'> {
+  for (;;)
+    try {
+      await publishUntilConfirmed(publisher, message, expired);
+      return 'confirmed';
+    } catch {
+      if (expired.aborted) return 'expired';
+      await backOff(1, { baseMs: MISSING_QUEUE_MS, capMs: MISSING_QUEUE_MS, signal: expired });
+    }
+}
+
+/** How often a queue of replies that is missing is looked for. */
+const MISSING_QUEUE_MS = 1_000;
 /** Longest `setTimeout` can wait; a reply without a deadline is tried for as long. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 

@@ -4,10 +4,11 @@ import { mock, test } from 'node:test';
 import type { Delivery, OutgoingMessage, Publisher } from '@waybill/common/broker/ports.ts';
 import { RETRY_DELAYS_MS } from '@waybill/common/broker/topology.ts';
 import type { CloudEvent } from '@waybill/common/event.ts';
+import { encodeEvent, encodeMessage } from '@waybill/common/event-json.ts';
 import fc from 'fast-check';
 import { pino } from 'pino';
 import { createHandleEvent } from './handle-event.ts';
-import { attemptsOf, crashesOf } from './headers.ts';
+import { crashesOf, failedAttemptsOf } from './headers.ts';
 import { retryDelayMs } from './retry.ts';
 
 test('no wait is shorter than the one before it, and each is one that has a queue', () => {
@@ -22,11 +23,14 @@ test('no wait is shorter than the one before it, and each is one that has a queu
 
 test('any headers tell a whole number of attempts and crashes, from nought up', () => {
   const value = fc.oneof(fc.anything(), fc.integer(), fc.double());
-  const headers = fc.record({ 'waybill-attempts': value, 'waybill-crashes': value }, { requiredKeys: [] });
+  const headers = fc.record(
+    { 'waybill-failed-attempts': value, 'waybill-crashes': value },
+    { requiredKeys: [] },
+  );
   fc.assert(
     fc.property(headers, fc.nat(100), (headers, deliveryCount) => {
       const delivery = { headers, deliveryCount } as unknown as Delivery;
-      for (const count of [attemptsOf(delivery), crashesOf(delivery)])
+      for (const count of [failedAttemptsOf(delivery), crashesOf(delivery)])
         assert(count >= 0 && (Number.isInteger(count) || count === Number.POSITIVE_INFINITY), `${count}`);
     }),
   );
@@ -112,7 +116,8 @@ async function live({ maxAttempts, deadlineMs, attemptsMs, latenesses }: Life) {
   let headers: Record<string, unknown> = {};
   for (;;) {
     retry = undefined;
-    await handleEvent(event, deliveryOf(headers), 1);
+    const delivery = deliveryOf(event, headers);
+    await handleEvent({ event, delivery, index: 0, batchSize: 1 });
     if (!retry) return { startedMs, endedMs, retriedAfterMs, ends, expiryMs };
     const { routingKey, headers: next = {} } = retry as OutgoingMessage;
     retriedAfterMs.push(Number(/^waybill\.svc\.retry\.(\d+)$/.exec(routingKey)?.[1]));
@@ -121,10 +126,11 @@ async function live({ maxAttempts, deadlineMs, attemptsMs, latenesses }: Life) {
   }
 }
 
-function deliveryOf(headers: Record<string, unknown>): Delivery {
+function deliveryOf(event: CloudEvent, headers: Record<string, unknown>): Delivery {
   const signal = new AbortController().signal;
   return {
-    ...{ body: Buffer.alloc(0), contentType: '', headers, queue: 'waybill.svc' },
+    ...encodeMessage([encodeEvent(event)]),
+    ...{ headers, queue: 'waybill.svc' },
     ...{ exchange: 'waybill.events', routingKey: 'T' },
     ...{ deliveryCount: 0, signal, ack() {}, requeue() {} },
   };

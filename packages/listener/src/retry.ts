@@ -30,7 +30,6 @@ export async function retryLater({
   delivery: Delivery;
   failedAttempts: number;
 }): Promise<void> {
-  retries.add(1, { type: event.type });
   const message = {
     exchange: '',
     routingKey: serviceQueues(service).retry(retryDelayMs(failedAttempts)),
@@ -38,4 +37,5 @@ export async function retryLater({
     ...encodeMessage([encodeEvent(event)]),
   };
   await publishUntilConfirmed(publisher, message, delivery.signal);
+  retries.add(1, { type: event.type });
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { freshBroker, type TestBroker } from '../../../../test/harness/test-broker.ts';
 import type { CloudEvent } from '../event.ts';
+import { deadLetters } from '../metrics.ts';
 import { rabbitmqAt } from './amqp.fixture.ts';
 import { createBench } from './contract-bench.ts';
 import { deadLetter } from './dead-letter.ts';
@@ -38,7 +39,7 @@ describe('deadLetter', () => {
   };
 
   it('keeps the event as it was, with why, from where, how often tried, and its trace', async (t) => {
-    const { publisher, next } = await deadLetters(t);
+    const { publisher, next } = await collectDeadLetters(t);
 
     await deadLetter({
       publisher,
@@ -65,7 +66,7 @@ describe('deadLetter', () => {
   });
 
   it('keeps a message without an event raw', async (t) => {
-    const { publisher, next } = await deadLetters(t);
+    const { publisher, next } = await collectDeadLetters(t);
 
     await deadLetter({
       publisher,
@@ -88,13 +89,17 @@ describe('deadLetter', () => {
     await proxy.close();
     const error = { code: 'invalid-request', message: 'not JSON' };
     const lost = { ...delivery, signal: AbortSignal.abort() };
+    const counted = t.mock.method(deadLetters, 'add');
 
     await assert.rejects(deadLetter({ publisher, delivery: lost, reason: 'unparsable', error }), {
       code: 'broker-unavailable',
     });
+    // Without telemetry all counters are one object, and the connection has counted too.
+    const reasons = counted.mock.calls.map(({ arguments: [, attributes] }) => attributes?.reason);
+    assert.ok(!reasons.includes('unparsable'), 'whoever gets it then counts it');
   });
 
-  async function deadLetters(t: Parameters<typeof createBench>[1]) {
+  async function collectDeadLetters(t: Parameters<typeof createBench>[1]) {
     const bench = createBench(contract, t);
     const topology = dispatcherTopology;
     const publisher = await bench.publisher({ topology });

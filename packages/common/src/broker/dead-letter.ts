@@ -31,6 +31,8 @@ const MAX_MESSAGE_LENGTH = 1_000;
  * Puts an event into `waybill.dead-letters`, as it was, with the reason, the attempts, the error without its stack,
  * and its trace id in headers. Without `event` the message goes there raw. The caller acks afterwards.
  *
+ * @param attempts how often it was tried, the last time included.
+ *
  * @throws AppError `broker-unavailable` when the delivery is lost before the broker confirms.
  */
 export async function deadLetter({
@@ -48,7 +50,6 @@ export async function deadLetter({
   attempts?: number;
   error: { code: string; message: string };
 }): Promise<void> {
-  deadLetters.add(1, { reason, type: reason === 'no-handler' ? '_OTHER' : (event?.type ?? '_OTHER') });
   const traceId = event?.traceparent?.split('-')[1];
   const message = {
     exchange: DEAD_LETTERS_EXCHANGE,
@@ -66,4 +67,5 @@ export async function deadLetter({
     },
   };
   await publishUntilConfirmed(publisher, message, delivery.signal);
+  deadLetters.add(1, { reason, type: reason === 'no-handler' ? '_OTHER' : (event?.type ?? '_OTHER') });
 }

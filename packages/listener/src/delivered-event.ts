@@ -1,0 +1,27 @@
+import type { Delivery } from '@waybill/common/broker/ports.ts';
+import type { CloudEvent } from '@waybill/common/event.ts';
+import { decodeMessage } from '@waybill/common/event-json.ts';
+
+/** One event of a delivery. */
+export type DeliveredEvent = {
+  /** Its attributes are read by the framework alone; its data is the handler's as well. */
+  event: CloudEvent;
+  delivery: Delivery;
+  /** Its place among the events of the delivery. */
+  index: number;
+  /** How many these are. */
+  batchSize: number;
+};
+
+/**
+ * The events of a delivery as they came, to be passed on: read anew, because a handler may have changed the data that it was
+ * given, and with all digits of their numbers.
+ */
+export function originalsOf(delivery: Delivery): CloudEvent[] {
+  return decodeMessage(delivery);
+}
+
+/** One of {@link originalsOf}. */
+export function originalOf({ delivery, index }: DeliveredEvent): CloudEvent {
+  return originalsOf(delivery)[index] as CloudEvent;
+}
