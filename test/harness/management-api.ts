@@ -5,7 +5,16 @@ export type ManagementApi = {
   deleteVhost(name: string): Promise<void>;
   /** How many messages each queue of a virtual host holds, by the queue's name. */
   queues(vhost: string): Promise<Record<string, QueueDepth>>;
+  /** Lets a virtual host have so many connections, or as many as come; those that it has stay. */
+  limitConnections(vhost: string, limit: number | undefined): Promise<void>;
+  /** The connections of a virtual host; one that has just been made may be missing. */
+  connections(vhost: string): Promise<BrokerConnection[]>;
+  /** Closes the connection of that {@link BrokerConnection.id}. */
+  closeConnection(id: string): Promise<void>;
 };
+
+/** `name` is the one that the client gave it. */
+export type BrokerConnection = { id: string; name: string };
 
 export type QueueDepth = { ready: number; unacked: number };
 
@@ -16,10 +25,14 @@ export type QueueDepth = { ready: number; unacked: number };
 export function createManagementApi({ url }: { url: string }): ManagementApi {
   const { origin, username, password } = new URL(url);
   const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
-  const headers = { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` };
+  const headers = {
+    authorization: `Basic ${Buffer.from(credentials).toString('base64')}`,
+    'content-type': 'application/json',
+  };
 
-  async function call(method: string, path: string): Promise<Response> {
-    const response = await fetch(origin + path, { method, headers, signal: AbortSignal.timeout(10_000) });
+  async function call(method: string, path: string, body?: object): Promise<Response> {
+    const signal = AbortSignal.timeout(10_000);
+    const response = await fetch(origin + path, { method, headers, body: JSON.stringify(body), signal });
     if (!response.ok) throw new Error(`${method} ${origin}${path} answered ${response.status}`);
     return response;
   }
@@ -37,9 +50,26 @@ export function createManagementApi({ url }: { url: string }): ManagementApi {
       const response = await call('GET', `/api/queues/${encodeURIComponent(vhost)}?${query}`);
       return Object.fromEntries(((await response.json()) as ApiQueue[]).map(toEntry));
     },
+    async limitConnections(vhost, limit) {
+      const path = `/api/vhost-limits/${encodeURIComponent(vhost)}/max-connections`;
+      if (limit === undefined) await call('DELETE', path);
+      else await call('PUT', path, { value: limit });
+    },
+    async connections(vhost) {
+      const response = await call('GET', `/api/vhosts/${encodeURIComponent(vhost)}/connections`);
+      const all = (await response.json()) as ApiConnection[];
+      return all.map(({ name, client_properties }) => ({
+        id: name,
+        name: client_properties?.connection_name ?? '',
+      }));
+    },
+    async closeConnection(id) {
+      await call('DELETE', `/api/connections/${encodeURIComponent(id)}`);
+    },
   };
 }
 
+type ApiConnection = { name: string; client_properties?: { connection_name?: string } };
 type ApiQueue = { name: string; messages_ready?: number; messages_unacknowledged?: number };
 
 function toEntry(queue: ApiQueue): [string, QueueDepth] {

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import type { Publisher } from '@waybill/common/broker/ports.ts';
 import { createClockCheck } from '@waybill/common/clock-check.ts';
 import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE } from '@waybill/common/event-json.ts';
 import { signRequest } from '@waybill/common/http-signature.ts';
@@ -182,7 +181,7 @@ it('a dispatcher that is stopping answers 503 and publishes nothing, so that pub
   let published = 0;
   const app = createInternalApp({
     log: pino({ level: 'silent' }),
-    publisher: { isAvailable: () => true } as Publisher,
+    isBrokerAvailable: () => true,
     async publishEvent() {
       published += 1;
       return 'confirmed';

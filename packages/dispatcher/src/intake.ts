@@ -1,5 +1,5 @@
 /** `POST /events`: a signed batch of events from public-web, every one accounted for. */
-import type { Publisher, PublishOutcome } from '@waybill/common/broker/ports.ts';
+import type { PublishOutcome } from '@waybill/common/broker/ports.ts';
 import type { ClockCheck } from '@waybill/common/clock-check.ts';
 import { AppError, toAppError, toProblem } from '@waybill/common/errors.ts';
 import { type CloudEvent, expiryMs, toEvent } from '@waybill/common/event.ts';
@@ -16,13 +16,14 @@ import type { PublishEvent } from './publish.ts';
  * Nothing of a batch answered other than 200 was published.
  */
 export function createIntake({
-  publisher,
+  isBrokerAvailable,
   publishEvent,
   keys,
   clock,
   isStopping,
 }: {
-  publisher: Publisher;
+  /** Whether it takes events, and this dispatcher the replies to them. */
+  isBrokerAvailable(): boolean;
   publishEvent: PublishEvent;
   keys: Key[];
   clock: ClockCheck;
@@ -31,7 +32,7 @@ export function createIntake({
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const body = verifyCall(request, { keys, clock });
     if (isStopping()) throw new AppError('not-accepted', 'this dispatcher is stopping');
-    if (!publisher.isAvailable()) throw new AppError('not-accepted', 'the broker does not take events now');
+    if (!isBrokerAvailable()) throw new AppError('not-accepted', 'the broker does not take events now');
     const answer: IntakeAnswer = { unroutable: [], rejected: [], unknown: [] };
     await Promise.all(toArray(parseForwardedJson(body)).map((value) => takeIn(value, answer)));
     return reply.send(answer);

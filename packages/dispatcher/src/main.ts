@@ -4,8 +4,7 @@
  *     public-web ─▶ POST /events → intake → publish ─▶ waybill.events
  *     waybill.replies ─▶ replies → reply-callback ─▶ public-web's POST /dispatch
  */
-import { createAmqpPublisher } from '@waybill/common/broker/amqp-publisher.ts';
-import { createAmqpSubscriber } from '@waybill/common/broker/amqp-subscriber.ts';
+import { createAmqpClient } from '@waybill/common/broker/amqp-client.ts';
 import { dispatcherTopology } from '@waybill/common/broker/topology.ts';
 import { createClockCheck } from '@waybill/common/clock-check.ts';
 import { createHealthApp } from '@waybill/common/health-app.ts';
@@ -32,9 +31,12 @@ await runService(async () => {
   let isStopping = false;
 
   const clock = createClockCheck();
-  const broker = { url: config.AMQP_URL, name: serviceName, topology: dispatcherTopology, log };
-  const publisher = await createAmqpPublisher(broker);
-  const subscriber = await createAmqpSubscriber(broker);
+  const { publisher, subscriber } = await createAmqpClient({
+    url: config.AMQP_URL,
+    name: serviceName,
+    topology: dispatcherTopology,
+    log,
+  });
   const callback = createReplyCallback({ keys: keys.call, clock, log });
   const replies = consumeReplies({
     subscriber,
@@ -48,7 +50,7 @@ await runService(async () => {
   const app = createInternalApp({
     log,
     tls: keyPairOf(config),
-    publisher,
+    isBrokerAvailable: () => publisher.isAvailable() && subscriber.isConnected(),
     publishEvent: createPublishEvent({ publisher, maxByType: config.BATCH_MAX_BY_TYPE, log }),
     keys: keys.call,
     clock,
@@ -58,7 +60,8 @@ await runService(async () => {
     log,
     readiness: createReadiness({
       isStopping: () => isStopping,
-      isBrokerAvailable: publisher.isAvailable,
+      publisher,
+      subscriber,
       clock,
     }),
   });

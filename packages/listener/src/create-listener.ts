@@ -1,5 +1,4 @@
-import { createAmqpPublisher } from '@waybill/common/broker/amqp-publisher.ts';
-import { createAmqpSubscriber } from '@waybill/common/broker/amqp-subscriber.ts';
+import { createAmqpClient } from '@waybill/common/broker/amqp-client.ts';
 import { dispatcherTopology, listenerTopology, serviceQueues } from '@waybill/common/broker/topology.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import { EVENT_TYPE_PATTERN } from '@waybill/common/event.ts';
@@ -53,9 +52,12 @@ export async function createListener({ service, handlers, close }: ListenerOptio
     let isStopping = false;
 
     const topology = listenerTopology(service, Object.keys(handlers));
-    const broker = { url: config.AMQP_URL, name: service, topology, log };
-    const publisher = await createAmqpPublisher(broker);
-    const subscriber = await createAmqpSubscriber(broker);
+    const { publisher, subscriber } = await createAmqpClient({
+      url: config.AMQP_URL,
+      name: service,
+      topology,
+      log,
+    });
     const consumer = consumeEvents({
       service,
       handlers,

@@ -11,6 +11,7 @@ const MIB = 1024 * 1024;
 const publisherThat = (publish: () => Promise<PublishOutcome>, declare = async () => {}): Publisher => ({
   publish,
   isAvailable: () => false,
+  isConnected: () => false,
   declare,
   close: async () => {},
 });

@@ -27,15 +27,21 @@ type Pending = {
   resolve(outcome: PublishOutcome): void;
 };
 
-/**
- * Creates a {@link Publisher} on a connection of its own: a blocked one must not stop consuming.
- *
- * @param options.confirmTimeoutMs default 5 s.
- */
+export type AmqpPublisherOptions = AmqpClientOptions & {
+  /** Default 5 s. */
+  confirmTimeoutMs?: number;
+  /** It is connected, and what it publishes from now on is written. */
+  onConnect?(): void;
+  onDisconnect?(): void;
+};
+
+/** Creates a {@link Publisher} on a connection of its own: a blocked one must not stop consuming. */
 export async function createAmqpPublisher({
   confirmTimeoutMs = CONFIRM_TIMEOUT_MS,
+  onConnect,
+  onDisconnect,
   ...options
-}: AmqpClientOptions & { confirmTimeoutMs?: number }): Promise<Publisher> {
+}: AmqpPublisherOptions): Promise<Publisher> {
   const { name, topology, log } = options;
   /** By message id, in the order of publishing. */
   const pending = new Map<string, Pending>();
@@ -54,9 +60,11 @@ export async function createAmqpPublisher({
     onConnect() {
       channel = opened;
       writeWaiting();
+      onConnect?.();
     },
     onDisconnect() {
       channel = undefined;
+      onDisconnect?.();
     },
     onBlocked(value) {
       isBlocked = value;
@@ -144,6 +152,7 @@ export async function createAmqpPublisher({
 
   return {
     isAvailable,
+    isConnected: () => channel !== undefined,
     publish(message) {
       if (!isAvailable() || !hasRoom()) return Promise.resolve('not-accepted');
       return new Promise((resolve) => {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib';
 import { within } from '../within.ts';
@@ -10,17 +11,20 @@ type Consumer = {
   queue: string;
   prefetch: number;
   onDelivery(delivery: Delivery): void;
-  /** Settles when the last attempt to consume has. */
-  starting: Promise<void> | undefined;
-  /** The tag and channel it consumes with now. */
-  active: { tag: string; channel: Channel } | undefined;
+  /** What it consumes with now, or has asked to. */
+  attempt: { tag: string; channel: Channel; isActive: boolean } | undefined;
 };
+
+type Opened = { channel: Channel; closed: AbortController; model: ChannelModel };
 
 /** Creates a {@link Subscriber} on a connection of its own, with one channel for all its subscriptions. */
 export async function createAmqpSubscriber(options: AmqpClientOptions): Promise<Subscriber> {
   const { name, log } = options;
   const consumers = new Set<Consumer>();
-  let current: { channel: Channel; closed: AbortController; model: ChannelModel } | undefined;
+  /** The present channel, and the same once its connection is set up. */
+  let opened: Opened | undefined;
+  let current: Opened | undefined;
+  let isPaused = false;
 
   const connection = await createAmqpConnection({
     ...options,
@@ -31,35 +35,36 @@ export async function createAmqpSubscriber(options: AmqpClientOptions): Promise<
 
   async function openChannel(model: ChannelModel): Promise<void> {
     const channel = await model.createChannel();
-    const opened = { channel, closed: new AbortController(), model };
+    const fresh = { channel, closed: new AbortController(), model };
     // One listener per event in work; the default warns of a leak at 10.
-    setMaxListeners(0, opened.closed.signal);
+    setMaxListeners(0, fresh.closed.signal);
     channel.on('error', (error) => log.error({ err: error }, 'consuming channel failed'));
     channel.on('close', () => {
-      opened.closed.abort();
+      fresh.closed.abort();
       forgetChannel();
       breakConnection(model, new Error('consuming channel closed'));
     });
-    // Visits those that are added meanwhile; later ones find the channel.
-    for (const consumer of consumers) await consume(consumer, opened);
-    current = opened;
+    opened = fresh;
+    await consumeAll(fresh);
+    current = fresh;
   }
 
   function forgetChannel(): void {
-    current?.closed.abort();
+    opened?.closed.abort();
+    opened = undefined;
     current = undefined;
-    for (const consumer of consumers) consumer.active = undefined;
+    for (const consumer of consumers) consumer.attempt = undefined;
   }
 
-  function consume(consumer: Consumer, opened: NonNullable<typeof current>): Promise<void> {
-    consumer.starting = startConsuming(consumer, opened);
-    return consumer.starting;
+  /** Visits those that are added meanwhile. */
+  async function consumeAll(on: Opened): Promise<void> {
+    for (const consumer of consumers) if (!isPaused) await consume(consumer, on);
   }
 
-  async function startConsuming(
-    consumer: Consumer,
-    { channel, closed, model }: NonNullable<typeof current>,
-  ): Promise<void> {
+  async function consume(consumer: Consumer, { channel, closed, model }: Opened): Promise<void> {
+    if (consumer.attempt?.channel === channel) return;
+    const attempt = { tag: randomUUID(), channel, isActive: false };
+    consumer.attempt = attempt;
     const onMessage = (message: ConsumeMessage | null) => {
       if (message) consumer.onDelivery(toDelivery(message, consumer.queue, channel, closed.signal));
       else {
@@ -69,29 +74,44 @@ export async function createAmqpSubscriber(options: AmqpClientOptions): Promise<
     };
     // Both sent in this turn, because the prefetch applies to the next consume on the channel, whosever it is.
     // Not global: a global QoS on a quorum queue closes the connection.
-    const [, { consumerTag }] = await Promise.all([
+    await Promise.all([
       channel.prefetch(consumer.prefetch, false),
-      channel.consume(consumer.queue, onMessage),
+      channel.consume(consumer.queue, onMessage, { consumerTag: attempt.tag }),
     ]);
-    consumer.active = { tag: consumerTag, channel };
+    attempt.isActive = true;
+  }
+
+  function consumeNow(): void {
+    if (!opened) return;
+    const { model } = opened;
+    consumeAll(opened).catch((error) => breakConnection(model, error));
   }
 
   return {
     subscribe({ queue, prefetch, onDelivery }) {
-      const consumer: Consumer = { queue, prefetch, onDelivery, starting: undefined, active: undefined };
+      const consumer: Consumer = { queue, prefetch, onDelivery, attempt: undefined };
       consumers.add(consumer);
-      if (current) {
-        const { model } = current;
-        consume(consumer, current).catch((error) => breakConnection(model, error));
-      }
+      consumeNow();
       return {
-        isActive: () => consumer.active !== undefined,
+        isActive: () => consumer.attempt?.isActive === true,
         async cancel() {
           consumers.delete(consumer);
           // A dead peer never answers.
           await within(CALL_TIMEOUT_MS, stopConsuming(consumer));
         },
       };
+    },
+    isConnected: () => current !== undefined,
+    pause() {
+      isPaused = true;
+      for (const consumer of consumers) void stopConsuming(consumer);
+    },
+    resume() {
+      isPaused = false;
+      consumeNow();
+    },
+    giveBack() {
+      if (opened) breakConnection(opened.model, new Error('deliveries given back'));
     },
     async close() {
       // amqplib sends the close of a connection past the acks that still wait in a channel's buffer. A call waits its
@@ -108,11 +128,11 @@ export async function createAmqpSubscriber(options: AmqpClientOptions): Promise<
   };
 }
 
+/** A channel's calls are answered in their order, so that it may have been asked to consume a moment ago. */
 async function stopConsuming(consumer: Consumer): Promise<void> {
-  await consumer.starting?.catch(() => {});
-  const { active } = consumer;
-  consumer.active = undefined;
-  await active?.channel.cancel(active.tag).catch(() => {});
+  const { attempt } = consumer;
+  consumer.attempt = undefined;
+  await attempt?.channel.cancel(attempt.tag).catch(() => {});
 }
 
 function toDelivery(message: ConsumeMessage, queue: string, channel: Channel, signal: AbortSignal): Delivery {

@@ -35,6 +35,8 @@ export type Publisher = {
   publish(message: OutgoingMessage): Promise<PublishOutcome>;
   /** Whether a publish now would be written. */
   isAvailable(): boolean;
+  /** Whether it has a connection, which may be blocked. */
+  isConnected(): boolean;
   /** Declares the topology again, on the present connection: for a queue that was deleted under way. */
   declare(): Promise<void>;
   /** Waits for the confirms under way, within `deadlineMs` (default 5 s), then closes the connection. */
@@ -75,6 +77,12 @@ export type Subscriber = {
    * @param prefetch most deliveries unacked at once.
    */
   subscribe(options: { queue: string; prefetch: number; onDelivery(delivery: Delivery): void }): Subscription;
+  isConnected(): boolean;
+  /** Asks for no more deliveries, of any subscription, until `resume`. Those that are unacked can still be acked. */
+  pause(): void;
+  resume(): void;
+  /** Has what is unacked delivered again to somebody, by replacing the connection. */
+  giveBack(): void;
   /** Closes the connection; what is unacked is delivered again to somebody. */
   close(): Promise<void>;
 };
