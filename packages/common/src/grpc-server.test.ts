@@ -14,7 +14,7 @@ import {
   status,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { loadSync } from '@grpc/proto-loader';
+import { loadFileDescriptorSetFromBuffer, loadSync } from '@grpc/proto-loader';
 import { service as healthService } from 'grpc-health-check';
 import { createGrpcServer, type GrpcServer } from './grpc-server.ts';
 import { loadProto } from './proto.ts';
@@ -110,18 +110,35 @@ describe('the gRPC server', () => {
     await closed;
   });
 
-  for (const version of ['v1', 'v1alpha'])
-    it(`lists its service by reflection ${version}`, async (t) => {
+  for (const version of ['v1', 'v1alpha']) {
+    it(`lists all its services by reflection ${version}`, async (t) => {
       const { port } = await start(t, {});
-      const client = connect(t, port, loadReflection(version));
-      const stream = openDuplex(client, 'ServerReflectionInfo');
-      stream.on('error', () => {});
-      t.after(() => stream.cancel());
-      stream.write({ list_services: '*' });
-      const [answer] = await once(stream, 'data');
-      const services: { name: string }[] = answer.list_services_response.service;
-      assert.ok(services.some(({ name }) => name === SERVICE));
+      const { list_services_response } = await reflect(t, { port, version }, { list_services: '*' });
+      const names = list_services_response.service.map(({ name }) => name);
+      assert.deepEqual(names.sort(), [
+        SERVICE,
+        'grpc.health.v1.Health',
+        'grpc.reflection.v1.ServerReflection',
+        'grpc.reflection.v1alpha.ServerReflection',
+      ]);
     });
+
+    for (const [name, method, answer] of [
+      [SERVICE, 'HealthCheck', { status: 'fine' }],
+      ['grpc.health.v1.Health', 'Check', { status: 'SERVING' }],
+    ] as const)
+      it(`answers ${name}/${method} to whoever knows of reflection ${version} alone`, async (t) => {
+        const { port } = await start(t, {
+          HealthCheck: (_call: unknown, callback: Callback) => callback(null, { status: 'fine' }),
+        });
+        const question = { file_containing_symbol: name };
+        const { file_descriptor_response } = await reflect(t, { port, version }, question);
+        const definition = toDefinition(file_descriptor_response.file_descriptor_proto);
+        const client = connect(t, port, clientOf(definition, name.split('.')));
+        const { response } = await call(client, method, {});
+        assert.equal(response.status, answer.status);
+      });
+  }
 
   it('rejects with the code, the address and the port when the port is taken', async (t) => {
     const { port } = await start(t, {});
@@ -223,6 +240,34 @@ function loadReflection(version: string): ServiceClientConstructor {
   const library = dirname(createRequire(import.meta.url).resolve('@grpc/reflection/package.json'));
   const file = join(library, `build/proto/grpc/reflection/${version}/reflection.proto`);
   return clientOf(loadSync(file, { keepCase: true }), ['grpc', 'reflection', version, 'ServerReflection']);
+}
+
+type Reflection = {
+  list_services_response: { service: { name: string }[] };
+  file_descriptor_response: { file_descriptor_proto: Buffer[] };
+};
+
+/** One question, and what is answered to it. */
+async function reflect(
+  t: TestContext,
+  { port, version }: { port: number; version: string },
+  question: object,
+): Promise<Reflection> {
+  const stream = openDuplex(connect(t, port, loadReflection(version)), 'ServerReflectionInfo');
+  stream.on('error', () => {});
+  t.after(() => stream.cancel());
+  stream.write(question);
+  return (await nextData(stream)) as Reflection;
+}
+
+/** Of files as reflection sends them: a FileDescriptorSet has them, one after the other, in its field 1. */
+function toDefinition(files: Buffer[]): Parameters<typeof loadPackageDefinition>[0] {
+  const set = files.flatMap((file) => [Buffer.from([0x0a, ...toVarint(file.length)]), file]);
+  return loadFileDescriptorSetFromBuffer(Buffer.concat(set), { enums: String });
+}
+
+function toVarint(value: number): number[] {
+  return value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...toVarint(value >>> 7)];
 }
 
 function clientOf(definition: Parameters<typeof loadPackageDefinition>[0], path: string[]) {

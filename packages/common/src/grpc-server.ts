@@ -14,9 +14,9 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import type { PackageDefinition } from '@grpc/proto-loader';
-import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Logger } from 'pino';
+import { addReflection } from './grpc-reflection.ts';
 import type { KeyPair } from './tls.ts';
 import { within } from './within.ts';
 
@@ -80,7 +80,7 @@ export async function createGrpcServer({
   });
   server.addService(definition[service] as ServiceDefinition, guard(implementation, log));
   const stopHealth = addHealth(server, service, isServing);
-  new ReflectionService(definition).addToServer(server);
+  addReflection(server, definition);
   const bound = await listen(server, { host, port, tls });
 
   return {
