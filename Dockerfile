@@ -36,10 +36,10 @@ COPY proto proto
 COPY packages/common packages/common
 COPY packages/listener packages/listener
 COPY packages/${PACKAGE} packages/${PACKAGE}
-COPY bin/health.mjs bin/
+COPY bin/health.sh bin/health.mjs bin/
 WORKDIR /app/packages/${PACKAGE}
 RUN test -f src/main.ts || { echo "--build-arg PACKAGE=<folder in packages/> is missing or wrong" >&2; exit 1; }
 USER node
-HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \
-  CMD ["node", "/app/bin/health.mjs", "8080"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --start-interval=1s --retries=3 \
+  CMD ["bash", "/app/bin/health.sh"]
 CMD ["node", "--import", "@waybill/common/telemetry", "src/main.ts"]

@@ -1,5 +1,6 @@
 /**
- * Exits 0 when the service on this machine whose health is on that port is ready: the probe of our containers.
+ * Exits 0 when the service on this machine whose health is on that port is ready: what `health.sh` calls where TLS is
+ * spoken.
  *
  *     node health.mjs <port>
  *

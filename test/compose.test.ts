@@ -51,11 +51,21 @@ test('every container has a limit of memory', () => {
 });
 
 describe('health checks', () => {
+  const instruction = /^HEALTHCHECK (?<options>.*) \\\n {2}CMD (?<test>\[.*\])$/m.exec(
+    readFileSync('Dockerfile', 'utf8'),
+  )?.groups;
+  const option = (name: string) => new RegExp(`--${name}=(\\w+)`).exec(instruction?.options ?? '')?.[1] ?? '';
+  const ofImages: Healthcheck = {
+    test: JSON.parse(instruction?.test ?? '[]'),
+    interval: option('interval'),
+    timeout: option('timeout'),
+    start_interval: option('start-interval'),
+  };
   const ofBackends = services.flatMap(([name, { healthcheck }]) =>
     healthcheck ? [[name, healthcheck] as const] : [],
   );
 
-  for (const [name, { test: command, ...times }] of ofBackends)
+  for (const [name, { test: command, ...times }] of [['our images', ofImages] as const, ...ofBackends])
     test(`of ${name} start no virtual machine, and seldom anything once it is healthy`, () => {
       assert.ok(command.length > 0);
       assert.doesNotMatch(command.join(' '), /node|\.mjs|rabbitmq-diagnostics|rabbitmqctl/);

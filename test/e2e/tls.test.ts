@@ -108,9 +108,13 @@ describe('a system that speaks TLS between all its parts', { skip: cannotStartRa
   });
 
   it('tells its health to the probe of the containers', async () => {
-    await run('health.mjs', [String(web.port)]);
-    await run('health.mjs', [String(system.dispatchers[0]?.healthPort)]);
-    await assert.rejects(run('health.mjs', [String(await freePort())]));
+    const probe = (port: number | undefined) => {
+      const env = { PATH: process.env.PATH, TLS_CERT_FILE: 'its path', HEALTH_PORT: String(port) };
+      return promisify(execFile)('bash', ['bin/health.sh'], { env });
+    };
+    await probe(web.port);
+    await probe(system.dispatchers[0]?.healthPort);
+    await assert.rejects(probe(await freePort()));
   });
 
   it('is sent nothing by a public-web that does not trust it: 503, and the log says why', async (t) => {
