@@ -1,5 +1,6 @@
 /** The program that `edge-trace.test.ts` runs under the preload: a gRPC server, of the public or of an inner tier. */
 import type { ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js';
+import { pino } from 'pino';
 import { isolateGrpcTraces, linkInboundGrpcTrace } from './edge-trace.ts';
 import { createGrpcServer } from './grpc-server.ts';
 import { loadProto } from './proto.ts';
@@ -20,6 +21,7 @@ const { port } = await createGrpcServer({
   port: 0,
   isServing: () => true,
   maxReceiveBytes: 1024,
+  log: pino({ level: 'silent' }),
 });
 process.on('disconnect', () => process.exit(0));
 process.once('SIGTERM', async () => {

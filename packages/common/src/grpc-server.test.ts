@@ -16,6 +16,7 @@ import {
 } from '@grpc/grpc-js';
 import { loadFileDescriptorSetFromBuffer, loadSync } from '@grpc/proto-loader';
 import { service as healthService } from 'grpc-health-check';
+import { pino } from 'pino';
 import { createGrpcServer, type GrpcServer } from './grpc-server.ts';
 import { loadProto } from './proto.ts';
 
@@ -186,6 +187,7 @@ async function start(
     port,
     isServing,
     maxReceiveBytes: MAX_RECEIVE_BYTES,
+    log: pino({ level: 'silent' }),
   });
   t.after(() => server.close(0));
   return { server, port: server.port, client: connect(t, server.port, datasetClient) };

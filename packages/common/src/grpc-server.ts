@@ -17,6 +17,7 @@ import type { PackageDefinition } from '@grpc/proto-loader';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Logger } from 'pino';
 import { addReflection } from './grpc-reflection.ts';
+import { toPublicError } from './public-error.ts';
 import type { KeyPair } from './tls.ts';
 import { within } from './within.ts';
 
@@ -66,7 +67,7 @@ export async function createGrpcServer({
   maxReceiveBytes: number;
   maxSendBytes?: number;
   /** Gets what a failed handler threw. */
-  log?: Logger;
+  log: Logger;
 }): Promise<GrpcServer> {
   const server = new Server({
     'grpc.max_receive_message_length': maxReceiveBytes,
@@ -99,18 +100,15 @@ type Callback = (error: unknown, ...rest: unknown[]) => void;
 type Handler = (call: Call, callback?: Callback) => unknown;
 
 /** Answers for handlers that fail. */
-function guard(implementation: UntypedServiceImplementation, log?: Logger): UntypedServiceImplementation {
+function guard(implementation: UntypedServiceImplementation, log: Logger): UntypedServiceImplementation {
   const guarded = Object.entries(implementation).map(([method, handler]) => {
     const handle: Handler = async (call, callback) => {
       const answer = callback && once(callback);
       try {
         await (handler as unknown as Handler).call(implementation, call, answer);
       } catch (error) {
-        log?.error({ err: error, method }, 'call failed');
-        const refusal = {
-          code: status.INTERNAL,
-          details: 'an unexpected error; see the log of this instance',
-        };
+        const details = toPublicError(error, log, { method }).message;
+        const refusal = { code: status.INTERNAL, details };
         if (answer) answer(refusal);
         else call.emit('error', refusal);
       }

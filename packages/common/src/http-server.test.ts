@@ -112,7 +112,7 @@ describe('errors', () => {
       assert.doesNotMatch(JSON.stringify([...response.headers, problem]), /canary/i);
     }
     assert.equal(logs.length, Object.keys(thrown).length);
-    assert.match(logs[0] ?? '', /canary.*stack.*request failed/);
+    assert.match(logs[0] ?? '', /canary.*stack.*unexpected error/);
   });
 
   test('extensions are members of the problem', async (t) => {

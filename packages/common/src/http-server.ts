@@ -20,6 +20,7 @@ import { MAX_EVENT_BYTES } from './batch-limits.ts';
 import { AppError, type ErrorCode, type Problem, toProblem } from './errors.ts';
 import { clockSkewMs } from './http-signature.ts';
 import { cutOff, keepSockets } from './open-sockets.ts';
+import { toPublicError } from './public-error.ts';
 import { createBodyReader } from './read-body.ts';
 import { DRAIN_MS } from './shutdown.ts';
 import type { KeyPair } from './tls.ts';
@@ -68,7 +69,7 @@ export function createHttpServer({
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     exposeHeadRoutes: false,
-    frameworkErrors: (error, _request, reply) => sendProblem(reply, fromFastifyError(error)),
+    frameworkErrors: (error, request, reply) => sendProblem(reply, fromFastifyError(error, request.log)),
     clientErrorHandler: refuseMalformed,
     // Fastify's types keep the two kinds of server apart, which nothing here needs.
   } as FastifyHttpOptions<Server, FastifyBaseLogger>);
@@ -81,8 +82,7 @@ export function createHttpServer({
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', createBodyReader(bodyLimitBytes));
   app.setErrorHandler((error: FastifyError, request, reply) => {
-    const known = fromFastifyError(error);
-    if (known.code === 'unexpected') request.log.error({ err: error }, 'request failed');
+    const known = fromFastifyError(error, request.log);
     const skewMs = clockSkewMs(known);
     return sendProblem(reply, known, skewMs === undefined ? undefined : { clock_skew_ms: skewMs });
   });
@@ -209,12 +209,12 @@ const FASTIFY_CODES: Record<string, ErrorCode> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported-media-type',
 };
 
-function fromFastifyError(error: unknown): AppError {
+function fromFastifyError(error: unknown, log: FastifyBaseLogger): AppError {
   if (error instanceof AppError) return error;
   const { code, statusCode, message } = (error ?? {}) as FastifyError;
   const known = FASTIFY_CODES[code];
   if (known) return new AppError(known, message, { cause: error });
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
     return new AppError('invalid-request', message, { cause: error });
-  return new AppError('unexpected', 'an unexpected error; see the log of this instance', { cause: error });
+  return toPublicError(error, log);
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { createGrpcServer } from '@waybill/common/grpc-server.ts';
 import { loadProto } from '@waybill/common/proto.ts';
+import { pino } from 'pino';
 import { createAuthority, type KeyPair, refusedPairs, trust } from '../../../test/harness/certificates.ts';
 import { createDatasetSource } from './dataset-source.ts';
 
@@ -25,6 +26,7 @@ async function read(t: TestContext, tls: KeyPair, addressOf = (port: number) => 
     tls,
     isServing: () => true,
     maxReceiveBytes: 1_024,
+    log: pino({ level: 'silent' }),
   });
   const source = createDatasetSource({ address: addressOf(server.port), maxRetries: 0 });
   t.after(async () => {

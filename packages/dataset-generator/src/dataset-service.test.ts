@@ -155,6 +155,7 @@ async function start(t: TestContext, more: Record<string, Dataset> = {}) {
     isServing: () => true,
     maxReceiveBytes: 64 * 1024,
     maxSendBytes: 100 * 1024 * 1024,
+    log,
   });
   t.after(() => server.close(0));
   return connectToDatasets(t, server.port);

@@ -11,6 +11,7 @@ import { startTcpProxy, type TcpProxy } from '../../../test/harness/tcp-proxy.ts
 import { freshBroker, type TestBroker } from '../../../test/harness/test-broker.ts';
 import { createInternalApp } from './app.ts';
 import {
+  type Answer,
   type Consumer,
   eventsOf,
   keys,
@@ -175,6 +176,25 @@ describe('POST /events', () => {
     await send(dispatcher, [newEvent('Other')]);
     await listener.until((messages) => messages.some(({ routingKey }) => routingKey === 'Other'));
   });
+});
+
+it('an error nobody foresaw is logged with its stack, and told to nobody', async () => {
+  const lines: string[] = [];
+  const app = createInternalApp({
+    log: pino({}, { write: (line: string) => void lines.push(line) }),
+    isBrokerAvailable: () => true,
+    publishEvent: async () => assert.fail('canary'),
+    keys: keys.call,
+    clock: createClockCheck(),
+    isStopping: () => false,
+  });
+  const body = JSON.stringify([newEvent('Known')]);
+  const headers = signRequest({ method: 'POST', path: '/events', body, keys: keys.call });
+  const answer = await app.inject({ method: 'POST', url: '/events', headers, payload: body });
+  assert.doesNotMatch(answer.body, /canary/);
+  assert.equal((answer.json() as Answer).rejected[0]?.problem.code, 'unexpected');
+  assert.equal(lines.length, 1);
+  assert.match(lines[0] ?? '', /canary.*intake\.test\.ts/);
 });
 
 it('a dispatcher that is stopping answers 503 and publishes nothing, so that public-web asks another', async () => {

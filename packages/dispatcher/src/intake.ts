@@ -1,13 +1,14 @@
 /** `POST /events`: a signed batch of events from public-web, every one accounted for. */
 import type { PublishOutcome } from '@waybill/common/broker/ports.ts';
 import type { ClockCheck } from '@waybill/common/clock-check.ts';
-import { AppError, toAppError, toProblem } from '@waybill/common/errors.ts';
+import { AppError, toProblem } from '@waybill/common/errors.ts';
 import { type CloudEvent, expiryMs, toEvent } from '@waybill/common/event.ts';
 import { parseForwardedJson, toArray } from '@waybill/common/event-json.ts';
 import type { IntakeAnswer } from '@waybill/common/intake-answer.ts';
 import type { Key } from '@waybill/common/internal-keys.ts';
+import { toPublicError } from '@waybill/common/public-error.ts';
 import { verifyCall } from '@waybill/common/verify-call.ts';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import type { PublishEvent } from './publish.ts';
 
 /**
@@ -34,11 +35,12 @@ export function createIntake({
     if (isStopping()) throw new AppError('not-accepted', 'this dispatcher is stopping');
     if (!isBrokerAvailable()) throw new AppError('not-accepted', 'the broker does not take events now');
     const answer: IntakeAnswer = { unroutable: [], rejected: [], unknown: [] };
-    await Promise.all(toArray(parseForwardedJson(body)).map((value) => takeIn(value, answer)));
+    const values = toArray(parseForwardedJson(body));
+    await Promise.all(values.map((value) => takeIn(value, answer, request.log)));
     return reply.send(answer);
   };
 
-  async function takeIn(value: unknown, answer: IntakeAnswer): Promise<void> {
+  async function takeIn(value: unknown, answer: IntakeAnswer, log: FastifyBaseLogger): Promise<void> {
     const id = correlationIdOf(value);
     try {
       const event = toEvent(value);
@@ -46,7 +48,7 @@ export function createIntake({
         throw new AppError('not-accepted', 'the deadline passed before publishing');
       record(id, await publishEvent(event), answer);
     } catch (thrown) {
-      const error = toAppError(thrown);
+      const error = toPublicError(thrown, log, { correlation_id: id });
       answer.rejected.push({ id, problem: toProblem(error.code, error.message) });
     }
   }

@@ -10,6 +10,7 @@ import { EVENTS_EXCHANGE } from '@waybill/common/broker/topology.ts';
 import type { CloudEvent } from '@waybill/common/event.ts';
 import { type EncodedEvent, encodeEvent, encodeMessage } from '@waybill/common/event-json.ts';
 import { batchSize, eventDuration, events } from '@waybill/common/metrics.ts';
+import { toPublicError } from '@waybill/common/public-error.ts';
 import { setBatchSize, startEventSpan } from '@waybill/common/tracing.ts';
 import type { Logger } from 'pino';
 
@@ -23,6 +24,8 @@ export type PublishEvent = (event: CloudEvent) => Promise<PublishOutcome>;
 
 /** What became of a message, and how many events it held. */
 type Published = { outcome: PublishOutcome; batchSize: number };
+
+const NOTHING_KNOWN: Published = { outcome: 'unknown', batchSize: 0 };
 
 /** Creates {@link PublishEvent} on `publisher`; `maxByType` lowers the events per message for some types. */
 export function createPublishEvent({
@@ -52,6 +55,16 @@ export function createPublishEvent({
     },
   });
 
+  async function publish(event: CloudEvent, encoded: EncodedEvent): Promise<Published> {
+    try {
+      return (await batcher.add(event.type, encoded, encoded.bytes)) ?? NOTHING_KNOWN;
+    } catch (thrown) {
+      const { code } = toPublicError(thrown, log, { event_id: event.id });
+      // What the batcher refuses was not published; of anything else nobody knows.
+      return code === 'not-accepted' ? { outcome: code, batchSize: 0 } : NOTHING_KNOWN;
+    }
+  }
+
   return async (event) => {
     const startedMs = performance.now();
     const span = startEventSpan({
@@ -64,10 +77,8 @@ export function createPublishEvent({
     if (span.traceparent)
       Object.assign(event, { traceparent: span.traceparent, tracestate: span.tracestate });
     const encoded = encodeEvent(event);
-    // What the batcher refuses was not published.
-    const published = await batcher.add(event.type, encoded, encoded.bytes).catch(() => undefined);
-    const outcome = published?.outcome ?? 'not-accepted';
-    if (published) setBatchSize(span, published.batchSize);
+    const { outcome, batchSize: size } = await publish(event, encoded);
+    if (size > 0) setBatchSize(span, size);
     context.with(span.context, () =>
       log.debug({ event_id: event.id, event_type: event.type, outcome }, 'event published'),
     );

@@ -9,10 +9,11 @@ import type { Delivery, Publisher, Subscriber, Subscription } from '@waybill/com
 import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
 import { REPLIES_QUEUE, REPLIES_RETRY_QUEUE } from '@waybill/common/broker/topology.ts';
 import type { ClockCheck } from '@waybill/common/clock-check.ts';
-import { AppError, toAppError } from '@waybill/common/errors.ts';
+import { AppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, expiryMs } from '@waybill/common/event.ts';
 import { decodeMessage, type EncodedEvent, encodeEvent, encodeMessage } from '@waybill/common/event-json.ts';
 import { events } from '@waybill/common/metrics.ts';
+import { toPublicError } from '@waybill/common/public-error.ts';
 import type { createReplyAddressVerifier, ReplyAddress } from '@waybill/common/reply-address.ts';
 import { DRAIN_MS } from '@waybill/common/shutdown.ts';
 import { startEventSpan } from '@waybill/common/tracing.ts';
@@ -49,7 +50,7 @@ export function consumeReplies({ subscriber, ...options }: RepliesOptions): Repl
     onDelivery(delivery) {
       const handled = handleDelivery(delivery, options).catch((error) => {
         if (delivery.signal.aborted) return;
-        options.log.error({ err: toAppError(error) }, 'reply message not handled');
+        options.log.error({ err: error }, 'reply message not handled');
         delivery.requeue();
       });
       underWay.add(handled);
@@ -69,12 +70,12 @@ export function consumeReplies({ subscriber, ...options }: RepliesOptions): Repl
 type DeliveryOptions = Omit<RepliesOptions, 'subscriber'>;
 
 async function handleDelivery(delivery: Delivery, options: DeliveryOptions): Promise<void> {
-  const { publisher } = options;
+  const { publisher, log } = options;
   let replies: CloudEvent[];
   try {
     replies = decodeMessage(delivery);
   } catch (error) {
-    await deadLetter({ publisher, delivery, reason: 'unparsable', error: toAppError(error) });
+    await deadLetter({ publisher, delivery, reason: 'unparsable', error: toPublicError(error, log) });
     return delivery.ack();
   }
   const results = await Promise.all(
@@ -106,7 +107,7 @@ async function deliver(
       delivery,
       event: reply,
       reason: 'unknown-reply-address',
-      error: toAppError(error),
+      error: toPublicError(error, log, { event_id: reply.id }),
     });
     return account(reply, 'unknown-reply-address', log);
   }

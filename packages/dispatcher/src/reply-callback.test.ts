@@ -33,22 +33,49 @@ async function start(onBatch: OnBatch = takeAll): Promise<Instance> {
 }
 
 /** Delivers one reply to `instance`; by default its name is its address. */
-function deliver(instance: Instance, name = instance.url): Promise<CallbackOutcome> {
+function deliver(
+  instance: { url: string },
+  name = instance.url,
+  reply = encodeEvent(newEvent('PingResponse')),
+): Promise<CallbackOutcome> {
   const address = {
     kind: 'callback',
     url: `${instance.url}/dispatch`,
     instance: name,
     expMs: Date.now() + 60_000,
   };
-  return callback.deliver(
-    address as Parameters<ReplyCallback['deliver']>[0],
-    encodeEvent(newEvent('PingResponse')),
-  );
+  return callback.deliver(address as Parameters<ReplyCallback['deliver']>[0], reply);
 }
 
 function deliverMany(instance: Instance, count: number): Promise<CallbackOutcome[]> {
   return Promise.all(Array.from({ length: count }, () => deliver(instance)));
 }
+
+describe('an error nobody foresaw', () => {
+  /** One that cannot be put into a batch. */
+  const broken = {
+    event: newEvent('PingResponse'),
+    bytes: 1,
+    json: { toString: () => assert.fail('canary') },
+  };
+  const brokenReply = broken as unknown as ReturnType<typeof encodeEvent>;
+
+  it('fails its reply alone, and is logged', async () => {
+    const instance = await start();
+    assert.equal(await deliver(instance, instance.url, brokenReply), 'failing');
+    assert.equal(await deliver({ url: 'no address at all' }), 'failing');
+    assert.equal(await deliver(instance), 'delivered');
+    assert.equal(reasons.length, 2);
+  });
+
+  it('in the attempt that finds out whether an address answers again is not the last attempt', async () => {
+    const instance = await start(respond(500));
+    assert.equal(await deliver(instance), 'failing');
+    assert.equal(await deliver(instance, instance.url, brokenReply), 'failing');
+    instance.onBatch = takeAll;
+    assert.equal(await deliver(instance), 'delivered');
+  });
+});
 
 describe('replies to one address', () => {
   it('go in batches of 64 at most', async () => {

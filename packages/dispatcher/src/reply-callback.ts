@@ -13,6 +13,7 @@ import { BATCH_CONTENT_TYPE, type EncodedEvent, encodeBatch } from '@waybill/com
 import { signRequest } from '@waybill/common/http-signature.ts';
 import type { Key } from '@waybill/common/internal-keys.ts';
 import { batchSize } from '@waybill/common/metrics.ts';
+import { toPublicError } from '@waybill/common/public-error.ts';
 import type { ReplyAddress } from '@waybill/common/reply-address.ts';
 import { untraced } from '@waybill/common/tracing.ts';
 import type { Logger } from 'pino';
@@ -101,6 +102,18 @@ export function createReplyCallback({
     return outcomes;
   }
 
+  /** One at a time. */
+  async function probe(lane: Lane, reply: EncodedEvent): Promise<CallbackOutcome> {
+    if (lane.isProbing) return 'failing';
+    lane.isProbing = true;
+    try {
+      const [outcome = 'failing'] = await call(lane, [reply]);
+      return outcome;
+    } finally {
+      lane.isProbing = false;
+    }
+  }
+
   async function post(lane: Lane, replies: EncodedEvent[]): Promise<CallbackOutcome[]> {
     const { url } = lane;
     const body = encodeBatch(replies);
@@ -145,16 +158,14 @@ export function createReplyCallback({
 
   return {
     async deliver(address, reply) {
-      const lane = laneFor(address);
-      if (lane.isFailing) {
-        if (lane.isProbing) return 'failing';
-        lane.isProbing = true;
-        const [outcome = 'failing'] = await call(lane, [reply]);
-        lane.isProbing = false;
-        return outcome;
+      try {
+        const lane = laneFor(address);
+        if (lane.isFailing) return await probe(lane, reply);
+        return (await lane.batcher.add(reply, reply.bytes)) ?? 'failing';
+      } catch (thrown) {
+        toPublicError(thrown, log, { event_id: reply.event.id });
+        return 'failing';
       }
-      const outcome = await lane.batcher.add(reply, reply.bytes).catch(() => undefined);
-      return outcome ?? 'failing';
     },
     async close() {
       clearInterval(timer);

@@ -56,7 +56,8 @@ function start({
     allowedBrokers: [{ host: 'localhost', port: 5672, isTls: false }],
     deadlineMs,
   });
-  const log = { info: (line: object) => lines.push(line as Record<string, unknown>) };
+  const note = (line: object) => void lines.push(line as Record<string, unknown>);
+  const log = { info: note, error: note };
   const accept = (changes: object = {}, signal = new AbortController().signal) =>
     acceptClient({ ...client, ...changes }, { signal, log: log as never });
   return { accept, sent, lines, parked };

@@ -7,6 +7,7 @@ import { type AllowedBroker, findAllowedBroker } from '@waybill/common/broker-ad
 import type { PublicJwk } from '@waybill/common/credential-keys.ts';
 import { AppError, toAppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, NEW_CLIENT_TYPE } from '@waybill/common/event.ts';
+import { toPublicError } from '@waybill/common/public-error.ts';
 import { createCredentialsSealer } from '@waybill/common/sealed-credentials.ts';
 import type { Logger } from 'pino';
 import { account } from './account.ts';
@@ -30,7 +31,7 @@ const MAX_SEALED_BYTES = 4 * 1024;
  */
 export type AcceptClient = (
   fields: unknown,
-  options: { signal: AbortSignal; log: Pick<Logger, 'info'> },
+  options: { signal: AbortSignal; log: Pick<Logger, 'info' | 'error'> },
 ) => Promise<string>;
 
 /** Creates {@link AcceptClient}. Without a `publicKey` every client is refused as `unroutable`. */
@@ -58,8 +59,8 @@ export function createAcceptClient({
       await accept(id, fields, signal);
       return id;
     } catch (thrown) {
-      error = toAppError(thrown);
-      throw thrown;
+      error = toPublicError(thrown, log, { event_id: id });
+      throw error;
     } finally {
       account({
         log,

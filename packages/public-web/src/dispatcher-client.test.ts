@@ -54,6 +54,17 @@ async function send(client: DispatcherClient, event = newEvent()): Promise<strin
 }
 
 describe('an event', () => {
+  it('that cannot be written as JSON fails alone, and its client is told nothing of why', async () => {
+    const client = await clientOf(await start());
+    const [outcome, neighbour] = await Promise.all([
+      client.send(newEvent(1n), () => false),
+      client.send(newEvent(), () => false),
+    ]);
+    assert.equal(outcome?.code, 'unexpected');
+    assert.doesNotMatch(outcome?.message ?? '', /BigInt/);
+    assert.equal(neighbour, undefined);
+  });
+
   it('goes with what else came in the same turn, in batches of 64 at most, and each has its own outcome', async () => {
     const dispatcher = await start((events, response) =>
       answer(response, { unroutable: [events[0]?.correlationid] }),

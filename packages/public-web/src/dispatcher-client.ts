@@ -14,7 +14,6 @@ import {
   fromProblem,
   isBodyAtFault,
   parseProblem,
-  toAppError,
 } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event.ts';
 import {
@@ -27,6 +26,7 @@ import { signRequest } from '@waybill/common/http-signature.ts';
 import type { IntakeAnswer } from '@waybill/common/intake-answer.ts';
 import type { Key } from '@waybill/common/internal-keys.ts';
 import { batchSize } from '@waybill/common/metrics.ts';
+import { toPublicError } from '@waybill/common/public-error.ts';
 import { untraced } from '@waybill/common/tracing.ts';
 import type { Logger } from 'pino';
 import { createUpstreams, type Upstream } from './upstreams.ts';
@@ -134,10 +134,14 @@ export async function createDispatcherClient({
 
   return {
     async send(event, isCancelled) {
-      const encoded = encodeEvent(event);
-      if (encoded.bytes > MAX_EVENT_BYTES)
-        return new AppError('too-large', `the event has ${encoded.bytes} bytes when written as JSON`);
-      return await batcher.add(event.type, encoded, encoded.bytes, isCancelled).catch(toAppError);
+      try {
+        const encoded = encodeEvent(event);
+        if (encoded.bytes > MAX_EVENT_BYTES)
+          return new AppError('too-large', `the event has ${encoded.bytes} bytes when written as JSON`);
+        return await batcher.add(event.type, encoded, encoded.bytes, isCancelled);
+      } catch (thrown) {
+        return toPublicError(thrown, log, { event_id: event.id });
+      }
     },
     close: upstreams.close,
   };

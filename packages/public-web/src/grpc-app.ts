@@ -1,10 +1,11 @@
 /** The public gRPC port: `data_dispatcher_service.DataDispatcherService`, health and reflection. */
 import { type ServerUnaryCall, type StatusObject, type sendUnaryData, status } from '@grpc/grpc-js';
 import { linkInboundGrpcTrace } from '@waybill/common/edge-trace.ts';
-import { AppError, type ErrorCode, toAppError } from '@waybill/common/errors.ts';
+import { AppError, type ErrorCode } from '@waybill/common/errors.ts';
 import { createGrpcServer } from '@waybill/common/grpc-server.ts';
 import type { Readiness } from '@waybill/common/http-server.ts';
 import { loadProto } from '@waybill/common/proto.ts';
+import { toPublicError } from '@waybill/common/public-error.ts';
 import type { KeyPair } from '@waybill/common/tls.ts';
 import type { Logger } from 'pino';
 import type { AcceptClient } from './accept-client.ts';
@@ -42,9 +43,7 @@ export function createGrpcApp({ admit, acceptClient, readiness, log, host, port,
       });
       return ACCEPTED;
     } catch (thrown) {
-      if (thrown instanceof AppError) return { status: 'ERROR', message: thrown.message };
-      log.error({ err: thrown }, 'request failed');
-      return { status: 'ERROR', message: 'an unexpected error; see the log of this instance' };
+      return { status: 'ERROR', message: toPublicError(thrown, log).message };
     }
   }
 
@@ -54,7 +53,7 @@ export function createGrpcApp({ admit, acceptClient, readiness, log, host, port,
     implementation: {
       NotifyNewClient(call: ServerUnaryCall<unknown, Answer>, callback: sendUnaryData<Answer>) {
         linkInboundGrpcTrace();
-        const caller = admitCall(admit, call);
+        const caller = admitCall(admit, call, log);
         if (caller instanceof AppError) return callback(toRefusal(caller));
         return accept(call, caller).then((answer) => callback(null, answer));
       },
@@ -72,7 +71,7 @@ export function createGrpcApp({ admit, acceptClient, readiness, log, host, port,
 }
 
 /** Whoever may make the call, or why not. */
-function admitCall(admit: Admit, call: ServerUnaryCall<unknown, Answer>): Caller | AppError {
+function admitCall(admit: Admit, call: ServerUnaryCall<unknown, Answer>, log: Logger): Caller | AppError {
   const [authorization] = call.metadata.get('authorization');
   const [apiKey] = call.metadata.get('x-api-key');
   // `<address>:<port>`, an IPv6 address without brackets.
@@ -82,7 +81,7 @@ function admitCall(admit: Admit, call: ServerUnaryCall<unknown, Answer>): Caller
     caller.assertMayAddClients();
     return caller;
   } catch (thrown) {
-    return toAppError(thrown);
+    return toPublicError(thrown, log);
   }
 }
 

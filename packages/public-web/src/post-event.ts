@@ -2,13 +2,7 @@
  * `POST /` and `POST /events`: an event in, its reply out, in the mode it came in; and `/ping`, which makes the event.
  */
 import { randomUUID } from 'node:crypto';
-import {
-  AppError,
-  isForeignProblemType,
-  type Problem,
-  toAppError,
-  toProblem,
-} from '@waybill/common/errors.ts';
+import { AppError, isForeignProblemType, type Problem, toProblem } from '@waybill/common/errors.ts';
 import { type CloudEvent, PROBLEM_TYPE, stripInternal } from '@waybill/common/event.ts';
 import {
   decodeRequest,
@@ -17,6 +11,7 @@ import {
   encodeResponse,
 } from '@waybill/common/event-http.ts';
 import { sendProblemBody } from '@waybill/common/http-server.ts';
+import { toPublicError } from '@waybill/common/public-error.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { account } from './account.ts';
 import type { Caller } from './admission.ts';
@@ -95,11 +90,7 @@ function exchangeAll(
       if (input instanceof AppError)
         return { id: randomUUID(), problem: toProblem(input.code, input.message) };
       const startedMs = performance.now();
-      const answer = await exchangeOne(exchange, request.caller, input, {
-        deadlineMs: waitMs,
-        bytes,
-        signal,
-      });
+      const answer = await exchangeOne(exchange, request, input, { deadlineMs: waitMs, bytes, signal });
       account({
         log: request.log,
         event: input,
@@ -116,7 +107,7 @@ function exchangeAll(
 
 async function exchangeOne(
   exchange: Exchange,
-  caller: Caller,
+  { caller, log }: FastifyRequest,
   event: CloudEvent,
   options: Parameters<Exchange>[1],
 ): Promise<Answer> {
@@ -128,7 +119,7 @@ async function exchangeOne(
       ? { id, problem: toClientProblem(reply, id) }
       : { id, reply: stripInternal(reply) };
   } catch (thrown) {
-    const error = toAppError(thrown);
+    const error = toPublicError(thrown, log, { event_id: id });
     return { id, problem: toProblem(error.code, error.message, { event_id: id }) };
   }
 }

@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import type { Publisher } from '@waybill/common/broker/ports.ts';
+import { pino } from 'pino';
+import { newEvent } from './dispatcher.fixture.ts';
+import { createPublishEvent } from './publish.ts';
+
+function start(publish: Publisher['publish'], maxByType = new Map<string, number>()) {
+  const lines: string[] = [];
+  const log = pino({}, { write: (line: string) => void lines.push(line) });
+  return { publishEvent: createPublishEvent({ publisher: { publish } as Publisher, maxByType, log }), lines };
+}
+
+it('of a publish that failed in a way nobody foresaw the outcome is unknown: the events may be in the broker', async () => {
+  const { publishEvent, lines } = start(async () => assert.fail('canary'));
+  const outcomes = await Promise.all([newEvent('Known'), newEvent('Known')].map(publishEvent));
+  assert.deepEqual(outcomes, ['unknown', 'unknown']);
+  assert.equal(lines.length, 1, 'logged once for the batch');
+  assert.match(lines[0] ?? '', /canary.*publish\.test\.ts/);
+});
+
+it('what had no turn was not published, and is nothing to log', async () => {
+  const { publishEvent, lines } = start(() => new Promise(() => {}), new Map([['Known', 1]]));
+  const outcomes = Array.from({ length: 5 }, () => publishEvent(newEvent('Known')));
+  assert.equal(await outcomes[4], 'not-accepted');
+  assert.deepEqual(lines, []);
+});
