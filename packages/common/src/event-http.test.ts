@@ -178,25 +178,42 @@ describe('binary mode', () => {
         datacontenttype: type,
         data: [1],
       });
-    for (const type of [
-      'text/plain',
-      'application/json-seq',
-      'application/jsonx',
-      'application/cloudevents+xml',
-    ])
+    for (const type of ['text/plain', 'application/json-seq', 'application/jsonx'])
       assert.deepEqual(decodeOne({ ...BINARY, 'content-type': type }, '[1]'), {
         ...minimal,
         datacontenttype: type,
         data_base64: 'WzFd',
       });
-    assert.deepEqual(decodeOne(BINARY, '[1]'), { ...minimal, data: [1] });
     assert.deepEqual(decodeOne(BINARY), minimal);
+  });
+
+  test('takes a body without a content type as bytes, whatever they are', () => {
+    assert.deepEqual(decodeOne(BINARY, '[1]'), { ...minimal, data_base64: 'WzFd' });
+    assert.deepEqual(decodeOne(BINARY, Buffer.from([0xff])), { ...minimal, data_base64: '/w==' });
+  });
+
+  test('is not what a body in another format of events is (section 3)', () => {
+    for (const type of [
+      'application/cloudevents+xml',
+      'Application/CloudEvents',
+      'application/cloudevents-batch+avro; a=b',
+    ])
+      assertRefused(
+        () => decode({ ...BINARY, 'content-type': type }, '[1]'),
+        /: send/,
+        'unsupported-media-type',
+      );
+  });
+
+  test('refuses bytes beyond ASCII in headers, in whatever charset they were meant', () => {
+    for (const value of ['caf\u00c3\u00a9', 'caf\u00e9', '\u00d0\u009f', '"\u00ff"', '%41\u0080'])
+      assertRefused(() => decode({ ...BINARY, 'ce-subject': value }), /ce-subject has bytes beyond ASCII/);
   });
 
   test('takes opaque data of any charset, and JSON in UTF-8 alone', () => {
     const latin = { ...BINARY, 'content-type': 'text/xml; charset=iso-8859-1' };
     assert.equal(decodeOne(latin, Buffer.from([0xe9])).data_base64, '6Q==');
-    const json = { ...BINARY, 'content-type': 'application/json; charset="iso-8859-1"' };
+    const json = { ...BINARY, 'content-type': 'application/json; a="; charset=utf-8"; charset="iso-8859-1"' };
     assertRefused(() => decode(json, '[1]'), /charset iso-8859-1/, 'unsupported-media-type');
   });
 
@@ -204,22 +221,23 @@ describe('binary mode', () => {
     assertRefused(() => decode({ ...BINARY, 'content-type': 'application/json' }, '{'), /not valid JSON/);
   });
 
-  test('names the content type of the data: as given, else of JSON or of bytes', () => {
+  test('names the content type of the data as given, and that of JSON where none is', () => {
     const type = (data: object) =>
       encodeResponse('binary', { ...minimal, ...data }, '').headers['content-type'];
     assert.equal(type({}), undefined);
     assert.equal(type({ datacontenttype: 'text/plain' }), 'text/plain');
     assert.equal(type({ data: null }), 'application/json');
-    assert.equal(type({ data_base64: 'AAAA' }), 'application/octet-stream');
+    assert.equal(type({ data_base64: 'AAAA' }), undefined);
     assert.equal(type({ data_base64: 'AAAA', datacontenttype: 'image/png' }), 'image/png');
   });
 
   test('writes text as it is, and a JSON string with its quotes (JSON format, section 3.2)', () => {
-    const body = (data: object) => encodeResponse('binary', { ...minimal, ...data }, '').body;
+    const body = (data: object) => String(encodeResponse('binary', { ...minimal, ...data }, '').body);
     assert.equal(body({ data: '<wow/>', datacontenttype: 'application/xml' }), '<wow/>');
     assert.equal(body({ data: 'text' }), '"text"');
     assert.equal(body({ data: 'text', datacontenttype: 'application/json' }), '"text"');
-    assert.deepEqual(body({ data_base64: 'AAEC' }), Buffer.from([0, 1, 2]));
+    const bytes = encodeResponse('binary', { ...minimal, data_base64: 'AAEC' }, '').body;
+    assert.deepEqual(bytes, Buffer.from([0, 1, 2]));
   });
 });
 
@@ -322,6 +340,7 @@ const anyHeaders: fc.Arbitrary<IncomingHttpHeaders> = fc
           'application/cloudevents+json',
           'application/cloudevents-batch+json',
           'application/json;charset=latin1',
+          'application/cloudevents+xml',
           'text/plain',
         ),
         fc.string({ unit: 'grapheme-composite' }),
@@ -385,9 +404,8 @@ function asReadFromBinary({ data, data_base64, datacontenttype, ...attributes }:
   const event: CloudEvent = Object.fromEntries(strings);
   const isText = typeof data === 'string' && /^(text\/plain|application\/xml)/.test(datacontenttype ?? '');
   const base64 = isText ? Buffer.from(data).toString('base64') : data_base64;
-  const implied = base64 === undefined ? 'application/json' : 'application/octet-stream';
-  const hasData = data !== undefined || base64 !== undefined;
-  if (datacontenttype !== undefined || hasData) event.datacontenttype = datacontenttype ?? implied;
+  const implied = data === undefined ? undefined : 'application/json';
+  if (datacontenttype !== undefined || implied) event.datacontenttype = datacontenttype ?? implied;
   if (base64) event.data_base64 = base64;
   else if (data !== undefined && !isText) event.data = data;
   return event;

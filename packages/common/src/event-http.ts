@@ -8,7 +8,8 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { AppError } from './errors.ts';
 import { type CloudEvent, stripInternal, toEvent } from './event.ts';
-import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE, mediaType, toArray } from './event-json.ts';
+import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE, toArray } from './event-json.ts';
+import { charsetOf, isJsonType, isMediaType, mediaType } from './media-type.ts';
 import { MAX_KEPT_NUMBERS, parseJson } from './parse-json.ts';
 
 /** How a client wrapped its events. */
@@ -33,7 +34,13 @@ export function decodeRequest(
   admitBatch: (count: number) => void = () => {},
 ): DecodedRequest {
   const contentType = headers['content-type'];
-  switch (mediaType(contentType)) {
+  const type = mediaType(contentType);
+  if (contentType && !isMediaType(contentType))
+    throw new AppError(
+      'unsupported-media-type',
+      'the content type is no media type (RFC 9110, section 8.3.1)',
+    );
+  switch (type) {
     case EVENT_CONTENT_TYPE:
       return { mode: 'structured', events: [toClientEvent(parseUtf8(contentType, body))] };
     case BATCH_CONTENT_TYPE: {
@@ -42,8 +49,9 @@ export function decodeRequest(
       return { mode: 'batched', events: batch.map(toEventOrError) };
     }
   }
-  if (isBinary(headers)) return { mode: 'binary', events: [decodeBinary({ headers, body })] };
-  if (mediaType(contentType) === 'application/json')
+  if (isBinary(headers) && !isEventFormat(type))
+    return { mode: 'binary', events: [decodeBinary({ headers, body })] };
+  if (type === 'application/json')
     return { mode: 'plain', events: [decodePlain(parseUtf8(contentType, body), defaultSource)] };
   throw new AppError(
     'unsupported-media-type',
@@ -51,7 +59,15 @@ export function decodeRequest(
   );
 }
 
-/** An HTTP response of the codec. */
+/**
+ * Whether the media type says that the body is an event or events, in whatever format (HTTP binding, section 3): one
+ * that is not spoken here is refused, and not taken for the data of a binary event.
+ */
+export function isEventFormat(type: string): boolean {
+  return type.startsWith('application/cloudevents');
+}
+
+/** An HTTP response of the codec; one in binary mode has a body of bytes, and a content type only if its event has. */
 export type EncodedResponse = { headers: Record<string, string>; body: string | Buffer };
 
 /** Wraps one reply for a client that asked in `mode`; `requestId` is what the plain shape carries as its id. */
@@ -91,8 +107,8 @@ function toEventOrError(value: unknown): CloudEvent | AppError {
 
 /** Parses a body that is JSON. Data of other content types is opaque, whatever its charset. */
 function parseUtf8(contentType: string | undefined, body: Buffer): unknown {
-  const charset = /;\s*charset="?([^";\s]+)/i.exec(contentType ?? '')?.[1];
-  if (charset !== undefined && !/^utf-?8$/i.test(charset))
+  const charset = charsetOf(contentType);
+  if (charset !== undefined && !/^utf-?8$/.test(charset))
     throw new AppError('unsupported-media-type', `charset ${charset}: send UTF-8`);
   return parseJson(body, { maxKeptNumbers: MAX_KEPT_NUMBERS });
 }
@@ -123,7 +139,8 @@ function decodeBinary({ headers, body }: HttpMessage): CloudEvent {
   const contentType = headers['content-type'];
   if (contentType !== undefined) event.datacontenttype = contentType;
   if (body.length > 0) {
-    if (isJson(contentType)) event.data = parseUtf8(contentType, body);
+    // Without a content type they are just bytes (RFC 9110, section 8.3).
+    if (contentType !== undefined && isJsonType(contentType)) event.data = parseUtf8(contentType, body);
     else event.data_base64 = body.toString('base64');
   }
   return toClientEvent(event);
@@ -134,19 +151,12 @@ function encodeBinary({ data, data_base64, datacontenttype, ...attributes }: Clo
   for (const [name, value] of Object.entries(attributes))
     if (value !== undefined) headers[`ce-${name}`] = encodeHeader(String(value));
   if (datacontenttype !== undefined) headers['content-type'] = datacontenttype;
-  if (data_base64 !== undefined) {
-    headers['content-type'] ??= 'application/octet-stream';
-    return { headers, body: Buffer.from(data_base64, 'base64') };
-  }
-  if (data === undefined) return { headers, body: '' };
+  if (data_base64 !== undefined) return { headers, body: Buffer.from(data_base64, 'base64') };
+  if (data === undefined) return { headers, body: Buffer.alloc(0) };
+  // An absent content type means JSON (JSON format, section 3.1), which the binary mode has to say.
   headers['content-type'] ??= 'application/json';
-  const isText = typeof data === 'string' && !isJson(datacontenttype);
-  return { headers, body: isText ? data : JSON.stringify(data) };
-}
-
-/** `application/json` and every `+json`; an absent content type means JSON (JSON format, section 3.1). */
-function isJson(contentType: string | undefined): boolean {
-  return contentType === undefined || /^[^/]+\/([^/]+\+)?json$/.test(mediaType(contentType));
+  const isText = typeof data === 'string' && !isJsonType(headers['content-type']);
+  return { headers, body: Buffer.from(isText ? data : JSON.stringify(data)) };
 }
 
 /** HTTP binding, section 3.1.3.2: header values are percent-encoded UTF-8. */
@@ -160,6 +170,9 @@ function encodeHeader(value: string): string {
 
 /** The same section: quoted strings are still read, because CloudEvents 1.0.0 wrote them. */
 function decodeHeader(name: string, value: string): string {
+  // Node reads bytes as Latin-1. Whether they were meant as that or as UTF-8, nobody can tell.
+  if (/[\x80-\xff]/.test(value))
+    throw new AppError('invalid-request', `${name} has bytes beyond ASCII: percent-encode them as UTF-8`);
   const quoted = /^"((?:[^"\\]|\\.)*)"$/.exec(value)?.[1];
   const text = quoted === undefined ? value : quoted.replace(/\\(.)/g, '$1');
   try {

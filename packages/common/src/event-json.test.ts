@@ -9,7 +9,6 @@ import {
   encodeBatch,
   encodeEvent,
   encodeMessage,
-  mediaType,
 } from './event-json.ts';
 
 test('any events survive as one message, in order', () => {
@@ -96,9 +95,4 @@ describe('decodeMessage', () => {
       }),
     );
   });
-});
-
-test('mediaType drops parameters, space and case', () => {
-  assert.equal(mediaType(' Text/Plain ; charset="a;b"'), 'text/plain');
-  assert.equal(mediaType(undefined), '');
 });

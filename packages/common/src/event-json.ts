@@ -1,6 +1,7 @@
 /** The CloudEvents JSON format and JSON batch format: what travels over AMQP and between public-web and dispatcher. */
 import { AppError } from './errors.ts';
 import { type CloudEvent, toEvent } from './event.ts';
+import { mediaType } from './media-type.ts';
 import { MAX_INTERNAL_JSON_DEPTH, parseJson } from './parse-json.ts';
 
 /** Media type of one event. */
@@ -71,9 +72,4 @@ function parseInternalJson(body: Buffer): unknown {
 export function toArray(value: unknown): unknown[] {
   if (!Array.isArray(value)) throw new AppError('invalid-request', 'a batch is a JSON array of events');
   return value;
-}
-
-/** The media type without its parameters, in lower case. */
-export function mediaType(contentType: string | undefined): string {
-  return (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
 }

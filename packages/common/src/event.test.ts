@@ -51,10 +51,20 @@ describe('toEvent', () => {
     assert.equal(toEvent({ ...minimal, a1: 'x', [`${'a'.repeat(64)}`]: 'x' }).a1, 'x');
   });
 
-  test('takes strings, booleans and whole numbers as extensions, empty strings too', () => {
-    const extensions = { a: '', b: 'x', c: true, d: false, e: -1, f: 0 };
+  test('takes strings, booleans and integers of 32 bits as extensions, empty strings too', () => {
+    const extensions = { a: '', b: 'x', c: true, d: false, e: -(2 ** 31), f: 0, g: 2 ** 31 - 1 };
     assert.deepEqual(toEvent({ ...minimal, ...extensions }), { ...minimal, ...extensions });
-    for (const value of [1.5, Number.MAX_VALUE, {}, [], ['x']]) assertRefused({ ext: value }, /ext must be/);
+    for (const value of [1.5, Number.MAX_VALUE, 2 ** 31, -(2 ** 31) - 1, 4294967296, {}, [], ['x']])
+      assertRefused({ ext: value }, /ext must be/);
+  });
+
+  test('takes a source that is a URI reference, and a dataschema that is a URI', () => {
+    for (const source of ['/a', 'urn:a:b', 'https://a/b#c'])
+      assert.equal(toEvent({ ...minimal, source }).source, source);
+    for (const source of ['a b', 'é', '%', '1a:b'])
+      assertRefused({ source }, /source must be a URI reference/);
+    assert.equal(toEvent({ ...minimal, dataschema: 'urn:a:b' }).dataschema, 'urn:a:b');
+    for (const dataschema of ['/a', 'a b', 'a']) assertRefused({ dataschema }, /dataschema must be a URI/);
   });
 
   test('takes non-empty strings alone where the specification or Waybill says so', () => {
@@ -67,6 +77,8 @@ describe('toEvent', () => {
     for (const name of ['id', 'source', 'subject', 'ext', 'datacontenttype']) {
       for (const code of [0, 0x0a, 0x1f, 0x7f, 0x80, 0x9f])
         assertRefused({ [name]: `a${String.fromCharCode(code)}` }, RegExp(`${name} has a control`));
+      for (const character of ['\ufdd0', '\ufdef', '\ufffe', '\uffff', '\u{1fffe}', '\u{10ffff}'])
+        assertRefused({ [name]: `a${character}` }, /noncharacter/);
       for (const half of ['\ud83d', '\ude00', '\ude00\ud83d'])
         assertRefused({ [name]: `a${half}` }, RegExp(`${name} has half`));
     }
@@ -100,9 +112,25 @@ describe('toEvent', () => {
         '2026-01-01T00:00:00-23:59',
       ])
         assert.equal(toEvent({ ...minimal, [name]: time })[name], time);
-      const wrong = ['', '2026-01-01', '2026-01-01T00:00:00', '2026-13-01T00:00:00Z', 'Jan 1 2026', 1, true];
+      const wrong = [
+        '',
+        '2020-02-30T00:00:00Z',
+        '2020-01-01T24:00:00Z',
+        '2026-01-01',
+        '2026-01-01T00:00:00',
+        '2026-13-01T00:00:00Z',
+        'Jan 1 2026',
+        1,
+        true,
+      ];
       for (const time of wrong) assertRefused({ [name]: time }, RegExp(`${name} must be an RFC 3339 time`));
     }
+  });
+
+  test('takes a leap second as a time, but not as a deadline, which is compared with a clock that has none', () => {
+    const time = '1990-12-31T23:59:60Z';
+    assert.equal(toEvent({ ...minimal, time }).time, time);
+    assertRefused({ expirytime: time }, /expirytime must be/);
   });
 
   test('takes media types alone as datacontenttype, because it becomes a header', () => {

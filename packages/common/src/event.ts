@@ -6,6 +6,9 @@
  * `event-http.ts` (the HTTP binding at the edge).
  */
 import { AppError } from './errors.ts';
+import { isMediaType } from './media-type.ts';
+import { isRfc3339 } from './rfc3339.ts';
+import { isUri, isUriReference } from './uri.ts';
 
 /** A CloudEvent. The attributes after `data_base64` are Waybill's own extensions. */
 export type CloudEvent = {
@@ -65,10 +68,9 @@ const MAX_ATTRIBUTES = 64;
 
 /** `constructor` is refused by every JSON parser on the way, with all events of its batch. */
 const ATTRIBUTE_NAME = /^(?!constructor$)[a-z0-9]{1,64}$/;
-/** RFC 3339 `date-time`: what `Date.parse` takes beyond it is refused. */
-const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,32})?([Zz]|[+-]\d\d:\d\d)$/;
-/** RFC 2046 media type. It becomes a header, so it is ASCII. */
-const MEDIA_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+ *(;[\x20-\x7e]*)?$/;
+/** The type Integer (CloudEvents 1.0.2, section 3.1). */
+const MIN_INTEGER = -(2 ** 31);
+const MAX_INTEGER = 2 ** 31 - 1;
 /** Attributes that are strings and not empty (CloudEvents 1.0, section 3); the values of extensions are freer. */
 const NON_EMPTY_STRINGS: ReadonlySet<string> = new Set([
   'source',
@@ -144,31 +146,45 @@ function checkAttribute(event: Record<string, unknown>, name: string): void {
   if (!ATTRIBUTE_NAME.test(name))
     throw invalid(`attribute names are lower-case letters and digits: ${name.slice(0, 64)}`);
   if (!NON_EMPTY_STRINGS.has(name))
-    if (typeof value === 'boolean' || Number.isSafeInteger(value) || value === '') return;
+    if (typeof value === 'boolean' || isInteger(value) || value === '') return;
   checkString(name, value, MAX_ATTRIBUTE_LENGTH);
-  if (name === 'datacontenttype' && !MEDIA_TYPE.test(value as string))
+  if (name === 'source' && !isUriReference(value)) throw invalid('source must be a URI reference (RFC 3986)');
+  if (name === 'dataschema' && !isUri(value))
+    throw invalid('dataschema must be a URI with a scheme (RFC 3986)');
+  if (name === 'datacontenttype' && !isMediaType(value))
     throw invalid('datacontenttype must be a media type');
 }
 
-function checkString(name: string, value: unknown, maxLength: number): void {
+/** A number that is no such integer cannot be an attribute: there is no other type of numbers. */
+function isInteger(value: unknown): boolean {
+  return Number.isInteger(value) && Number(value) >= MIN_INTEGER && Number(value) <= MAX_INTEGER;
+}
+
+function checkString(name: string, value: unknown, maxLength: number): asserts value is string {
   if (typeof value !== 'string' || value === '') throw invalid(`${name} must be a non-empty string`);
   if (value.length > maxLength) throw invalid(`${name} is longer than ${maxLength} characters`);
-  if (hasControlCharacter(value)) throw invalid(`${name} has a control character`);
+  if (hasForbiddenCharacter(value)) throw invalid(`${name} has a control character or a noncharacter`);
   if (!value.isWellFormed()) throw invalid(`${name} has half a surrogate pair`);
 }
 
 function checkTime(name: string, value: unknown): void {
-  if (typeof value !== 'string' || !RFC_3339.test(value) || Number.isNaN(Date.parse(value)))
-    throw invalid(`${name} must be an RFC 3339 time`);
+  // A deadline is compared with the clock, which knows no leap seconds.
+  const isReadable = typeof value === 'string' && (name === 'time' || !Number.isNaN(Date.parse(value)));
+  if (!isReadable || !isRfc3339(value)) throw invalid(`${name} must be an RFC 3339 time`);
 }
 
-/** CloudEvents 1.0 section 3.1: strings have no control characters (U+0000–001F, U+007F–009F). */
-function hasControlCharacter(value: string): boolean {
+/** CloudEvents 1.0.2, section 3.1: strings have no control characters and none of Unicode's noncharacters. */
+function hasForbiddenCharacter(value: string): boolean {
   for (let i = 0; i < value.length; i++) {
     const code = value.charCodeAt(i);
     if (code < 0x20 || (code >= 0x7f && code <= 0x9f)) return true;
+    if (code >= 0xd800 && isNoncharacter(value.codePointAt(i) as number)) return true;
   }
   return false;
+}
+
+function isNoncharacter(codePoint: number): boolean {
+  return (codePoint & 0xfffe) === 0xfffe || (codePoint >= 0xfdd0 && codePoint <= 0xfdef);
 }
 
 function isBase64(value: string): boolean {

@@ -3,6 +3,7 @@
  * are log lines without a trace: nothing here could be asked for them.
  */
 import { AppError } from '@waybill/common/errors.ts';
+import { mediaType } from '@waybill/common/media-type.ts';
 import { MAX_INTERNAL_JSON_DEPTH, parseJson } from '@waybill/common/parse-json.ts';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { list, type OtlpObject, object } from './otlp-json.ts';
@@ -23,7 +24,7 @@ export function addOtlpRoutes(app: FastifyInstance, { store }: { store: TraceSto
 }
 
 function readExport(request: FastifyRequest): OtlpObject {
-  const type = request.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
+  const type = mediaType(request.headers['content-type']);
   if (type !== 'application/json' || request.headers['content-encoding'] !== undefined) {
     throw new AppError(
       'unsupported-media-type',

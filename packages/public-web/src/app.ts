@@ -20,6 +20,7 @@ import {
 } from './openapi.ts';
 import { createPostClient } from './post-client.ts';
 import { createPing, createPostEvent, type PostEventOptions } from './post-event.ts';
+import { allowNoContentType } from './send-exactly.ts';
 import { shedLoad } from './shed-load.ts';
 
 /** How much longer than the longest wait for an answer a connection may be silent. */
@@ -66,6 +67,7 @@ export async function createPublicApp(options: PublicAppOptions): Promise<Fastif
 
 function addEventRoutes(app: FastifyInstance, options: PublicAppOptions): void {
   requireAdmission(app, options.admit);
+  allowNoContentType(app);
   const { idempotency } = options;
   const postEvent = createPostEvent(options);
   app.post('/', { ...idempotency, schema: { ...eventRouteSchema, operationId: 'postRoot' } }, postEvent);

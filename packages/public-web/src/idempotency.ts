@@ -25,6 +25,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { fingerprintOf, parseIdempotencyKey } from './idempotency-key.ts';
 import type { IdempotencyEntry, IdempotencyStore, KeptAnswer } from './idempotency-store.ts';
 import { preferredDeadlineMs } from './prefer.ts';
+import { sendExactly } from './send-exactly.ts';
 
 /** What a route needs to honour the header. A request without it passes at the price of looking for it. */
 export type Idempotency = {
@@ -173,7 +174,8 @@ function assertSame(fingerprint: string, expected: string): void {
 
 function answerAgain(reply: FastifyReply, { status, headers, body }: KeptAnswer): void {
   reply.log.info({ status }, 'answered as an earlier request with this idempotency key');
-  reply.code(status).headers(headers).header('idempotency-replayed', 'true').send(body);
+  reply.code(status).header('idempotency-replayed', 'true');
+  sendExactly(reply, { headers, body: Buffer.from(body as string) });
 }
 
 function toAnswer(reply: FastifyReply, payload: unknown): KeptAnswer {

@@ -1,6 +1,6 @@
 /** `POST /clients`: the rpc `NotifyNewClient` for those who would rather speak HTTP. */
 import { AppError } from '@waybill/common/errors.ts';
-import { mediaType } from '@waybill/common/event-json.ts';
+import { mediaType } from '@waybill/common/media-type.ts';
 import { parseJson } from '@waybill/common/parse-json.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { AcceptClient } from './accept-client.ts';
@@ -13,7 +13,7 @@ export const ACCEPTED = { status: 'OK', message: 'Client processing started' } a
 export function createPostClient(acceptClient: AcceptClient) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     request.caller.assertMayAddClients();
-    if (mediaType(request.headers['content-type'] ?? '') !== 'application/json')
+    if (mediaType(request.headers['content-type']) !== 'application/json')
       throw new AppError('unsupported-media-type', 'send application/json');
     const fields = parseJson(Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0));
     const streamId = await acceptClient(fields, { signal: clientGone(reply), log: request.log });

@@ -18,6 +18,7 @@ import type { Caller } from './admission.ts';
 import { clientGone } from './client-gone.ts';
 import type { Exchange } from './exchange.ts';
 import { preferredDeadlineMs } from './prefer.ts';
+import { sendExactly } from './send-exactly.ts';
 
 /** The `source` of events and problems this tier makes. */
 export const PUBLIC_WEB_SOURCE = '/waybill/public-web';
@@ -159,5 +160,6 @@ function toReplyEvent(answer: Answer): CloudEvent {
 }
 
 function send(reply: FastifyReply, { headers, body }: EncodedResponse): FastifyReply {
+  if (Buffer.isBuffer(body)) return sendExactly(reply, { headers, body });
   return reply.headers(headers).send(body);
 }
