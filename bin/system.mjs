@@ -5,6 +5,7 @@
  * Without AMQP_URL there is an embedded broker; without an OTLP endpoint, a collector that bin/trace.mjs can read.
  */
 import { readFileSync } from 'node:fs';
+import { nodeFault } from './node-version.mjs';
 import { checkAreFree, readPorts } from './ports.mjs';
 import { describeTiers, withoutSecrets } from './tiers.mjs';
 import { UserError } from './user-error.mjs';
@@ -46,7 +47,8 @@ const telemetryPort = { TELEMETRY_PORT: 4318 };
  * @throws {UserError} for what the user can mend
  */
 export async function describeSystem(env) {
-  checkNode();
+  const fault = nodeFault();
+  if (fault) throw new UserError(fault);
   const hasBroker = !env.AMQP_URL && !env.AMQP_URL_FILE;
   const hasTelemetry = !isTelemetrySet(env);
   const namedBroker = hasBroker ? undefined : readBrokerUrl(env);
@@ -77,13 +79,6 @@ export async function describeSystem(env) {
     brokerUrl,
     telemetryUrl,
   };
-}
-
-function checkNode() {
-  if (Number(process.versions.node.split('.')[0]) >= 24) return;
-  throw new UserError(
-    `needs Node 24 or newer and this is ${process.version}: run it by "npm", which uses the project's own`,
-  );
 }
 
 /** @param {NodeJS.ProcessEnv} env */

@@ -12,6 +12,7 @@ import { spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { nodeFault } from './node-version.mjs';
 
 const projectFolder = fileURLToPath(new URL('..', import.meta.url));
 const together = ['packages/*/src/**/*.test.ts', 'test/{*,{e2e,fuzz,harness}/**/*}.test.ts'];
@@ -24,11 +25,8 @@ const onAnyBroker = [
 ];
 const EMBEDDED = 'the embedded broker';
 
-if (Number(process.versions.node.split('.')[0]) < 24) {
-  fail(
-    `needs Node 24 or newer and this is ${process.version}: run it as "npm test", which uses the project's own`,
-  );
-}
+const fault = nodeFault();
+if (fault) fail(fault);
 const { findRabbitmq } = await import('../test/harness/rabbitmq.ts');
 
 const args = process.argv.slice(2);
