@@ -7,7 +7,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { AppError } from './errors.ts';
-import { type CloudEvent, stripInternal, toEvent } from './event.ts';
+import { type CloudEvent, INTERNAL_ATTRIBUTES, stripInternal, toEvent } from './event.ts';
 import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE, toArray } from './event-json.ts';
 import { charsetOf, isJsonType, isMediaType, mediaType } from './media-type.ts';
 import { MAX_KEPT_NUMBERS, parseJson } from './parse-json.ts';
@@ -70,7 +70,11 @@ export function isEventFormat(type: string): boolean {
 /** An HTTP response of the codec; one in binary mode has a body of bytes, and a content type only if its event has. */
 export type EncodedResponse = { headers: Record<string, string>; body: string | Buffer };
 
-/** Wraps one reply for a client that asked in `mode`; `requestId` is what the plain shape carries as its id. */
+/**
+ * Wraps one reply for a client that asked in `mode`; `requestId` is what the plain shape carries as its id.
+ *
+ * @throws AppError `handler-failed` in binary mode, when it is not as {@link assertAnswerable} says.
+ */
 export function encodeResponse(
   mode: Exclude<HttpMode, 'batched'>,
   reply: CloudEvent,
@@ -146,11 +150,68 @@ function decodeBinary({ headers, body }: HttpMessage): CloudEvent {
   return toClientEvent(event);
 }
 
-function encodeBinary({ data, data_base64, datacontenttype, ...attributes }: CloudEvent): EncodedResponse {
+/**
+ * Asserts that `reply` can be an answer in every mode, also in binary mode: its `datacontenttype` neither says that the
+ * body is an event, nor names another charset than the UTF-8 in which its text is sent, and its attributes, percent-
+ * encoded, have no more than 8 kB as headers.
+ *
+ * @throws AppError `handler-failed`
+ */
+export function assertAnswerable(reply: CloudEvent): void {
+  const { datacontenttype, data_base64 } = reply;
+  if (isEventFormat(mediaType(datacontenttype)))
+    throw new AppError(
+      'handler-failed',
+      `${datacontenttype} as datacontenttype would make it look structured`,
+    );
+  const charset = data_base64 === undefined ? charsetOf(datacontenttype) : undefined;
+  if (charset !== undefined && !/^(?:utf-?8|us-ascii)$/.test(charset))
+    throw new AppError(
+      'handler-failed',
+      `its charset is ${charset}, and text is sent in UTF-8: give bytes instead`,
+    );
+  if (!hasShortHeaders(reply) && bytesOf(headersOf(reply)) > MAX_HEADER_BYTES)
+    throw new AppError(
+      'handler-failed',
+      `its attributes make more than ${MAX_HEADER_BYTES} bytes of headers`,
+    );
+}
+
+/** What common proxies take from a server by default (nginx: 8 kB), and half of what Node's own client does. */
+const MAX_HEADER_BYTES = 8 * 1024;
+/** Of a UTF-16 code unit, as three bytes of UTF-8 percent-encoded. */
+const MAX_ENCODED_LENGTH = 9;
+const HEADER_OVERHEAD = 'ce-: \r\n'.length;
+
+/** A cheap look at their number and lengths, which is enough for almost all. */
+function hasShortHeaders(event: CloudEvent): boolean {
+  let bytes = 0;
+  for (const [name, value] of Object.entries(event))
+    if (!NOT_HEADERS.has(name))
+      bytes +=
+        HEADER_OVERHEAD + name.length + MAX_ENCODED_LENGTH * (typeof value === 'string' ? value.length : 11);
+  return bytes <= MAX_HEADER_BYTES;
+}
+
+const NOT_HEADERS: ReadonlySet<string> = new Set(['data', 'data_base64', ...INTERNAL_ATTRIBUTES]);
+
+function bytesOf(headers: Record<string, string>): number {
+  return Object.entries(headers).reduce((sum, [name, value]) => sum + name.length + value.length + 4, 0);
+}
+
+/** The attributes as headers, but for what only Waybill sets. */
+function headersOf({ datacontenttype, ...attributes }: CloudEvent): Record<string, string> {
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(attributes))
-    if (value !== undefined) headers[`ce-${name}`] = encodeHeader(String(value));
+    if (value !== undefined && !NOT_HEADERS.has(name)) headers[`ce-${name}`] = encodeHeader(String(value));
   if (datacontenttype !== undefined) headers['content-type'] = datacontenttype;
+  return headers;
+}
+
+function encodeBinary(event: CloudEvent): EncodedResponse {
+  assertAnswerable(event);
+  const { data, data_base64 } = event;
+  const headers = headersOf(event);
   if (data_base64 !== undefined) return { headers, body: Buffer.from(data_base64, 'base64') };
   if (data === undefined) return { headers, body: Buffer.alloc(0) };
   // An absent content type means JSON (JSON format, section 3.1), which the binary mode has to say.

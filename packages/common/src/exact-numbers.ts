@@ -10,6 +10,8 @@ declare global {
   interface JSON {
     /** An object that `JSON.stringify` writes as `text`, the JSON of a primitive. */
     rawJSON(text: string): object;
+    /** Whether it is such an object. */
+    isRawJSON(value: unknown): boolean;
   }
 }
 

@@ -47,10 +47,16 @@ export type FurtherEvent = NewEvent & {
 /** An event to be made; `id`, `source`, `time` and the tracing attributes are added. */
 export type NewEvent = {
   type: string;
+  /**
+   * What JSON carries, or bytes (a Buffer, a Uint8Array, an ArrayBuffer), which become `data_base64`. What JSON cannot
+   * carry unchanged (Map, Set, NaN, Infinity, bigint, bytes within other data) makes the event invalid, and its client
+   * is told 502. Objects with `toJSON`, such as Date, are what that returns; members that are undefined are left out.
+   */
   data?: unknown;
   id?: string;
   subject?: string;
   dataschema?: string;
+  /** Of a reply: no media type of events, and no charset but UTF-8, unless the data is bytes. */
   datacontenttype?: string;
   data_base64?: string;
 };

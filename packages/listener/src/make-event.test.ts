@@ -72,6 +72,37 @@ describe('makeEvent', () => {
     'data and data_base64': { type: 'Pinged', data: 1, data_base64: 'AA==' },
     'circular data': { type: 'Pinged', data: circular },
     'a BigInt': { type: 'Pinged', data: 1n },
+    'a Map': { type: 'Pinged', data: { secretMember: new Map([[1, 2]]) } },
+    'a Set': { type: 'Pinged', data: [new Set([1])] },
+    NaN: { type: 'Pinged', data: Number.NaN },
+    Infinity: { type: 'Pinged', data: { secretMember: Number.NEGATIVE_INFINITY } },
+    'bytes within other data': { type: 'Pinged', data: { secretMember: Buffer.from([1]) } },
+    'bytes that are numbers': { type: 'Pinged', data: new Float64Array(1) },
+    'an array with a gap': { type: 'Pinged', data: new Array(1) },
+    'undefined in an array': { type: 'Pinged', data: [undefined] },
+    'a function': { type: 'Pinged', data: { secretMember() {} } },
+    'a symbol': { type: 'Pinged', data: Symbol('secretMember') },
+    'an Error': { type: 'Pinged', data: new Error('secretMember') },
+    'a RegExp': { type: 'Pinged', data: /secretMember/ },
+    'a Promise': { type: 'Pinged', data: Promise.resolve('secretMember') },
+    'a Date that is none': { type: 'Pinged', data: new Date(Number.NaN) },
+    'what an object says by toJSON': { type: 'Pinged', data: { toJSON: () => new Map() } },
+    'bytes and data_base64': { type: 'Pinged', data: Buffer.from([1]), data_base64: 'AA==' },
+    'a subject with a control character': { type: 'Pinged', subject: 'a\nb' },
+    'a type of data that makes it look structured': {
+      type: 'Pinged',
+      datacontenttype: 'application/cloudevents+xml',
+    },
+    'a charset that is not what is sent': {
+      type: 'Pinged',
+      data: 'é',
+      datacontenttype: 'text/plain; charset=latin1',
+    },
+    'more headers than clients can read': { type: 'Pinged', subject: '€'.repeat(1_000) },
+    'as many in small': {
+      type: 'Pinged',
+      ...Object.fromEntries(Array.from({ length: 40 }, (_, n) => [`x${n}`, '€'.repeat(30)])),
+    },
     // What the next tier would refuse to parse.
     'data nested too deep': { type: 'Pinged', data: deep },
     'a member named constructor': { type: 'Pinged', data: { constructor: 'ACME' } },
@@ -86,6 +117,58 @@ describe('makeEvent', () => {
           !error.message.includes('secretMember'),
       );
     });
+
+  it('carries what JSON has as it is, and what says by toJSON how it is carried', () => {
+    const data = {
+      a: [null, true, -0.5, 'é\ud800', {}],
+      b: undefined,
+      c: new Date(0),
+      d: new URL('http://a/'),
+      e: new Point(1),
+    };
+    const { json } = makeEvent({ type: 'Pinged', data }, maker, 'reply');
+    const carried = {
+      a: [null, true, -0.5, 'é\ud800', {}],
+      c: '1970-01-01T00:00:00.000Z',
+      d: 'http://a/',
+      e: { x: 1 },
+    };
+    assert.deepEqual(JSON.parse(json).data, carried);
+  });
+
+  const bytes = Buffer.from([0, 1, 2, 3]);
+  const forms = {
+    Buffer: bytes.subarray(1),
+    Uint8Array: new Uint8Array([1, 2, 3]),
+    ArrayBuffer: new Uint8Array([1, 2, 3]).buffer,
+  };
+  for (const [form, data] of Object.entries(forms))
+    for (const kind of ['reply', 'event'] as const)
+      it(`carries data that is a ${form} as data_base64, in a ${kind}`, () => {
+        const { event: made, json } = makeEvent(
+          { type: 'Pinged', data, datacontenttype: 'image/png' },
+          maker,
+          kind,
+        );
+        assert.deepEqual(
+          [made.data, made.data_base64, made.datacontenttype],
+          [undefined, 'AQID', 'image/png'],
+        );
+        assert.ok(!('data' in JSON.parse(json)));
+      });
+
+  it('carries bytes of any charset, and attributes that make up to 8 kB of headers', () => {
+    const datacontenttype = 'text/plain; charset=iso-8859-1';
+    const latin = makeEvent({ type: 'Pinged', data: Buffer.from([0xe9]), datacontenttype }, maker, 'reply');
+    assert.equal(latin.event.data_base64, '6Q==');
+    makeEvent({ type: 'Pinged', subject: '€'.repeat(850) }, maker, 'reply');
+    // Nobody reads these as headers.
+    makeEvent(
+      { type: 'Pinged', subject: '€'.repeat(2_048), datacontenttype: 'application/cloudevents+json' },
+      maker,
+      'event',
+    );
+  });
 
   it('throws a TerminalError for one larger than 256 kB, and makes one that is just as large', () => {
     const overhead = makeEvent({ type: 'Pinged', data: '' }, maker, 'event').bytes;
@@ -119,3 +202,10 @@ describe('makeProblem', () => {
     });
   });
 });
+
+class Point {
+  readonly x: number;
+  constructor(x: number) {
+    this.x = x;
+  }
+}

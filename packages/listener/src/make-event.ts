@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { MAX_EVENT_BYTES } from '@waybill/common/batch-limits.ts';
 import { AppError, toProblem } from '@waybill/common/errors.ts';
 import { type CloudEvent, PROBLEM_TYPE } from '@waybill/common/event.ts';
+import { assertAnswerable } from '@waybill/common/event-http.ts';
 import {
   BATCH_CONTENT_TYPE,
   decodeMessage,
@@ -12,6 +13,7 @@ import {
 } from '@waybill/common/event-json.ts';
 import { instanceId } from '@waybill/common/instance.ts';
 import type { EventSpan } from '@waybill/common/tracing.ts';
+import { assertCarried, withBase64 } from './carried-data.ts';
 import { type NewEvent, TerminalError } from './handler.ts';
 
 /** Who makes an event, and from which. */
@@ -20,12 +22,17 @@ export type Maker = { event: CloudEvent; service: string; span?: EventSpan };
 /**
  * Makes an event. A `reply` carries on the correlation id, reply address and deadline of the event it answers.
  *
- * @throws TerminalError when it is not a valid event, cannot be serialised, or is larger than 256 kB.
+ * Data that is bytes becomes `data_base64`.
+ *
+ * @throws TerminalError when it is not a valid event, has data that JSON cannot carry, or is larger than 256 kB; a reply
+ *   also when it cannot be an answer in binary mode.
  */
 export function makeEvent(newEvent: NewEvent, maker: Maker, kind: 'reply' | 'event'): EncodedEvent {
   const { event, service, span } = maker;
+  const carried = withBase64(newEvent);
+  orInvalid(kind, () => assertCarried(carried.data));
   const made: CloudEvent = {
-    ...newEvent,
+    ...carried,
     specversion: '1.0',
     id: newEvent.id ?? randomUUID(),
     source: `/waybill/${service}`,
@@ -38,6 +45,7 @@ export function makeEvent(newEvent: NewEvent, maker: Maker, kind: 'reply' | 'eve
     made.replyto = event.replyto;
     made.expirytime = event.expirytime;
     made.handledby = `${service}/${instanceId}`;
+    orInvalid(kind, () => assertAnswerable(made));
   }
   return checked(made, kind);
 }

@@ -25,6 +25,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { CloudEvent } from '@waybill/common/event.ts';
+import { withBase64 } from './carried-data.ts';
 import type { Handler, HandlerContext, HandlerResult, NewEvent } from './handler.ts';
 import { createMemoryResultStore, type ResultStore } from './result-store.ts';
 
@@ -91,11 +92,11 @@ export function oncePerEvent(
   }
 }
 
-/** So that what is published again can be told to be the same. */
+/** So that what is published again can be told to be the same, and a store has JSON to keep. */
 function withIds({ reply, events, ...rest }: HandlerResult): HandlerResult {
   return { ...rest, reply: reply && withId(reply), events: events?.map(withId) };
 }
 
 function withId<E extends NewEvent>(event: E): E {
-  return { ...event, id: event.id ?? randomUUID() };
+  return { ...withBase64(event), id: event.id ?? randomUUID() };
 }
