@@ -42,8 +42,11 @@ export function toBroker(text) {
         password: decodeURIComponent(password || 'guest'),
         vhost: decodeURIComponent(pathname.slice(1)) || '/',
       };
-  } catch {
-    // told below
+  } catch (error) {
+    if (error instanceof URIError)
+      throw new UserError(
+        "the broker's URL (--amqp or AMQP_URL) has a % that begins no escape: write it as %25",
+      );
   }
   throw new UserError("the broker's URL (--amqp or AMQP_URL) is not amqp://user:password@host:port/vhost");
 }
@@ -118,7 +121,8 @@ async function open(broker, name) {
   try {
     // In parts: in a URL the host could change settings.
     return await connect(
-      { ...broker, heartbeat: HEARTBEAT_S },
+      // amqplib decodes the virtual host, in this form as well.
+      { ...broker, vhost: encodeURIComponent(broker.vhost), heartbeat: HEARTBEAT_S },
       {
         noDelay: true,
         timeout: CONNECT_TIMEOUT_MS,

@@ -94,6 +94,12 @@ function readBrokerUrl({ AMQP_URL, AMQP_URL_FILE }) {
   if (!URL.canParse(url) || !['amqp:', 'amqps:'].includes(new URL(url).protocol)) {
     throw new UserError('AMQP_URL is not a URL that starts with amqp:// or amqps://');
   }
+  try {
+    const { username, password, pathname } = new URL(url);
+    for (const part of [username, password, pathname]) decodeURIComponent(part);
+  } catch {
+    throw new UserError('AMQP_URL has a % that begins no escape: write it as %25');
+  }
   return url;
 }
 

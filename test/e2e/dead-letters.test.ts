@@ -18,10 +18,11 @@ import type { CloudEvent } from '../../packages/common/src/event.ts';
 import { encodeEvent, encodeMessage } from '../../packages/common/src/event-json.ts';
 import { eventually } from '../harness/eventually.ts';
 import { freePort } from '../harness/free-port.ts';
+import { createManagementApi } from '../harness/management-api.ts';
 import { startOtlpReceiver } from '../harness/otlp-receiver.ts';
 import { startService } from '../harness/service.ts';
 import { startTcpProxy } from '../harness/tcp-proxy.ts';
-import { freshBroker, type TestBroker } from '../harness/test-broker.ts';
+import { freshBroker, rabbitmqMissing, type TestBroker } from '../harness/test-broker.ts';
 
 const SERVICE = 'sample';
 const TYPE = 'Sample';
@@ -223,6 +224,23 @@ describe('dead-letters', () => {
       events.map(({ id }) => [id, TRACEPARENT]),
     );
     assert.equal(await depth(DEAD_LETTERS_QUEUE), 0);
+  });
+
+  it('finds a virtual host whose name is full of percent signs', { skip: rabbitmqMissing }, async (t) => {
+    const api = createManagementApi({ url: String(process.env.TEST_MANAGEMENT_URL) });
+    const vhost = `test-${randomUUID()}-100% %2F %252F`;
+    await api.createVhost(vhost);
+    t.after(() => api.deleteVhost(vhost));
+    const url = new URL(broker.url);
+    url.pathname = encodeURIComponent(vhost);
+    const { stderr } = await start(t, ['list'], { AMQP_URL: url.href }).ended;
+    assert.match(stderr, /there is no queue waybill\.dead-letters/);
+  });
+
+  it('says in one line that a % of the URL begins no escape', async (t) => {
+    const { code, stderr } = await start(t, ['list'], { AMQP_URL: 'amqp://guest:100%@127.0.0.1' }).ended;
+    const words = "the broker's URL (--amqp or AMQP_URL) has a % that begins no escape: write it as %25\n";
+    assert.deepEqual({ code, stderr }, { code: 1, stderr: words });
   });
 
   it('leaves everything as it was when it has only looked', async (t) => {

@@ -153,6 +153,9 @@ test('ms takes what a timer can wait', () => {
 test('amqpUrl takes amqp and amqps URLs with a host', () => {
   for (const url of ['amqp://host', 'amqps://user:pass@host:5671/vhost', 'amqp://[::1]:5672'])
     assert.equal(read(amqpUrl, url), url);
+  assert.equal(read(amqpUrl, 'amqp://u:100%25@h/a%2Fb'), 'amqp://u:100%25@h/a%2Fb');
+  const stray = ['amqp://u:100%@h', 'amqp://u%zz:p@h', 'amqp://h/100%', 'amqp://h/%2', 'amqp://u:%ff@h'];
+  assertRefused(amqpUrl, stray, /^fault: has a % that begins no escape: write it as %25$/);
   assertRefused(amqpUrl, ['host:5672', 'amqp:///vhost', 'http://host', 'amqp://host:port', 'x'], /^fault: /);
 });
 

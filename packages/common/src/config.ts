@@ -70,8 +70,14 @@ export const perSecond = makeExactValidator<number>((text) => integer(text, 0, 1
 /** How many deliveries may be unacked at once; AMQP counts them in 16 bits. */
 export const prefetch = makeExactValidator<number>((text) => integer(text, 1, 65_535));
 
-/** An AMQP URL: `amqp://user:password@host:port/vhost`, or `amqps:`. */
-export const amqpUrl = makeValidator<string>((text) => url(text, ['amqp:', 'amqps:']));
+/** An AMQP URL: `amqp://user:password@host:port/vhost`, or `amqps:`, whose user, password and vhost are percent-encoded. */
+export const amqpUrl = makeValidator<string>((text) => {
+  const checked = url(text, ['amqp:', 'amqps:']);
+  const { username, password, pathname } = new URL(checked);
+  if (![username, password, pathname].every(isPercentEncoded))
+    throw new EnvError('has a % that begins no escape: write it as %25');
+  return checked;
+});
 
 /** An `http:` or `https:` URL, without a slash at its end. */
 export const httpUrl = makeValidator<string>((text) => url(text, ['http:', 'https:']).replace(/\/+$/, ''));
@@ -179,6 +185,15 @@ function url(text: string, protocols: string[]): string {
   if (!protocols.includes(protocol)) throw new EnvError(`must start with ${protocols.join('// or ')}//`);
   if (hostname === '') throw new EnvError('has no host');
   return text;
+}
+
+function isPercentEncoded(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** The items of a comma-separated list, trimmed; throws when there are none. */
