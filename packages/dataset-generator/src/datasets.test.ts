@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { pino } from 'pino';
@@ -11,10 +11,13 @@ import { createDatasets } from './datasets.ts';
 const faces = npyFile({ shape: '(3, 2)', data: floats([1, 2, 3, 4, 5, 6]) });
 
 describe('the datasets', () => {
-  it('have mnist from its file, plain or in gzip', async (t) => {
+  it('have mnist from its file, plain or in gzip, by any name that it comes with', async (t) => {
     for (const [file, bytes] of [
       ['t10k-images-idx3-ubyte', idxFile({ images: 4 })],
       ['t10k-images-idx3-ubyte.gz', gzipSync(idxFile({ images: 4 }))],
+      ['t10k-images.idx3-ubyte', idxFile({ images: 4 })],
+      ['t10k-images.idx3-ubyte.gz', gzipSync(idxFile({ images: 4 }))],
+      ['MNIST/raw/t10k-images-idx3-ubyte', idxFile({ images: 4 })],
     ] as const) {
       const { datasets, logged } = await bench(t, { [file]: bytes });
       const mnist = await datasets.find('mnist');
@@ -102,7 +105,10 @@ async function bench(t: TestContext, files: Record<string, Buffer> | undefined, 
   t.after(() => rm(parent, { recursive: true }));
   const folder = join(parent, 'datasets');
   await mkdir(folder);
-  for (const [name, bytes] of Object.entries(files ?? {})) await writeFile(join(folder, name), bytes);
+  for (const [name, bytes] of Object.entries(files ?? {})) {
+    await mkdir(dirname(join(folder, name)), { recursive: true });
+    await writeFile(join(folder, name), bytes);
+  }
   const logged: string[] = [];
   const log = pino({}, { write: (line) => logged.push(line) });
   const datasets = createDatasets({ folder: files && folder, shuffleSeed, log });

@@ -3,7 +3,7 @@
  *
  * | name | files in `DATASETS_DIR` |
  * |---|---|
- * | `mnist` | `t10k-images-idx3-ubyte`, or `….gz`: the test split; synthetic where neither is there |
+ * | `mnist` | `t10k-images-idx3-ubyte`, by any name it comes with: the test split; synthetic where it is not there |
  * | `cifar10` | `test_batch.bin`, also in `cifar-10-batches-bin/` |
  * | any other | `<name>.npy` |
  */
@@ -80,9 +80,15 @@ async function read(name: string, folder: string | undefined): Promise<Dataset |
   return name === 'mnist' ? synthesizeMnist() : undefined;
 }
 
+/** As the original is named, as archives of it and torchvision's folder have it; gzipped or not. */
+const MNIST_FILES = [
+  't10k-images-idx3-ubyte',
+  't10k-images.idx3-ubyte',
+  'MNIST/raw/t10k-images-idx3-ubyte',
+].flatMap((file) => [file, `${file}.gz`]);
+
 function filesOf(name: string): { files: string[]; parse: (bytes: Buffer) => Dataset } {
-  if (name === 'mnist')
-    return { files: ['t10k-images-idx3-ubyte', 't10k-images-idx3-ubyte.gz'], parse: readIdxImages };
+  if (name === 'mnist') return { files: MNIST_FILES, parse: readIdxImages };
   if (name === 'cifar10')
     return { files: ['test_batch.bin', 'cifar-10-batches-bin/test_batch.bin'], parse: readCifar10 };
   return { files: [`${name}.npy`], parse: readNpy };

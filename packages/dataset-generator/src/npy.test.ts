@@ -24,6 +24,17 @@ describe('NumPy files', () => {
     assert.deepEqual(readNpy(file), { data, samples: 3, sampleShape: [2], dataType: 'float32' });
   });
 
+  it('may be of Python 2, which writes its long numbers with an L', () => {
+    const { samples, sampleShape } = readNpy(npyFile({ descr: "'|u1'", shape: '(3L, 4L, 2L)', data }));
+    assert.deepEqual([samples, sampleShape], [3, [4, 2]]);
+    assert.equal(readNpy(npyFile({ descr: "'|u1'", shape: '(24L,)', data })).samples, 24);
+  });
+
+  for (const shape of ['(L,)', '(24, L)', '(3LL, 8)', '(3 L, 8)', '(L3, 8)', '(3l, 8)', '(0x3L, 8)'])
+    it(`may not have the shape ${shape}`, () => {
+      assert.throws(() => readNpy(npyFile({ descr: "'|u1'", shape, data })), { code: 'invalid-dataset' });
+    });
+
   it('may have the fields of their header in any order', () => {
     const header = '{"shape": (3, 2), "fortran_order": False, "descr": "<f4"}\n';
     const start = Buffer.from(`\x93NUMPY\x01\x00${String.fromCharCode(header.length)}\x00`, 'latin1');

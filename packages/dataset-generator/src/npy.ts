@@ -65,7 +65,7 @@ function parseFields(header: string): Fields {
   if (/["']descr["']\s*:\s*\[/.test(header)) throw invalid('structured dtypes are not supported');
   const dictionary = /^\s*\{(.*)\}\s*$/s.exec(header)?.[1];
   if (dictionary === undefined) throw invalid('its header is not a dictionary');
-  const field = /\s*(["'])(\w+)\1\s*:\s*('[^'\\]*'|"[^"\\]*"|True|False|\([\d\s,]*\))\s*(?:,\s*|$)/y;
+  const field = /\s*(["'])(\w+)\1\s*:\s*('[^'\\]*'|"[^"\\]*"|True|False|\([\dL\s,]*\))\s*(?:,\s*|$)/y;
   const fields: Fields = new Map();
   while (field.lastIndex < dictionary.length) {
     const [, , key, value] = field.exec(dictionary) ?? [];
@@ -99,7 +99,7 @@ function checkOrder(fortranOrder: string): void {
   if (fortranOrder !== 'False') throw invalid('fortran_order is not True or False');
 }
 
-/** A Python tuple: that of one element ends with a comma, any other may. */
+/** A Python tuple: that of one element ends with a comma, any other may. Python 2 marked its long numbers with an L. */
 function toShape(tuple: string): number[] {
   if (/^\(\s*\)$/.test(tuple)) throw invalid('an array without axes has no samples');
   const axes =
@@ -109,9 +109,9 @@ function toShape(tuple: string): number[] {
       .map((axis) => axis.trim()) ?? [];
   if (axes.length < 2) throw invalid('shape is not a tuple');
   if (axes.at(-1) === '') axes.pop();
-  if (!axes.every((axis) => /^\d+$/.test(axis))) throw invalid('shape is not a tuple of numbers');
+  if (!axes.every((axis) => /^\d+L?$/.test(axis))) throw invalid('shape is not a tuple of numbers');
   if (axes.length > MAX_AXES) throw invalid(`${axes.length} axes are more than ${MAX_AXES}`);
-  return axes.map(Number);
+  return axes.map((axis) => Number(axis.replace('L', '')));
 }
 
 /** A product that is too large to be exact is larger than any file, so it never fits by mistake. */
