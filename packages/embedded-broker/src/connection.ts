@@ -36,6 +36,8 @@ const PROTOCOL_HEADER = Buffer.from('AMQP\x00\x00\x09\x01', 'latin1');
 const HANDSHAKE_FRAME_BYTES = 8_192;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const CLOSE_TIMEOUT_MS = 2_000;
+/** How long a client that has closed may take to end TCP; RabbitMQ's figure. */
+const END_TIMEOUT_MS = 30_000;
 
 export type ConnectionOptions = {
   socket: Socket;
@@ -118,19 +120,21 @@ export function createConnection({
   }
 
   function handleWhileClosing(method: Method | undefined): void {
-    if (method?.name === 'connection.close') transport.send(0, 'connection.close-ok', {});
-    if (method?.name.startsWith('connection.close')) hangUp();
+    if (method?.name === 'connection.close') agreeToClose();
+    else if (method?.name === 'connection.close-ok') hangUp();
   }
 
   function handleConnectionMethod(method: Method | undefined): void {
     if (!method) throw new AmqpError('UNEXPECTED_FRAME', 'content on channel 0');
     if (method.name === 'connection.close') {
       release();
-      transport.send(0, 'connection.close-ok', {});
-      hangUp();
+      agreeToClose();
     } else if (phase === 'handshake') {
       session = handshake.next(method);
       if (session) open(session);
+    } else if (method.name === 'connection.update-secret') {
+      // Nobody's login ends here, so that any new secret is as good as the old one.
+      transport.send(0, 'connection.update-secret-ok', {});
     } else throw new AmqpError('COMMAND_INVALID', `${method.name} on channel 0 of an open connection`);
   }
 
@@ -189,6 +193,7 @@ export function createConnection({
   }
 
   function close(reason: AmqpError): void {
+    if (phase === 'deaf') cutWithin(CLOSE_TIMEOUT_MS);
     if (phase === 'closing' || phase === 'deaf') return;
     release();
     if (phase === 'greeting') hangUp();
@@ -204,19 +209,26 @@ export function createConnection({
       classId,
       methodId: methodNumber,
     });
-    cutLater();
+    cutWithin(CLOSE_TIMEOUT_MS);
+  }
+
+  /** The client ends TCP: an end that comes with our answer would be a broken connection to some that wait for both. */
+  function agreeToClose(): void {
+    phase = 'deaf';
+    transport.send(0, 'connection.close-ok', {});
+    cutWithin(END_TIMEOUT_MS);
   }
 
   /** Says no more, and reads on to the end without listening: bytes left unread would make the end a reset. */
   function hangUp(): void {
     phase = 'deaf';
     socket.end();
-    cutLater();
+    cutWithin(CLOSE_TIMEOUT_MS);
   }
 
-  function cutLater(): void {
+  function cutWithin(timeoutMs: number): void {
     clearTimeout(timer);
-    timer = setTimeout(() => socket.destroy(), CLOSE_TIMEOUT_MS);
+    timer = setTimeout(() => socket.destroy(), timeoutMs);
     isBlocked = false;
     socket.resume();
   }

@@ -4,6 +4,7 @@ import { it } from 'node:test';
 import { onBothBrokers } from './both-brokers.fixture.ts';
 import { BODY_FRAME, HEADER_FRAME, HEARTBEAT_FRAME, METHOD_FRAME } from './codec/frames.ts';
 import {
+  bye,
   connectRaw,
   frame,
   type Greeting,
@@ -163,7 +164,7 @@ onBothBrokers('the protocol', (_, url) => {
   it('goes on after both sides closed a channel at once', async (t) => {
     const client = await openRaw(url(), t);
     client.send(1, 'basic.ack', { deliveryTag: 9, multiple: false });
-    client.send(1, 'channel.close', { replyCode: 200, replyText: '', classId: 0, methodId: 0 });
+    client.send(1, 'channel.close', bye);
     await client.until('channel.close');
     await client.until('channel.close-ok');
     client.send(1, 'channel.close-ok', {});
@@ -171,10 +172,23 @@ onBothBrokers('the protocol', (_, url) => {
     assert.equal((await client.next())?.name, 'channel.open-ok');
   });
 
-  it('answers a close of the connection and hangs up', async (t) => {
+  it('answers a close of the connection, and leaves the end of TCP to the client', async (t) => {
     const client = await openRaw(url(), t);
-    client.send(0, 'connection.close', { replyCode: 200, replyText: 'bye', classId: 0, methodId: 0 });
+    client.send(0, 'connection.close', bye);
     assert.equal((await client.next())?.name, 'connection.close-ok');
+    // An end that was sent behind the answer is here before another client has been answered so often.
+    await openRaw(url(), t);
+    assert.equal(client.socket.readableEnded, false);
+    client.socket.end();
+    assert.deepEqual(await client.rest(), []);
+  });
+
+  it('takes a new secret, and goes on', async (t) => {
+    const client = await openRaw(url(), t);
+    client.send(0, 'connection.update-secret', { newSecret: Buffer.from('new'), reason: 'it was time' });
+    assert.equal((await client.next())?.name, 'connection.update-secret-ok');
+    client.send(2, 'channel.open', { reserved1: '' });
+    assert.equal((await client.next())?.name, 'channel.open-ok');
   });
 
   it('beats the heart of an idle connection, and gives up a client that does not', async (t) => {

@@ -32,6 +32,8 @@ export type Greeting = {
 };
 
 export const PROTOCOL_HEADER = Buffer.from('AMQP\x00\x00\x09\x01', 'latin1');
+/** What a client says that has done. */
+export const bye = { replyCode: 200, replyText: 'bye', classId: 0, methodId: 0 };
 const TIMEOUT_MS = 9_000;
 
 export async function connectRaw(url: string, t: TestContext): Promise<RawClient> {

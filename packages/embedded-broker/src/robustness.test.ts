@@ -8,7 +8,7 @@ import { consume, message, openClient, publishAll } from './both-brokers.fixture
 import { encodeMethodFrame } from './codec/frames.ts';
 import { methods } from './codec/spec.ts';
 import { createEmbeddedBroker, type EmbeddedBroker } from './create-embedded-broker.ts';
-import { frame, greeting, openRaw, PROTOCOL_HEADER } from './raw-client.fixture.ts';
+import { bye, frame, greeting, openRaw, PROTOCOL_HEADER } from './raw-client.fixture.ts';
 
 const SEED = Number(process.env.FUZZ_SEED ?? 1);
 const REFUSED_FRAMES = 10_000;
@@ -48,6 +48,17 @@ describe('the embedded broker', () => {
     }
 
     assert.deepEqual(faults, []);
+  });
+
+  it('cuts a client off that has closed and not ended TCP 30 s later', async (t) => {
+    const client = await openRaw(broker.url, t);
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    client.send(0, 'connection.close', bye);
+    await client.until('connection.close-ok');
+    t.mock.timers.tick(29_999);
+    assert.equal(client.socket.closed, false);
+    t.mock.timers.tick(1);
+    assert.deepEqual(await client.rest(), []);
   });
 
   it('gives back what a client held that was cut in the middle of a frame, and keeps nothing of the frame', async (t) => {
@@ -208,6 +219,17 @@ describe('closing the embedded broker', () => {
     await broker.close();
     assert.match(String((await closed)[0]), /CONNECTION_FORCED/);
     await assert.rejects(connect(broker.url), /ECONNREFUSED/);
+  });
+
+  it('does not wait long for a client that has closed and does not end TCP', async (t) => {
+    const broker = await createEmbeddedBroker();
+    const client = await openRaw(broker.url, t);
+    client.send(0, 'connection.close', bye);
+    await client.until('connection.close-ok');
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const closed = broker.close();
+    t.mock.timers.tick(2_000);
+    await closed;
   });
 
   it('cuts a virtual host off with all who are connected to it', async (t) => {

@@ -49,6 +49,8 @@ export const methods = {
   'connection.close-ok': { id: [10, 51], fields: {} },
   'connection.blocked': { id: [10, 60], fields: { reason: 'shortstr' } },
   'connection.unblocked': { id: [10, 61], fields: {} },
+  'connection.update-secret': { id: [10, 70], fields: { newSecret: 'longstr', reason: 'shortstr' } },
+  'connection.update-secret-ok': { id: [10, 71], fields: {} },
 
   'channel.open': { id: [20, 10], fields: { reserved1: 'shortstr' } },
   'channel.open-ok': { id: [20, 11], fields: { reserved1: 'longstr' } },
