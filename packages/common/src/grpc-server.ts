@@ -5,6 +5,8 @@
  * A handler that throws, or returns a promise that rejects, ends its own call with INTERNAL and no word of what happened,
  * which goes to the log. grpc-js leaves a rejection unhandled, and so would end the process.
  */
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server as TcpServer } from 'node:net';
 import {
   Server,
   ServerCredentials,
@@ -16,15 +18,19 @@ import {
 import type { PackageDefinition } from '@grpc/proto-loader';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Logger } from 'pino';
+import { createCallBounds } from './grpc-bounds.ts';
 import { addReflection } from './grpc-reflection.ts';
+import { cutOff, keepSockets } from './open-sockets.ts';
 import { toPublicError } from './public-error.ts';
 import type { KeyPair } from './tls.ts';
 import { within } from './within.ts';
 
 /** How often health is brought up to date. */
 const HEALTH_INTERVAL_MS = 500;
+/** Connections at once; one more is closed. */
+const MAX_CONNECTIONS = 1_000;
 /** Calls at once on one connection; more wait. */
-const MAX_CONCURRENT_STREAMS = 1_000;
+const MAX_CONCURRENT_STREAMS = 100;
 /** A connection without calls is closed after this. */
 const MAX_IDLE_MS = 5 * 60_000;
 /** A peer that is gone without a word is noticed after both. */
@@ -41,7 +47,8 @@ export type GrpcServer = {
  * Starts a server for `service` (`package.Service`) of `definition`; plaintext, unless `tls` is given.
  *
  * `isServing` decides what `grpc.health.v1` says of the server and of the service. `maxReceiveBytes` and
- * `maxSendBytes` bound a message; gRPC's own default is 4 MB in, and no bound out.
+ * `maxSendBytes` bound a message; gRPC's own default is 4 MB in, and no bound out. What calls can hold besides is bounded
+ * by {@link createCallBounds}.
  *
  * @throws an error with `code` EADDRINUSE (or another), `address` and `port`, when it cannot listen there.
  */
@@ -55,8 +62,10 @@ export async function createGrpcServer({
   isServing,
   maxReceiveBytes,
   maxSendBytes,
+  maxConnections = MAX_CONNECTIONS,
   log,
-}: {
+  ...bounds
+}: Parameters<typeof createCallBounds>[0] & {
   definition: PackageDefinition;
   service: string;
   implementation: UntypedServiceImplementation;
@@ -66,30 +75,37 @@ export async function createGrpcServer({
   isServing(): boolean;
   maxReceiveBytes: number;
   maxSendBytes?: number;
+  /** Connections at once (default 1,000); one more is closed. */
+  maxConnections?: number;
   /** Gets what a failed handler threw. */
   log: Logger;
 }): Promise<GrpcServer> {
+  const callBounds = createCallBounds(bounds);
   const server = new Server({
+    interceptors: [callBounds.interceptor],
     'grpc.max_receive_message_length': maxReceiveBytes,
     'grpc.max_send_message_length': maxSendBytes,
     'grpc.max_concurrent_streams': MAX_CONCURRENT_STREAMS,
     'grpc.max_connection_idle_ms': MAX_IDLE_MS,
     'grpc.keepalive_time_ms': KEEPALIVE_MS,
     'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
-    // Another process on the port must be an error, and not share its calls.
-    'grpc.so_reuseport': 0,
   });
   server.addService(definition[service] as ServiceDefinition, guard(implementation, log));
   const stopHealth = addHealth(server, service, isServing);
   addReflection(server, definition);
-  const bound = await listen(server, { host, port, tls });
+  const listening = await listen(server, { host, port, tls, maxConnections });
 
   return {
-    port: bound,
+    port: (listening.address() as AddressInfo).port,
     async close(deadlineMs = 1_000) {
       stopHealth();
-      const ended = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
-      if (!(await within(deadlineMs, ended))) server.forceShutdown();
+      callBounds.close();
+      // Once its connections are closed too, which those of another server are to `tryShutdown` at once.
+      const ended = new Promise<void>((resolve) => listening.close(() => resolve()));
+      server.tryShutdown(() => {});
+      if (await within(deadlineMs, ended)) return;
+      server.forceShutdown();
+      cutOff(listening);
     },
   };
 }
@@ -103,7 +119,7 @@ type Handler = (call: Call, callback?: Callback) => unknown;
 function guard(implementation: UntypedServiceImplementation, log: Logger): UntypedServiceImplementation {
   const guarded = Object.entries(implementation).map(([method, handler]) => {
     const handle: Handler = async (call, callback) => {
-      const answer = callback && once(callback);
+      const answer = callback && answerOnce(callback);
       try {
         await (handler as unknown as Handler).call(implementation, call, answer);
       } catch (error) {
@@ -119,7 +135,7 @@ function guard(implementation: UntypedServiceImplementation, log: Logger): Untyp
 }
 
 /** A handler that answers and then throws must not answer twice. */
-function once(callback: Callback): Callback {
+function answerOnce(callback: Callback): Callback {
   let isCalled = false;
   return (...answer) => {
     if (!isCalled) callback(...answer);
@@ -157,25 +173,30 @@ function addHealth(server: Server, service: string, isServing: () => boolean): (
   };
 }
 
+/** A server of our own, because grpc-js does not bound the connections of its own. */
 async function listen(
   server: Server,
-  { host, port, tls }: { host: string; port: number; tls: KeyPair | undefined },
-): Promise<number> {
-  const address = host.includes(':') ? `[${host}]` : host;
+  {
+    host,
+    port,
+    tls,
+    maxConnections,
+  }: { host: string; port: number; tls: KeyPair | undefined; maxConnections: number },
+): Promise<TcpServer> {
   const credentials = tls
     ? ServerCredentials.createSsl(null, [
         { cert_chain: Buffer.from(tls.cert), private_key: Buffer.from(tls.key) },
       ])
     : ServerCredentials.createInsecure();
-  return await new Promise((resolve, reject) =>
-    server.bindAsync(`${address}:${port}`, credentials, (error, bound) =>
-      error ? reject(toListenError(error, host, port)) : resolve(bound),
-    ),
-  );
-}
-
-/** grpc-js tells the reason in words only. */
-function toListenError(error: Error, address: string, port: number): Error {
-  const code = /\bE[A-Z]{4,}\b/.exec(error.message)?.[0];
-  return Object.assign(new Error(error.message, { cause: error }), { code, address, port });
+  const injector = server.createConnectionInjector(credentials);
+  const listening = createServer({ noDelay: true }, (socket) => {
+    socket.on('error', () => {});
+    injector.injectConnection(socket);
+  });
+  listening.maxConnections = maxConnections;
+  keepSockets(listening);
+  listening.listen({ port, host });
+  await once(listening, 'listening');
+  // A connection that cannot be accepted, as no more files may be open, must not end the process.
+  return listening.on('error', () => {});
 }

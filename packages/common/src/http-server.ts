@@ -74,6 +74,8 @@ export function createHttpServer({
     // Fastify's types keep the two kinds of server apart, which nothing here needs.
   } as FastifyHttpOptions<Server, FastifyBaseLogger>);
   app.server.maxConnections = maxConnections;
+  // A connection that cannot be accepted, as no more files may be open, must not end the process.
+  app.server.on('error', () => {});
   keepSockets(app.server);
   app.addHook('onSend', (request, reply, _payload, done) => {
     if (draining.has(app.server) || isBodyUnread(request)) reply.header('connection', 'close');

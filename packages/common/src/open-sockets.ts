@@ -1,9 +1,8 @@
 /**
- * Cuts off whatever a server has open. Its own `closeAllConnections()` does not know connections in a TLS handshake,
- * which would keep it from closing until the handshake's time is over.
+ * Cuts off whatever a server has open. `closeAllConnections()` of HTTP servers does not know connections in a TLS handshake,
+ * which would keep one from closing until the handshake's time is over; gRPC servers have nothing of the kind.
  */
-import type { Server } from 'node:http';
-import type { Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 
 const openSockets = new WeakMap<Server, Set<Socket>>();
 
@@ -19,6 +18,5 @@ export function keepSockets(server: Server): void {
 
 /** Cuts off every connection of a server whose sockets are kept. */
 export function cutOff(server: Server): void {
-  server.closeAllConnections();
   for (const socket of openSockets.get(server) ?? []) socket.destroy();
 }

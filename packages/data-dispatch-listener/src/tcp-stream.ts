@@ -84,6 +84,8 @@ export async function createTcpStream({
   server.maxConnections = 2 * maxConnections + MAX_REFUSALS;
   server.listen(port, host);
   await once(server, 'listening');
+  // A connection that cannot be accepted, as no more files may be open, must not end the process.
+  server.on('error', () => {});
   const { port: bound } = server.address() as AddressInfo;
   return { port: bound, close: () => close(server, serving, stopping) };
 }

@@ -21,6 +21,10 @@ import { createDatasets } from './datasets.ts';
 const MAX_RECEIVE_BYTES = 64 * 1024;
 /** From the contract. */
 const MAX_SEND_BYTES = 100 * 1024 * 1024;
+/** Of answers that their callers have not taken yet: two of the largest, or 2,000 of the size that streams have. */
+const MAX_UNREAD_BYTES = 2 * MAX_SEND_BYTES;
+/** Each data-dispatch-listener has one. */
+const MAX_CONNECTIONS = 100;
 
 await runService(async () => {
   const config = loadDatasetGeneratorConfig();
@@ -40,6 +44,9 @@ await runService(async () => {
     isServing: () => !isStopping,
     maxReceiveBytes: MAX_RECEIVE_BYTES,
     maxSendBytes: MAX_SEND_BYTES,
+    maxConnections: MAX_CONNECTIONS,
+    maxUnreadBytes: MAX_UNREAD_BYTES,
+    bytesOf: (message) => (message as { data?: Buffer }).data?.length ?? 0,
     log,
   });
   const healthApp = createHealthApp({ log, readiness: () => (isStopping ? 'stopping' : undefined) });

@@ -79,7 +79,8 @@ export const publicWebSettings = {
     default: 10_000,
     desc: 'Most answers kept for that, and at most 64 MiB of them; beyond, those asked for longest ago are forgotten',
   }),
-  MAX_CONNECTIONS: count({ default: 10_000, desc: 'Most client connections' }),
+  MAX_CONNECTIONS: count({ default: 10_000, desc: 'Most client connections (HTTP)' }),
+  GRPC_MAX_CONNECTIONS: count({ default: 1_000, desc: 'Most client connections (gRPC)' }),
   MAX_EVENT_LOOP_DELAY_MS: ms({
     default: 1_000,
     desc: 'By how much the event loop may be late on average over two seconds; the next two all requests for events and clients (HTTP) are answered 503',

@@ -152,7 +152,7 @@ describe('the gRPC port of public-web', () => {
     assert.deepEqual(sent, Array(5).fill('user123'));
   });
 
-  it('refuses a message over 64 kB', async () => {
+  it('refuses a message over 16 kB', async () => {
     await assert.rejects(notify(stub, { amqp_pass: 'p'.repeat(70_000) }), { code: 8 });
   });
 

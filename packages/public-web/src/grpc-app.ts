@@ -1,7 +1,8 @@
 /** The public gRPC port: `data_dispatcher_service.DataDispatcherService`, health and reflection. */
-import { type ServerUnaryCall, type StatusObject, type sendUnaryData, status } from '@grpc/grpc-js';
+import { type Metadata, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
 import { linkInboundGrpcTrace } from '@waybill/common/edge-trace.ts';
 import { AppError, type ErrorCode } from '@waybill/common/errors.ts';
+import type { CallRefusal } from '@waybill/common/grpc-bounds.ts';
 import { createGrpcServer } from '@waybill/common/grpc-server.ts';
 import type { Readiness } from '@waybill/common/http-server.ts';
 import { loadProto } from '@waybill/common/proto.ts';
@@ -12,8 +13,10 @@ import type { AcceptClient } from './accept-client.ts';
 import { type Admit, type Caller, shownKey } from './admission.ts';
 import { ACCEPTED } from './post-client.ts';
 
-/** A request has six short fields. */
-const MAX_RECEIVE_BYTES = 64 * 1024;
+/** A request has six fields of 255 characters at most. */
+const MAX_RECEIVE_BYTES = 16 * 1024;
+const SERVICE = 'data_dispatcher_service.DataDispatcherService';
+const NOTIFY = `/${SERVICE}/NotifyNewClient`;
 
 /** Both messages of the service that are answers. */
 type Answer = { status: string; message: string };
@@ -25,17 +28,23 @@ export type GrpcAppOptions = {
   log: Logger;
   host: string;
   port: number;
+  /** Connections at once; one more is closed. */
+  maxConnections: number;
   tls?: KeyPair;
 };
 
 /**
  * Listens. The gRPC status of whoever is admitted is OK in every case, as the contract has it: what went wrong is in the
  * answer, `ERROR` with the reason. Others are told by it: UNAUTHENTICATED, PERMISSION_DENIED, or RESOURCE_EXHAUSTED;
- * never if neither API keys nor a rate limit are set. `close` lets calls under way be answered.
+ * never if neither API keys nor a rate limit are set. They are told before their message is read. `close` lets calls
+ * under way be answered.
  */
-export function createGrpcApp({ admit, acceptClient, readiness, log, host, port, tls }: GrpcAppOptions) {
-  async function accept(call: ServerUnaryCall<unknown, Answer>, caller: Caller): Promise<Answer> {
-    const { apiKeyId } = caller;
+export function createGrpcApp({ admit, acceptClient, readiness, log, ...listenOptions }: GrpcAppOptions) {
+  /** Of the calls that are admitted, by what their handlers see of the headers. */
+  const callers = new WeakMap<Metadata, Caller>();
+
+  async function accept(call: ServerUnaryCall<unknown, Answer>): Promise<Answer> {
+    const apiKeyId = callers.get(call.metadata)?.apiKeyId;
     try {
       await acceptClient(call.request, {
         signal: callerGone(call),
@@ -49,21 +58,25 @@ export function createGrpcApp({ admit, acceptClient, readiness, log, host, port,
 
   return createGrpcServer({
     definition: loadProto('data_dispatcher_service.proto'),
-    service: 'data_dispatcher_service.DataDispatcherService',
+    service: SERVICE,
     implementation: {
       NotifyNewClient(call: ServerUnaryCall<unknown, Answer>, callback: sendUnaryData<Answer>) {
         linkInboundGrpcTrace();
-        const caller = admitCall(admit, call, log);
-        if (caller instanceof AppError) return callback(toRefusal(caller));
-        return accept(call, caller).then((answer) => callback(null, answer));
+        return accept(call).then((answer) => callback(null, answer));
       },
       HealthCheck(_call: ServerUnaryCall<unknown, Answer>, callback: sendUnaryData<Answer>) {
         callback(null, toHealth(readiness()));
       },
     },
-    host,
-    port,
-    tls,
+    ...listenOptions,
+    // Health and reflection stay open.
+    admit({ path, metadata, peer }) {
+      if (path !== NOTIFY) return undefined;
+      const caller = admitCall(admit, metadata, peer, log);
+      if (caller instanceof AppError) return toRefusal(caller);
+      callers.set(metadata, caller);
+      return undefined;
+    },
     maxReceiveBytes: MAX_RECEIVE_BYTES,
     isServing: () => readiness() === undefined,
     log,
@@ -71,11 +84,11 @@ export function createGrpcApp({ admit, acceptClient, readiness, log, host, port,
 }
 
 /** Whoever may make the call, or why not. */
-function admitCall(admit: Admit, call: ServerUnaryCall<unknown, Answer>, log: Logger): Caller | AppError {
-  const [authorization] = call.metadata.get('authorization');
-  const [apiKey] = call.metadata.get('x-api-key');
+function admitCall(admit: Admit, metadata: Metadata, peer: string, log: Logger): Caller | AppError {
+  const [authorization] = metadata.get('authorization');
+  const [apiKey] = metadata.get('x-api-key');
   // `<address>:<port>`, an IPv6 address without brackets.
-  const address = call.getPeer().replace(/:\d+$/, '');
+  const address = peer.replace(/:\d+$/, '');
   try {
     const caller = admit({ key: shownKey(authorization, apiKey), address });
     caller.assertMayAddClients();
@@ -91,7 +104,7 @@ const REFUSALS: Partial<Record<ErrorCode, status>> = {
   'rate-limited': status.RESOURCE_EXHAUSTED,
 };
 
-function toRefusal({ code, message }: AppError): Partial<StatusObject> {
+function toRefusal({ code, message }: AppError): CallRefusal {
   return { code: REFUSALS[code] ?? status.INTERNAL, details: message };
 }
 

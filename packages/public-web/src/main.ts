@@ -37,7 +37,8 @@ import { isPublicType, labelOfType } from './public-types.ts';
 await runService(async () => {
   const config = loadPublicWebConfig();
   const log = createLogger({ service: serviceName, level: config.LOG_LEVEL });
-  warnOfFewOpenFiles(log, { MAX_CONNECTIONS: config.MAX_CONNECTIONS });
+  const { MAX_CONNECTIONS, GRPC_MAX_CONNECTIONS } = config;
+  warnOfFewOpenFiles(log, { MAX_CONNECTIONS, GRPC_MAX_CONNECTIONS });
   const keys = deriveInternalKeys(config.INTERNAL_SECRETS);
   const labelOf = (type: string) => labelOfType(type, config.PUBLIC_EVENT_TYPES);
   const tls = keyPairOf(config);
@@ -118,6 +119,7 @@ await runService(async () => {
       log,
       host: config.HOST,
       port: config.GRPC_PORT,
+      maxConnections: config.GRPC_MAX_CONNECTIONS,
       tls,
     }));
   const ports = { port: portOf(app), internalPort: portOf(internalApp), grpcPort: grpc?.port };

@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
+import { connect as connectTcp } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { status, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import { pino } from 'pino';
+import { createGrpcServer } from './grpc-server.ts';
+import { loadProto } from './proto.ts';
+
+const SERVICE = 'dataset_service.DatasetService';
+/** More than a caller that reads nothing lets through. */
+const ANSWER_BYTES = 200_000;
+
+type Options = Partial<Parameters<typeof createGrpcServer>[0]>;
+
+/** A server whose GetBatch answers with 200 kB, and a connection to it. */
+async function start(t: TestContext, options: Options = {}) {
+  const answer = { data: Buffer.alloc(ANSWER_BYTES), batch_index: 0, is_last_batch: true };
+  const server = await createGrpcServer({
+    definition: loadProto('dataset_service.proto'),
+    service: SERVICE,
+    implementation: {
+      GetBatch: (_call: unknown, callback: (error: null, answer: object) => void) => callback(null, answer),
+    } as unknown as UntypedServiceImplementation,
+    host: '127.0.0.1',
+    port: 0,
+    isServing: () => true,
+    maxReceiveBytes: 64 * 1024,
+    log: pino({ level: 'silent' }),
+    ...options,
+  });
+  t.after(() => server.close(0));
+  const session = connect(`http://127.0.0.1:${server.port}`).on('error', () => {});
+  t.after(() => session.destroy());
+  return { server, session };
+}
+
+function call(session: ClientHttp2Session): ClientHttp2Stream {
+  const headers = { ':method': 'POST', ':path': `/${SERVICE}/GetBatch` };
+  const stream = session.request({ ...headers, 'content-type': 'application/grpc', te: 'trailers' });
+  return stream.on('error', () => {});
+}
+
+/** The start of a message of `bytes`, as gRPC frames it. */
+function prefix(bytes: number): Buffer {
+  const buffer = Buffer.alloc(5);
+  buffer.writeUInt32BE(bytes, 1);
+  return buffer;
+}
+
+/** The gRPC status of a call that ends without an answer. */
+async function refusalOf(stream: ClientHttp2Stream): Promise<number> {
+  const [headers] = await once(stream, 'response');
+  return Number(headers['grpc-status']);
+}
+
+const write = (stream: ClientHttp2Stream, chunk: Buffer) =>
+  new Promise((resolve) => stream.write(chunk, resolve));
+
+test('a message in an absurd number of frames ends its call, and its sender is not read any more', async (t) => {
+  const { session } = await start(t);
+  const stream = call(session);
+  const refusal = refusalOf(stream);
+  const closed = once(stream, 'close');
+  await write(stream, prefix(50_000));
+  for (let sent = 0; sent < 2_000 && !stream.destroyed; sent += 1) await write(stream, Buffer.alloc(1));
+  assert.equal(await refusal, status.RESOURCE_EXHAUSTED);
+  stream.resume();
+  await closed;
+});
+
+test('a message may come byte by byte', async (t) => {
+  const { session } = await start(t);
+  const stream = call(session);
+  const response = once(stream, 'response');
+  // Field 100, which the request does not have: 900 bytes of nothing.
+  const message = Buffer.concat([Buffer.from([0xa2, 0x06, 0x84, 0x07]), Buffer.alloc(900)]);
+  for (const byte of Buffer.concat([prefix(message.length), message]))
+    await write(stream, Buffer.from([byte]));
+  stream.end();
+  const [headers] = await response;
+  assert.equal(headers['grpc-status'], undefined);
+  stream.destroy();
+});
+
+test('who is not admitted is told so before there is a message, and reset', async (t) => {
+  const refusal = { code: status.UNAUTHENTICATED, details: 'no' };
+  const { session } = await start(t, {
+    admit: ({ path }) => (path.endsWith('/GetBatch') ? refusal : undefined),
+  });
+  const stream = call(session);
+  const closed = once(stream, 'close');
+  assert.equal(await refusalOf(stream), status.UNAUTHENTICATED);
+  stream.resume();
+  await closed;
+});
+
+test('a request that does not come to its end is given up within seconds', async (t) => {
+  const { session } = await start(t);
+  const stream = call(session);
+  await write(stream, prefix(100));
+  assert.equal(await refusalOf(stream), status.DEADLINE_EXCEEDED);
+});
+
+test('of more requests than may be coming at once, that which came first has had its time', async (t) => {
+  const { server, session } = await start(t);
+  const first = call(session);
+  await write(first, prefix(100));
+  await new Promise((resolve) => session.ping(resolve));
+  const refusal = refusalOf(first);
+  const others = [session];
+  for (let index = 0; index < 10; index += 1) {
+    const other = connect(`http://127.0.0.1:${server.port}`).on('error', () => {});
+    t.after(() => other.destroy());
+    others.push(other);
+    for (let calls = 0; calls < 100; calls += 1) call(other);
+  }
+  assert.equal(await refusal, status.DEADLINE_EXCEEDED);
+});
+
+test('connections and the calls on each are bounded', async (t) => {
+  const { server, session } = await start(t, { maxConnections: 1 });
+  await once(session, 'remoteSettings');
+  assert.equal(session.remoteSettings.maxConcurrentStreams, 100);
+  const socket = connectTcp(server.port, '127.0.0.1').on('error', () => {});
+  await once(socket.resume(), 'close');
+  assert.equal(session.destroyed, false);
+});
+
+test('answers that nobody reads are bounded in bytes, and those who go make room', async (t) => {
+  const { session } = await start(t, {
+    maxUnreadBytes: 2 * ANSWER_BYTES,
+    bytesOf: (message) => (message as { data: Buffer }).data.length,
+  });
+  const ask = () => {
+    const stream = call(session);
+    stream.end(prefix(0));
+    return stream;
+  };
+  const unread = [ask(), ask()];
+  for (const stream of unread) assert.equal((await once(stream, 'response'))[0]['grpc-status'], undefined);
+  assert.equal(await refusalOf(ask()), status.RESOURCE_EXHAUSTED);
+  unread[0]?.close();
+  await once(unread[0]?.resume() as ClientHttp2Stream, 'close');
+  await new Promise((resolve) => session.ping(resolve));
+  const read = ask();
+  let bytes = 0;
+  read.on('data', (chunk) => {
+    bytes += chunk.length;
+  });
+  await once(read, 'end');
+  assert.ok(bytes > ANSWER_BYTES);
+});
