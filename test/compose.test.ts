@@ -2,6 +2,10 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { parse } from 'yaml';
+import { dataDispatchSettings } from '../packages/data-dispatch-listener/src/config.ts';
+import { datasetGeneratorSettings } from '../packages/dataset-generator/src/config.ts';
+import { dispatcherSettings } from '../packages/dispatcher/src/config.ts';
+import { publicWebSettings } from '../packages/public-web/src/config.ts';
 
 type Healthcheck = { test: string[]; interval: string; timeout: string; start_interval: string };
 type Service = {
@@ -76,6 +80,18 @@ describe('health checks', () => {
         start_interval: '1s',
       });
     });
+});
+
+test('in our images health is on a port that no service has for anything else', () => {
+  const healthPort = Number(/HEALTH_PORT=(\d+)/.exec(readFileSync('Dockerfile', 'utf8'))?.[1]);
+  const all = { publicWebSettings, dispatcherSettings, dataDispatchSettings, datasetGeneratorSettings };
+  for (const [name, settings] of Object.entries(all)) {
+    const others = Object.entries<{ default?: unknown }>(settings)
+      .filter(([setting, { default: port }]) => setting !== 'HEALTH_PORT' && port === healthPort)
+      .map(([setting]) => setting);
+    // Without a port for health it is on the public one.
+    assert.deepEqual(others, 'HEALTH_PORT' in settings ? [] : ['PORT'], name);
+  }
 });
 
 describe('Grafana and its backends', () => {
