@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util';
 import { defaultBrokerUrl, toBroker } from './broker-connection.mjs';
 import { openQueue } from './client-queue.mjs';
 import { notifyByGrpc, notifyByHttp } from './notify-client.mjs';
+import { printable } from './printable.mjs';
 import { createProgress } from './progress.mjs';
 import { receiveStream } from './receive-stream.mjs';
 import { interrupted, runProgram, toNumber, UserError } from './user-error.mjs';
@@ -78,7 +79,7 @@ async function notify({ url, http, client, queue, broker, address }) {
     amqp_pass: broker.password,
   };
   const accepted = await (http ? notifyByHttp(http, newClient) : notifyByGrpc(url, newClient));
-  console.log(`notified ${http ?? url} of ${client}, queue ${queue}: ${accepted.message}`);
+  console.log(`notified ${http ?? url} of ${client}, queue ${queue}: ${printable(accepted.message)}`);
   return accepted;
 }
 
@@ -95,7 +96,7 @@ function printStream({ streamId, traceId, repeated, others }, summary) {
     ...(strangers.length > 0 ? [`others    messages of other streams: ${strangers.join(', ')}`] : []),
     `trace id: ${traceId ?? 'none (telemetry is off)'}`,
   ];
-  console.log(lines.join('\n'));
+  console.log(printable(lines.join('\n')));
 }
 
 function readOptions() {

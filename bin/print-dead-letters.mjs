@@ -1,4 +1,5 @@
 /** Dead letters for people and for programs. Strangers chose much of what is in them, so no control character is printed. */
+import { printable } from './printable.mjs';
 
 /** @typedef {import('./read-dead-letter.mjs').DeadLetter} DeadLetter */
 /** @typedef {Omit<DeadLetter, 'message' | 'events'>} Summary */
@@ -9,7 +10,7 @@ const MAX_WIDTH = 40;
 
 /** @param {Summary[]} deadLetters */
 export function printTable(deadLetters) {
-  const rows = [TITLES, ...deadLetters.map((deadLetter) => toRow(deadLetter).map(printable))];
+  const rows = [TITLES, ...deadLetters.map((deadLetter) => toRow(deadLetter).map(inOneLine))];
   const widths = TITLES.map((_, column) => Math.max(...rows.map((row) => width(row[column], column))));
   for (const row of rows)
     console.log(
@@ -44,13 +45,13 @@ export function printDeadLetter(deadLetter) {
     headers: JSON.stringify(message.properties.headers),
   };
   for (const [name, value] of Object.entries(lines))
-    console.log(`${name.padEnd(11)}  ${printable(String(value))}`);
-  console.log(`\n${printableText(bodyText(deadLetter))}\n`);
+    console.log(`${name.padEnd(11)}  ${inOneLine(String(value))}`);
+  console.log(`\n${printable(bodyText(deadLetter))}\n`);
 }
 
 /** @param {Summary[]} deadLetters */
 export function printJson(deadLetters) {
-  console.log(printableText(JSON.stringify(deadLetters.map(toFacts), null, 2)));
+  console.log(printable(JSON.stringify(deadLetters.map(toFacts), null, 2)));
 }
 
 /** @param {DeadLetter[]} deadLetters */
@@ -59,7 +60,7 @@ export function printWholeJson(deadLetters) {
     ...toFacts(summary),
     ...toContent({ message, events }),
   }));
-  console.log(printableText(JSON.stringify(whole, null, 2)));
+  console.log(printable(JSON.stringify(whole, null, 2)));
 }
 
 /**
@@ -67,7 +68,7 @@ export function printWholeJson(deadLetters) {
  * @returns {string}
  */
 export function describe({ id, type }) {
-  return printable(`${id} ${type ?? '-'}`);
+  return inOneLine(`${id} ${type ?? '-'}`);
 }
 
 /** @param {Summary} deadLetter */
@@ -128,18 +129,6 @@ function fit(cell, columnWidth, column) {
 }
 
 /** @param {string} text */
-function printable(text) {
-  return printableText(text).replaceAll('\n', '\\u000a');
-}
-
-/**
- * In JSON the result means the same. Also what turns the direction of writing is spelled out.
- *
- * @param {string} text may have line breaks of our own
- */
-function printableText(text) {
-  return text.replace(
-    /(?!\n)[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+function inOneLine(text) {
+  return printable(text).replaceAll('\n', '\\u000a');
 }

@@ -5,6 +5,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { parseArgs } from 'node:util';
+import { printable } from './printable.mjs';
 
 const usage = `usage: node bin/req.mjs [options]
 
@@ -36,7 +37,7 @@ try {
   else if (options.count === 1) await sendOne(options);
   else await sendMany(options);
 } catch (error) {
-  console.error(error instanceof RequestError ? error.message : error);
+  console.error(error instanceof RequestError ? printable(error.message) : error);
   process.exitCode = 1;
 }
 
@@ -97,7 +98,7 @@ function positive(name, text) {
 /** @param {Options} options */
 async function sendOne(options) {
   const { event, roundtripMs, traceId } = await send(options);
-  console.log(JSON.stringify(event, null, 2));
+  console.log(printable(JSON.stringify(event, null, 2)));
   const { sentAt, receivedAt } = event.data ?? {};
   if (Number.isFinite(receivedAt - sentAt)) console.log(`Response received at ${receivedAt - sentAt} ms`);
   console.log(`Roundtrip time ${roundtripMs.toFixed(1)} ms`);

@@ -7,9 +7,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { get } from 'node:http';
-import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { eachLine } from './each-line.mjs';
+import { createLifeline } from './lifeline.mjs';
+import { printable } from './printable.mjs';
 
 const projectFolder = fileURLToPath(new URL('..', import.meta.url));
 
@@ -42,7 +44,7 @@ const STOP_DEADLINE_MS = 12_000;
  *
  * @param {object} options
  * @param {Service[][]} options.stages
- * @param {(name: string, line: string) => void} options.onLine each line of output
+ * @param {(name: string, line: string) => void} options.onLine each line of output, fit for a terminal
  * @returns {RunningServices}
  */
 export function runServices({ stages, onLine }) {
@@ -62,14 +64,18 @@ export function runServices({ stages, onLine }) {
     for (const stage of stages) {
       const started = stage.map((service) => start(service, onLine));
       running.push(started);
-      for (const { ended } of started) ended.then(onEnd);
+      for (const { ended, child } of started) {
+        ended.then(onEnd);
+        lifeline.tie(child.pid);
+      }
       await Promise.all(started.map((service) => becomesReady(service, stopping.signal)));
       for (const service of stage) waiting.delete(service);
     }
   }
   const kill = () => signalAll(running.flat(), 'SIGKILL');
-  // Should this process end by an error of its own, the services must not stay behind.
+  // Should this process end by an error of its own, or be killed, the services must not stay behind.
   process.on('exit', kill);
+  const lifeline = createLifeline();
 
   return {
     ready: new Promise((resolve) => {
@@ -81,6 +87,7 @@ export function runServices({ stages, onLine }) {
       stopping.abort();
       const ends = [];
       for (const stage of running.toReversed()) ends.push(...(await stopStage(stage)));
+      lifeline.cut();
       return ends;
     },
     kill,
@@ -111,9 +118,9 @@ function start(service, onLine) {
   });
   const running = { ...service, child, hasSaidListening: false, ended };
   for (const output of [child.stdout, child.stderr]) {
-    createInterface({ input: output }).on('line', (line) => {
+    eachLine(output, (line) => {
       running.hasSaidListening ||= line.includes('"msg":"listening"');
-      onLine(service.name, line);
+      onLine(service.name, printable(line));
     });
   }
   return running;

@@ -7,6 +7,7 @@ import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { createBatchChecker } from './check-batches.mjs';
+import { printable } from './printable.mjs';
 import { createProgress } from './progress.mjs';
 import { readLines } from './read-lines.mjs';
 import { interrupted, runProgram, toNumber, UserError } from './user-error.mjs';
@@ -67,7 +68,7 @@ async function receive(socket, { host, port, batches, delayMs, timeoutMs }) {
     throw new UserError(
       `the last batch is ${checker.count() - 1}, so there are ${checker.count()} and not ${batches}`,
     );
-  console.log([`client    ${client}`, ...progress.summary()].join('\n'));
+  console.log(printable([`client    ${client}`, ...progress.summary()].join('\n')));
 }
 
 /** @param {string} line */

@@ -1,3 +1,5 @@
+import { printable } from './printable.mjs';
+
 /** What the user can mend or must know: shown as its message alone, in one line, without a stack trace. */
 export class UserError extends Error {}
 
@@ -10,7 +12,8 @@ export async function runProgram(program) {
   try {
     process.exitCode = (await program()) ?? 0;
   } catch (error) {
-    console.error(error instanceof UserError ? error.message : error);
+    // It may quote what a server, or a stranger, has said.
+    console.error(error instanceof UserError ? printable(error.message) : error);
     process.exitCode = 1;
   }
 }

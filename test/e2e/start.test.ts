@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { defaultPorts } from '../../bin/system.mjs';
 import { type CollectedLog, collectLog } from '../harness/collect-log.ts';
+import { eventually } from '../harness/eventually.ts';
 import { freePort } from '../harness/free-port.ts';
 import { freshBroker, type TestBroker } from '../harness/test-broker.ts';
 
@@ -63,6 +64,31 @@ describe('npm start on a bare machine', () => {
     assert.deepEqual(order.slice(1, 4).sort(), ['data-dispatch-listener', 'dispatcher', 'ping-listener']);
     assert.equal(order[4], 'dataset-generator');
     assert.deepEqual(order.slice(5).sort(), ['dev-telemetry', 'embedded-broker']);
+  });
+
+  it('shows a line of a log as one, and nothing that steers a terminal, whatever an event is named', async (t) => {
+    const { url, child, log, ended } = await start(t, {});
+    await log.waitFor(({ msg }) => msg === 'ready', 30_000);
+    const id = 'a\u2028 public-web | {forged}\u2029b\u202ec';
+    const body = JSON.stringify({ id, type: 'PingRequest' });
+    const headers = { 'content-type': 'application/json' };
+    const response = await fetch(url, { method: 'POST', headers, body });
+    assert.equal(response.status, 200, await response.text());
+    const { msg } = await log.waitFor((line) => String(line.msg).includes('forged'));
+    assert.equal(JSON.parse(String(msg).replace(/^public-web +\| /, '')).event_id, id);
+    assert.doesNotMatch(String(msg), /[\u2028\u2029\u202e]/);
+    child.kill('SIGTERM');
+    assert.deepEqual(await ended, [0, null]);
+  });
+
+  it('takes its services along when it is killed', async (t) => {
+    const { child, log, ports } = await start(t, {});
+    await log.waitFor(({ msg }) => msg === 'ready', 30_000);
+    child.kill('SIGKILL');
+    for (const port of ports)
+      await eventually(() => assert.rejects(once(connect(port, '127.0.0.1'), 'connect'), /ECONNREFUSED/), {
+        timeoutMs: 15_000,
+      });
   });
 
   it('goes through no proxy that the environment names, and its programs do not either', async (t) => {
@@ -126,6 +152,8 @@ describe('npm start, when it cannot', () => {
 
 type Started = {
   url: string;
+  /** All that it listens on. */
+  ports: number[];
   child: ChildProcess;
   log: CollectedLog;
   /** Resolves with the exit code and the signal. */
@@ -142,6 +170,7 @@ async function start(t: TestContext, env: Record<string, string>): Promise<Start
   t.after(() => child.kill('SIGTERM')); // it takes its services along
   return {
     url: `http://127.0.0.1:${ports.PORT}/`,
+    ports: Object.values(ports).map(Number),
     child,
     log: collectLog({ name: 'npm start', child }),
     ended: once(child, 'close'),

@@ -1,9 +1,9 @@
 import type { ChildProcess } from 'node:child_process';
-import { createInterface } from 'node:readline';
+import { eachLine } from '../../bin/each-line.mjs';
 
 /** Calls `onLine` with each line that `child` writes to its standard output or error, without its line end. */
 export function readLines(child: ChildProcess, onLine: (line: string) => void): void {
   for (const stream of [child.stdout, child.stderr]) {
-    if (stream) createInterface({ input: stream }).on('line', onLine);
+    if (stream) eachLine(stream, onLine);
   }
 }
