@@ -17,8 +17,10 @@ const AT_ONCE_MS = 4_000;
 const PINGS = 20;
 const LEFT = 'dispatcher does not accept events';
 const FOUND = 'dispatcher accepts events again';
-/** A public-web's longest wait for a dispatcher's answer, and as much again for a busy machine. */
-const CALL_MS = 14_000;
+/** More than a public-web's longest wait for a dispatcher's answer. */
+const CALL_S = 8;
+/** That, and as much again for a busy machine. */
+const CALL_MS = 16_000;
 /** Who is at the broker through a link. */
 const AT_THE_BROKER: [string, ProcessName][] = [
   ['dispatcher0-broker', 'dispatcher-0'],
@@ -68,7 +70,8 @@ describe('a link', { skip: cannotStartRabbitmq }, () => {
     });
 
   it('to a dispatcher that is silent is left for the other after one call, and found again', async () => {
-    const pings = () => Promise.all(Array.from({ length: PINGS }, () => ask(service('public-web-0'))));
+    const web = service('public-web-0');
+    const pings = () => Promise.all(Array.from({ length: PINGS }, () => ask(web, { waitS: CALL_S })));
     const count = (wanted: string) => service('public-web-0').logs.filter(({ msg }) => msg === wanted).length;
     const [leftBefore, foundBefore] = [count(LEFT), count(FOUND)];
     link('web0-dispatcher0').setFault({ drop: 'both' });

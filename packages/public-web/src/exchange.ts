@@ -69,6 +69,7 @@ export function createExchange({
   async function send(event: CloudEvent, request: ParkedRequest): Promise<void> {
     const isCancelled = () => !request.startSending();
     const outcome = await sendEvent(event, { dispatchers, label: labelOf(event.type), isCancelled });
-    if (outcome) request.fail(outcome);
+    // An event whose outcome is unknown may well be in the broker, and its reply on the way: the deadline tells.
+    if (outcome && outcome.code !== 'outcome-unknown') request.fail(outcome);
   }
 }

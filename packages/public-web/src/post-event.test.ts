@@ -279,12 +279,6 @@ describe('what becomes of a request', () => {
       code: 'unroutable',
     },
     {
-      name: 'the broker did not confirm',
-      onBatch: (events, response) => answer(response, { unknown: ids(events) }),
-      status: 504,
-      code: 'outcome-unknown',
-    },
-    {
       name: 'the dispatcher rejected as malformed',
       onBatch: (events, response) =>
         answer(response, {
