@@ -39,6 +39,8 @@ type SendDone = (error: Error | null, payload?: unknown) => void;
 type Run = {
   key: string;
   fingerprint: string;
+  /** What the store has under the key; nothing: the key is claimed for this run. */
+  kept: Promise<IdempotencyEntry | undefined>;
   hasClaim: boolean;
   answer: Promise<KeptAnswer>;
   resolve(answer: KeptAnswer): void;
@@ -88,31 +90,36 @@ export function createIdempotency({
     const key = `${request.caller.apiKeyId ?? ''} ${parseIdempotencyKey(header)}`;
     const fingerprint = fingerprintOf(request);
     const first = running.get(key);
-    if (first) return await join(first, fingerprint, request, reply);
+    if (first?.fingerprint === fingerprint) return await join(first, request, reply);
+    if (first) return await answerOther(first, fingerprint);
     const { promise: answer, resolve } = Promise.withResolvers<KeptAnswer>();
-    const run: Run = { key, fingerprint, hasClaim: false, answer, resolve };
+    const claimed = claim(key, { fingerprint }, request);
+    const run: Run = { key, fingerprint, kept: claimed, hasClaim: false, answer, resolve };
     running.set(key, run);
     runs.set(request, run);
-    const kept = await claim(key, { fingerprint });
+    const kept = await claimed;
     run.hasClaim = kept === undefined;
     return kept && answerIn(kept, fingerprint);
   }
 
-  async function claim(key: string, entry: IdempotencyEntry): Promise<IdempotencyEntry | undefined> {
+  async function claim(
+    key: string,
+    entry: IdempotencyEntry,
+    { log }: FastifyRequest,
+  ): Promise<IdempotencyEntry | undefined> {
     try {
       return await store.claim(key, entry);
     } catch (cause) {
+      log.error({ err: cause }, 'the store of idempotency keys does not answer');
       throw new AppError('not-accepted', 'the store of idempotency keys does not answer', { cause });
     }
   }
 
   async function join(
     run: Run,
-    fingerprint: string,
     request: FastifyRequest,
     { raw }: FastifyReply,
   ): Promise<KeptAnswer> {
-    assertSame(run.fingerprint, fingerprint);
     if (joined >= maxJoined)
       throw new AppError('outcome-unknown', 'too many requests wait for the answer to another');
     const waitMs = preferredDeadlineMs(request.headers.prefer, deadlineMs);
@@ -158,6 +165,11 @@ export function createIdempotency({
       finish(run, toAnswer(reply, payload), request).then(() => done(null, payload));
     },
   };
+}
+
+/** Of two requests that differ the first need not be the key's: what the store has tells. */
+async function answerOther(first: Run, fingerprint: string): Promise<KeptAnswer> {
+  return answerIn((await first.kept) ?? { fingerprint: first.fingerprint }, fingerprint);
 }
 
 function answerIn({ fingerprint, answer }: IdempotencyEntry, expected: string): KeptAnswer {

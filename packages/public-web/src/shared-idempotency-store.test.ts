@@ -70,6 +70,21 @@ describe('requests with one key at two instances that share a store', () => {
     assert.equal((await send(two, '"other body"')).statusCode, 422);
   });
 
+  it('are not held to the body of another request with their key, which the store is just being asked about', async (t) => {
+    const { store } = shared();
+    const work = createWork();
+    work.finish();
+    const app = startInstance(t, { store, work });
+    await send(app);
+    const [wrong, honest, wrongAgain] = await Promise.all([
+      send(app, '"other body"'),
+      send(app),
+      send(app, '"third body"'),
+    ]);
+    assert.deepEqual([wrong.statusCode, wrongAgain.statusCode], [422, 422]);
+    assert.deepEqual([honest.body, honest.headers['idempotency-replayed']], ['effect 1', 'true']);
+  });
+
   it('run elsewhere when the first did not', async (t) => {
     const { store } = shared();
     const work = createWork(new AppError('not-accepted', 'not now'));
