@@ -115,11 +115,7 @@ export function createIdempotency({
     }
   }
 
-  async function join(
-    run: Run,
-    request: FastifyRequest,
-    { raw }: FastifyReply,
-  ): Promise<KeptAnswer> {
+  async function join(run: Run, request: FastifyRequest, { raw }: FastifyReply): Promise<KeptAnswer> {
     if (joined >= maxJoined)
       throw new AppError('outcome-unknown', 'too many requests wait for the answer to another');
     const waitMs = preferredDeadlineMs(request.headers.prefer, deadlineMs);
