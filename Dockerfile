@@ -29,14 +29,14 @@ FROM node AS service
 # The folder in packages/.
 ARG PACKAGE
 # Inside a container every address is its own, and health is on one port whatever the service.
-ENV NODE_ENV=production HOST=0.0.0.0 HEALTH_PORT=8080
+ENV NODE_ENV=production HOST=0.0.0.0 HEALTH_PORT=8088
 COPY --from=dependencies /app ./
 # What a service may import: common with the protocols it loads, and a listener the framework as well.
 COPY proto proto
 COPY packages/common packages/common
 COPY packages/listener packages/listener
 COPY packages/${PACKAGE} packages/${PACKAGE}
-COPY bin/health.sh bin/health.mjs bin/
+COPY bin/health.sh bin/
 WORKDIR /app/packages/${PACKAGE}
 RUN test -f src/main.ts || { echo "--build-arg PACKAGE=<folder in packages/> is missing or wrong" >&2; exit 1; }
 USER node

@@ -28,6 +28,7 @@ const listener = await start([...preload, 'packages/data-dispatch-listener/src/m
 });
 await start([...preload, 'packages/public-web/src/main.ts'], {
   PORT: 18080,
+  HEALTH_PORT: 18088,
   INTERNAL_PORT: 18081,
   GRPC_PORT: 0,
   DISPATCHER_URLS: 'http://127.0.0.1:18082',

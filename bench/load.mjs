@@ -18,6 +18,7 @@ await start([...preload, 'packages/dispatcher/src/main.ts'], { PORT: 18082, HEAL
 await start([...preload, 'packages/ping-listener/src/main.ts'], { HEALTH_PORT: 18084 });
 const publicWeb = await start([...preload, 'packages/public-web/src/main.ts'], {
   PORT: 18080,
+  HEALTH_PORT: 18088,
   INTERNAL_PORT: 18081,
   DISPATCHER_URLS: 'http://127.0.0.1:18082',
 });

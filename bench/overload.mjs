@@ -25,7 +25,7 @@ const dispatcher = start([...preload, 'packages/dispatcher/src/main.ts'], {
   ...{ PORT: 18082, HEALTH_PORT: 18083 },
 });
 const publicWeb = start([...preload, 'packages/public-web/src/main.ts'], {
-  ...{ PORT: 18080, INTERNAL_PORT: 18081, DISPATCHER_URLS: 'http://127.0.0.1:18082' },
+  ...{ PORT: 18080, HEALTH_PORT: 18088, INTERNAL_PORT: 18081, DISPATCHER_URLS: 'http://127.0.0.1:18082' },
   ...{ PUBLIC_EVENT_TYPES: 'SlowRequest' },
 });
 const services = { 'public-web': await publicWeb, dispatcher: await dispatcher, listener: await listener };

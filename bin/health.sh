@@ -3,9 +3,6 @@
 # The shell asks, because starting Node for it takes 0.3 s of CPU each time.
 set -euo pipefail
 
-# The shell speaks no TLS, which public-web does on the port of its health.
-if [ -n "${TLS_CERT:-}${TLS_CERT_FILE:-}" ]; then exec node "$(dirname "$0")/health.mjs" "$HEALTH_PORT"; fi
-
 exec 3<>"/dev/tcp/127.0.0.1/$HEALTH_PORT"
 printf 'GET /health/ready HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n' >&3
 # For how long an answer is waited for is the timeout of the health check.

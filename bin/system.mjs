@@ -15,6 +15,7 @@ import { UserError } from './user-error.mjs';
 /** Each port by the variable that changes it here. */
 export const defaultPorts = {
   PORT: 8080,
+  PUBLIC_WEB_HEALTH_PORT: 8088,
   INTERNAL_PORT: 8081,
   DISPATCHER_PORT: 8082,
   DISPATCHER_HEALTH_PORT: 8083,

@@ -41,7 +41,7 @@ export function describeTiers(env, ports) {
     TCP_PORT: `${ports.TCP_PORT}`,
     DATASET_SERVICE_ADDR: env.DATASET_SERVICE_ADDR || `127.0.0.1:${ports.DATASET_GENERATOR_PORT}`,
   });
-  const publicWeb = tier('public-web', ports.PORT, env, {
+  const publicWeb = tier('public-web', ports.PUBLIC_WEB_HEALTH_PORT, env, {
     ...internal,
     ...sealing.publicKey,
     PORT: `${ports.PORT}`,

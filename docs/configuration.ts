@@ -21,8 +21,7 @@ Settings are environment variables. They are checked at start, and every fault i
 Any setting \`X\` can instead be given as \`X_FILE\`, the path of a file that holds the value; use that for secrets.
 An empty variable counts as not set; an empty file is a fault.
 
-In the images \`HOST\` is 0.0.0.0 and health is on \`HEALTH_PORT\` 8080, whatever the service; their health check asks there, so
-leave that, and public-web's \`PORT\`, as they are.
+In the images \`HOST\` is 0.0.0.0 and health is on \`HEALTH_PORT\` 8088, whatever the service; their health check asks there.
 
 ${table('public-web', publicWebSettings)}
 
@@ -39,7 +38,7 @@ ${table('dev-telemetry (development only)', devTelemetrySettings)}
 ## \`npm start\`
 
 Passes every variable on to the services, but for these, which give each port a name of its own: \`PORT\`,
-\`INTERNAL_PORT\`, \`GRPC_PORT\` (public-web's), \`DISPATCHER_PORT\`, \`DISPATCHER_HEALTH_PORT\`,
+\`INTERNAL_PORT\`, \`GRPC_PORT\` (public-web's), \`PUBLIC_WEB_HEALTH_PORT\`, \`DISPATCHER_PORT\`, \`DISPATCHER_HEALTH_PORT\`,
 \`PING_LISTENER_HEALTH_PORT\`, \`TCP_PORT\`, \`DATA_DISPATCH_LISTENER_HEALTH_PORT\`, \`DATASET_GENERATOR_PORT\` (gRPC),
 \`DATASET_GENERATOR_HEALTH_PORT\`, \`AMQP_PORT\` (the broker in memory) and \`TELEMETRY_PORT\` (the collector). Everything
 binds to 127.0.0.1, whatever \`HOST\` and \`INTERNAL_HOST\` say, without TLS. Secrets go to those services only that need them; where

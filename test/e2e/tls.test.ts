@@ -109,10 +109,10 @@ describe('a system that speaks TLS between all its parts', { skip: cannotStartRa
 
   it('tells its health to the probe of the containers', async () => {
     const probe = (port: number | undefined) => {
-      const env = { PATH: process.env.PATH, TLS_CERT_FILE: 'its path', HEALTH_PORT: String(port) };
+      const env = { PATH: process.env.PATH, HEALTH_PORT: String(port) };
       return promisify(execFile)('bash', ['bin/health.sh'], { env });
     };
-    await probe(web.port);
+    await probe(web.healthPort);
     await probe(system.dispatchers[0]?.healthPort);
     await assert.rejects(probe(await freePort()));
   });

@@ -3,7 +3,10 @@ import type { Logger } from 'pino';
 import { addHealthRoutes, createHttpServer, type Readiness } from './http-server.ts';
 import { markInternal } from './internal-server.ts';
 
-/** A server with nothing but health, for a process that has no public port. */
+/**
+ * A server with nothing but health, on a port of its own: neither the clients of a process nor strangers can keep whoever
+ * restarts it from asking.
+ */
 export function createHealthApp({ log, readiness }: { log: Logger; readiness: Readiness }): FastifyInstance {
   const app = createHttpServer({ log, maxConnections: 100 });
   markInternal(app.server);

@@ -23,6 +23,10 @@ const apiKeys = makeExactValidator(parseApiKeys);
 export const publicWebSettings = {
   HOST: str({ default: '127.0.0.1', desc: 'Address the public ports bind to' }),
   PORT: port({ default: 8080, desc: 'Public port; 0 lets the system choose' }),
+  HEALTH_PORT: port({
+    default: 8088,
+    desc: 'Port of /health/live and /health/ready, for whoever restarts this process or balances load; never TLS, and not for the outside. The public port has them too, as long as strangers leave it connections',
+  }),
   GRPC_PORT: port({
     default: 50_051,
     desc: 'Public gRPC port, open if CREDENTIALS_PUBLIC_KEY is set; 0 lets the system choose',

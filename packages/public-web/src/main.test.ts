@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
+import { connect } from 'node:net';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { CloudEvent } from '@waybill/common/event.ts';
@@ -200,4 +202,17 @@ describe('public-web, told to stop', () => {
     assert.equal(await codeOf(response), 'outcome-unknown');
     assert.deepEqual(await stopping, { code: 0, signal: null });
   });
+});
+
+it('tells its health on a port of its own while strangers hold all connections of the public one', async (t) => {
+  const service = await startPublicWeb([], { MAX_CONNECTIONS: '3' });
+  t.after(() => service.stop());
+  const held = Array.from({ length: 3 }, () => connect(Number(service.port), '127.0.0.1'));
+  t.after(() => {
+    for (const socket of held) socket.destroy();
+  });
+  await Promise.all(held.map((socket) => once(socket, 'connect')));
+  await assert.rejects(fetch(`${service.baseUrl}/health/live`));
+  for (const path of ['/health/live', '/health/ready'])
+    assert.equal((await fetch(`http://127.0.0.1:${service.healthPort}${path}`)).status, 200);
 });

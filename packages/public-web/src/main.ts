@@ -9,6 +9,7 @@
  */
 import { createClockCheck } from '@waybill/common/clock-check.ts';
 import { isolateGrpcTraces } from '@waybill/common/edge-trace.ts';
+import { createHealthApp } from '@waybill/common/health-app.ts';
 import { drainHttpServer, portOf } from '@waybill/common/http-server.ts';
 import { instanceId, serviceName } from '@waybill/common/instance.ts';
 import { deriveInternalKeys } from '@waybill/common/internal-keys.ts';
@@ -109,6 +110,8 @@ await runService(async () => {
     tls,
   });
   await app.listen({ host: config.HOST, port: config.PORT });
+  const healthApp = createHealthApp({ log, readiness });
+  await healthApp.listen({ host: config.HOST, port: config.HEALTH_PORT });
   isolateGrpcTraces();
   const grpc =
     config.CREDENTIALS_PUBLIC_KEY &&
@@ -122,7 +125,12 @@ await runService(async () => {
       maxConnections: config.GRPC_MAX_CONNECTIONS,
       tls,
     }));
-  const ports = { port: portOf(app), internalPort: portOf(internalApp), grpcPort: grpc?.port };
+  const ports = {
+    port: portOf(app),
+    internalPort: portOf(internalApp),
+    healthPort: portOf(healthApp),
+    grpcPort: grpc?.port,
+  };
   log.info({ ...ports, instance: instanceId }, 'listening');
 
   shutdownOnSignal({
@@ -141,11 +149,12 @@ await runService(async () => {
         },
       },
       {
-        name: 'internal port, dispatchers and telemetry',
+        name: 'internal and health port, dispatchers and telemetry',
         maxMs: FINISH_MS,
         run: () =>
           Promise.all([
             drainHttpServer(internalApp, { deadlineMs: CLOSE_MS }),
+            drainHttpServer(healthApp, { idleMs: 0, deadlineMs: CLOSE_MS }),
             dispatchers.close(),
             shutdownTelemetry(),
           ]),
