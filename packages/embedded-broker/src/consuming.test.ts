@@ -147,6 +147,20 @@ onBothBrokers('a consumer', (open) => {
     assert.equal(await depth(channel, name), 0);
   });
 
+  it('is told how often it got a message before that a quorum queue counts', async (t) => {
+    const client = await open(t);
+    const { channel, name } = client;
+    await channel.assertQueue(name, { arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': 5 } });
+    await publishAll(channel, name, ['x']);
+    const counts = [];
+    for (let i = 0; i < 2; i += 1) {
+      const got = (await channel.get(name)) as GetMessage;
+      counts.push(got.properties.headers?.['x-delivery-count']);
+      channel.reject(got, true);
+    }
+    assert.deepEqual(counts, [isRabbitmq43(client) ? undefined : 0, 1]);
+  });
+
   it('finds nothing in an empty queue, and how many are left in another', async (t) => {
     const { channel, name } = await open(t);
     await channel.assertQueue(name);

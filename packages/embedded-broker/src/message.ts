@@ -13,7 +13,7 @@ export type Message = {
 /** One message in one queue. */
 export type QueuedMessage = {
   message: Message;
-  /** Its place: a message that is requeued goes back there. */
+  /** Its place, the lowest first: a message that is requeued goes back there. */
   position: number;
   /** `Date.now()` at which it is dead-lettered, unless it is delivered before. */
   expiresAtMs: number;
@@ -43,8 +43,8 @@ export function withHeaders(properties: Properties, headers: Table): Buffer {
 }
 
 /** The properties to deliver a message with: a quorum queue says how often it did before. */
-export function deliveredProperties({ message, deliveryCount }: QueuedMessage, isCounted: boolean): Buffer {
-  if (!isCounted || deliveryCount === 0) return message.properties;
+export function deliveredProperties({ message, deliveryCount }: QueuedMessage, isCountTold: boolean): Buffer {
+  if (!isCountTold) return message.properties;
   const properties = decodeProperties(message.properties);
   const headers = new Map(properties.headers).set('x-delivery-count', integer(deliveryCount));
   return withHeaders(properties, headers);

@@ -56,6 +56,14 @@ onBothBrokers('a queue', (open) => {
     assert.equal((await refusalOf(client, () => channel.checkQueue(name))).code, 404);
   });
 
+  it('takes times to live of ten years', async (t) => {
+    const { channel, name } = await open(t);
+    await channel.assertQueue(name, { messageTtl: 315_360_000_000, expires: 315_360_000_000 });
+    channel.sendToQueue(name, Buffer.from('x'), { expiration: '315360000000' });
+    await channel.waitForConfirms();
+    assert.deepEqual(await drain(channel, name), ['x']);
+  });
+
   it('expires when nobody uses it', async (t) => {
     const client = await open(t);
     await client.channel.assertQueue(client.name, { expires: 50 });

@@ -5,6 +5,7 @@
  * Every function leaves the queue with nothing to deliver: either no message is ready, or no consumer has room.
  */
 import { createAlarm } from './alarm.ts';
+import { decodeProperties } from './codec/properties.ts';
 import type { Table } from './codec/table.ts';
 import type { DeathReason } from './dead-letter.ts';
 import type { Memory } from './memory.ts';
@@ -15,6 +16,8 @@ import { createReadyMessages } from './ready-messages.ts';
 export type Consumer = {
   tag: string;
   isExclusive: boolean;
+  /** While one of a higher priority has room, those of a lower one get nothing. */
+  priority: number;
   hasRoom(): boolean;
   deliver(entry: QueuedMessage): void;
   /** The queue is gone. */
@@ -67,6 +70,9 @@ export type QueueSurroundings = {
   remove(queue: Queue): void;
 };
 
+/** More messages than a queue ever gets; with 255 priorities positions remain exact integers. */
+const POSITIONS_PER_PRIORITY = 2 ** 44;
+
 export function createQueue(options: QueueOptions, surroundings: QueueSurroundings): Queue {
   const { settings } = options;
   const { memory } = surroundings;
@@ -74,7 +80,7 @@ export function createQueue(options: QueueOptions, surroundings: QueueSurroundin
   const unacked = new Set<QueuedMessage>();
   const consumers: Consumer[] = [];
   let readyBytes = 0;
-  let nextPosition = 1;
+  let lastPosition = 0;
   const expiry = createAlarm(settle);
   const idleness = createAlarm(() => surroundings.remove(queue));
   let isDestroyed = false;
@@ -133,8 +139,24 @@ export function createQueue(options: QueueOptions, surroundings: QueueSurroundin
     if (settings.isSingleActiveConsumer) return consumers[0]?.hasRoom() ? consumers[0] : undefined;
     const i = consumers.findIndex((consumer) => consumer.hasRoom());
     const [consumer] = i < 0 ? [] : consumers.splice(i, 1);
-    if (consumer) consumers.push(consumer);
+    if (consumer) lineUp(consumer);
     return consumer;
+  }
+
+  /** Behind those of the same priority. The first consumer stays the single active one, whatever it is. */
+  function lineUp(consumer: Consumer): void {
+    const before = settings.isSingleActiveConsumer
+      ? consumers.length - 1
+      : consumers.findLastIndex(({ priority }) => priority >= consumer.priority);
+    consumers.splice(before + 1, 0, consumer);
+  }
+
+  /** New ones behind those of the same priority. The higher the priority, the further ahead they are. */
+  function nextPosition(message: Message): number {
+    lastPosition += 1;
+    if (settings.maxPriority === 0) return lastPosition;
+    const { priority = 0 } = decodeProperties(message.properties);
+    return lastPosition - Math.min(priority, settings.maxPriority) * POSITIONS_PER_PRIORITY;
   }
 
   const isOverLength = () => ready.size() > settings.maxLength || readyBytes > settings.maxBytes;
@@ -171,16 +193,17 @@ export function createQueue(options: QueueOptions, surroundings: QueueSurroundin
         return false;
       }
       const expiresAtMs = nowMs + Math.min(settings.ttlMs, expirationMs);
-      put({ message, position: nextPosition++, expiresAtMs, isRedelivered: false, deliveryCount: 0 });
+      const position = nextPosition(message);
+      put({ message, position, expiresAtMs, isRedelivered: false, deliveryCount: 0 });
       memory.add(sizeOfMessage(message));
       // Delivered before it can expire: a time to live of 0 means now or never.
       hand();
       dropHeads();
-      if (ready.size() === 1) settle();
+      if (ready.first()?.position === position) settle();
       return true;
     },
     addConsumer(consumer) {
-      consumers.push(consumer);
+      lineUp(consumer);
       touch();
       settle();
     },

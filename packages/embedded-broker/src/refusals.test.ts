@@ -134,7 +134,47 @@ const cases: Case[] = [
     },
   },
   ...[
+    { type: 'classic', argument: 'x-delivery-limit', value: 3 },
+    { type: 'classic', argument: 'x-dead-letter-strategy', value: 'at-least-once' },
+    { type: 'classic', argument: 'x-max-in-memory-length', value: 3 },
+    { type: 'classic', argument: 'x-max-age', value: '1h' },
+    { type: 'quorum', argument: 'x-max-priority', value: 3 },
+    { type: 'quorum', argument: 'x-queue-mode', value: 'lazy' },
+    { type: 'quorum', argument: 'x-queue-version', value: 2 },
+    { type: 'quorum', argument: 'x-stream-max-segment-size-bytes', value: 10 },
+  ].map(({ type, argument, value }) => ({
+    title: `the argument ${argument} for a ${type} queue, which does not know it,`,
+    code: 406,
+    says: new RegExp(`invalid arg '${argument}' for queue `),
+    act: ({ channel, name }: Client) =>
+      channel.assertQueue(name, { arguments: { 'x-queue-type': type, [argument]: value } }),
+  })),
+  ...[
+    { argument: 'x-priority', value: 'high' },
+    { argument: 'x-priority', value: 1.5 },
+    { argument: 'x-stream-offset', value: 'first' },
+  ].map(({ argument, value }) => ({
+    title: `a consumer with the argument ${argument} ${value}`,
+    code: 406,
+    says: new RegExp(`invalid arg '${argument}' for queue `),
+    async act({ channel, name }: Client) {
+      await channel.assertQueue(name);
+      await channel.consume(name, () => {}, { arguments: { [argument]: value } });
+    },
+  })),
+  {
+    title: 'the argument x-queue-mode fast',
+    code: 406,
+    onRabbitmq43: 'accepts',
+    act: ({ channel, name }) => channel.assertQueue(name, { arguments: { 'x-queue-mode': 'fast' } }),
+  },
+  ...[
+    { argument: 'x-max-priority', value: 256 },
+    { argument: 'x-max-priority', value: -1 },
+    { argument: 'x-max-priority', value: 'high' },
+    { argument: 'x-queue-version', value: 'new' },
     { argument: 'x-message-ttl', value: -1 },
+    { argument: 'x-message-ttl', value: 315_360_000_001 },
     { argument: 'x-expires', value: 0 },
     { argument: 'x-max-length', value: 'much' },
     { argument: 'x-overflow', value: 'explode' },
@@ -205,7 +245,7 @@ const cases: Case[] = [
       channel.ack(message as never);
     },
   },
-  ...['-1', 'soon', '1.5', ''].map((expiration) => ({
+  ...['-1', 'soon', '1.5', '', '315360000001'].map((expiration) => ({
     title: `the expiration '${expiration}'`,
     code: 406,
     act: ({ channel, name }: Client) => channel.publish('', name, Buffer.from('x'), { expiration }),

@@ -32,6 +32,7 @@ export const basicMethods: Handlers = {
     }
     const { message, isRedelivered } = entry;
     const { exchange, routingKey, body } = message;
+    // RabbitMQ 3.10 tells those who get, and only them, of a first delivery as well.
     const properties = deliveredProperties(entry, queue.settings.isQuorum);
     if (noAck) queue.ack(entry);
     channel.sendMessage(

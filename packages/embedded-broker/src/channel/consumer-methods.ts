@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { AmqpError } from '../amqp-error.ts';
 import type { Fields } from '../codec/spec.ts';
+import { integerOf, type Table } from '../codec/table.ts';
 import { deliveredProperties, type QueuedMessage } from '../message.ts';
 import type { Consumer, Queue } from '../queue.ts';
 import type { Channel, Handlers } from './channel.ts';
@@ -22,7 +23,8 @@ export const consumerMethods: Handlers = {
     if (fields.queue === REPLY_TO) return consumeReplies(channel, tag, fields);
     const queue = queueNamed(channel, fields.queue);
     expectConsumable(channel, queue, fields.exclusive);
-    const consumer = createConsumer({ channel, queue, tag, fields });
+    const priority = readPriority(fields.arguments, channel.vhost.describe('queue', queue.name));
+    const consumer = createConsumer({ channel, queue, tag, priority, fields });
     channel.consumers.set(tag, consumer);
     // Before the first delivery.
     if (!fields.noWait) channel.send('basic.consume-ok', { consumerTag: tag });
@@ -46,15 +48,27 @@ function expectConsumable({ vhost, prefetch }: Channel, queue: Queue, isExclusiv
     throw new AmqpError('NOT_IMPLEMENTED', `${resource} does not support global qos`);
 }
 
+/** `x-priority`, 0 without one. An offset is refused, as there are no streams here. */
+function readPriority(args: Table, resource: string): number {
+  const fail = (name: string) =>
+    new AmqpError('PRECONDITION_FAILED', `invalid arg '${name}' for ${resource}`);
+  if (args.has('x-stream-offset')) throw fail('x-stream-offset');
+  const priority = args.has('x-priority') ? integerOf(args.get('x-priority')) : 0;
+  if (priority === undefined) throw fail('x-priority');
+  return priority;
+}
+
 function createConsumer({
   channel,
   queue,
   tag,
+  priority,
   fields,
 }: {
   channel: Channel;
   queue: Queue;
   tag: string;
+  priority: number;
   fields: Fields<'basic.consume'>;
 }): ChannelConsumer {
   const { connection, deliveries, prefetch } = channel;
@@ -71,6 +85,7 @@ function createConsumer({
     tag,
     queue,
     isExclusive: fields.exclusive,
+    priority,
     unackedCount: 0,
     isLeaving: false,
     hasRoom() {
@@ -82,7 +97,7 @@ function createConsumer({
     deliver(entry) {
       const { message, isRedelivered } = entry;
       const { exchange, routingKey, body } = message;
-      const properties = deliveredProperties(entry, queue.settings.isQuorum);
+      const properties = deliveredProperties(entry, queue.settings.isQuorum && entry.deliveryCount > 0);
       channel.sendMessage(
         'basic.deliver',
         { consumerTag: tag, deliveryTag: toTag(entry), redelivered: isRedelivered, exchange, routingKey },

@@ -2,6 +2,7 @@
 import { AmqpError } from '../amqp-error.ts';
 import { decodeProperties, encodeProperties, type Properties } from '../codec/properties.ts';
 import type { Message } from '../message.ts';
+import { MAX_TIME_TO_LIVE_MS } from '../queue-settings.ts';
 import type { Published } from './assemble.ts';
 import type { Channel } from './channel.ts';
 import { isReplyAddress, REPLY_TO, replyAddressOf } from './direct-reply.ts';
@@ -35,7 +36,7 @@ export function publish(channel: Channel, { fields, properties: encoded, body }:
 function readExpiration(expiration: string | undefined): number | undefined {
   if (expiration === undefined) return undefined;
   const expirationMs = /^\d+$/.test(expiration) ? Number(expiration) : Number.NaN;
-  if (expirationMs < 2 ** 32) return expirationMs;
+  if (expirationMs <= MAX_TIME_TO_LIVE_MS) return expirationMs;
   throw new AmqpError('PRECONDITION_FAILED', `invalid expiration '${expiration}'`);
 }
 
