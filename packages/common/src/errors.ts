@@ -9,6 +9,7 @@ const codes = {
   unauthorized: { status: 401, kind: 'terminal', title: 'The credentials are missing or wrong' },
   forbidden: { status: 403, kind: 'terminal', title: 'The credentials do not permit this' },
   'not-found': { status: 404, kind: 'terminal', title: 'There is nothing at this path' },
+  'method-not-allowed': { status: 405, kind: 'terminal', title: 'The path does not take this method' },
   unroutable: { status: 404, kind: 'terminal', title: 'Events of this type are not taken' },
   'wrong-instance': { status: 410, kind: 'terminal', title: 'The reply is for another instance' },
   'too-large': { status: 413, kind: 'terminal', title: 'The request is too large' },

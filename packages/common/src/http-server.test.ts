@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, type TestContext, test } from 'node:test';
+import type { FastifyReply } from 'fastify';
 import { MAX_EVENT_BYTES } from './batch-limits.ts';
 import { AppError, type ErrorCode } from './errors.ts';
 import { get, nextAnswer, serve } from './http-server.fixture.ts';
@@ -70,8 +71,9 @@ describe('errors', () => {
     for (const [method, path] of [
       ['GET', '/nope?token=canary'],
       ['POST', '/nope'],
-      ['PUT', '/known'],
-      ['HEAD', '/known'],
+      ['OPTIONS', '/nope'],
+      ['PUT', '/known/'],
+      ['HEAD', '/nope'],
     ] as const) {
       const response = await fetch(`${url}${path}`, { method });
       assert.equal(response.status, 404);
@@ -79,6 +81,49 @@ describe('errors', () => {
       const { code, detail } = await problemOf(response);
       assert.deepEqual([code, detail], ['not-found', `no route for ${method} ${path.split('?')[0]}`]);
     }
+  });
+
+  test('a method that a path does not take is 405 with Allow, and OPTIONS is 204 with it', async (t) => {
+    const { url, open } = await serve(t, {
+      routes(app) {
+        app.get('/known', async () => 'x');
+        app.post('/known', async () => 'x');
+        app.post('/of/:id/x.y', async () => 'x');
+        app.get('/under/*', (_request, reply) => reply.callNotFound());
+      },
+    });
+    const known = 'GET, HEAD, OPTIONS, POST';
+    for (const [method, path, allowed] of [
+      ['PUT', '/known?token=canary', known],
+      ['DELETE', '/known', known],
+      ['GET', '/of/1/x.y', 'OPTIONS, POST'],
+      ['HEAD', '/of/1/x.y', 'OPTIONS, POST'],
+      ['POST', '/under/a/b', 'GET, HEAD, OPTIONS'],
+    ] as const) {
+      const response = await fetch(`${url}${path}`, { method });
+      assert.deepEqual([response.status, response.headers.get('allow')], [405, allowed], path);
+      if (method !== 'HEAD') assert.equal((await problemOf(response)).code, 'method-not-allowed');
+      const options = await fetch(`${url}${path}`, { method: 'OPTIONS' });
+      assert.deepEqual(
+        [options.status, options.headers.get('allow'), await options.text()],
+        [204, allowed, ''],
+      );
+    }
+    for (const path of ['/of/1/2/x.y', '/of/1/xzy', '/under/nothing'])
+      assert.equal((await fetch(`${url}${path}`)).status, 404);
+    const socket = await open();
+    const answered = nextAnswer(socket);
+    socket.write('OPTIONS * HTTP/1.1\r\nhost: test\r\n\r\n');
+    assert.match(await answered, /^HTTP\/1.1 204 .*allow: GET, HEAD, OPTIONS, POST\r/s);
+  });
+
+  test('HEAD is answered as GET, without the body', async (t) => {
+    const { url } = await serve(t, { routes: (app) => app.get('/', async () => 'four') });
+    const response = await fetch(url, { method: 'HEAD' });
+    assert.deepEqual(
+      [response.status, response.headers.get('content-length'), await response.text()],
+      [200, '4', ''],
+    );
   });
 
   test('an AppError is its problem, with Retry-After where a retry is safe, and is not logged', async (t) => {
@@ -142,6 +187,67 @@ describe('errors', () => {
       const problem = JSON.parse(body);
       assert.deepEqual([problem.code, problem.status], ['invalid-request', status]);
     }
+  });
+
+  test('a head at fault is refused by a problem with the status that HTTP has for it', async (t) => {
+    const { open } = await serve(t, {
+      routes: (app) => app.post('/', () => assert.fail('reached the route')),
+    });
+    const head = (lines: string, host = 'host: a') =>
+      `POST / HTTP/1.1\r\n${host}\r\n${lines}connection: close\r\n\r\n`;
+    const refused: Record<string, [string, number, RegExp]> = {
+      'no host': [head('', 'x: y'), 400, /Host/],
+      'two hosts': [head('Host: b\r\n'), 400, /two headers host/],
+      'the same host twice': [head('Host: a\r\n'), 400, /two headers host/],
+      'two content types': [
+        head('content-type: a/b\r\nContent-Type: a/b\r\n'),
+        400,
+        /two headers content-type/,
+      ],
+      'two keys': [head('authorization: a\r\nauthorization: b\r\n'), 400, /two headers authorization/],
+      'two idempotency keys': [
+        head('idempotency-key: "a"\r\nidempotency-key: "a"\r\n'),
+        400,
+        /two headers idem/,
+      ],
+      'two ids': [head('ce-id: 1\r\nCE-ID: 2\r\n'), 400, /two headers ce-id/],
+      gzip: [head('content-encoding: gzip\r\ncontent-length: 0\r\n'), 415, /content coding gzip/],
+      'two codings': [
+        head('content-encoding: identity, br\r\ncontent-length: 0\r\n'),
+        415,
+        /content coding identity, br/,
+      ],
+      'a transfer coding beside chunked': [
+        head('transfer-encoding: gzip, chunked\r\n'),
+        501,
+        /transfer coding/,
+      ],
+      'a transfer coding alone': [head('transfer-encoding: x\r\n'), 501, /transfer coding/],
+      'an expectation': [head('expect: tea\r\ncontent-length: 0\r\n'), 417, /expectation tea/],
+      'a tunnel': ['CONNECT a:80 HTTP/1.1\r\nhost: a:80\r\n\r\n', 501, /Not Implemented/],
+    };
+    for (const [name, [request, status, detail]] of Object.entries(refused)) {
+      const socket = await open();
+      socket.write(request);
+      const [top = '', body = ''] = (await text(socket)).split('\r\n\r\n');
+      assert.match(top, RegExp(`^HTTP/1.1 ${status} .*content-type: application/problem\\+json`, 'si'), name);
+      assert.match(body, RegExp(`"status":${status}.*${detail.source}`), name);
+      assert.equal(/^accept-encoding: identity$/im.test(top), status === 415, name);
+    }
+  });
+
+  test('headers that may come twice, and codings that change nothing, are taken', async (t) => {
+    const { open } = await serve(t, {
+      routes: (app) => app.post('/', async ({ headers }) => String(headers.prefer)),
+    });
+    const socket = await open();
+    const answered = nextAnswer(socket);
+    const many = 'a:\r\n'.repeat(2_100);
+    socket.write(
+      `POST / HTTP/1.1\r\nhost: a\r\nprefer: a\r\ncontent-encoding: Identity\r\n${many}prefer: b\r\ncontent-length: 0\r\n\r\n`,
+    );
+    // Beyond 2,000 Node drops headers by default.
+    assert.match(await answered, /^HTTP\/1.1 200 .*a, b$/s);
   });
 
   test('a path that is no URL is 400', async (t) => {
@@ -218,5 +324,58 @@ describe('limits', () => {
     const answered = nextAnswer(first);
     first.write(get('/'));
     assert.match(await answered, /^HTTP\/1.1 200/);
+  });
+});
+
+describe('closing', () => {
+  test('a client that has closed its half is answered, and one that has gone is noticed', async (t) => {
+    const requested = new EventEmitter();
+    const { open } = await serve(t, {
+      routes: (app) => app.get('/', (_request, reply) => void requested.emit('request', reply)),
+    });
+    const half = await open();
+    const halfRequest = once(requested, 'request');
+    half.end(get('/'));
+    const [reply] = (await halfRequest) as [FastifyReply];
+    assert.match(await nextAnswer(half), /^HTTP\/1.1 100 Continue\r\n\r\n$/);
+    const rest = text(half);
+    reply.send('here');
+    assert.match(await rest, /HTTP\/1.1 200 .*here$/s);
+
+    const gone = await open();
+    const goneRequest = once(requested, 'request');
+    gone.write(get('/'));
+    const [unread] = (await goneRequest) as [FastifyReply];
+    gone.destroy();
+    await once(unread.raw, 'close');
+    assert.equal(unread.raw.writableFinished, false);
+  });
+
+  const large = 'x'.repeat(65_536);
+  const unread: Record<string, [string, number]> = {
+    'a chunked body over the limit': [
+      `POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n${`10000\r\n${large}\r\n`.repeat(80)}0\r\n\r\n`,
+      413,
+    ],
+    'a chunked body that nobody wants': [
+      `PUT / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n${`10000\r\n${large}\r\n`.repeat(80)}0\r\n\r\n`,
+      405,
+    ],
+    'headers over the limit': [`GET / HTTP/1.1\r\nhost: a\r\nx: ${large.repeat(80)}`, 431],
+    'what is not HTTP': [large.repeat(80), 400],
+  };
+  for (const [name, [request, status]] of Object.entries(unread))
+    test(`no reset overtakes the answer to ${name}, though 5 MB of it are not read yet`, async (t) => {
+      const { open } = await serve(t, { routes: (app) => app.post('/', async () => 'x') });
+      const socket = await open();
+      const answered = text(socket);
+      socket.write(request);
+      assert.match(await answered, RegExp(`^HTTP/1.1 ${status} `));
+    });
+
+  test('5 MB are answered 413 to a client that sends first and reads then', async (t) => {
+    const { url } = await serve(t, { routes: (app) => app.post('/', async () => 'x') });
+    const post = async () => (await fetch(url, { method: 'POST', body: Buffer.alloc(5_000_000) })).status;
+    assert.deepEqual(await Promise.all(Array.from({ length: 20 }, post)), Array(20).fill(413));
   });
 });

@@ -2,8 +2,9 @@
  * The HTTP server every process builds on: limits that Fastify leaves open, problems instead of its own error
  * bodies, health, and a way to stop that drops no request.
  */
-import { type Server, STATUS_CODES } from 'node:http';
+import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import { type Socket, Server as TcpServer } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   type FastifyBaseLogger,
@@ -16,8 +17,12 @@ import {
   LogController,
 } from 'fastify';
 import { acceptWaiting } from './accept-waiting.ts';
+import { collectAllowedMethods } from './allowed-methods.ts';
 import { MAX_EVENT_BYTES } from './batch-limits.ts';
+import { closeInStages, dropInput, endInStages } from './close-in-stages.ts';
 import { AppError, type ErrorCode, type Problem, toProblem } from './errors.ts';
+import { answerHalfClosed } from './half-closed.ts';
+import { headProblem } from './head-problem.ts';
 import { clockSkewMs } from './http-signature.ts';
 import { cutOff, keepSockets } from './open-sockets.ts';
 import { toPublicError } from './public-error.ts';
@@ -43,6 +48,8 @@ export type HttpServerOptions = {
 const HEADERS_TIMEOUT_MS = 5_000;
 /** Node looks for late ones only this often; its default is 30 s. */
 const TIMEOUTS = { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: 1_000 };
+/** Node answers a missing Host without a problem; {@link headProblem} has one. */
+const NODE_OPTIONS = { ...TIMEOUTS, requireHostHeader: false };
 
 /**
  * Creates a Fastify instance with the limits of `faults.md`: headers within 5 s, and before them a TLS handshake; the
@@ -63,12 +70,12 @@ export function createHttpServer({
     requestTimeout: 10_000,
     connectionTimeout: silenceTimeoutMs,
     keepAliveTimeout: 75_000,
-    http: TIMEOUTS,
+    http: NODE_OPTIONS,
     // Node's own limit for a handshake is 2 minutes.
-    https: tls && { ...tls, ...TIMEOUTS, handshakeTimeout: HEADERS_TIMEOUT_MS },
+    https: tls && { ...tls, ...NODE_OPTIONS, handshakeTimeout: HEADERS_TIMEOUT_MS },
     forceCloseConnections: 'idle',
     return503OnClosing: false,
-    exposeHeadRoutes: false,
+    exposeHeadRoutes: true,
     frameworkErrors: (error, request, reply) => sendProblem(reply, fromFastifyError(error, request.log)),
     clientErrorHandler: refuseMalformed,
     // Fastify's types keep the two kinds of server apart, which nothing here needs.
@@ -76,9 +83,26 @@ export function createHttpServer({
   app.server.maxConnections = maxConnections;
   // A connection that cannot be accepted, as no more files may be open, must not end the process.
   app.server.on('error', () => {});
+  // The size of all is bounded; beyond its number of 2,000 Node would drop some without a word.
+  app.server.maxHeadersCount = 0;
+  answerHalfClosed(app.server);
+  app.server.on('checkExpectation', refuseExpectation).on('connect', refuseTunnel);
   keepSockets(app.server);
+  const allowedMethods = collectAllowedMethods(app);
+  app.addHook('onRequest', (request, reply, done) => {
+    const problem = headProblem(request.raw);
+    if (!problem) return done();
+    // Who speaks HTTP so may mean another end of this request than is seen here.
+    closeInStages(request.raw.socket);
+    reply.header('connection', 'close');
+    // RFC 9110, section 12.5.3: what a request may be encoded in after a 415.
+    if (problem.status === 415) reply.header('accept-encoding', 'identity');
+    sendProblemBody(reply, problem);
+  });
   app.addHook('onSend', (request, reply, _payload, done) => {
-    if (draining.has(app.server) || isBodyUnread(request)) reply.header('connection', 'close');
+    const isUnread = isBodyUnread(request);
+    if (isUnread) closeInStages(request.raw.socket);
+    if (isUnread || draining.has(app.server)) reply.header('connection', 'close');
     done();
   });
   app.removeAllContentTypeParsers();
@@ -88,12 +112,15 @@ export function createHttpServer({
     const skewMs = clockSkewMs(known);
     return sendProblem(reply, known, skewMs === undefined ? undefined : { clock_skew_ms: skewMs });
   });
-  app.setNotFoundHandler((request, reply) =>
-    sendProblem(
-      reply,
-      new AppError('not-found', `no route for ${request.method} ${request.url.split('?', 1)[0]}`),
-    ),
-  );
+  app.setNotFoundHandler(({ method, url }, reply) => {
+    const path = url.split('?', 1)[0] as string;
+    const allowed = allowedMethods(path);
+    const isKnown = allowed.length > 0 && (method === 'OPTIONS' || !allowed.includes(method));
+    if (!isKnown) return sendProblem(reply, new AppError('not-found', `no route for ${method} ${path}`));
+    reply.header('allow', allowed.join(', '));
+    if (method === 'OPTIONS') return reply.code(204).send();
+    return sendProblem(reply, new AppError('method-not-allowed', `${path} takes ${allowed.join(', ')}`));
+  });
   return app;
 }
 
@@ -195,15 +222,32 @@ const CLIENT_ERROR_STATUS: Record<string, number> = {
 
 /** Answers what is not HTTP, and so never reaches a route, and closes its connection. */
 function refuseMalformed(error: Error & { code?: string }, socket: Socket): void {
-  if (socket.writable && error.code !== 'ECONNRESET') {
-    const status = CLIENT_ERROR_STATUS[error.code ?? ''] ?? 400;
-    const body = JSON.stringify({ ...toProblem('invalid-request', STATUS_CODES[status]), status });
-    socket.write(
-      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\n` +
-        `content-type: application/problem+json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
-    );
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy(error);
+    return;
   }
-  socket.destroy(error);
+  dropInput(socket);
+  endInStages(socket, malformedAnswer(CLIENT_ERROR_STATUS[error.code ?? ''] ?? 400));
+}
+
+/** `CONNECT`, which no route could take: its target is no path. */
+function refuseTunnel(_request: IncomingMessage, socket: Duplex): void {
+  socket.end(malformedAnswer(501));
+}
+
+function malformedAnswer(status: number): string {
+  const body = JSON.stringify({ ...toProblem('invalid-request', STATUS_CODES[status]), status });
+  return (
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\n` +
+    `content-type: application/problem+json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+  );
+}
+
+/** An `Expect` that is not `100-continue` (RFC 9110, section 10.1.1). */
+function refuseExpectation({ headers }: IncomingMessage, response: ServerResponse): void {
+  const problem = toProblem('invalid-request', `the expectation ${headers.expect} cannot be met`);
+  response.writeHead(417, { 'content-type': 'application/problem+json', connection: 'close' });
+  response.end(JSON.stringify({ ...problem, status: 417 }));
 }
 
 const FASTIFY_CODES: Record<string, ErrorCode> = {

@@ -25,10 +25,10 @@ export function addOtlpRoutes(app: FastifyInstance, { store }: { store: TraceSto
 
 function readExport(request: FastifyRequest): OtlpObject {
   const type = mediaType(request.headers['content-type']);
-  if (type !== 'application/json' || request.headers['content-encoding'] !== undefined) {
+  if (type !== 'application/json') {
     throw new AppError(
       'unsupported-media-type',
-      'this collector takes uncompressed JSON only: set OTEL_EXPORTER_OTLP_PROTOCOL=http/json',
+      'this collector takes JSON only: set OTEL_EXPORTER_OTLP_PROTOCOL=http/json',
     );
   }
   return object(parseJson(request.body as Buffer, { maxDepth: MAX_INTERNAL_JSON_DEPTH }));

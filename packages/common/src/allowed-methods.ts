@@ -1,0 +1,28 @@
+/** Which methods a server's routes take, for `OPTIONS` and 405. */
+import type { FastifyInstance } from 'fastify';
+
+/** By the path of a request, without its query: the methods that its routes take, in order; none for an unknown path. */
+export type AllowedMethods = (path: string) => string[];
+
+/** Before the routes of `app` are added: what they take. */
+export function collectAllowedMethods(app: FastifyInstance): AllowedMethods {
+  const routes = new Map<string, { pattern: RegExp; methods: Set<string> }>();
+  app.addHook('onRoute', ({ url, method }) => {
+    const route = routes.get(url) ?? { pattern: toPattern(url), methods: new Set(['OPTIONS']) };
+    for (const name of [method].flat()) route.methods.add(name);
+    routes.set(url, route);
+  });
+  return (path) => {
+    // RFC 9110, section 9.3.7: of the server as a whole.
+    const matching = [...routes.values()].filter(({ pattern }) => path === '*' || pattern.test(path));
+    return [...new Set(matching.flatMap(({ methods }) => [...methods]))].sort();
+  };
+}
+
+function toPattern(url: string): RegExp {
+  const parts = url.split(/(:[^/]+|\*)/).map((part) => {
+    if (part === '*') return '.*';
+    return part.startsWith(':') ? '[^/]+' : RegExp.escape(part);
+  });
+  return new RegExp(`^${parts.join('')}$`);
+}
