@@ -19,7 +19,7 @@ describe('trace', () => {
   it('draws what Tempo and Loki answered, asked by an id without its leading zero', async (t) => {
     const asked: string[] = [];
     const url = await serve(t, (request, response) => {
-      const path = decodeURIComponent(request.url ?? '').replaceAll('+', ' ');
+      const path = decodeURIComponent((request.url ?? '').replaceAll('+', ' '));
       asked.push(path);
       response.end(path.startsWith('/api') ? tempoAnswer : lokiAnswer);
     });
@@ -40,8 +40,24 @@ spike · info in handler                                                        
 `,
     );
     assert.equal(asked[0], `/api/v2/traces/${TRACE_ID}`);
-    assert.match(asked[1] ?? '', new RegExp(`query=\\{service_name="spike"\\} \\| trace_id="${TRACE_ID}"&`));
+    assert.match(asked[1] ?? '', new RegExp(`query=\\{service_name=~".\\+"\\} \\| trace_id="${TRACE_ID}"&`));
     assert.match(asked[1] ?? '', /&start=1795220618836000000&end=1795220738882161535&/);
+  });
+
+  it('shows the log lines of a service that has no span in the trace', async (t) => {
+    const startNs = BigInt(Date.now() - 60_000) * 1_000_000n;
+    const stream = { service_name: 'quiet', severity_text: 'warn', trace_id: TRACE_ID };
+    const lines = {
+      data: { result: [{ stream, values: [[String(startNs), 'no telemetry of traces here']] }] },
+    };
+    const url = await serve(t, (request, response) => {
+      const isAsked = decodeURIComponent(request.url ?? '').includes('service_name=~".+"');
+      if (request.url?.startsWith('/api')) response.end(tempo([tempoSpan('1', 'first', startNs)]));
+      else response.end(isAsked ? JSON.stringify(lines) : '{"data":{"result":[]}}');
+    });
+    const { code, stdout } = await trace(TRACE_ID, '--tempo-url', url, '--wait-ms', '50');
+    assert.equal(code, 0);
+    assert.match(stdout, /^quiet +· warn no telemetry of traces here/m);
   });
 
   it('waits for a trace that is late, and until it has stopped growing', async (t) => {

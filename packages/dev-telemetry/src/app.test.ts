@@ -95,6 +95,8 @@ describe('the development collector', () => {
       },
       values: [['2', 'in handler']],
     });
+    const [, all] = await app.logs(`{service_name=~".+"} | trace_id="${TRACE_ID}"`, '&direction=forward');
+    assert.deepEqual(all, body);
     const [, others] = await app.logs(`{service_name="other"} | trace_id="${TRACE_ID}"`);
     assert.deepEqual(others.data.result, []);
   });

@@ -4,8 +4,8 @@ import type { TraceStore } from './store.ts';
 import type { LokiStream } from './to-loki-stream.ts';
 
 /**
- * Adds `GET /loki/api/v1/query_range` for the one query that asks for a service's lines of a trace:
- * `{service_name="x"} | trace_id="<32 hex digits>"`. Any other is 400.
+ * Adds `GET /loki/api/v1/query_range` for the lines of a trace, of one service or of any:
+ * `{service_name="x"} | trace_id="<32 hex digits>"`, or with `service_name=~".+"`. Any other query is 400.
  *
  * `limit` (default 100), `direction` (default `backward`, the latest first), `start` and `end` are Loki's; without
  * `start` and `end` everything counts, not just the last hour.
@@ -15,7 +15,7 @@ export function addLokiRoutes(app: FastifyInstance, { store }: { store: TraceSto
     const { service, traceId } = parseQuery(query.query);
     const { limit, isForward, startNs, endNs } = parseRange(query);
     const lines = (store.read(traceId, 'logs') as LokiStream[])
-      .filter(({ stream }) => stream.service_name === service)
+      .filter(({ stream }) => service === undefined || stream.service_name === service)
       .filter((line) => startNs <= timeOf(line) && timeOf(line) < endNs)
       .sort((a, b) => Number(isForward ? timeOf(a) - timeOf(b) : timeOf(b) - timeOf(a)));
     return { status: 'success', data: { resultType: 'streams', result: lines.slice(0, limit) } };
@@ -29,15 +29,17 @@ function timeOf({ values }: LokiStream): bigint {
 }
 
 const QUERY =
-  /^\s*\{\s*service_name\s*=\s*("(?:[^"\\]|\\.)*")\s*\}\s*\|\s*trace_id\s*=\s*"([0-9a-fA-F]{32})"\s*$/;
+  /^\s*\{\s*service_name\s*(?:=~\s*"\.\+"|=\s*("(?:[^"\\]|\\.)*"))\s*\}\s*\|\s*trace_id\s*=\s*"([0-9a-fA-F]{32})"\s*$/;
 
-function parseQuery(query = ''): { service: string; traceId: string } {
+/** `service` is undefined if lines of any are asked for. */
+function parseQuery(query = ''): { service: string | undefined; traceId: string } {
   const [, name, traceId] = QUERY.exec(query) ?? [];
-  if (name === undefined || traceId === undefined) {
-    const message = 'only {service_name="x"} | trace_id="<32 hex digits>" can be asked of this collector';
+  if (traceId === undefined) {
+    const message =
+      'only {service_name="x"} (or =~".+") | trace_id="<32 hex digits>" can be asked of this collector';
     throw new AppError('invalid-request', message);
   }
-  return { service: unquote(name), traceId: traceId.toLowerCase() };
+  return { service: name === undefined ? undefined : unquote(name), traceId: traceId.toLowerCase() };
 }
 
 function unquote(text: string): string {
