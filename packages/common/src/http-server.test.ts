@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, type TestContext, test } from 'node:test';
 import type { FastifyReply } from 'fastify';
+import { limitAnswerTime } from './answer-time.ts';
 import { MAX_EVENT_BYTES } from './batch-limits.ts';
 import { AppError, type ErrorCode } from './errors.ts';
 import { get, nextAnswer, serve } from './http-server.fixture.ts';
@@ -315,6 +316,25 @@ describe('limits', () => {
     const answered = nextAnswer(other);
     other.write(get('/'));
     assert.match(await answered, /^HTTP\/1.1 200/);
+  });
+
+  test('a client that reads its answer steadily but too slowly is cut off', async (t) => {
+    const { app, open } = await serve(t, {
+      routes: (routed) => {
+        limitAnswerTime(routed, 500);
+        routed.get('/large', async () => Buffer.alloc(64 * 1024 * 1024));
+      },
+    });
+    const connected = once(app.server, 'connection');
+    const slow = await open();
+    const [socket] = (await connected) as [Socket];
+    slow.on('data', () => {
+      slow.pause();
+      setTimeout(() => slow.resume(), 10);
+    });
+    slow.write(get('/large'));
+    await once(socket, 'close', { signal: AbortSignal.timeout(8_000) });
+    assert.ok(slow.bytesRead > 0);
   });
 
   test('a connection over the limit is closed, and those within it go on', async (t) => {

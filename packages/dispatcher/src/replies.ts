@@ -129,7 +129,7 @@ async function deliver(
     const error = new AppError('invalid-request', 'public-web cannot read the reply');
     await deadLetter({ publisher, delivery, event: reply, reason: 'unparsable', error });
   }
-  if (outcome !== 'failing') return undefined;
+  if (outcome !== 'failing' && outcome !== 'busy') return undefined;
   if (isExpired(reply) && clock.readiness() === undefined) return account(reply, 'expired', log);
   // As it came: its next way through a dispatcher is a span beside this one, not below it.
   return encodeEvent({ ...reply, traceparent, tracestate });

@@ -94,6 +94,23 @@ describe('replies to one address', () => {
     assert.deepEqual(await deliverMany(instance, 3), ['delivered', 'gone', 'delivered']);
   });
 
+  it('are put off when it takes none for the moment, and the address counts as well', async () => {
+    const instance = await start(refuse('not-accepted'));
+    assert.deepEqual(await deliverMany(instance, 3), ['busy', 'busy', 'busy']);
+    instance.onBatch = takeAll;
+    assert.deepEqual(await deliverMany(instance, 3), ['delivered', 'delivered', 'delivered']);
+    assert.deepEqual(
+      instance.batches.map(({ length }) => length),
+      [3, 3],
+    );
+  });
+
+  it('that are large may take longer: being large is no failure', async () => {
+    const instance = await start((events, response) => setTimeout(() => takeAll(events, response), 1_500));
+    const large = encodeEvent(newEvent('PingResponse', { data: 'x'.repeat(250_000) }));
+    assert.equal(await deliver(instance, instance.url, large), 'delivered');
+  });
+
   it('are gone when it answers 410, and the address counts as well', async () => {
     const instance = await start(respond(410));
     assert.deepEqual(await deliverMany(instance, 2), ['gone', 'gone']);

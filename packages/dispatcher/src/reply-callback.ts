@@ -19,16 +19,19 @@ import { untraced } from '@waybill/common/tracing.ts';
 import type { Logger } from 'pino';
 import { Agent } from 'undici';
 
+/** For a small call; and what a large one may take beyond: 1 s for each 128 KiB, so that being large is no failure. */
 const CALL_TIMEOUT_MS = 1_000;
+const MIN_BYTES_PER_MS = 128;
 /** Replies waiting on one lane: a second's worth at full rate. More are set aside. */
 const MAX_QUEUED = 4_096;
 const FORGET_EVERY_MS = 60_000;
 
 /**
  * `delivered`: public-web took it. `gone`: nobody waits for it, drop it. `refused`: public-web cannot read this very
- * reply, and never will. `failing`: the address does not answer now.
+ * reply, and never will. `failing`: the address does not answer now. `busy`: it answers, but takes no replies for the
+ * moment.
  */
-export type CallbackOutcome = 'delivered' | 'gone' | 'refused' | 'failing';
+export type CallbackOutcome = 'delivered' | 'gone' | 'refused' | 'failing' | 'busy';
 
 export type ReplyCallback = {
   /** Delivers one reply to `address`. Never rejects. */
@@ -129,7 +132,7 @@ export function createReplyCallback({
             ...signRequest({ method: 'POST', path, body, keys }),
           },
           body,
-          signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
+          signal: AbortSignal.timeout(CALL_TIMEOUT_MS + Math.ceil(body.length / MIN_BYTES_PER_MS)),
         }),
       );
       lane.reason = `it answered ${statusCode}`;
@@ -181,7 +184,9 @@ export function createReplyCallback({
 function toOutcomes(statusCode: number, body: string, replies: EncodedEvent[]): CallbackOutcome[] {
   if (statusCode === 410) return replies.map(() => 'gone');
   if (statusCode !== 200) {
-    const outcome = isBodyAtFault(statusCode, parseProblem(body).code) ? 'refused' : 'failing';
+    const { code } = parseProblem(body);
+    if (code === 'not-accepted') return replies.map(() => 'busy');
+    const outcome = isBodyAtFault(statusCode, code) ? 'refused' : 'failing';
     return replies.map(() => outcome);
   }
   const { unknown: ids } = JSON.parse(body) as { unknown?: string[] };

@@ -2,6 +2,7 @@
 import fastifySwagger from '@fastify/swagger';
 import fastifySwaggerUi from '@fastify/swagger-ui';
 import { trace } from '@opentelemetry/api';
+import { limitAnswerTime } from '@waybill/common/answer-time.ts';
 import { addHealthRoutes, createHttpServer, type Readiness } from '@waybill/common/http-server.ts';
 import type { KeyPair } from '@waybill/common/tls.ts';
 import { setHttpRoute } from '@waybill/common/tracing.ts';
@@ -23,7 +24,7 @@ import { createPing, createPostEvent, type PostEventOptions } from './post-event
 import { allowNoContentType } from './send-exactly.ts';
 import { shedLoad } from './shed-load.ts';
 
-/** How much longer than the longest wait for an answer a connection may be silent. */
+/** How long a client may take to read its answer; and how much longer than the longest wait for one it may be silent. */
 const READ_MS = 30_000;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -43,6 +44,7 @@ export async function createPublicApp(options: PublicAppOptions): Promise<Fastif
   const { log, deadlineMs, readiness, maxConnections, tls } = options;
   const silenceTimeoutMs = Math.min(deadlineMs + READ_MS, MAX_TIMER_MS);
   const app = createHttpServer({ log, maxConnections, silenceTimeoutMs, tls });
+  limitAnswerTime(app, READ_MS);
   // Bodies are checked by their handlers, whose errors name the fault; the schemas here are for the docs.
   app.setValidatorCompiler(() => () => true);
   await app.register(fastifySwagger, { openapi });

@@ -5,12 +5,21 @@ import { AppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event.ts';
 import type { DispatcherClient } from './dispatcher-client.ts';
 import type { ExpectedWait } from './expected-wait.ts';
+import type { HeldAnswer } from './held-replies.ts';
 import type { ParkedRequest, ParkedRequests } from './parked-requests.ts';
 import { sendEvent } from './send-event.ts';
 import { waitForReply } from './wait-for-reply.ts';
 
-/** How long to wait, about how large the event is, and what aborts when the client has gone. */
-export type ExchangeOptions = { deadlineMs: number; bytes: number; signal: AbortSignal };
+export type ExchangeOptions = {
+  /** How long to wait. */
+  deadlineMs: number;
+  /** About how large the event is. */
+  bytes: number;
+  /** Whether the answer has room for a reply as large. */
+  hold?: HeldAnswer['hold'];
+  /** Aborts when the client has gone. */
+  signal: AbortSignal;
+};
 
 /**
  * Sends `event` and resolves with its reply, which may be a `waybill.Problem`. When the client has gone the wait ends
@@ -56,9 +65,9 @@ export function createExchange({
 
   async function parkAndSend(
     event: CloudEvent,
-    { deadlineMs, bytes, signal }: ExchangeOptions,
+    { deadlineMs, bytes, hold, signal }: ExchangeOptions,
   ): Promise<CloudEvent> {
-    const request = parked.park(deadlineMs, bytes);
+    const request = parked.park(deadlineMs, bytes, hold);
     event.correlationid = request.correlationId;
     event.expirytime = new Date(Date.now() + deadlineMs).toISOString();
     event.replyto = currentReplyAddress();

@@ -29,6 +29,7 @@ import { createDispatcherClient } from './dispatcher-client.ts';
 import { createExchange } from './exchange.ts';
 import { createExpectedWait } from './expected-wait.ts';
 import { createGrpcApp } from './grpc-app.ts';
+import { createHeldReplies } from './held-replies.ts';
 import { createIdempotency } from './idempotency.ts';
 import { createMemoryIdempotencyStore } from './idempotency-store.ts';
 import { createInternalApp } from './internal-app.ts';
@@ -46,13 +47,15 @@ await runService(async () => {
   let isStopping = false;
 
   const clock = createClockCheck();
-  const parked = createParkedRequests({ maxParked: config.MAX_PARKED });
+  const held = createHeldReplies();
+  const parked = createParkedRequests({ maxParked: config.MAX_PARKED, heldBytes: held.bytes });
   parkedGauge.addCallback((result) => result.observe(parked.size()));
 
   const internalApp = createInternalApp({
     log,
     tls,
     parked,
+    held,
     keys: keys.call,
     clock,
     replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
@@ -86,6 +89,7 @@ await runService(async () => {
     log,
     admit,
     acceptClient,
+    held,
     exchange: createExchange({
       parked,
       expectedWait: createExpectedWait(),

@@ -25,11 +25,12 @@ export type ParkedRequest = {
 export type ParkedRequests = {
   /**
    * @param bytes about how large the event is.
+   * @param hold is asked whether the answer has room for the reply; when not, the wait ends with `handler-failed`.
    * @throws AppError `not-accepted` when as many are parked as are allowed, or after {@link close}.
    */
-  park(deadlineMs: number, bytes: number): ParkedRequest;
-  /** Hands the reply to whoever waits under `correlationId`; false when nobody does. */
-  settle(correlationId: string, reply: CloudEvent): boolean;
+  park(deadlineMs: number, bytes: number, hold?: (replyBytes: number) => boolean): ParkedRequest;
+  /** Hands the reply, of about `bytes`, to whoever waits under `correlationId`; false when nobody does. */
+  settle(correlationId: string, reply: CloudEvent, bytes?: number): boolean;
   size(): number;
   /** Resolves when nothing is parked. */
   drained(): Promise<void>;
@@ -37,18 +38,24 @@ export type ParkedRequests = {
   close(): void;
 };
 
-/** Most bytes of events that wait; each is held a few times over until it is answered. */
+/** Most bytes of events that wait, and of replies not yet read; each is held a few times over until it is answered. */
 const MAX_PARKED_BYTES = 128 * 1024 * 1024;
 
 type Entry = {
   bytes: number;
-  resolve(reply: CloudEvent): void;
+  resolve(reply: CloudEvent, bytes: number): void;
   giveUp(when: string): void;
   timer: NodeJS.Timeout;
 };
 
-/** Creates {@link ParkedRequests} for at most `maxParked` at once. */
-export function createParkedRequests({ maxParked }: { maxParked: number }): ParkedRequests {
+/** Creates {@link ParkedRequests} for at most `maxParked` at once; `heldBytes` is what replies take that were settled. */
+export function createParkedRequests({
+  maxParked,
+  heldBytes = () => 0,
+}: {
+  maxParked: number;
+  heldBytes?(): number;
+}): ParkedRequests {
   const entries = new Map<string, Entry>();
   let onDrained: (() => void) | undefined;
   let parkedBytes = 0;
@@ -65,12 +72,14 @@ export function createParkedRequests({ maxParked }: { maxParked: number }): Park
   }
 
   return {
-    park(deadlineMs, bytes) {
+    park(deadlineMs, bytes, hold = () => true) {
       if (isClosed) throw new AppError('not-accepted', 'this instance is stopping');
-      if (entries.size >= maxParked || parkedBytes + bytes > MAX_PARKED_BYTES)
+      if (entries.size >= maxParked || parkedBytes + heldBytes() + bytes > MAX_PARKED_BYTES)
         throw new AppError('not-accepted', 'too many requests wait for a reply');
       const correlationId = randomKey();
-      const { promise, resolve, reject } = Promise.withResolvers<CloudEvent>();
+      const { promise, resolve: answer, reject } = Promise.withResolvers<CloudEvent>();
+      const resolve = (reply: CloudEvent, replyBytes: number) =>
+        hold(replyBytes) ? answer(reply) : reject(noRoom());
       const fail = (error: AppError) => {
         if (remove(correlationId)) reject(error);
       };
@@ -85,9 +94,9 @@ export function createParkedRequests({ maxParked }: { maxParked: number }): Park
       parkedBytes += bytes;
       return { correlationId, reply: promise, fail, startSending };
     },
-    settle(correlationId, reply) {
+    settle(correlationId, reply, bytes = 0) {
       const entry = remove(correlationId);
-      entry?.resolve(reply);
+      entry?.resolve(reply, bytes);
       return entry !== undefined;
     },
     size: () => entries.size,
@@ -108,6 +117,11 @@ function tooLate(isSent: boolean, when: string): AppError {
   return isSent
     ? new AppError('outcome-unknown', `no reply ${when}`)
     : new AppError('not-accepted', `not sent ${when}`);
+}
+
+/** It has run, so nothing that invites to send it again. */
+function noRoom(): AppError {
+  return new AppError('handler-failed', 'handled, but the answer to the batch has no room for its reply');
 }
 
 const KEY_BYTES = 16;

@@ -4,6 +4,7 @@ import { BATCH_CONTENT_TYPE } from '@waybill/common/event-json.ts';
 import { createHttpServer } from '@waybill/common/http-server.ts';
 import { pino } from 'pino';
 import type { Caller } from './admission.ts';
+import { createHeldReplies } from './held-replies.ts';
 import { createPostEvent } from './post-event.ts';
 
 const event = { specversion: '1.0', id: 'e1', source: '/client', type: 'PingRequest' };
@@ -22,7 +23,10 @@ for (const [how, contentType, body] of [
     });
     const thrown = new TypeError('canary');
     const exchange = () => Promise.reject(thrown);
-    app.post('/events', createPostEvent({ exchange, deadlineMs: 1_000, labelOf: () => 'label' }));
+    app.post(
+      '/events',
+      createPostEvent({ exchange, held: createHeldReplies(), deadlineMs: 1_000, labelOf: () => 'label' }),
+    );
     const answer = await app.inject({
       method: 'POST',
       url: '/events',

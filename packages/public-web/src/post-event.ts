@@ -17,6 +17,7 @@ import { account } from './account.ts';
 import type { Caller } from './admission.ts';
 import { clientGone } from './client-gone.ts';
 import type { Exchange } from './exchange.ts';
+import type { HeldReplies } from './held-replies.ts';
 import { preferredDeadlineMs } from './prefer.ts';
 import { sendExactly } from './send-exactly.ts';
 
@@ -28,6 +29,7 @@ const MAX_BATCH_EVENTS = 256;
 
 export type PostEventOptions = {
   exchange: Exchange;
+  held: HeldReplies;
   /** The longest a client waits. */
   deadlineMs: number;
   /** What names a type in telemetry. */
@@ -78,20 +80,21 @@ type Answer = { id: string; reply: CloudEvent; problem?: undefined } | { id: str
 
 function exchangeAll(
   inputs: (CloudEvent | AppError)[],
-  { exchange, deadlineMs, labelOf }: PostEventOptions,
+  { exchange, held, deadlineMs, labelOf }: PostEventOptions,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<Answer[]> {
   const waitMs = preferredDeadlineMs(request.headers.prefer, deadlineMs);
   if (waitMs < deadlineMs) reply.header('preference-applied', `wait=${waitMs / 1000}`);
   const signal = clientGone(reply);
+  const { hold } = held.answer(reply.raw);
   const bytes = Buffer.isBuffer(request.body) ? request.body.length / inputs.length : 0;
   return Promise.all(
     inputs.map(async (input): Promise<Answer> => {
       if (input instanceof AppError)
         return { id: randomUUID(), problem: toProblem(input.code, input.message) };
       const startedMs = performance.now();
-      const answer = await exchangeOne(exchange, request, input, { deadlineMs: waitMs, bytes, signal });
+      const answer = await exchangeOne(exchange, request, input, { deadlineMs: waitMs, bytes, hold, signal });
       account({
         log: request.log,
         event: input,

@@ -8,10 +8,12 @@ import type { createReplyAddressVerifier } from '@waybill/common/reply-address.t
 import { startEventSpan } from '@waybill/common/tracing.ts';
 import { verifyCall } from '@waybill/common/verify-call.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { HeldReplies } from './held-replies.ts';
 import type { ParkedRequests } from './parked-requests.ts';
 
 export type PostRepliesOptions = {
   parked: ParkedRequests;
+  held: Pick<HeldReplies, 'hasRoom'>;
   keys: Key[];
   clock: ClockCheck;
   replyAddresses: ReturnType<typeof createReplyAddressVerifier>;
@@ -22,14 +24,24 @@ export type PostRepliesOptions = {
 /**
  * The handler of `POST /dispatch`: a signed JSON batch of replies. Answers 200 `{"unknown":[correlation id]}` naming
  * those nobody waits for (any more), so the same batch delivered twice is harmless; 410 when the replies are for
- * another instance; 401 when the call is not signed.
+ * another instance; 401 when the call is not signed; 503 when clients are slow to read what has come before.
  */
-export function createPostReplies({ parked, keys, clock, replyAddresses, instance }: PostRepliesOptions) {
+export function createPostReplies({
+  parked,
+  held,
+  keys,
+  clock,
+  replyAddresses,
+  instance,
+}: PostRepliesOptions) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const body = verifyCall(request, { keys, clock });
+    if (!held.hasRoom()) throw new AppError('not-accepted', 'too many replies wait for their clients');
     const replies = decodeMessage({ contentType: request.headers['content-type'] ?? '', body });
     await assertForUs(replies);
-    const unknown = replies.filter((event) => !deliver(event)).map(({ correlationid }) => correlationid);
+    const unknown = replies
+      .filter((event) => !deliver(event, sizeIn(body, replies, event)))
+      .map(({ correlationid }) => correlationid);
     if (unknown.length > 0) request.log.warn({ unknown }, 'replies nobody waits for');
     return reply.send({ unknown });
   };
@@ -42,10 +54,18 @@ export function createPostReplies({ parked, keys, clock, replyAddresses, instanc
     }
   }
 
-  function deliver(event: CloudEvent): boolean {
+  function deliver(event: CloudEvent, bytes: number): boolean {
     const span = startEventSpan({ name: 'deliver', kind: 'internal', event, label: event.type });
-    const isSettled = parked.settle(event.correlationid ?? '', event);
+    const isSettled = parked.settle(event.correlationid ?? '', event, bytes);
     span.end();
     return isSettled;
   }
+}
+
+/** Below this it does not matter whose the bytes are. */
+const SMALL_BATCH_BYTES = 64 * 1024;
+
+function sizeIn(body: Buffer, replies: readonly CloudEvent[], event: CloudEvent): number {
+  if (replies.length === 1 || body.length <= SMALL_BATCH_BYTES) return body.length / replies.length;
+  return JSON.stringify(event).length;
 }
