@@ -61,6 +61,13 @@ describe('the embedded broker', () => {
     assert.deepEqual(await client.rest(), []);
   });
 
+  for (const name of ['tx.select', 'tx.commit', 'tx.rollback'] as const)
+    it(`refuses ${name} with 540`, async (t) => {
+      const client = await openRaw(broker.url, t);
+      client.send(1, name, {});
+      assert.equal((await client.until('connection.close')).replyCode, 540);
+    });
+
   it('gives back what a client held that was cut in the middle of a frame, and keeps nothing of the frame', async (t) => {
     const { channel, name } = await openClient(broker.url, t);
     await channel.assertQueue(name);
