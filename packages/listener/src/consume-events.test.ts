@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it, type TestContext } from 'node:test';
+import { createAmqpPublisher } from '@waybill/common/broker/amqp-publisher.ts';
+import { createAmqpSubscriber } from '@waybill/common/broker/amqp-subscriber.ts';
+import { listenerTopology } from '@waybill/common/broker/topology.ts';
+import type { CloudEvent } from '@waybill/common/event.ts';
+import { pino } from 'pino';
+import { eventually } from '../../../test/harness/eventually.ts';
 import { startTcpProxy } from '../../../test/harness/tcp-proxy.ts';
+import { consumeEvents } from './consume-events.ts';
 import {
   attemptsIn,
   createListenerBench,
@@ -41,6 +48,41 @@ describe('a listener whose connection is lost', { concurrency: true }, () => {
     assert.equal(attemptsIn(listener.logs, waiting).length, 0);
   });
 
+  it('goes on with everything at once, though it lost two connections while all of it was under way', async (t) => {
+    const service = 'survivor';
+    const { proxy, listener } = await startCut(t, service);
+    const events = Array.from({ length: 16 }, () => makeRequest(service, 'Work', { data: { ms: 1_000 } }));
+    await bench.send(events);
+    for (const times of [1, 2]) {
+      await listener.waitForLog(() => events.every((e) => attemptsIn(listener.logs, e).length === times));
+      proxy.reset();
+    }
+    await Promise.all(events.map((event) => bench.replyTo(event)));
+    assert.equal(listener.logs.filter(({ msg }) => /isolated/.test(msg ?? '')).length, 0);
+  });
+
+  it('gives up what costs it its connection again and again, though it survives each time', async (t) => {
+    const service = 'reckless';
+    const { proxy, listener } = await startCut(t, service);
+    const event = makeRequest(service, 'Hold');
+    await bench.send(event);
+    let isGivenUp = false;
+    const dead = bench.deadLetter(event.id).finally(() => {
+      isGivenUp = true;
+    });
+    let losses = 0;
+    for (;;) {
+      const again = listener.waitForLog(() => attemptsIn(listener.logs, event).length > losses, 30_000);
+      await Promise.race([dead, again]);
+      if (isGivenUp) break;
+      losses += 1;
+      proxy.reset();
+    }
+    const { reason } = await dead;
+    assert.equal(reason, 'listener-crashed');
+    assert.ok(losses >= 10 && losses <= 20, `${losses} losses, fewer than the broker's limit`);
+  });
+
   it('answers an event that was on board of two losses, neither of which was its fault', async (t) => {
     const service = 'unlucky';
     const { proxy, listener } = await startCut(t, service);
@@ -68,5 +110,64 @@ describe('a listener whose connection is lost', { concurrency: true }, () => {
     );
 
     assert.deepEqual(await listener.stop(), { code: 0, signal: null });
+  });
+});
+
+describe('a listener whose handlers are all busy', () => {
+  let bench: ListenerBench;
+  before(async () => {
+    bench = await createListenerBench();
+  });
+  after(() => bench.close());
+
+  const SERVICE = 'saturated';
+  const topology = listenerTopology(SERVICE, [`${SERVICE}.Work`]);
+
+  /** A consumer in this process, of one event at a time; `handle` is given the ids and numbers of attempts. */
+  async function consume(
+    t: TestContext,
+    startWithinMs: number,
+    handle: (id: string, attempt: number) => Promise<void> | void,
+  ) {
+    const client = { url: bench.broker.url, name: SERVICE, topology, log: pino({ level: 'silent' }) };
+    const [publisher, subscriber] = [await createAmqpPublisher(client), await createAmqpSubscriber(client)];
+    t.after(() => Promise.all([publisher.close(0), subscriber.close()]));
+    const consumer = consumeEvents({
+      service: SERVICE,
+      handlers: {
+        [`${SERVICE}.Work`]: async ({ id }, { attempt }) => {
+          await handle(id, attempt);
+          return { reply: { type: 'Done' } };
+        },
+      },
+      ...{ publisher, subscriber, concurrency: 1, startWithinMs, log: client.log },
+    });
+    await eventually(() => assert.ok(consumer.isActive() && publisher.isAvailable()));
+  }
+
+  it('gives what had no turn in time to another, with its history, and keeps what it has begun', async (t) => {
+    const begun = Promise.withResolvers<void>();
+    const end = Promise.withResolvers<void>();
+    const handled: [who: string, id: string, attempt: number][] = [];
+    const events = Array.from({ length: 3 }, () => makeRequest(SERVICE, 'Work')) as [
+      CloudEvent,
+      CloudEvent,
+      CloudEvent,
+    ];
+    const [slow, ...waiting] = events;
+    await consume(t, 300, async (id, attempt) => {
+      handled.push(['busy', id, attempt]);
+      begun.resolve();
+      await end.promise;
+    });
+    await bench.send(events, { headers: { 'waybill-failed-attempts': 2 } });
+    await begun.promise;
+    await consume(t, 60_000, (id, attempt) => void handled.push(['free', id, attempt]));
+    await Promise.all(waiting.map((event) => bench.replyTo(event)));
+    assert.equal(bench.repliesTo(slow).length, 0);
+    end.resolve();
+    await bench.replyTo(slow);
+    await bench.broker.emptied();
+    assert.deepEqual(handled, [['busy', slow.id, 3], ...waiting.map(({ id }) => ['free', id, 3])]);
   });
 });

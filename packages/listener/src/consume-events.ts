@@ -7,21 +7,31 @@ import { within } from '@waybill/common/within.ts';
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import { createGiveUp } from './give-up.ts';
-import { createHandleDelivery } from './handle-delivery.ts';
+import { createHandleDelivery, type HeldDelivery, type Suspect } from './handle-delivery.ts';
 import { createHandleEvent } from './handle-event.ts';
 import type { Handler, HandlerWithOptions } from './handler.ts';
 import { createPublishReply } from './publish-reply.ts';
+import { createSurvivedLosses } from './survived-losses.ts';
+import { takeSuspects } from './take-suspects.ts';
+
+/** How long what is left at the end of a drain may take to be given back: half a second of the 10 (`shutdown.ts`). */
+const GIVE_BACK_MS = 500;
 
 export type Consumer = {
   /** Whether events arrive now. */
   isActive(): boolean;
-  /** Takes no more events, and waits until those under way are acked or lost, for at most `DRAIN_MS`. */
+  /**
+   * Takes no more events, and waits until those under way are acked or lost, for at most `DRAIN_MS`. What is left then is
+   * given back to the broker, and nothing counts against it.
+   */
   drain(): Promise<void>;
 };
 
 /**
  * Consumes the work queue of `service`, and its isolated queue one message at a time: an event there is suspected of
- * having killed a process, and a second one in the same process would be counted along when it does it again.
+ * having killed a process, and what else the process holds is counted along when it does it again.
+ *
+ * @param startWithinMs how long an event may wait for its turn here before it is given back.
  */
 export function consumeEvents({
   service,
@@ -29,6 +39,7 @@ export function consumeEvents({
   publisher,
   subscriber,
   concurrency,
+  startWithinMs,
   log,
 }: {
   service: string;
@@ -36,6 +47,7 @@ export function consumeEvents({
   publisher: Publisher;
   subscriber: Subscriber;
   concurrency: number;
+  startWithinMs: number;
   log: Logger;
 }): Consumer {
   const queues = serviceQueues(service);
@@ -52,36 +64,74 @@ export function consumeEvents({
     log,
   });
   const limit = pLimit(concurrency);
-  const handleDelivery = createHandleDelivery({ service, publisher, handleEvent, giveUp, limit, log });
-  const underWay = new Map<Promise<void>, AbortSignal>();
+  const survivedLosses = createSurvivedLosses();
+  const handleDelivery = createHandleDelivery({
+    service,
+    publisher,
+    handleEvent,
+    giveUp,
+    limit,
+    survivedLosses,
+    startWithinMs,
+    log,
+  });
+  const underWay = new Set<HeldDelivery>();
+  const connections = new WeakSet<AbortSignal>();
   inFlight.addCallback((result) => result.observe(limit.activeCount, { tier: 'listener' }));
 
-  function onDelivery(delivery: Delivery): void {
-    const handled = handleDelivery(delivery);
-    underWay.set(handled, delivery.signal);
-    void handled.finally(() => underWay.delete(handled));
+  function hold(delivery: Delivery, suspect?: Suspect): HeldDelivery {
+    watchLoss(delivery.signal);
+    const held = handleDelivery(delivery, suspect);
+    underWay.add(held);
+    void held.settled.then(() => underWay.delete(held));
+    return held;
+  }
+
+  /** One listener for all that comes by a connection. */
+  function watchLoss(signal: AbortSignal): void {
+    if (connections.has(signal)) return;
+    connections.add(signal);
+    const onLoss = () => {
+      for (const { delivery } of underWay) if (delivery.signal === signal) survivedLosses.add(delivery);
+    };
+    signal.addEventListener('abort', onLoss, { once: true });
   }
 
   // The isolated queue first, so that after a crash the suspect is tried before anything else can do the same.
-  const subscriptions = [
-    subscriber.subscribe({ queue: queues.isolated, prefetch: 1, onDelivery }),
-    subscriber.subscribe({ queue: queues.work, prefetch: concurrency, onDelivery }),
-  ];
+  const suspects = takeSuspects({
+    subscriber,
+    queue: queues.isolated,
+    onDelivery: (delivery, one) => void settledOrLost(hold(delivery, one)).then(one.takeNext),
+  });
+  const work = subscriber.subscribe({
+    queue: queues.work,
+    prefetch: concurrency,
+    onDelivery: (delivery) => void hold(delivery),
+  });
 
   return {
-    isActive: () => subscriptions.every((subscription) => subscription.isActive()),
+    isActive: () => work.isActive(),
     async drain() {
       stopping.abort();
-      // What takes longer is given back to the broker with the connection.
-      await within(DRAIN_MS, finish());
+      if (await within(DRAIN_MS, finish())) return;
+      for (const held of underWay) held.giveBack('unfinished');
+      await within(GIVE_BACK_MS, allSettled());
     },
   };
 
   async function finish(): Promise<void> {
-    await Promise.all(subscriptions.map((subscription) => subscription.cancel()));
-    // What is lost is handled by somebody else, and may still wait here for a broker that never comes back.
-    await Promise.all([...underWay].map(([handled, lost]) => Promise.race([handled, aborted(lost)])));
+    await Promise.all([suspects.cancel(), work.cancel()]);
+    await allSettled();
   }
+
+  async function allSettled(): Promise<void> {
+    await Promise.all([...underWay].map(settledOrLost));
+  }
+}
+
+/** What is lost is handled by somebody else, and may still wait here for a broker that never comes back. */
+function settledOrLost({ settled, delivery }: HeldDelivery): Promise<void> {
+  return Promise.race([settled, aborted(delivery.signal)]);
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

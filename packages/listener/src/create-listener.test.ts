@@ -121,6 +121,24 @@ describe('a listener process', { concurrency: 4 }, () => {
     await second.waitForLog(({ msg, event_id }) => msg === 'started' && event_id === event.id);
   });
 
+  it('counts no graceful stop against what it could not finish, and repeats nothing that it did', async () => {
+    const service = 'stopped';
+    const [slow, quick] = [makeRequest(service, 'Hold'), makeRequest(service, 'Echo')];
+    const lines = [];
+    for (const stops of [0, 1, 2]) {
+      const listener = await bench.startReady(service);
+      if (stops === 0) await bench.send([slow, quick], { headers: { 'waybill-failed-attempts': 2 } });
+      await listener.waitForLog(({ msg, event_id }) => msg === 'started' && event_id === slow.id);
+      await bench.replyTo(quick);
+      assert.deepEqual(await listener.stop(), { code: 0, signal: null });
+      lines.push(...listener.logs);
+    }
+    const attempts = attemptsIn(lines, slow).map(({ attempt }) => attempt);
+    assert.deepEqual(attempts, [3, 3, 3]);
+    assert.equal(attemptsIn(lines, quick).length, 1);
+    assert.equal(lines.filter(({ msg }) => /isolated/.test(msg ?? '')).length, 0);
+  });
+
   it('answers again after a kill -9 between its reply and its ack, and handles nothing else twice', async () => {
     const service = 'killed';
     const first = await bench.startReady(service);

@@ -11,10 +11,15 @@ import { CLOSE_MS, FINISH_MS, shutdownOnSignal } from '@waybill/common/shutdown.
 import { shutdownTelemetry } from '@waybill/common/shutdown-telemetry.ts';
 import { loadListenerConfig } from './config.ts';
 import { consumeEvents } from './consume-events.ts';
-import type { Handler, HandlerWithOptions } from './handler.ts';
+import { DEFAULT_TIMEOUT_MS, type Handler, type HandlerWithOptions } from './handler.ts';
 
-/** RabbitMQ takes a delivery back after 30 minutes without an ack, and closes the channel (faults.md). */
-const MAX_TIMEOUT_MS = 25 * 60_000;
+/**
+ * RabbitMQ takes a delivery back after 30 minutes without an ack, and closes the channel (faults.md). So each of its events
+ * has to be started early enough to end within 25, and is given back if it was not; the slowest handler allowed leaves
+ * them 5 minutes to wait for their turn.
+ */
+const MAX_HOLD_MS = 25 * 60_000;
+const MAX_TIMEOUT_MS = 20 * 60_000;
 
 export type ListenerOptions = {
   /**
@@ -64,6 +69,7 @@ export async function createListener({ service, handlers, close }: ListenerOptio
       publisher,
       subscriber,
       concurrency: config.CONCURRENCY,
+      startWithinMs: MAX_HOLD_MS - Math.max(...Object.values(handlers).map(timeoutOf)),
       log,
     });
 
@@ -113,9 +119,13 @@ function assertNames(service: string, types: string[]): void {
       throw new AppError('invalid-config', `event type ${type} must match ${EVENT_TYPE_PATTERN.source}`);
 }
 
+function timeoutOf(handler: Handler | HandlerWithOptions): number {
+  return (handler as Partial<HandlerWithOptions>).timeoutMs ?? DEFAULT_TIMEOUT_MS;
+}
+
 function assertTimeouts(handlers: ListenerOptions['handlers']): void {
   for (const [type, handler] of Object.entries(handlers)) {
-    const { timeoutMs = 1 } = handler as Partial<HandlerWithOptions>;
+    const timeoutMs = timeoutOf(handler);
     if (!(timeoutMs >= 1 && timeoutMs <= MAX_TIMEOUT_MS))
       throw new AppError('invalid-config', `${type}: timeoutMs must be from 1 to ${MAX_TIMEOUT_MS}`);
   }

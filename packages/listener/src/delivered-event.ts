@@ -7,6 +7,8 @@ export type DeliveredEvent = {
   /** Its attributes are read by the framework alone; its data is the handler's as well. */
   event: CloudEvent;
   delivery: Delivery;
+  /** How many processes died while they held it. */
+  crashes: number;
   /** Its place among the events of the delivery. */
   index: number;
   /** How many these are. */

@@ -4,13 +4,17 @@
  * | the delivery | what happens |
  * |---|---|
  * | holds no events | dead-lettered raw, acked |
- * | was delivered twice before, unacked | a process that held it died: each of its events goes, alone, to the isolated queue; acked |
+ * | was on board of two deaths | each of its events goes, alone, to the isolated queue; acked |
  * | is from the isolated queue, with 5 crashes | dead-lettered `listener-crashed`, its client told 502; acked |
- * | is from the isolated queue | its event is handled, and no other is started meanwhile; acked as below |
+ * | is from the isolated queue | its event is handled, and no other is started just after (`isolation.ts`); acked as below |
  * | else | each event is handled; acked when what each produced is confirmed |
  *
  * Innocent events share a prefetch with guilty ones and count up with them, so what they suffered together counts for
- * two crashes at the most, and only a death in isolation weighs on its own.
+ * two crashes at the most, and only a death in isolation weighs on its own. A connection that this process lost and
+ * survived is no death (`survived-losses.ts`).
+ *
+ * Events that had no turn for too long, and those that are left when the process has to stop, go back to the queue that they
+ * came from, as one message and with their history as it is; then the delivery is acked, and nothing counts against them.
  *
  * When its channel closes meanwhile nothing is acked, and the broker delivers it again.
  */
@@ -23,24 +27,47 @@ import type { CloudEvent } from '@waybill/common/event.ts';
 import { decodeMessage, encodeEvent, encodeMessage } from '@waybill/common/event-json.ts';
 import type { LimitFunction } from 'p-limit';
 import type { Logger } from 'pino';
+import { type Attempt, createAttempt, type Left } from './attempt.ts';
 import { originalsOf } from './delivered-event.ts';
 import type { GiveUp } from './give-up.ts';
 import type { HandleEvent } from './handle-event.ts';
 import { crashesOf, earlierCrashesOf, failedAttemptsOf, historyHeaders } from './headers.ts';
 import { createIsolation } from './isolation.ts';
+import type { SurvivedLosses } from './survived-losses.ts';
 
 /** A delivery that died with its consumer this often is taken apart (design: crashes). */
 const ISOLATE_AT = 2;
 /** An event on board of this many crashes is given up (design: crashes). */
 const MAX_CRASHES = 5;
 
-/** Creates the handler of deliveries; it never rejects. */
+export type HeldDelivery = {
+  delivery: Delivery;
+  /** Resolves when the delivery is acked, given up by us, or lost; never rejects. */
+  settled: Promise<void>;
+  /** Gives back what is left of it; does nothing for one that is lost. */
+  giveBack(left: Left): void;
+};
+
+/** What else there is to say of a delivery from the isolated queue. */
+export type Suspect = {
+  /** Resolves when its ack brings no other one. */
+  cancelled: Promise<void>;
+  /** Called when another one may be started beside it (`isolation.ts`). */
+  takeNext(): void;
+};
+
+/** Handles a delivery; of the isolated queue's as a suspect. */
+export type HandleDelivery = (delivery: Delivery, suspect?: Suspect) => HeldDelivery;
+
+/** Creates the handler of deliveries. */
 export function createHandleDelivery({
   service,
   publisher,
   handleEvent,
   giveUp,
   limit,
+  survivedLosses,
+  startWithinMs,
   log,
 }: {
   service: string;
@@ -49,38 +76,78 @@ export function createHandleDelivery({
   giveUp: GiveUp;
   /** Bounds the events handled at once. */
   limit: LimitFunction;
+  survivedLosses: SurvivedLosses;
+  /** Events that have not been started after this long are given back. */
+  startWithinMs: number;
   log: Logger;
-}): (delivery: Delivery) => Promise<void> {
+}): HandleDelivery {
   const queues = serviceQueues(service);
   const isolation = createIsolation();
 
-  return async (delivery) => {
+  return (delivery, suspect) => {
+    const crashes = crashesOf(delivery, survivedLosses.countOf(delivery));
+    const attempts: Attempt[] = [];
+    const giveBack = (left: Left) => giveBackLeft({ delivery, crashes, attempts }, left);
+    const timer = setTimeout(giveBack, startWithinMs, 'unstarted').unref();
+    const settled = settle({ delivery, crashes, attempts }, suspect).finally(() => clearTimeout(timer));
+    return { delivery, settled, giveBack };
+  };
+
+  async function settle(held: Held, suspect?: Suspect): Promise<void> {
+    const { delivery } = held;
     try {
-      await handle(delivery);
+      await handle(held, suspect);
+      await suspect?.cancelled;
       delivery.ack();
     } catch (error) {
       if (delivery.signal.aborted) return;
       log.error({ err: toAppError(error) }, 'delivery not handled');
       delivery.requeue();
     }
-  };
-
-  async function handle(delivery: Delivery): Promise<void> {
-    const events = await decode(delivery);
-    if (events.length === 0) return;
-    const crashes = crashesOf(delivery);
-    const isIsolated = delivery.queue === queues.isolated;
-    const run = (event: CloudEvent, index: number) => () =>
-      handleEvent({ event, index, delivery, batchSize: events.length });
-    if (isIsolated && crashes >= MAX_CRASHES) await giveUpAll(crashes, delivery);
-    else if (!isIsolated && crashes >= ISOLATE_AT) await isolation.move(isolate(crashes, delivery));
-    else await Promise.all(events.map((event, index) => limit(() => start(run(event, index), isIsolated))));
   }
 
-  async function start(run: () => Promise<void>, isIsolated: boolean): Promise<void> {
-    if (isIsolated) return isolation.runAlone(run);
+  async function handle(held: Held, suspect?: Suspect): Promise<void> {
+    const { delivery, crashes, attempts } = held;
+    const events = await decode(delivery);
+    if (events.length === 0) return;
+    const isIsolated = delivery.queue === queues.isolated;
+    if (isIsolated && crashes >= MAX_CRASHES) return giveUpAll(held);
+    if (!isIsolated && crashes >= ISOLATE_AT) return isolation.move(isolate(held));
+    const batchSize = events.length;
+    for (const [index, event] of events.entries())
+      attempts.push(createAttempt(index, () => handleEvent({ event, index, delivery, crashes, batchSize })));
+    for (const attempt of attempts)
+      void limit(() => (isIsolated ? startSuspect : start)(attempt, held, suspect));
+    await allEnded(attempts);
+  }
+
+  async function start(attempt: Attempt): Promise<void> {
     await isolation.whenNoneRuns();
-    await run();
+    await attempt.start();
+  }
+
+  /** One that was on board of a death in isolation runs alone. */
+  function startSuspect(attempt: Attempt, { crashes }: Held, suspect?: Suspect): Promise<void> {
+    return isolation.runSuspect(attempt.start, {
+      isAlone: crashes > ISOLATE_AT,
+      onInnocent: suspect?.takeNext,
+    });
+  }
+
+  function giveBackLeft({ delivery, crashes, attempts }: Held, left: Left): void {
+    const leaving = attempts.filter((attempt) => attempt.isLeft(left));
+    if (leaving.length === 0 || delivery.signal.aborted) return;
+    const originals = originalsOf(delivery);
+    const events = leaving.map(({ index }) => originals[index] as CloudEvent);
+    log.info({ event_ids: events.map(({ id }) => id), queue: delivery.queue }, `${left} events given back`);
+    const message = {
+      exchange: '',
+      routingKey: delivery.queue,
+      headers: historyHeaders({ failedAttempts: failedAttemptsOf(delivery), crashes }),
+      ...encodeMessage(events.map(encodeEvent)),
+    };
+    const publishing = publishUntilConfirmed(publisher, message, delivery.signal);
+    for (const attempt of leaving) attempt.giveBack(publishing);
   }
 
   async function decode(delivery: Delivery): Promise<CloudEvent[]> {
@@ -96,7 +163,7 @@ export function createHandleDelivery({
     }
   }
 
-  async function isolate(crashes: number, delivery: Delivery): Promise<void> {
+  async function isolate({ delivery, crashes }: Held): Promise<void> {
     const events = originalsOf(delivery);
     log.warn({ crashes, event_ids: events.map(({ id }) => id) }, 'isolated after repeated crashes');
     const headers = historyHeaders({
@@ -112,10 +179,18 @@ export function createHandleDelivery({
     await Promise.all(messages.map((message) => publishUntilConfirmed(publisher, message, delivery.signal)));
   }
 
-  async function giveUpAll(crashes: number, delivery: Delivery): Promise<void> {
+  async function giveUpAll({ delivery, crashes }: Held): Promise<void> {
     const message = `${crashes} processes died, or lost their connection, while they held this event`;
     const error = { code: 'listener-crashed', message };
     for (const event of originalsOf(delivery))
       await giveUp(event, delivery, { reason: 'listener-crashed', error });
   }
+}
+
+type Held = { delivery: Delivery; crashes: number; attempts: Attempt[] };
+
+/** Not before all have ended: what goes back to the broker must not be under way here any more. */
+async function allEnded(attempts: Attempt[]): Promise<void> {
+  await Promise.allSettled(attempts.map(({ ended }) => ended));
+  await Promise.all(attempts.map(({ ended }) => ended));
 }

@@ -14,6 +14,7 @@ import type { Logger } from 'pino';
 import { type DeliveredEvent, originalOf } from './delivered-event.ts';
 import type { GiveUp } from './give-up.ts';
 import {
+  DEFAULT_TIMEOUT_MS,
   type FurtherEvent,
   type Handler,
   type HandlerResult,
@@ -31,7 +32,6 @@ import { type Outcome, withTrace } from './with-trace.ts';
 type Success = 'handled' | 'expired';
 
 const DEFAULT_MAX_ATTEMPTS = 5;
-const DEFAULT_TIMEOUT_MS = 30_000;
 
 /**
  * Handles one event of a delivery.
@@ -137,7 +137,7 @@ export function createHandleEvent({
   }
 
   async function onFailure(delivered: DeliveredEvent, thrown: Error): Promise<Outcome> {
-    const { event, delivery } = delivered;
+    const { event, delivery, crashes } = delivered;
     const failedAttempts = failedAttemptsOf(delivery) + 1;
     if (isPastDeadline(thrown, event)) return { name: 'expired', error: describe(thrown) };
     const isTerminal = thrown instanceof TerminalError;
@@ -151,7 +151,14 @@ export function createHandleEvent({
     log.warn(fields, isLast ? 'event failed and is given up' : 'event failed and will be retried');
     const error = describe(thrown);
     if (!isLast) {
-      await retryLater({ publisher, service, event: originalOf(delivered), delivery, failedAttempts });
+      await retryLater({
+        publisher,
+        service,
+        event: originalOf(delivered),
+        delivery,
+        crashes,
+        failedAttempts,
+      });
       return { name: 'retried', error };
     }
     const reason = thrown instanceof NoHandlerError ? 'no-handler' : 'handler-failed';

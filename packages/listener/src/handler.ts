@@ -78,12 +78,15 @@ export type HandlerContext = {
   log: Logger;
 };
 
+/** How long one attempt may take when its handler does not say. */
+export const DEFAULT_TIMEOUT_MS = 30_000;
+
 /** A handler with settings of its own. */
 export type HandlerWithOptions = {
   handle: Handler;
   /** Attempts before the event is given up (default 5). */
   maxAttempts?: number;
-  /** How long one attempt may take, in milliseconds (default 30,000, at most 25 minutes); the event's own deadline may be nearer. */
+  /** How long one attempt may take, in milliseconds (default 30,000, at most 20 minutes); the event's own deadline may be nearer. */
   timeoutMs?: number;
 };
 

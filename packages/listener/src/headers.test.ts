@@ -11,12 +11,13 @@ describe('the headers of a history', () => {
     const redelivered = delivery(historyHeaders({ failedAttempts: 3, crashes: 2 }), 1);
     assert.equal(failedAttemptsOf(redelivered), 3);
     assert.equal(earlierCrashesOf(redelivered), 2);
-    assert.equal(crashesOf(redelivered), 3);
+    assert.equal(crashesOf(redelivered, 0), 3);
+    assert.equal(crashesOf(redelivered, 1), 2);
   });
 
   it('are nought for a message that has none', () => {
     assert.equal(failedAttemptsOf(delivery({})), 0);
-    assert.equal(crashesOf(delivery({})), 0);
+    assert.equal(crashesOf(delivery({}), 0), 0);
   });
 
   it('are nought when they are not counts', () => {

@@ -14,9 +14,13 @@ export function failedAttemptsOf({ headers }: Delivery): number {
   return toCount(headers[FAILED_ATTEMPTS_HEADER]);
 }
 
-/** How many processes died while they held this delivery, or the ones its event came from. */
-export function crashesOf(delivery: Delivery): number {
-  return earlierCrashesOf(delivery) + delivery.deliveryCount;
+/**
+ * How many processes died while they held this delivery, or the ones its event came from.
+ *
+ * @param survived how many of the failed deliveries that the broker counts were no death.
+ */
+export function crashesOf(delivery: Delivery, survived: number): number {
+  return earlierCrashesOf(delivery) + Math.max(0, delivery.deliveryCount - survived);
 }
 
 /** The part of {@link crashesOf} that the event brought along. */

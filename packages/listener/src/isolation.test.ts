@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { serviceQueues } from '@waybill/common/broker/topology.ts';
 import type { CloudEvent } from '@waybill/common/event.ts';
-import { createIsolation } from './isolation.ts';
+import { createIsolation, type Isolation } from './isolation.ts';
 import {
   batchesOf,
   createListenerBench,
@@ -83,14 +83,38 @@ describe('events whose handler kills the process', { concurrency: 2 }, () => {
     await expectGivenUp(guilty, MAX_DEATHS);
   });
 
-  it('are run alone', async (t) => {
+  it('hold up the next suspect only until they may count as innocent', async (t) => {
+    const service = 'abreast';
+    const suspects = Array.from({ length: 8 }, () => makeRequest(service, 'Work', { data: { ms: 1_500 } }));
+    const listener = await bench.startReady(service);
+    t.after(() => listener.kill('SIGKILL'));
+    for (const suspect of suspects) await bench.send(suspect, isolated(service, { crashes: 2 }));
+    const replies = await Promise.all(suspects.map((suspect) => bench.replyTo(suspect)));
+    const abreast = Math.max(...replies.map(({ data }) => (data as { underWay: number }).underWay));
+    assert.ok(abreast >= 4, `${abreast} at once`);
+  });
+
+  it('are told from slow innocent ones that were started beside them', async (t) => {
+    const service = 'late';
+    const innocent = innocents(service, 6, { ms: 900 });
+    const guilty = kill(service, { ms: 400 });
+    await prepare(service);
+    for (const suspect of [...innocent.slice(0, 3), guilty, ...innocent.slice(3)])
+      await bench.send(suspect, isolated(service, { crashes: 2 }));
+    const phoenix = await raise(t, service);
+    await expectAnswered(innocent);
+    await expectGivenUp(guilty, MAX_DEATHS);
+    assert.equal(phoenix.deaths(), MAX_DEATHS - 2);
+  });
+
+  it('are run alone, when they were on board of a death in isolation', async (t) => {
     const service = 'alone';
     const suspect = makeRequest(service, 'Work', { data: { ms: 300 } });
     const others = Array.from({ length: 20 }, () => makeRequest(service, 'Work', { data: { ms: 0 } }));
     const listener = await bench.startReady(service);
     t.after(() => listener.kill('SIGKILL'));
 
-    await bench.send(suspect, isolated(service, { crashes: 2 }));
+    await bench.send(suspect, isolated(service, { crashes: 3 }));
     await listener.waitForLog(({ msg, event_id }) => msg === 'started' && event_id === suspect.id);
     await bench.send(others);
     await Promise.all(others.map((event) => bench.replyTo(event)));
@@ -158,16 +182,48 @@ describe('events whose handler kills the process', { concurrency: 2 }, () => {
   }
 });
 
-it('a suspect that takes long holds others up for a second at most, and the next suspect until its end', async () => {
-  const isolation = createIsolation();
-  const { promise: end, resolve: finish } = Promise.withResolvers<void>();
-  const order: string[] = [];
-  const first = isolation.runAlone(() => end.then(() => void order.push('first')));
-  const second = isolation.runAlone(async () => void order.push('second'));
-  await isolation.whenNoneRuns();
-  order.push('other');
-  await isolation.whenNoneRuns();
-  finish();
-  await Promise.all([first, second]);
-  assert.deepEqual(order, ['other', 'first', 'second']);
+describe('the order of suspects', () => {
+  /** A suspect that ends when told to. */
+  function startSuspect(isolation: Isolation, { isAlone = false, onInnocent = () => {} } = {}) {
+    const started = Promise.withResolvers<void>();
+    const end = Promise.withResolvers<void>();
+    const run = () => {
+      started.resolve();
+      return end.promise;
+    };
+    const ended = isolation.runSuspect(run, { isAlone, onInnocent });
+    return { started: started.promise, finish: end.resolve, ended };
+  }
+
+  it('one that takes long holds up neither other events nor the next suspect until its end', async () => {
+    const isolation = createIsolation();
+    const innocent = Promise.withResolvers<void>();
+    const slow = startSuspect(isolation, { onInnocent: innocent.resolve });
+    await isolation.whenNoneRuns();
+    await innocent.promise;
+    const next = startSuspect(isolation);
+    await next.started;
+    slow.finish();
+    next.finish();
+    await Promise.all([slow.ended, next.ended]);
+  });
+
+  it('one that has to run alone waits for those before it, and lets none start until its end', async () => {
+    const isolation = createIsolation();
+    const order: string[] = [];
+    const slow = startSuspect(isolation);
+    const onInnocent = () => void order.push('innocent');
+    const alone = startSuspect(isolation, { isAlone: true, onInnocent });
+    void alone.started.then(() => order.push('alone'));
+    await isolation.whenNoneRuns();
+    order.push('slow ends');
+    slow.finish();
+    await alone.started;
+    // Other events wait for a second at the most.
+    await isolation.whenNoneRuns();
+    order.push('alone ends');
+    alone.finish();
+    await alone.ended;
+    assert.deepEqual(order, ['slow ends', 'alone', 'alone ends']);
+  });
 });

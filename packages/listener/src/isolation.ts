@@ -1,31 +1,45 @@
 /**
  * Order in a process that handles suspects (events that were on board of repeated crashes): when a suspect kills it,
- * nothing else must have been started beside it, and no message may be half-way into isolation, or it would be there
+ * nothing else must have been started just before, and no message may be half-way into isolation, or it would be there
  * twice.
+ *
+ * A suspect is taken for innocent once it has run for a while, and the next one may start; a process that a suspect kills
+ * dies at once, as a rule. Where the rule fails, those that ran together are suspects more than before, and from then on
+ * each of them runs alone, to its end.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** An ack has no answer. On a usual network the broker has it after this long; if not, an event is isolated twice. */
 const ACK_ARRIVES_MS = 50;
 
-/** A process that a suspect kills dies at once, as a rule; a slow suspect is an innocent one. */
+/** How long a suspect runs before it counts as innocent: 40 slow ones in a row have all been started after 4 s. */
+const PROOF_MS = 100;
+
+/** How long a suspect that has to run alone keeps other events from being started: a slow suspect is an innocent one. */
 const MAX_PAUSE_MS = 1_000;
 
 export type Isolation = {
-  /** Resolves when no suspect is in hand, or the one in hand has had a second: it must not hold up a whole process. */
+  /** Resolves when no suspect is in hand that may still kill the process, or after a second: it must not hold up all. */
   whenNoneRuns(): Promise<void>;
   /** Waits for `moving`, after which a message is acked; holds suspects back until then. Rejects as it does. */
   move(moving: Promise<void>): Promise<void>;
-  /** Runs a suspect when none is in hand and none is moving. */
-  runAlone(run: () => Promise<void>): Promise<void>;
+  /**
+   * Runs a suspect when none is moving; one that `isAlone` when no other is in hand either.
+   *
+   * @param onInnocent called when the next suspect may start beside it; never for one that is alone.
+   */
+  runSuspect(
+    run: () => Promise<void>,
+    options: { isAlone: boolean; onInnocent?: (() => void) | undefined },
+  ): Promise<void>;
 };
 
 /** Creates the {@link Isolation} of one process. */
 export function createIsolation(): Isolation {
   const moves = new Set<Promise<void>>();
-  /** The end of the suspect in hand. */
-  let suspect: Promise<void> | undefined;
-  /** Ends with the suspect in hand, or a second after its start. */
+  /** The ends of the suspects in hand. */
+  const suspects = new Set<Promise<void>>();
+  /** Ends when the suspect that was started last may no longer kill the process. */
   let pause: Promise<void> | undefined;
 
   return {
@@ -41,19 +55,26 @@ export function createIsolation(): Isolation {
       void moved.then(() => moves.delete(moved));
       await moving;
     },
-    async runAlone(run) {
-      while (suspect) await suspect;
-      const { promise, resolve } = Promise.withResolvers<void>();
-      suspect = promise;
-      pause = Promise.race([promise, delay(MAX_PAUSE_MS, undefined, { ref: false })]);
+    async runSuspect(run, { isAlone, onInnocent }) {
+      while (isAlone && suspects.size > 0) await Promise.all(suspects);
+      const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+      suspects.add(ended);
+      const started = waitForMoves();
+      const proved = started.then(() => delay(PROOF_MS, undefined, { ref: false }));
+      const innocent = isAlone ? ended : Promise.race([ended, proved]);
+      pause = Promise.race([innocent, delay(MAX_PAUSE_MS, undefined, { ref: false })]);
+      if (!isAlone) void innocent.then(onInnocent);
       try {
-        while (moves.size > 0) await Promise.all(moves);
+        await started;
         await run();
       } finally {
-        suspect = undefined;
-        pause = undefined;
-        resolve();
+        suspects.delete(ended);
+        end();
       }
     },
   };
+
+  async function waitForMoves(): Promise<void> {
+    while (moves.size > 0) await Promise.all(moves);
+  }
 }

@@ -30,7 +30,7 @@ test('any headers tell a whole number of attempts and crashes, from nought up', 
   fc.assert(
     fc.property(headers, fc.nat(100), (headers, deliveryCount) => {
       const delivery = { headers, deliveryCount } as unknown as Delivery;
-      for (const count of [failedAttemptsOf(delivery), crashesOf(delivery)])
+      for (const count of [failedAttemptsOf(delivery), crashesOf(delivery, 0)])
         assert(count >= 0 && (Number.isInteger(count) || count === Number.POSITIVE_INFINITY), `${count}`);
     }),
   );
@@ -117,7 +117,7 @@ async function live({ maxAttempts, deadlineMs, attemptsMs, latenesses }: Life) {
   for (;;) {
     retry = undefined;
     const delivery = deliveryOf(event, headers);
-    await handleEvent({ event, delivery, index: 0, batchSize: 1 });
+    await handleEvent({ event, delivery, crashes: 0, index: 0, batchSize: 1 });
     if (!retry) return { startedMs, endedMs, retriedAfterMs, ends, expiryMs };
     const { routingKey, headers: next = {} } = retry as OutgoingMessage;
     retriedAfterMs.push(Number(/^waybill\.svc\.retry\.(\d+)$/.exec(routingKey)?.[1]));

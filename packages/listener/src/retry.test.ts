@@ -15,7 +15,7 @@ it('counts a retry when the broker has it, and not before', async (t) => {
   const publisher = { publish: () => promise } as unknown as Publisher;
   const delivery = { headers: {}, signal: new AbortController().signal } as unknown as Delivery;
   const event: CloudEvent = { specversion: '1.0', id: '1', source: '/test', type: 'T' };
-  const retried = retryLater({ publisher, service: 'svc', event, delivery, failedAttempts: 1 });
+  const retried = retryLater({ publisher, service: 'svc', event, delivery, crashes: 0, failedAttempts: 1 });
   assert.equal(counted.mock.callCount(), 0);
   resolve('confirmed');
   await retried;

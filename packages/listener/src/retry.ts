@@ -4,7 +4,7 @@ import { RETRY_DELAYS_MS, serviceQueues } from '@waybill/common/broker/topology.
 import type { CloudEvent } from '@waybill/common/event.ts';
 import { encodeEvent, encodeMessage } from '@waybill/common/event-json.ts';
 import { retries } from '@waybill/common/metrics.ts';
-import { crashesOf, historyHeaders } from './headers.ts';
+import { historyHeaders } from './headers.ts';
 
 /** How long an event waits after `failedAttempts` (1 or more) failed ones; the last delay repeats. */
 export function retryDelayMs(failedAttempts: number): (typeof RETRY_DELAYS_MS)[number] {
@@ -22,18 +22,20 @@ export async function retryLater({
   service,
   event,
   delivery,
+  crashes,
   failedAttempts,
 }: {
   publisher: Publisher;
   service: string;
   event: CloudEvent;
   delivery: Delivery;
+  crashes: number;
   failedAttempts: number;
 }): Promise<void> {
   const message = {
     exchange: '',
     routingKey: serviceQueues(service).retry(retryDelayMs(failedAttempts)),
-    headers: historyHeaders({ failedAttempts, crashes: crashesOf(delivery) }),
+    headers: historyHeaders({ failedAttempts, crashes }),
     ...encodeMessage([encodeEvent(event)]),
   };
   await publishUntilConfirmed(publisher, message, delivery.signal);

@@ -144,6 +144,7 @@ function toDelivery(message: ConsumeMessage, queue: string, channel: Channel, si
     headers,
     exchange: fields.exchange,
     routingKey: fields.routingKey,
+    messageId: properties.messageId,
     queue,
     deliveryCount: Number(headers['x-delivery-count'] ?? 0),
     signal,

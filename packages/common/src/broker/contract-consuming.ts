@@ -70,17 +70,20 @@ export function describeConsuming(contract: BrokerContract): void {
       assert.equal(left && String(left.content), '3');
     });
 
-    it('counts how often a message was delivered, lost with its connection or requeued', async (t) => {
+    it('counts how often a message, of the same id each time, was delivered, lost with its connection or requeued', async (t) => {
       const bench = createBench(contract, t);
       const publisher = await bench.publisher();
       const proxy = await bench.proxy();
       const consumption = await bench.consume(await bench.subscriber({ url: proxy.url }));
       await publishAll(publisher, bench.queue, ['1']);
 
-      assert.equal((await consumption.next()).deliveryCount, 0);
+      const first = await consumption.next();
+      assert.equal(first.deliveryCount, 0);
+      assert.ok(first.messageId);
       proxy.reset();
       const second = await consumption.next();
       assert.equal(second.deliveryCount, 1);
+      assert.equal(second.messageId, first.messageId);
       second.requeue();
       assert.equal((await consumption.next()).deliveryCount, 2);
       proxy.reset();

@@ -51,6 +51,8 @@ export type Delivery = {
   /** What it was published to last: `''` once it has expired into this queue. */
   exchange: string;
   routingKey: string;
+  /** What its publisher named it by, unchanged however often it is delivered. Ours name each message differently. */
+  messageId?: string | undefined;
   /** The queue it was consumed from. */
   queue: string;
   /** How often this message was delivered before without being acked, as the broker counts. */
