@@ -87,6 +87,16 @@ export const httpUrls = makeExactValidator<string[]>((text) =>
   list(text).map((item) => url(item, ['http:', 'https:']).replace(/\/+$/, '')),
 );
 
+/** A comma-separated list of host names, in lower case; `*.` may stand before one, and `*` for all. */
+export const hostNames = makeExactValidator<string[]>((text) =>
+  list(text).map((item) => {
+    const name = item.toLowerCase();
+    if (!/^(?:\*|(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)$/.test(name))
+      throw new EnvError(`${shown(item)} is not a host name (without scheme and port)`);
+    return name;
+  }),
+);
+
 /** A comma-separated list of event types; `*` may stand at the end of one. */
 export const eventTypePatterns = makeExactValidator<string[]>((text) =>
   list(text).map((item) => {

@@ -14,6 +14,7 @@ const codes = {
   'wrong-instance': { status: 410, kind: 'terminal', title: 'The reply is for another instance' },
   'too-large': { status: 413, kind: 'terminal', title: 'The request is too large' },
   'unsupported-media-type': { status: 415, kind: 'terminal', title: 'The content type is not supported' },
+  misdirected: { status: 421, kind: 'terminal', title: 'This host is not served here' },
   'idempotency-key-reused': {
     status: 422,
     kind: 'terminal',

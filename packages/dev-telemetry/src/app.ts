@@ -1,3 +1,4 @@
+import { createAllowedHosts, refuseOtherHosts } from '@waybill/common/allowed-hosts.ts';
 import { addHealthRoutes, createHttpServer, type Readiness } from '@waybill/common/http-server.ts';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
@@ -14,6 +15,8 @@ export type DevTelemetryOptions = { log: Logger; store: TraceStore; readiness: R
 /** The collector's only server: OTLP in; traces as Tempo and logs as Loki out; health. */
 export function createDevTelemetryApp({ log, store, readiness }: DevTelemetryOptions): FastifyInstance {
   const app = createHttpServer({ log, maxConnections: 100, bodyLimitBytes: EXPORT_LIMIT_BYTES });
+  // It is asked by this machine's own names, and has no password that would keep a web page from reading it.
+  refuseOtherHosts(app, createAllowedHosts([]));
   addHealthRoutes(app, readiness);
   addOtlpRoutes(app, { store });
   addTempoRoutes(app, { store });

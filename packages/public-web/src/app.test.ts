@@ -281,7 +281,7 @@ describe('what describes the service', () => {
     assert.equal(new Set(operations.map(({ operation }) => operation.operationId)).size, 5);
     for (const { route, operation } of operations) {
       const statuses = Object.keys(operation.responses);
-      const refused = ['400', '401', '403', '404', '413', '415'];
+      const refused = ['400', '401', '403', '404', '413', '415', '421'];
       const keyReused = route.startsWith('post ') ? ['422'] : [];
       const [success, handlerFailed] = route === 'post /clients' ? ['202', []] : ['200', ['502']];
       assert.deepEqual(
@@ -313,6 +313,34 @@ describe('what describes the service', () => {
       if (asset.pathname.endsWith('initializer.js')) assert.match(text, /validatorUrl: null/);
     }
     assert.equal((await request({ method: 'GET', path: '/docs/json' })).status, 200);
+  });
+
+  it('every answer of the docs has a policy against scripts of others, sniffing and frames, which its page keeps', async () => {
+    for (const path of [
+      '/docs',
+      '/docs/',
+      '/docs/static/swagger-ui-bundle.js',
+      '/docs/json',
+      '/openapi.json',
+    ]) {
+      const { headers } = await request({ method: 'GET', path });
+      const policy = String(headers.get('content-security-policy'));
+      assert.match(policy, /default-src 'none'; script-src 'self';.* frame-ancestors 'none'/, path);
+      assert.doesNotMatch(policy, /script-src[^;]*unsafe|upgrade-insecure/);
+      assert.equal(headers.get('x-content-type-options'), 'nosniff');
+      assert.equal(headers.get('x-frame-options'), 'DENY');
+    }
+    const html = await (await request({ method: 'GET', path: '/docs' })).text();
+    assert.doesNotMatch(html, /<script(?![^>]* src=)|<style|\son\w+=/);
+  });
+
+  it('is served by its own names alone where it needs no key, so that no page of others can rebind theirs', async () => {
+    const ask = (path: string) =>
+      raw(`GET ${path} HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n`);
+    for (const path of ['/ping', '/docs', '/openapi.json'])
+      assert.match(await ask(path), /^HTTP\/1\.1 421 /, path);
+    assert.match(await ask('/health/live'), /^HTTP\/1\.1 200 /);
+    assert.equal(dispatcher.batches.length, 0);
   });
 
   it('GET /health/live and /health/ready answer 200, also while no dispatcher is reachable', async () => {

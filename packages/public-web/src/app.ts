@@ -1,7 +1,6 @@
 /** The public port: routes, their OpenAPI description, and its docs page. */
-import fastifySwagger from '@fastify/swagger';
-import fastifySwaggerUi from '@fastify/swagger-ui';
 import { trace } from '@opentelemetry/api';
+import { createAllowedHosts, refuseOtherHosts } from '@waybill/common/allowed-hosts.ts';
 import { limitAnswerTime } from '@waybill/common/answer-time.ts';
 import { addHealthRoutes, createHttpServer, type Readiness } from '@waybill/common/http-server.ts';
 import type { KeyPair } from '@waybill/common/tls.ts';
@@ -11,14 +10,9 @@ import type { Logger } from 'pino';
 import type { AcceptClient } from './accept-client.ts';
 import type { Admit } from './admission.ts';
 import { requireAdmission } from './admit-request.ts';
+import { addDocs } from './docs-page.ts';
 import type { Idempotency } from './idempotency.ts';
-import {
-  clientRouteSchema,
-  eventRouteSchema,
-  openapi,
-  pingRouteSchema,
-  postPingRouteSchema,
-} from './openapi.ts';
+import { clientRouteSchema, eventRouteSchema, pingRouteSchema, postPingRouteSchema } from './openapi.ts';
 import { createPostClient } from './post-client.ts';
 import { createPing, createPostEvent, type PostEventOptions } from './post-event.ts';
 import { allowNoContentType } from './send-exactly.ts';
@@ -36,6 +30,8 @@ export type PublicAppOptions = PostEventOptions & {
   readiness: Readiness;
   maxConnections: number;
   maxEventLoopDelayMs: number;
+  /** See {@link createAllowedHosts}. */
+  allowedHosts: readonly string[];
   tls?: KeyPair;
 };
 
@@ -47,8 +43,7 @@ export async function createPublicApp(options: PublicAppOptions): Promise<Fastif
   limitAnswerTime(app, READ_MS);
   // Bodies are checked by their handlers, whose errors name the fault; the schemas here are for the docs.
   app.setValidatorCompiler(() => () => true);
-  await app.register(fastifySwagger, { openapi });
-  await app.register(fastifySwaggerUi, { routePrefix: '/docs' });
+  refuseOtherHosts(app, createAllowedHosts(options.allowedHosts));
 
   app.addHook('onRequest', async (request, reply) => {
     if (request.routeOptions.url) setHttpRoute(request.routeOptions.url);
@@ -58,11 +53,11 @@ export async function createPublicApp(options: PublicAppOptions): Promise<Fastif
   });
 
   // Health and the descriptions stay open to all.
+  await addDocs(app);
   await app.register(async (guarded) => {
     shedLoad(guarded, options);
     addEventRoutes(guarded, options);
   });
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
   addHealthRoutes(app, readiness);
   return app;
 }

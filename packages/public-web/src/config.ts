@@ -2,6 +2,7 @@ import { AMQP_PORT, brokerAddresses } from '@waybill/common/broker-address.ts';
 import {
   count,
   eventTypePatterns,
+  hostNames,
   httpUrl,
   httpUrls,
   jwk,
@@ -54,6 +55,10 @@ export const publicWebSettings = {
   API_KEYS: apiKeys({
     default: undefined,
     desc: 'Keys of clients, as a JSON array of {"id","hash"} and optionally "rate", "burst", "types", "clients" (security.md; bin/make-api-key.mjs makes one); without it no key is needed',
+  }),
+  ALLOWED_HOSTS: hostNames({
+    default: undefined,
+    desc: 'Names by which clients call the public HTTP port (Host), comma-separated, *. before one for any below it, * for all; others are answered 421. Default: all with API_KEYS, else none. Addresses, and names that nobody can register (security.md), are always taken',
   }),
   RATE_LIMIT: perSecond({
     default: 0,

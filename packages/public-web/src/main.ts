@@ -110,6 +110,8 @@ await runService(async () => {
     labelOf,
     readiness,
     maxConnections: config.MAX_CONNECTIONS,
+    // A page that rebinds a name has no API key.
+    allowedHosts: config.ALLOWED_HOSTS ?? (config.API_KEYS ? ['*'] : []),
     maxEventLoopDelayMs: config.MAX_EVENT_LOOP_DELAY_MS,
     tls,
   });

@@ -119,7 +119,7 @@ describe('POST /clients', () => {
       Object.keys(requestBody.content['application/json'].schema.properties),
       Object.keys(client),
     );
-    const refused = ['400', '401', '403', '404', '413', '415', '422', '429'];
+    const refused = ['400', '401', '403', '404', '413', '415', '421', '422', '429'];
     assert.deepEqual(Object.keys(responses), ['202', ...refused, '503', '504']);
   });
 });

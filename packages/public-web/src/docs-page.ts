@@ -1,0 +1,29 @@
+/** The OpenAPI description at `/openapi.json`, and the page at `/docs` that shows it. */
+import fastifySwagger from '@fastify/swagger';
+import fastifySwaggerUi from '@fastify/swagger-ui';
+import type { FastifyInstance } from 'fastify';
+import { openapi } from './openapi.ts';
+
+/**
+ * The page loads what comes from this server, and nobody shows it in a frame, where a visitor could be led to click on
+ * "Execute". Swagger UI sets styles inline.
+ */
+const HEADERS = {
+  'content-security-policy':
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+};
+
+/** Describes the routes that are added to `app` from here on. */
+export async function addDocs(app: FastifyInstance): Promise<void> {
+  await app.register(fastifySwagger, { openapi });
+  await app.register(async (docs) => {
+    docs.addHook('onSend', (_request, reply, _payload, done) => {
+      reply.headers(HEADERS);
+      done();
+    });
+    await docs.register(fastifySwaggerUi, { routePrefix: '/docs' });
+    docs.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+  });
+}
