@@ -28,6 +28,20 @@ for (const url of ['amqp://user:canary@host:5672/vhost', 'amqps://canary@host', 
     assert.doesNotMatch(line, /canary|can@ary/);
   });
 
+for (const secret of ['canary', 'canary"\\,}]', '', ['canary'], 123_456])
+  test(`replaces ${JSON.stringify(secret)} in JSON within a string, however deep, and nothing else`, () => {
+    const nested = (value: unknown, depth: number): string =>
+      depth === 0 ? JSON.stringify(value) : JSON.stringify({ body: nested(value, depth - 1), kept: 1 });
+    for (const depth of [1, 2, 3]) {
+      const body = nested({ user: 'kept', password: secret, next: 'kept' }, depth);
+      const line = redactSecrets(JSON.stringify({ msg: body }));
+      assert.doesNotMatch(line, /canary|123456/);
+      let inner = JSON.parse(JSON.parse(line).msg);
+      for (let level = 0; level < depth; level += 1) inner = JSON.parse(inner.body);
+      assert.deepEqual(inner, { user: 'kept', password: '[redacted]', next: 'kept' });
+    }
+  });
+
 test('leaves other lines as they are', () => {
   const line = JSON.stringify({
     msg: 'see http://host/a@b?c=d@e, or mail a@b',

@@ -11,13 +11,21 @@ let callback: ReplyCallback;
 let clock: ClockCheck;
 /** What the log says of how calls ended; grows. */
 let reasons: string[];
+let messages: string[];
 const instances: Instance[] = [];
 beforeEach(() => {
   clock = createClockCheck();
   reasons = [];
+  messages = [];
   const log = pino(
     { level: 'info' },
-    { write: (line: string) => void reasons.push(JSON.parse(line).reason) },
+    {
+      write(line: string) {
+        const { msg, reason } = JSON.parse(line);
+        messages.push(msg);
+        reasons.push(reason);
+      },
+    },
   );
   callback = createReplyCallback({ keys: keys.call, clock, log });
 });
@@ -114,9 +122,13 @@ describe('replies to one address', () => {
   it('are gone when it answers 410, and the address counts as well', async () => {
     const instance = await start(respond(410));
     assert.deepEqual(await deliverMany(instance, 2), ['gone', 'gone']);
+    assert.deepEqual(await deliverMany(instance, 2), ['gone', 'gone']);
+    assert.deepEqual(messages, [
+      'replies dropped: another instance is at their address (setting INTERNAL_URL of public-web)',
+    ]);
     instance.onBatch = takeAll;
     assert.deepEqual(await deliverMany(instance, 2), ['delivered', 'delivered']);
-    assert.equal(instance.batches.length, 2);
+    assert.equal(instance.batches.length, 3);
   });
 
   it('are refused when public-web cannot read them, each for itself, and the address counts as well', async () => {

@@ -41,9 +41,12 @@ export type ReplyCallback = {
 
 type Lane = {
   url: URL;
+  instance: string;
   batcher: Batcher<EncodedEvent, CallbackOutcome>;
   isFailing: boolean;
   isProbing: boolean;
+  /** Another instance answered at its address. */
+  isElsewhere: boolean;
   /** How the last call ended, for the log. */
   reason: string;
   /** When the last address seen for it expires: then nothing more can come. */
@@ -75,8 +78,10 @@ export function createReplyCallback({
     }
     const lane: Lane = {
       url: new URL(url),
+      instance,
       isFailing: false,
       isProbing: false,
+      isElsewhere: false,
       reason: '',
       expMs,
       batcher: createBatcher({
@@ -100,7 +105,8 @@ export function createReplyCallback({
       outcomes = (await Promise.all(replies.map((reply) => post(lane, [reply])))).flat();
     const isFailing = outcomes.includes('failing');
     const { url, reason } = lane;
-    if (isFailing !== lane.isFailing) log.info({ url: url.href, isFailing, reason }, 'reply address');
+    if (isFailing !== lane.isFailing)
+      log[isFailing ? 'warn' : 'info']({ url: url.href, isFailing, reason }, 'reply address');
     lane.isFailing = isFailing;
     return outcomes;
   }
@@ -136,6 +142,7 @@ export function createReplyCallback({
         }),
       );
       lane.reason = `it answered ${statusCode}`;
+      if (statusCode === 410) noteElsewhere(lane);
       const text = await answer.text();
       const outcomes = toOutcomes(statusCode, text, replies);
       noteClock(statusCode, text);
@@ -145,6 +152,16 @@ export function createReplyCallback({
       log.debug({ url: url.href, err: error }, 'callback failed');
       return replies.map(() => 'failing');
     }
+  }
+
+  /** Once: an instance that was replaced has its last replies come here, but one with a wrong INTERNAL_URL all of them. */
+  function noteElsewhere(lane: Lane): void {
+    if (!lane.isElsewhere)
+      log.warn(
+        { url: lane.url.href, instance: lane.instance },
+        'replies dropped: another instance is at their address (setting INTERNAL_URL of public-web)',
+      );
+    lane.isElsewhere = true;
   }
 
   /** Of a call that got a public-web's answer. */

@@ -111,6 +111,7 @@ export async function createAmqpPublisher({
   function write(entry: Pending): void {
     if (!channel) return;
     const writtenTo = channel;
+    const before = { ...entry };
     if (entry.writtenTo && !entry.isReturned) entry.mayBeEnqueued = true;
     entry.writtenTo = writtenTo;
     entry.isReturned = false;
@@ -125,7 +126,7 @@ export async function createAmqpPublisher({
       });
     } catch (error) {
       // A closing channel: its close event brings the next one, where this entry is written again.
-      if (error instanceof IllegalOperationError) return;
+      if (error instanceof IllegalOperationError) return void Object.assign(entry, before);
       log.error({ err: error }, 'message cannot be encoded');
       settle(entry, 'not-accepted');
     }

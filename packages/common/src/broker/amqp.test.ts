@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { type Channel, IllegalOperationError } from 'amqplib';
 import { pino } from 'pino';
 import { freshBroker, rabbitmqMissing, type TestBroker } from '../../../../test/harness/test-broker.ts';
 import { rabbitmqAt } from './amqp.fixture.ts';
@@ -44,6 +45,18 @@ describe('amqplib', { skip: rabbitmqMissing }, () => {
     await onRawChannel(bench.url, (channel) => channel.deleteQueue(bench.queue));
     await available(publisher);
     await publishAll(publisher, bench.queue, ['1']);
+  });
+
+  it('did not accept what a channel that was closing did not take, for nothing was written', async (t) => {
+    const bench = createBench(rabbitmq, t);
+    const publisher = await bench.publisher({ confirmTimeoutMs: 100 });
+    const prototype: Pick<Channel, 'publish'> = await onRawChannel(bench.url, async (channel) =>
+      Object.getPrototypeOf(channel),
+    );
+    t.mock.method(prototype, 'publish', () => {
+      throw new IllegalOperationError('Channel closing', '');
+    });
+    assert.equal(await publisher.publish(messageTo(bench.queue)), 'not-accepted');
   });
 
   it('connects to an IPv6 address', async (t) => {
