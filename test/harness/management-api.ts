@@ -5,13 +5,19 @@ export type ManagementApi = {
   deleteVhost(name: string): Promise<void>;
   /** How many messages each queue of a virtual host holds, by the queue's name. */
   queues(vhost: string): Promise<Record<string, QueueDepth>>;
+  /** The bindings of a virtual host to exchanges that have a name. */
+  bindings(vhost: string): Promise<{ queue: string; exchange: string; routingKey: string }[]>;
   /** Lets a virtual host have so many connections, or as many as come; those that it has stay. */
   limitConnections(vhost: string, limit: number | undefined): Promise<void>;
   /** The connections of a virtual host; one that has just been made may be missing. */
   connections(vhost: string): Promise<BrokerConnection[]>;
+  /** What a user may do in a virtual host: regular expressions. */
+  setPermissions(vhost: string, user: string, permissions: Permissions): Promise<void>;
   /** Closes the connection of that {@link BrokerConnection.id}. */
   closeConnection(id: string): Promise<void>;
 };
+
+export type Permissions = { configure: string; write: string; read: string };
 
 /** `name` is the one that the client gave it. */
 export type BrokerConnection = { id: string; name: string };
@@ -50,6 +56,16 @@ export function createManagementApi({ url }: { url: string }): ManagementApi {
       const response = await call('GET', `/api/queues/${encodeURIComponent(vhost)}?${query}`);
       return Object.fromEntries(((await response.json()) as ApiQueue[]).map(toEntry));
     },
+    async bindings(vhost) {
+      const response = await call('GET', `/api/bindings/${encodeURIComponent(vhost)}`);
+      return ((await response.json()) as ApiBinding[])
+        .filter(({ source }) => source !== '')
+        .map(({ source, destination, routing_key }) => ({
+          queue: destination,
+          exchange: source,
+          routingKey: routing_key,
+        }));
+    },
     async limitConnections(vhost, limit) {
       const path = `/api/vhost-limits/${encodeURIComponent(vhost)}/max-connections`;
       if (limit === undefined) await call('DELETE', path);
@@ -63,12 +79,16 @@ export function createManagementApi({ url }: { url: string }): ManagementApi {
         name: client_properties?.connection_name ?? '',
       }));
     },
+    async setPermissions(vhost, user, permissions) {
+      await call('PUT', `/api/permissions/${encodeURIComponent(vhost)}/${user}`, permissions);
+    },
     async closeConnection(id) {
       await call('DELETE', `/api/connections/${encodeURIComponent(id)}`);
     },
   };
 }
 
+type ApiBinding = { source: string; destination: string; routing_key: string };
 type ApiConnection = { name: string; client_properties?: { connection_name?: string } };
 type ApiQueue = { name: string; messages_ready?: number; messages_unacknowledged?: number };
 

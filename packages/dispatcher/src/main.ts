@@ -19,6 +19,7 @@ import { shutdownTelemetry } from '@waybill/common/shutdown-telemetry.ts';
 import { keyPairOf } from '@waybill/common/tls.ts';
 import { createInternalApp } from './app.ts';
 import { loadDispatcherConfig } from './config.ts';
+import { createLostTypes } from './lost-types.ts';
 import { createPublishEvent } from './publish.ts';
 import { createReadiness } from './readiness.ts';
 import { consumeReplies } from './replies.ts';
@@ -31,7 +32,7 @@ await runService(async () => {
   let isStopping = false;
 
   const clock = createClockCheck();
-  const { publisher, subscriber } = await createAmqpClient({
+  const { publisher, subscriber, watch } = await createAmqpClient({
     url: config.AMQP_URL,
     name: serviceName,
     topology: dispatcherTopology,
@@ -51,7 +52,12 @@ await runService(async () => {
     log,
     tls: keyPairOf(config),
     isBrokerAvailable: () => publisher.isAvailable() && subscriber.isConnected(),
-    publishEvent: createPublishEvent({ publisher, maxByType: config.BATCH_MAX_BY_TYPE, log }),
+    publishEvent: createPublishEvent({
+      publisher,
+      lostTypes: createLostTypes({ publisher, watch, log }),
+      maxByType: config.BATCH_MAX_BY_TYPE,
+      log,
+    }),
     keys: keys.call,
     clock,
     isStopping: () => isStopping,
@@ -62,6 +68,7 @@ await runService(async () => {
       isStopping: () => isStopping,
       publisher,
       subscriber,
+      watch,
       clock,
     }),
   });

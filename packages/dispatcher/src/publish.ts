@@ -13,6 +13,7 @@ import { batchSize, eventDuration, events } from '@waybill/common/metrics.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
 import { setBatchSize, startEventSpan } from '@waybill/common/tracing.ts';
 import type { Logger } from 'pino';
+import type { LostTypes } from './lost-types.ts';
 
 /** Bound of what waits, per type. */
 const MAX_QUEUED = 10_000;
@@ -30,10 +31,12 @@ const NOTHING_KNOWN: Published = { outcome: 'unknown', batchSize: 0 };
 /** Creates {@link PublishEvent} on `publisher`; `maxByType` lowers the events per message for some types. */
 export function createPublishEvent({
   publisher,
+  lostTypes,
   maxByType,
   log,
 }: {
   publisher: Publisher;
+  lostTypes: LostTypes;
   maxByType: ReadonlyMap<string, number>;
   log: Logger;
 }): PublishEvent {
@@ -46,11 +49,8 @@ export function createPublishEvent({
     maxWaitMs: MAX_WAIT_MS,
     async send(type, batch) {
       batchSize.record(batch.length, { hop: 'broker' });
-      const outcome = await publisher.publish({
-        exchange: EVENTS_EXCHANGE,
-        routingKey: type,
-        ...encodeMessage(batch),
-      });
+      const message = { exchange: EVENTS_EXCHANGE, routingKey: type, ...encodeMessage(batch) };
+      const outcome = await lostTypes.judge(type, await publisher.publish(message));
       return batch.map(() => ({ outcome, batchSize: batch.length }));
     },
   });

@@ -1,28 +1,32 @@
 import type { Publisher, Subscriber } from '@waybill/common/broker/ports.ts';
+import type { TopologyWatch } from '@waybill/common/broker/topology-watch.ts';
 import type { ClockCheck } from '@waybill/common/clock-check.ts';
 import type { Readiness } from '@waybill/common/http-server.ts';
 
 /**
  * Ready means able to answer. A dispatcher that lost its broker answers 503 and stays ready: taking it out of service
  * would tell clients less, and no other dispatcher is better off. One that has not reached the broker yet is not, nor
- * one that has lost half of it, which is a trouble of its own.
+ * one that has lost half of it, or what it declares there, which is a trouble of its own.
  */
 export function createReadiness({
   isStopping,
   publisher,
   subscriber,
+  watch,
   clock,
 }: {
   isStopping(): boolean;
   publisher: Pick<Publisher, 'isConnected'>;
   subscriber: Pick<Subscriber, 'isConnected'>;
+  watch: Pick<TopologyWatch, 'trouble'>;
   clock: ClockCheck;
 }): Readiness {
   let hasReachedBroker = false;
   return () => {
     const [publishes, consumes] = [publisher.isConnected(), subscriber.isConnected()];
     hasReachedBroker ||= publishes && consumes;
-    if (isStopping()) return 'stopping';
+    const trouble = isStopping() ? 'stopping' : watch.trouble();
+    if (trouble !== undefined) return trouble;
     if (!hasReachedBroker) return 'the broker has not been reached yet';
     if (publishes !== consumes) return 'one of the two connections to the broker is away';
     return clock.readiness();

@@ -57,7 +57,7 @@ export async function createListener({ service, handlers, close }: ListenerOptio
     let isStopping = false;
 
     const topology = listenerTopology(service, Object.keys(handlers));
-    const { publisher, subscriber } = await createAmqpClient({
+    const { publisher, subscriber, watch } = await createAmqpClient({
       url: config.AMQP_URL,
       name: service,
       topology,
@@ -73,7 +73,10 @@ export async function createListener({ service, handlers, close }: ListenerOptio
       log,
     });
 
-    const healthApp = createHealthApp({ log, readiness: () => readiness(isStopping, consumer.isActive()) });
+    const healthApp = createHealthApp({
+      log,
+      readiness: () => readiness(isStopping, watch.trouble(), consumer.isActive()),
+    });
     await healthApp.listen({ host: config.HOST, port: config.HEALTH_PORT });
     log.info({ healthPort: portOf(healthApp) }, 'listening');
 
@@ -103,9 +106,9 @@ export async function createListener({ service, handlers, close }: ListenerOptio
 }
 
 /** A listener that takes nothing from the broker is of no use yet, so unlike the other tiers it is not ready. */
-function readiness(isStopping: boolean, isActive: boolean): string | undefined {
+function readiness(isStopping: boolean, trouble: string | undefined, isActive: boolean): string | undefined {
   if (isStopping) return 'stopping';
-  return isActive ? undefined : 'not subscribed: the broker is not connected';
+  return trouble ?? (isActive ? undefined : 'not subscribed: the broker is not connected');
 }
 
 function assertNames(service: string, types: string[]): void {

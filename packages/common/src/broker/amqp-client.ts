@@ -7,6 +7,7 @@ import type { AmqpClientOptions } from './amqp-connection.ts';
 import { createAmqpPublisher } from './amqp-publisher.ts';
 import { createAmqpSubscriber } from './amqp-subscriber.ts';
 import type { Publisher, Subscriber } from './ports.ts';
+import { createTopologyWatch, KEEP_INTERVAL_MS, type TopologyWatch } from './topology-watch.ts';
 
 /**
  * How long deliveries are held for a publisher that has gone. One that comes back does so sooner: reconnecting waits 3 s
@@ -14,10 +15,15 @@ import type { Publisher, Subscriber } from './ports.ts';
  */
 const HOLD_MS = 5_000;
 
-export type AmqpClient = { publisher: Publisher; subscriber: Subscriber };
+export type AmqpClient = { publisher: Publisher; subscriber: Subscriber; watch: TopologyWatch };
 
-/** Creates both, which start connecting. */
-export async function createAmqpClient(options: AmqpClientOptions): Promise<AmqpClient> {
+/**
+ * Creates both, which start connecting, and declares their topology anew every 2 s: a binding that somebody has deleted is
+ * missed by nobody else.
+ */
+export async function createAmqpClient(clientOptions: AmqpClientOptions): Promise<AmqpClient> {
+  const watch = createTopologyWatch({ log: clientOptions.log });
+  const options = { ...clientOptions, watch };
   const subscriber = await createAmqpSubscriber(options);
   subscriber.pause();
   let timer: NodeJS.Timeout | undefined;
@@ -33,5 +39,17 @@ export async function createAmqpClient(options: AmqpClientOptions): Promise<Amqp
       timer = setTimeout(subscriber.giveBack, HOLD_MS).unref();
     },
   });
-  return { publisher, subscriber };
+  keepTopology(subscriber);
+  return { publisher, subscriber, watch };
+}
+
+/** The subscriber's connection is never blocked. What fails is told by the watch, or is the connection. */
+function keepTopology(subscriber: Subscriber): void {
+  const next = () => setTimeout(keep, KEEP_INTERVAL_MS).unref();
+  const keep = () =>
+    void subscriber
+      .declare()
+      .catch(() => {})
+      .finally(next);
+  next();
 }

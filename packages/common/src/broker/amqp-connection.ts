@@ -7,13 +7,21 @@
  */
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
-import { type Channel, type ChannelModel, connect, type Options, type RecoveringChannelModel } from 'amqplib';
+import { type ChannelModel, connect, type Options, type RecoveringChannelModel } from 'amqplib';
 import type { Logger } from 'pino';
 import { backOffMs } from '../back-off.ts';
 import { AppError } from '../errors.ts';
 import { reconnects } from '../metrics.ts';
 import { within } from '../within.ts';
+import {
+  declareTopology,
+  findMissing,
+  letConsumersKnow,
+  type Missing,
+  openQuietly,
+} from './declare-topology.ts';
 import type { Topology } from './topology.ts';
+import type { TopologyWatch } from './topology-watch.ts';
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const SETUP_TIMEOUT_MS = 10_000;
@@ -33,6 +41,8 @@ export type AmqpClientOptions = {
   /** Shown by the broker in `connection_name`. */
   name: string;
   topology: Topology;
+  /** Is told what of it was gone, or cannot be declared. */
+  watch?: TopologyWatch;
   log: Logger;
   /** How long declaring the topology and opening channels may take; default 10 s. */
   setupTimeoutMs?: number;
@@ -52,11 +62,11 @@ export type AmqpConnectionOptions = AmqpClientOptions & {
 
 export type AmqpConnection = {
   /**
-   * Opens a channel on the present connection, runs `use` on it and closes it.
+   * Declares the topology again, on the present connection.
    *
    * @throws AppError `broker-unavailable` without a connection, or when that takes longer than `setupTimeoutMs`.
    */
-  withChannel(use: (channel: Channel) => Promise<void>): Promise<void>;
+  declare(): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -66,6 +76,7 @@ export async function createAmqpConnection(options: AmqpConnectionOptions): Prom
   let current: ChannelModel | undefined;
   let opening: ChannelModel | undefined;
   let isClosing = false;
+  let hasConnected = false;
 
   const recovering = await connect(connectOptions(options), {
     noDelay: true,
@@ -76,7 +87,7 @@ export async function createAmqpConnection(options: AmqpConnectionOptions): Prom
       calculateDelay: (attempt) => delayMs(options.url, attempt),
       setup: (model: ChannelModel) => {
         opening = model;
-        return runSetup(model, options).finally(() => {
+        return runSetup(model, { ...options, hasConnected }).finally(() => {
           opening = undefined;
         });
       },
@@ -84,6 +95,7 @@ export async function createAmqpConnection(options: AmqpConnectionOptions): Prom
   });
   recovering.on('connect', (model) => {
     current = model;
+    hasConnected = true;
     log.info({ connection: name }, 'connected to the broker');
     options.onConnect?.();
   });
@@ -97,10 +109,10 @@ export async function createAmqpConnection(options: AmqpConnectionOptions): Prom
   recovering.on('error', (error) => log.debug({ connection: name, err: error }, 'connection error'));
 
   return {
-    async withChannel(use) {
+    async declare() {
       const isInTime =
         current !== undefined &&
-        (await within(options.setupTimeoutMs ?? SETUP_TIMEOUT_MS, useChannel(current, use)));
+        (await within(options.setupTimeoutMs ?? SETUP_TIMEOUT_MS, keepTopology(current, options)));
       if (!isInTime) throw new AppError('broker-unavailable', 'the broker did not answer');
     },
     async close() {
@@ -133,11 +145,20 @@ function delayMs(url: string, attempt: number): number {
   return ms;
 }
 
-async function useChannel(model: ChannelModel, use: (channel: Channel) => Promise<void>): Promise<void> {
-  const channel = await model.createChannel();
-  channel.on('error', () => {});
-  await use(channel);
+/**
+ * Restores what is missing of the topology, and says what that was, or why it cannot. A queue that is there is not
+ * declared: if it were deleted in that very moment its consumers would not hear of it (see {@link letConsumersKnow}).
+ */
+async function keepTopology(model: ChannelModel, { topology, watch }: AmqpConnectionOptions): Promise<void> {
+  const missing = await findMissing(model, topology);
+  await letConsumersKnow(missing);
+  const channel = await openQuietly(model);
+  await declareTopology(channel, { ...topology, queues: missing.queues }).catch((error) => {
+    watch?.failed(error.message);
+    throw error;
+  });
   await channel.close();
+  watch?.found(missing);
 }
 
 /** Ends the connection from our side, so that recovery replaces it. Safe to call on a dead one. */
@@ -145,21 +166,11 @@ export function breakConnection(model: ChannelModel, reason: Error): void {
   socketOf(model).destroy(reason);
 }
 
-/** Declares `topology`. Each declaration is idempotent. */
-export async function declareTopology(channel: Channel, topology: Topology): Promise<void> {
-  for (const { name, type } of topology.exchanges)
-    await channel.assertExchange(name, type, { durable: true });
-  for (const queue of topology.queues)
-    await channel.assertQueue(queue.name, { durable: true, arguments: queue.arguments });
-  for (const { queue, exchange, routingKey } of topology.bindings)
-    await channel.bindQueue(queue, exchange, routingKey);
-}
-
 /**
  * amqplib's recovery attaches its listeners only after setup, so a connection that dies meanwhile would throw
  * uncaught, or count as connected for ever. Hence the listeners first, and a look at the end whether it still lives.
  */
-async function runSetup(model: ChannelModel, options: AmqpConnectionOptions): Promise<void> {
+async function runSetup(model: ChannelModel, options: SetupOptions): Promise<void> {
   const { setupTimeoutMs = SETUP_TIMEOUT_MS } = options;
   const closed = watchModel(model, options);
   const timer = setTimeout(() => breakConnection(model, new Error('setup timed out')), setupTimeoutMs);
@@ -178,14 +189,25 @@ async function runSetup(model: ChannelModel, options: AmqpConnectionOptions): Pr
   }
 }
 
+const NOTHING: Missing = { exchanges: [], queues: [] };
+
+type SetupOptions = AmqpConnectionOptions & { hasConnected: boolean };
+
 async function openChannels(
   model: ChannelModel,
-  { setup, topology, log }: AmqpConnectionOptions,
+  { setup, topology, watch, log, hasConnected }: SetupOptions,
 ): Promise<void> {
+  // At first nothing need be there.
+  const missing = hasConnected ? await findMissing(model, topology) : NOTHING;
+  await letConsumersKnow(missing);
   const channel = await model.createChannel();
   // Usually a queue of an older version (406): nothing of ours can mend it, so the reason is all that helps.
-  channel.on('error', ({ message: reason }) => log.error({ reason }, 'declaring the topology failed'));
+  channel.on('error', ({ message: reason }) => {
+    if (watch) watch.failed(reason);
+    else log.error({ reason }, 'declaring the topology failed');
+  });
   await declareTopology(channel, topology);
+  watch?.found(missing);
   await setup(model);
   await channel.close();
 }

@@ -1,12 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type ChannelModel, type ConfirmChannel, IllegalOperationError } from 'amqplib';
 import { within } from '../within.ts';
-import {
-  type AmqpClientOptions,
-  breakConnection,
-  createAmqpConnection,
-  declareTopology,
-} from './amqp-connection.ts';
+import { type AmqpClientOptions, breakConnection, createAmqpConnection } from './amqp-connection.ts';
 import type { OutgoingMessage, Publisher, PublishOutcome } from './ports.ts';
 
 /** After this long without a confirm the outcome is `unknown` (design: interfaces). */
@@ -42,7 +37,7 @@ export async function createAmqpPublisher({
   onDisconnect,
   ...options
 }: AmqpPublisherOptions): Promise<Publisher> {
-  const { name, topology, log } = options;
+  const { name, watch, log } = options;
   /** By message id, in the order of publishing. */
   const pending = new Map<string, Pending>();
   /** Unconfirmed when the broker closed a channel: one of them is why, so they are written one at a time. */
@@ -78,7 +73,8 @@ export async function createAmqpPublisher({
     opened = fresh;
     fresh.on('error', (error) => {
       log.error({ err: error }, 'publishing channel failed');
-      suspectWrittenTo(fresh);
+      watch?.note(`publishing failed: ${error.message}`);
+      suspectWrittenTo(fresh, isRefusal(error));
       breakConnection(model, error);
     });
     // Before amqplib's own listener, which calls back every unconfirmed message with an error.
@@ -92,12 +88,21 @@ export async function createAmqpPublisher({
     });
   }
 
-  /** A suspect that was alone on the channel is guilty: it would close the next one too. */
-  function suspectWrittenTo(failed: ConfirmChannel): void {
+  /**
+   * A suspect that was alone on the channel is guilty: it would close the next one too. What was refused alone is not in
+   * the broker.
+   */
+  function suspectWrittenTo(failed: ConfirmChannel, isRefused: boolean): void {
     const [first, ...others] = [...pending.values()].filter(({ writtenTo }) => writtenTo === failed);
     if (!first) return;
-    if (others.length === 0 && suspects.has(first)) settle(first, 'unknown');
+    if (others.length === 0 && isRefused) first.writtenTo = undefined;
+    if (others.length === 0 && suspects.has(first)) settle(first, outcomeOfRest(first));
     else for (const entry of [first, ...others]) suspects.add(entry);
+  }
+
+  /** Of what nobody will say any more. */
+  function outcomeOfRest({ writtenTo, mayBeEnqueued }: Pending): PublishOutcome {
+    return writtenTo || mayBeEnqueued ? 'unknown' : 'not-accepted';
   }
 
   /** Writes what the present channel has not got yet, oldest first. */
@@ -158,7 +163,7 @@ export async function createAmqpPublisher({
       if (!isAvailable() || !hasRoom()) return Promise.resolve('not-accepted');
       return new Promise((resolve) => {
         const id = randomUUID();
-        const onTimeout = () => settle(entry, entry.writtenTo ? 'unknown' : 'not-accepted');
+        const onTimeout = () => settle(entry, outcomeOfRest(entry));
         const timer = setTimeout(onTimeout, confirmTimeoutMs);
         const entry: Pending = {
           id,
@@ -174,11 +179,20 @@ export async function createAmqpPublisher({
         if (suspects.size === 0) write(entry);
       });
     },
-    declare: () => connection.withChannel((opened) => declareTopology(opened, topology)),
+    declare: connection.declare,
     async close(deadlineMs = CONFIRM_TIMEOUT_MS) {
       if (pending.size > 0) await within(deadlineMs, new Promise<void>((resolve) => (onDrained = resolve)));
       await connection.close();
       for (const entry of [...pending.values()]) settle(entry, 'unknown');
     },
   };
+}
+
+/** The method of AMQP 0-9-1, section 1.8.3.7. */
+const BASIC_PUBLISH = { classId: 60, methodId: 40 };
+
+/** Whether the broker closed the channel because of what was published: an exchange that is gone, a missing permission. */
+function isRefusal(error: Error): boolean {
+  const { classId, methodId } = error as { classId?: number; methodId?: number };
+  return classId === BASIC_PUBLISH.classId && methodId === BASIC_PUBLISH.methodId;
 }

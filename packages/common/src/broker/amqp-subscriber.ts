@@ -6,7 +6,6 @@ import { type AmqpClientOptions, breakConnection, createAmqpConnection } from '.
 import type { Delivery, Subscriber } from './ports.ts';
 
 const CALL_TIMEOUT_MS = 2_000;
-
 type Consumer = {
   queue: string;
   prefetch: number;
@@ -102,6 +101,7 @@ export async function createAmqpSubscriber(options: AmqpClientOptions): Promise<
       };
     },
     isConnected: () => current !== undefined,
+    declare: connection.declare,
     pause() {
       isPaused = true;
       for (const consumer of consumers) void stopConsuming(consumer);

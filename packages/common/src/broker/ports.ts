@@ -18,8 +18,8 @@ export type OutgoingMessage = {
  * What became of a message:
  * - `confirmed`: the broker has it, in every queue it was routed to;
  * - `unroutable`: no queue takes it; nothing is enqueued;
- * - `not-accepted`: never written, because the broker is unreachable or blocks publishers, too much is unconfirmed, or
- *   the message has no AMQP form (a name over 255 bytes);
+ * - `not-accepted`: not in the broker: never written, because the broker is unreachable or blocks publishers, too much is unconfirmed, or
+ *   the message has no AMQP form (a name over 255 bytes); or written alone, and refused for what it is;
  * - `unknown`: written, but no confirm came within the confirm timeout, or the broker refused it (a nack proves
  *   nothing: with two queues bound and one full, the other has it), or no queue took it when it was written again after
  *   its channel had died. It may be enqueued.
@@ -80,6 +80,8 @@ export type Subscriber = {
    */
   subscribe(options: { queue: string; prefetch: number; onDelivery(delivery: Delivery): void }): Subscription;
   isConnected(): boolean;
+  /** As {@link Publisher}'s, on a connection that is never blocked. */
+  declare(): Promise<void>;
   /** Asks for no more deliveries, of any subscription, until `resume`. Those that are unacked can still be acked. */
   pause(): void;
   resume(): void;

@@ -5,7 +5,9 @@
  * | | |
  * |---|---|
  * | `waybill.events` | topic exchange; routing key = event type. Only work queues bind there |
+ * | `waybill.types` | topic exchange that no event goes to: what is bound here says which types listeners take |
  * | `waybill.<service>` | work queue of a listener service |
+ * | `waybill.<service>.types` | keeps nothing; bound to `waybill.types` by what the service takes |
  * | `waybill.<service>.isolated` | events that were on board of repeated crashes, consumed one at a time |
  * | `waybill.<service>.retry.<ms>` | events waiting for their next attempt; they expire into the work queue |
  * | `waybill.replies` | direct exchange and queue of replies, consumed by every dispatcher |
@@ -21,6 +23,11 @@ export type Binding = { queue: string; exchange: string; routingKey: string };
 export type Topology = { exchanges: Exchange[]; queues: Queue[]; bindings: Binding[] };
 
 export const EVENTS_EXCHANGE = 'waybill.events';
+/**
+ * Somebody may delete a binding of `waybill.events`, or the exchange, or a work queue, and it takes seconds until it is
+ * declared anew. Meanwhile a type that is bound here has a listener, and one that is not has none.
+ */
+export const TYPES_EXCHANGE = 'waybill.types';
 export const REPLIES_EXCHANGE = 'waybill.replies';
 export const REPLIES_QUEUE = 'waybill.replies';
 export const REPLIES_RETRY_QUEUE = 'waybill.replies.retry';
@@ -46,16 +53,23 @@ const DELIVERY_LIMIT = 20;
 export function serviceQueues(service: string): {
   work: string;
   isolated: string;
+  types: string;
   retry(delayMs: number): string;
 } {
   const work = `waybill.${service}`;
-  return { work, isolated: `${work}.isolated`, retry: (delayMs) => `${work}.retry.${delayMs}` };
+  return {
+    work,
+    isolated: `${work}.isolated`,
+    types: `${work}.types`,
+    retry: (delayMs) => `${work}.retry.${delayMs}`,
+  };
 }
 
 /** What a dispatcher declares. */
 export const dispatcherTopology: Topology = {
   exchanges: [
     { name: EVENTS_EXCHANGE, type: 'topic' },
+    { name: TYPES_EXCHANGE, type: 'topic' },
     { name: REPLIES_EXCHANGE, type: 'direct' },
     { name: DEAD_LETTERS_EXCHANGE, type: 'fanout' },
   ],
@@ -82,12 +96,29 @@ export function listenerTopology(service: string, types: readonly string[]): Top
   );
   return {
     exchanges: dispatcherTopology.exchanges,
-    queues: [...dispatcherTopology.queues, workQueue(names.work), workQueue(names.isolated), ...retryQueues],
-    bindings: [
-      ...dispatcherTopology.bindings,
-      ...types.map((type) => ({ queue: names.work, exchange: EVENTS_EXCHANGE, routingKey: type })),
+    queues: [
+      ...dispatcherTopology.queues,
+      workQueue(names.work),
+      workQueue(names.isolated),
+      typesQueue(names.types),
+      ...retryQueues,
     ],
+    bindings: [...dispatcherTopology.bindings, ...types.flatMap((type) => typeBindings(service, type))],
   };
+}
+
+/** What binds a service to a type. */
+export function typeBindings(service: string, type: string): Binding[] {
+  const { work, types } = serviceQueues(service);
+  return [
+    { queue: types, exchange: TYPES_EXCHANGE, routingKey: type },
+    { queue: work, exchange: EVENTS_EXCHANGE, routingKey: type },
+  ];
+}
+
+/** Takes and drops what dispatchers ask with; an exchange has no other way to say that something is bound to it. */
+function typesQueue(name: string): Queue {
+  return { name, arguments: { 'x-queue-type': 'quorum', 'x-max-length': 0, 'x-overflow': 'drop-head' } };
 }
 
 function workQueue(name: string): Queue {

@@ -1,0 +1,50 @@
+/**
+ * Tells a type that no listener takes from one whose queue or binding is gone for the moment: both come back unroutable.
+ * What listeners take is bound to `waybill.types` as well, which is asked then.
+ */
+import type { Publisher, PublishOutcome } from '@waybill/common/broker/ports.ts';
+import { TYPES_EXCHANGE } from '@waybill/common/broker/topology.ts';
+import type { TopologyWatch } from '@waybill/common/broker/topology-watch.ts';
+import type { Logger } from 'pino';
+
+export type LostTypes = {
+  /** What is really the outcome of a message of `type`: `not-accepted` when it is unroutable and should not be. */
+  judge(type: string, outcome: PublishOutcome): Promise<PublishOutcome>;
+};
+
+export function createLostTypes({
+  publisher,
+  watch,
+  log,
+}: {
+  publisher: Publisher;
+  watch: TopologyWatch;
+  log: Logger;
+}): LostTypes {
+  /** No more than listeners have declared. */
+  const lost = new Set<string>();
+
+  async function isDeclared(type: string): Promise<boolean> {
+    const question = { exchange: TYPES_EXCHANGE, routingKey: type, contentType: '', body: Buffer.alloc(0) };
+    return (await publisher.publish(question)) !== 'unroutable';
+  }
+
+  return {
+    async judge(type, outcome) {
+      if (outcome === 'confirmed' && lost.delete(type))
+        log.info({ event_type: type }, 'a queue takes the type again');
+      if (outcome !== 'unroutable') return outcome;
+      if (!(await isDeclared(type))) {
+        lost.delete(type);
+        return 'unroutable';
+      }
+      if (!lost.has(type)) {
+        lost.add(type);
+        log.warn({ event_type: type }, 'no queue takes a type that a listener has declared');
+        // Not for as long as it lasts: it is one type, and this dispatcher serves the others.
+        watch.note(`no queue takes ${type}, which a listener has declared`);
+      }
+      return 'not-accepted';
+    },
+  };
+}
