@@ -7,6 +7,7 @@ import { within } from '@waybill/common/within.ts';
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import { createGiveUp } from './give-up.ts';
+import { createHandOn } from './hand-on.ts';
 import { createHandleDelivery, type HeldDelivery, type Suspect } from './handle-delivery.ts';
 import { createHandleEvent } from './handle-event.ts';
 import type { Handler, HandlerWithOptions } from './handler.ts';
@@ -60,6 +61,7 @@ export function consumeEvents({
     publisher,
     publishReply,
     giveUp,
+    handOn: createHandOn({ service, publisher, log }),
     stopping: stopping.signal,
     log,
   });

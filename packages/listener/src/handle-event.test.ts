@@ -254,6 +254,31 @@ describe('a listener handling an event', { concurrency: true }, () => {
     assert.equal(dead.attempts, 5);
   });
 
+  it('hands on what moved to another service, tells its client nothing, and takes no more of it', async () => {
+    const other = 'successor';
+    await bench.startReady(other);
+    const type = `${other}.Echo`;
+    await bench.bind(`waybill.${SERVICE}`, type);
+    const first = makeRequest(other, 'Echo');
+    await bench.send(first, fourFailures);
+    assert.equal(await outcomeOf(first), 'handed-on');
+    const later = makeRequest(other, 'Echo');
+    await bench.send(later, fourFailures);
+    await bench.replyTo(later);
+    const event = request('Echo');
+    await bench.send(event);
+    await bench.replyTo(event);
+
+    // Its own copy, and the one that was handed on; no problem among them.
+    await bench.waitForReplies(() => bench.repliesTo(first).length === 2);
+    assert.deepEqual(
+      new Set(bench.repliesTo(first).map((reply) => reply.type)),
+      new Set([`${other}.Answer`]),
+    );
+    assert.ok(!listener.logs.some(({ event_id }) => event_id === later.id));
+    assert.ok(!bench.deadLetters().some(({ body }) => body.includes(first.id)));
+  });
+
   it('ends an attempt that takes longer than timeoutMs, tells its handler, and tries again', async () => {
     const event = request('Hang');
     await bench.send(event);

@@ -13,6 +13,7 @@ import type { EventSpan } from '@waybill/common/tracing.ts';
 import type { Logger } from 'pino';
 import { type DeliveredEvent, originalOf } from './delivered-event.ts';
 import type { GiveUp } from './give-up.ts';
+import type { HandOn } from './hand-on.ts';
 import {
   DEFAULT_TIMEOUT_MS,
   type FurtherEvent,
@@ -47,6 +48,7 @@ export function createHandleEvent({
   publisher,
   publishReply,
   giveUp,
+  handOn,
   stopping,
   log,
 }: {
@@ -55,6 +57,7 @@ export function createHandleEvent({
   publisher: Publisher;
   publishReply: PublishReply;
   giveUp: GiveUp;
+  handOn: HandOn;
   /** Aborts when the process is asked to stop. */
   stopping: AbortSignal;
   log: Logger;
@@ -162,6 +165,8 @@ export function createHandleEvent({
       return { name: 'retried', error };
     }
     const reason = thrown instanceof NoHandlerError ? 'no-handler' : 'handler-failed';
+    if (reason === 'no-handler' && (await handOn(originalOf(delivered), delivery)))
+      return { name: 'handed-on' };
     // Only a TerminalError's message was written for a client's eyes.
     await giveUp(originalOf(delivered), delivery, {
       reason,

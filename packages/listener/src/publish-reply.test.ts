@@ -13,6 +13,7 @@ const publisherThat = (publish: () => Promise<PublishOutcome>, declare = async (
   isAvailable: () => false,
   isConnected: () => false,
   declare,
+  unbind: async () => {},
   close: async () => {},
 });
 

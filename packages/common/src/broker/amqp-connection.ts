@@ -20,7 +20,7 @@ import {
   type Missing,
   openQuietly,
 } from './declare-topology.ts';
-import type { Topology } from './topology.ts';
+import type { Binding, Topology } from './topology.ts';
 import type { TopologyWatch } from './topology-watch.ts';
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -67,6 +67,8 @@ export type AmqpConnection = {
    * @throws AppError `broker-unavailable` without a connection, or when that takes longer than `setupTimeoutMs`.
    */
   declare(): Promise<void>;
+  /** Removes bindings, as {@link declare} adds them. */
+  unbind(bindings: readonly Binding[]): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -108,13 +110,15 @@ export async function createAmqpConnection(options: AmqpConnectionOptions): Prom
   logFailedAttempts(recovering, options, () => isClosing);
   recovering.on('error', (error) => log.debug({ connection: name, err: error }, 'connection error'));
 
+  async function inTime(run: (model: ChannelModel) => Promise<void>): Promise<void> {
+    const ms = options.setupTimeoutMs ?? SETUP_TIMEOUT_MS;
+    if (current === undefined || !(await within(ms, run(current))))
+      throw new AppError('broker-unavailable', 'the broker did not answer');
+  }
+
   return {
-    async declare() {
-      const isInTime =
-        current !== undefined &&
-        (await within(options.setupTimeoutMs ?? SETUP_TIMEOUT_MS, keepTopology(current, options)));
-      if (!isInTime) throw new AppError('broker-unavailable', 'the broker did not answer');
-    },
+    declare: () => inTime((model) => keepTopology(model, options)),
+    unbind: (bindings) => inTime((model) => removeBindings(model, bindings)),
     async close() {
       isClosing = true;
       const model = current ?? opening;
@@ -159,6 +163,13 @@ async function keepTopology(model: ChannelModel, { topology, watch }: AmqpConnec
   });
   await channel.close();
   watch?.found(missing);
+}
+
+async function removeBindings(model: ChannelModel, bindings: readonly Binding[]): Promise<void> {
+  const channel = await openQuietly(model);
+  for (const { queue, exchange, routingKey } of bindings)
+    await channel.unbindQueue(queue, exchange, routingKey);
+  await channel.close();
 }
 
 /** Ends the connection from our side, so that recovery replaces it. Safe to call on a dead one. */

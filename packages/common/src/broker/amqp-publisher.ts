@@ -180,6 +180,7 @@ export async function createAmqpPublisher({
       });
     },
     declare: connection.declare,
+    unbind: connection.unbind,
     async close(deadlineMs = CONFIRM_TIMEOUT_MS) {
       if (pending.size > 0) await within(deadlineMs, new Promise<void>((resolve) => (onDrained = resolve)));
       await connection.close();

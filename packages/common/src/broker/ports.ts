@@ -3,6 +3,8 @@
  * implementation must pass.
  */
 
+import type { Binding } from './topology.ts';
+
 /** A message as it is published. Always persistent, confirmed and `mandatory`. */
 export type OutgoingMessage = {
   /** `''` is the default exchange, which routes to the queue named by the routing key. */
@@ -39,6 +41,8 @@ export type Publisher = {
   isConnected(): boolean;
   /** Declares the topology again, on the present connection: for a queue that was deleted under way. */
   declare(): Promise<void>;
+  /** Removes bindings, which need not be there. */
+  unbind(bindings: readonly Binding[]): Promise<void>;
   /** Waits for the confirms under way, within `deadlineMs` (default 5 s), then closes the connection. */
   close(deadlineMs?: number): Promise<void>;
 };
