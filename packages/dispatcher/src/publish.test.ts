@@ -3,12 +3,15 @@ import { it } from 'node:test';
 import type { Publisher } from '@waybill/common/broker/ports.ts';
 import { pino } from 'pino';
 import { newEvent } from './dispatcher.fixture.ts';
+import type { LostTypes } from './lost-types.ts';
 import { createPublishEvent } from './publish.ts';
 
 function start(publish: Publisher['publish'], maxByType = new Map<string, number>()) {
   const lines: string[] = [];
   const log = pino({}, { write: (line: string) => void lines.push(line) });
-  return { publishEvent: createPublishEvent({ publisher: { publish } as Publisher, maxByType, log }), lines };
+  const lostTypes: LostTypes = { judge: async (_type, outcome) => outcome };
+  const publisher = { publish } as Publisher;
+  return { publishEvent: createPublishEvent({ publisher, lostTypes, maxByType, log }), lines };
 }
 
 it('of a publish that failed in a way nobody foresaw the outcome is unknown: the events may be in the broker', async () => {
