@@ -14,7 +14,8 @@ export function readBatchMessage(message, { client, queue }) {
   const body = parseBody(message.content);
   const { exchange, routingKey } = message.fields;
   const pairs = {
-    'its exchange': [exchange, ''],
+    // The default one, or where that is not allowed one of its own.
+    'its exchange': [exchange, exchange === queue ? queue : ''],
     'its routing key': [routingKey, queue],
     'its delivery mode': [properties.deliveryMode, 2],
     'its content type': [properties.contentType, 'application/json'],

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
+import { connect } from 'amqplib';
 import { servicePermissions } from '../../bin/broker-users.mjs';
 import { type Rabbitmq, startRabbitmq } from '../harness/rabbitmq.ts';
 import { type Service, startService } from '../harness/service.ts';
@@ -61,6 +62,38 @@ describe('services with a user each, which has the permissions that are document
     const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 60_000 });
     assert.match(stdout, /batches +334, in order, the last one flagged/);
   });
+
+  it('send a dataset to a user whose rights are those on its queue alone, as documented', async (t) => {
+    const [, user = '', ...rights] =
+      /^rabbitmqctl set_permissions (user123) '(\S+)' '(\S+)' '(\S+)'$/m.exec(
+        readFileSync('docs/operations.md', 'utf8'),
+      ) ?? [];
+    await rabbitmq.ctl('add_user', user, 'secret');
+    t.after(() => rabbitmq.ctl('delete_user', user));
+    await rabbitmq.ctl('set_permissions', user, ...rights);
+    const amqpUrl = `amqp://${user}:secret@${brokerOf(rabbitmq.url)}`;
+    const url = grpcAddressOf(system.publicWebs[0] as Service);
+    const args = ['bin/dataset-client.mjs', '--url', url, '--amqp', amqpUrl, '--client', user];
+    const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 60_000 });
+    assert.match(stdout, /batches +334, in order, the last one flagged/);
+    assert.equal(await canPublish(amqpUrl, 'waybill.ping'), false);
+    const exchanges = await rabbitmq.ctl('list_exchanges', 'name', '--no-table-headers');
+    assert.doesNotMatch(exchanges, /user123/, 'its exchange is left behind');
+  });
+
+  /** Whether its user may send to any queue by its name. */
+  async function canPublish(amqpUrl: string, queue: string): Promise<boolean> {
+    const model = await connect(amqpUrl);
+    const channel = await model.createConfirmChannel();
+    channel.on('error', () => {});
+    channel.sendToQueue(queue, Buffer.from('forged'));
+    const isConfirmed = await channel.waitForConfirms().then(
+      () => true,
+      () => false,
+    );
+    await model.close();
+    return isConfirmed;
+  }
 
   it('are the only users, beside an administrator', async () => {
     const users = await rabbitmq.ctl('list_users', '--no-table-headers');

@@ -75,6 +75,23 @@ export async function isStream(model: ChannelModel, queue: string): Promise<bool
 const OBJECTION =
   /inequivalent arg '(?<name>[\w-]+)' for .* received none but current is the value '(?<value>.*)' of type '(?<type>\w+)'/;
 
+/**
+ * Makes the exchange of the same name lead to `queue`, for users who may use no exchange but one of that name: the default
+ * one is allowed whole or not at all, and leads to every queue there is. It goes with the queue.
+ *
+ * @throws as {@link lookIntoQueue} does.
+ */
+export async function makeExchange(model: ChannelModel, queue: string): Promise<void> {
+  try {
+    await onChannel(model, async (channel) => {
+      await channel.assertExchange(queue, 'direct', { durable: true, autoDelete: true });
+      await channel.bindQueue(queue, queue, queue);
+    });
+  } catch (error) {
+    throw toQueueError(error);
+  }
+}
+
 /** The broker's reply code when it closed the channel. */
 export function codeOf(error: unknown): number | undefined {
   const { code } = (error ?? {}) as { code?: unknown };

@@ -28,6 +28,8 @@ export type DatasetStream = {
   acceptedAt: string;
   /** Whether its queue has refused a batch: from then on each waits for the one before it. */
   isOneByOne?: boolean;
+  /** Whether its user may not use the default exchange: then batches go by the one that is named as the queue. */
+  hasOwnExchange?: boolean;
   /** It waits for its client: since when (RFC 3339), and how many messages waited in the queue when last looked at. */
   pause?: { since: string; ready: number | undefined };
 };
@@ -57,10 +59,10 @@ export function readStream(event: CloudEvent, dataset: DatasetStream['dataset'])
 
 /** The event that goes on with `stream`, in `delayMs` or at once. */
 export function toContinuation(
-  { id, client, dataset, nextIndex, acceptedAt, isOneByOne, pause }: DatasetStream,
+  { id, client, dataset, nextIndex, acceptedAt, isOneByOne, hasOwnExchange, pause }: DatasetStream,
   delayMs?: FurtherEvent['delayMs'],
 ): FurtherEvent {
-  const data = { id, client, dataset, nextIndex, acceptedAt, isOneByOne, pause };
+  const data = { id, client, dataset, nextIndex, acceptedAt, isOneByOne, hasOwnExchange, pause };
   return { type: CONTINUATION, id: `${id}/${nextIndex}`, data, delayMs };
 }
 

@@ -17,7 +17,7 @@ import type { ChannelModel } from 'amqplib';
 import { LRUCache } from 'lru-cache';
 import { toBatchMessage } from './batch-message.ts';
 import type { ClientBroker, ClientConnections } from './client-connections.ts';
-import { inTime, isStream, lookIntoQueue } from './client-queue.ts';
+import { inTime, isStream, lookIntoQueue, makeExchange } from './client-queue.ts';
 import type { DatasetSource } from './dataset-source.ts';
 import { type DatasetStream, readStream, type StreamClient, toContinuation } from './dataset-stream.ts';
 import { createQueueSink, QueueRefusal } from './queue-sink.ts';
@@ -142,8 +142,11 @@ async function sendChunk({
   const traceparent = activeTraceparent();
   const tooSlow = new AbortController();
   const limit = setTimeout(() => tooSlow.abort(slowBroker()), CHUNK_LIMIT_MS);
+  const queue = stream.client.queue_name;
+  if (stream.hasOwnExchange) await makeExchange(model, queue);
   const sink = createQueueSink({
-    queue: stream.client.queue_name,
+    queue,
+    exchange: stream.hasOwnExchange ? queue : '',
     openChannel: () => inTime(model, () => model.createConfirmChannel()),
     toMessage: (batch) => toBatchMessage(stream, batch, traceparent),
     maxRetries,
@@ -171,6 +174,7 @@ async function sendChunk({
     if (signal.aborted) throw error;
     const nextIndex = from + sink.confirmed();
     if (isHandedOver(error, handling)) return { ...rest, nextIndex };
+    if (isRefused(error) && !stream.hasOwnExchange) return { ...rest, nextIndex, hasOwnExchange: true };
     // What has arrived is not sent again: the next attempt goes on behind it, and counts anew.
     if (!isPassing(error) || nextIndex === from) throw error;
     log.warn({ stream_id: stream.id, err: error }, 'chunk cut short');
@@ -205,6 +209,10 @@ function isPassing(error: unknown): boolean {
 
 function isBusy(error: unknown): boolean {
   return error instanceof AppError && error.code === 'client-queue-busy';
+}
+
+function isRefused(error: unknown): boolean {
+  return error instanceof TerminalError && error.code === 'client-queue-refused';
 }
 
 /** A queue that refused a batch may have taken the next one; a broker that is busy keeps the order. */

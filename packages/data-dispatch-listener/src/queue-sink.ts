@@ -29,6 +29,8 @@ export type QueueSink = Sink & {
 
 export type QueueSinkOptions = {
   queue: string;
+  /** What leads to the queue by its name; default the default exchange. */
+  exchange?: string;
   /** Opens a fresh channel. */
   openChannel(): Promise<ConfirmChannel>;
   toMessage(batch: Batch): { body: Buffer; options: Options.Publish };
@@ -54,6 +56,7 @@ export class QueueRefusal extends AppError {
 /** Creates the sink of one chunk of one stream. */
 export function createQueueSink({
   queue,
+  exchange = '',
   openChannel,
   toMessage,
   maxRetries,
@@ -128,7 +131,7 @@ export function createQueueSink({
     entry.isConfirmed = false;
     const { body, options } = toMessage(entry.batch);
     try {
-      to.publish('', queue, body, { ...options, mandatory: true, persistent: true }, (error) => {
+      to.publish(exchange, queue, body, { ...options, mandatory: true, persistent: true }, (error) => {
         if (to === channel && !broken) onConfirm(entry, error);
       });
     } catch (error) {
