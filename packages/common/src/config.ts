@@ -145,6 +145,13 @@ export const logLevel = () =>
 /** A number of milliseconds, from 1 to what `setTimeout` can wait; a timer set to more fires at once. */
 export const ms = makeExactValidator<number>((text) => integer(text, 1, 2 ** 31 - 1));
 
+/** How long a process that was told to stop goes on serving, not ready any more: from none to a minute. */
+export const shutdownPause = () =>
+  makeExactValidator<number>((text) => integer(text, 0, 60_000))({
+    default: 0,
+    desc: 'How long, in ms, a process that is told to stop still takes connections after it says that it is not ready: two looks of the balancer before it; the images set 3000',
+  });
+
 type Spec = { desc?: string };
 
 /** envalid's own message of a missing setting is its description alone. */

@@ -13,7 +13,8 @@ const fail = () => {
   throw new Error('no luck');
 };
 
-const modes: Record<string, { steps: ShutdownStep[]; deadlineMs?: number }> = {
+const modes: Record<string, { steps: ShutdownStep[]; pauseMs?: number; deadlineMs?: number }> = {
+  pauses: { steps: [step('one', () => {})], pauseMs: 500 },
   'in order': {
     steps: [
       step('one', () => new Promise((resolve) => setImmediate(() => resolve(log.info('one is done'))))),
@@ -39,6 +40,7 @@ shutdownOnSignal({
   onSignal: () => {
     clearInterval(keepAlive);
     log.info('readiness is off');
+    if (process.argv[2] === 'pauses') setTimeout(() => log.info('still serving'), 100);
   },
   ...(modes[process.argv[2] ?? ''] ?? { steps: [step('one', () => {})] }),
 });

@@ -53,6 +53,12 @@ describe('on a signal', () => {
       assert.deepEqual(messages(service), ['stopping', 'readiness is off', 'one:', 'shutdown took too long']);
     });
 
+  test('all goes on as before in the pause after readiness is off, and then the steps run', async (t) => {
+    const service = await start(t, 'pauses');
+    assert.deepEqual(await service.stop(), { code: 0, signal: null });
+    assert.deepEqual(messages(service), ['stopping', 'readiness is off', 'still serving', 'one:']);
+  });
+
   test('a step that hangs past a bound of its own is left, the others still run, and the exit is 0', async (t) => {
     const service = await start(t, 'hangs past its bound');
     assert.deepEqual(await service.stop(), { code: 0, signal: null });

@@ -5,6 +5,7 @@
  * SIGTERM and SIGINT start it; a second signal changes nothing, because a terminal and a process runner often both
  * deliver the same Ctrl-C. The process exits 0 when all steps are done, 1 when the deadline passes first or a step fails.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { within } from './within.ts';
 
@@ -35,16 +36,19 @@ export type ShutdownStep = {
  * nothing that the process believes can be trusted, and everything that was accepted is still in the broker.
  *
  * @param onSignal called first and synchronously, to turn readiness off.
+ * @param pauseMs how long all goes on as before after that, until balancers have looked (default 0). The deadline begins then.
  */
 export function shutdownOnSignal({
   log,
   onSignal,
   steps,
+  pauseMs = 0,
   deadlineMs = SHUTDOWN_DEADLINE_MS,
 }: {
   log: Logger;
   onSignal(): void;
   steps: readonly ShutdownStep[];
+  pauseMs?: number;
   deadlineMs?: number;
 }): void {
   let isStopping = false;
@@ -53,6 +57,7 @@ export function shutdownOnSignal({
     isStopping = true;
     log.info({ signal }, 'stopping');
     onSignal();
+    if (pauseMs > 0) await delay(pauseMs);
     // Keeps the process alive: a step that nothing can settle any more must not end it with code 0.
     setTimeout(() => exitAfterDeadline(log, deadlineMs), deadlineMs);
     const hasFailed = await runSteps(log, steps);

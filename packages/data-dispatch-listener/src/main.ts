@@ -58,8 +58,9 @@ await runService(async () => {
   await createListener({
     service: 'data-dispatch',
     handlers: { [NEW_CLIENT_TYPE]: handler, [CONTINUATION]: handler },
+    drain: tcp.close,
     async close() {
-      await Promise.all([tcp.close(), connections.close()]);
+      await connections.close();
       source.close();
     },
   });

@@ -12,7 +12,7 @@ import type { Logger } from 'pino';
 import { createSocketSink } from './socket-sink.ts';
 import { type ReadBatch, streamBatches } from './stream-batches.ts';
 
-/** How long readers may go on when the process stops, and then take to read why it ended: 2 s, as `createListener` wants. */
+/** How long readers may go on when the process stops, and then take to read why it ended: 2 s of the drain of events. */
 const DRAIN_MS = 1_000;
 /** Lines that the system still holds for a reader after the last one is written: Linux buffers up to 4 MB. */
 const LINES_IN_BUFFERS = 40;

@@ -1,4 +1,4 @@
-import { count, loadConfig, logLevel, port, str } from '@waybill/common/config.ts';
+import { count, loadConfig, logLevel, port, shutdownPause, str } from '@waybill/common/config.ts';
 import { tlsRelation, tlsSettings } from '@waybill/common/tls.ts';
 
 /** Settings of dataset-generator. */
@@ -12,6 +12,7 @@ export const datasetGeneratorSettings = {
   }),
   SHUFFLE_SEED: count({ default: 1, desc: 'Decides the order of a shuffled stream' }),
   ...tlsSettings,
+  SHUTDOWN_PAUSE_MS: shutdownPause(),
   LOG_LEVEL: logLevel(),
 };
 

@@ -55,6 +55,7 @@ await runService(async () => {
 
   shutdownOnSignal({
     log,
+    pauseMs: config.SHUTDOWN_PAUSE_MS,
     onSignal: () => {
       isStopping = true;
     },

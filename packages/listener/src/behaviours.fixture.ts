@@ -204,6 +204,7 @@ const unreadable: Record<string, () => unknown> = {
 
 await createListener({
   service,
+  drain: async () => log.info('ends what else it does'),
   close: async () => log.info('closed what else is open'),
   handlers: Object.fromEntries(
     Object.entries(behaviours).map(([name, handler]) => [`${service}.${name}`, logged(handler)]),

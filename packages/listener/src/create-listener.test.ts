@@ -97,7 +97,7 @@ describe('a listener process', { concurrency: 4 }, () => {
     assert.equal((await bench.replyTo(event)).type, `${service}.Answer`);
   });
 
-  it('tells handlers that the process is asked to stop, and at the end closes what else is open', async () => {
+  it('tells handlers, and what else it does, that it is asked to stop, and at the end closes what else is open', async () => {
     const service = 'asked';
     const listener = await bench.startReady(service);
     const event = makeRequest(service, 'UntilStopped');
@@ -106,8 +106,10 @@ describe('a listener process', { concurrency: 4 }, () => {
     assert.deepEqual(await listener.stop(), { code: 0, signal: null });
     assert.equal((await bench.replyTo(event)).data, 'stopped');
     const said = listener.logs.map(({ msg }) => msg);
-    const [handled, closed] = [said.indexOf('finished'), said.indexOf('closed what else is open')];
-    assert.ok(handled > 0 && closed > handled, said.join(', '));
+    const [ended, handled, closed] = ['ends what else it does', 'finished', 'closed what else is open'].map(
+      (msg) => said.indexOf(msg),
+    ) as [number, number, number];
+    assert.ok(ended > 0 && handled > ended && closed > handled, said.join(', '));
   });
 
   it('leaves on SIGTERM an event whose handler hangs to another instance, within its 10 s', async () => {

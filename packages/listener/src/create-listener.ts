@@ -29,6 +29,8 @@ export type ListenerOptions = {
   service: string;
   /** One handler per event type. The service's queue is bound to these types at start. */
   handlers: Record<string, Handler | HandlerWithOptions>;
+  /** Ends what else the process does for others, beside the drain of events, as soon as it is told to stop. */
+  drain?: () => Promise<void>;
   /** Closes what else the process has open, at its end: after the events under way are handled, in at most 1.5 s. */
   close?: () => Promise<void>;
 };
@@ -48,7 +50,7 @@ export type ListenerOptions = {
  *   },
  * });
  */
-export async function createListener({ service, handlers, close }: ListenerOptions): Promise<void> {
+export async function createListener({ service, handlers, drain, close }: ListenerOptions): Promise<void> {
   await runService(async () => {
     assertNames(service, Object.keys(handlers));
     assertTimeouts(handlers);
@@ -86,7 +88,7 @@ export async function createListener({ service, handlers, close }: ListenerOptio
         isStopping = true;
       },
       steps: [
-        { name: 'events', run: consumer.drain },
+        { name: 'events', run: () => Promise.all([consumer.drain(), drain?.()]) },
         {
           name: 'connections, health port and telemetry',
           maxMs: FINISH_MS,

@@ -13,6 +13,7 @@ import {
   perSecond,
   port,
   secrets,
+  shutdownPause,
   str,
 } from '@waybill/common/config.ts';
 import { tlsRelation, tlsSettings } from '@waybill/common/tls.ts';
@@ -95,6 +96,7 @@ export const publicWebSettings = {
     desc: 'By how much the event loop may be late on average over two seconds; the next two all requests for events and clients (HTTP) are answered 503',
   }),
   ...tlsSettings,
+  SHUTDOWN_PAUSE_MS: shutdownPause(),
   LOG_LEVEL: logLevel(),
 };
 

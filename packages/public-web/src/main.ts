@@ -141,6 +141,7 @@ await runService(async () => {
 
   shutdownOnSignal({
     log,
+    pauseMs: config.SHUTDOWN_PAUSE_MS,
     onSignal: () => {
       isStopping = true;
     },
