@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { test } from 'node:test';
+import type { IncomingMessage } from 'node:http';
+import { mock, test } from 'node:test';
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
+import { context, defaultTextMapGetter, type Link, ROOT_CONTEXT, type Span } from '@opentelemetry/api';
 import { type ReceivedSpan, startOtlpReceiver } from '../../../test/harness/otlp-receiver.ts';
+import { edgePropagator, linkInboundTrace } from './edge-trace.ts';
 
 const THEIRS = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331' };
 
@@ -64,4 +67,30 @@ test('on a public gRPC server a caller without a trace gets one, without links',
 test("on an inner gRPC server a caller's span is the parent", async () => {
   const span = await spanOf('inner', TRACEPARENT);
   assert.deepEqual([span.traceId, span.parentSpanId, span.links], [THEIRS.traceId, THEIRS.spanId, []]);
+});
+
+test('a tracestate over its limits is discarded whole (W3C Trace Context, section 3.3)', () => {
+  const members = (count: number, value = 'x') =>
+    Array.from({ length: count }, (_, n) => `k${n}=${value}`).join(',');
+  const linked = (tracestate: string | string[]) => {
+    const carrier = { traceparent: TRACEPARENT, tracestate };
+    const inbound = edgePropagator.extract(ROOT_CONTEXT, carrier, defaultTextMapGetter);
+    const links: Link[] = [];
+    const span = { addLink: (link: Link) => links.push(link) } as unknown as Span;
+    // What is active is what the SDK made it; without one it is the root.
+    const active = mock.method(context, 'active', () => inbound);
+    linkInboundTrace(span, { rawHeaders: [] } as unknown as IncomingMessage);
+    active.mock.restore();
+    assert.equal(links[0]?.context.traceId, THEIRS.traceId);
+    return links[0].context.traceState?.serialize();
+  };
+  for (const within of ['a=b', 'a=b,,', members(32), `a=${'x'.repeat(200)},b=${'x'.repeat(200)}`])
+    assert.equal(linked(within), within.replace(/,+$/, ''));
+  for (const over of [
+    members(33),
+    [members(20), members(20)],
+    members(3, 'x'.repeat(200)),
+    `a=b,${'x'.repeat(600)}`,
+  ])
+    assert.equal(linked(over), undefined);
 });

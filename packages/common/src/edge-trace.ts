@@ -14,6 +14,7 @@ import {
   ROOT_CONTEXT,
   type Span,
   type SpanContext,
+  type TextMapGetter,
   type TextMapPropagator,
   trace,
 } from '@opentelemetry/api';
@@ -28,13 +29,32 @@ const w3c = new W3CTraceContextPropagator();
 export const edgePropagator: TextMapPropagator = {
   inject: w3c.inject.bind(w3c),
   fields: w3c.fields.bind(w3c),
-  extract(context, carrier, getter) {
+  extract(context, carrier, asGiven) {
+    const getter = withinLimits(asGiven);
     if (isGrpcMetadata(carrier) && !Reflect.has(globalThis, PUBLIC_GRPC))
       return w3c.extract(context, carrier, getter);
     const inbound = trace.getSpanContext(w3c.extract(ROOT_CONTEXT, carrier, getter));
     return inbound === undefined ? context : context.setValue(INBOUND, inbound);
   },
 };
+
+/** W3C Trace Context, section 3.3: of one tracestate. */
+const MAX_TRACESTATE_MEMBERS = 32;
+const MAX_TRACESTATE_LENGTH = 512;
+
+/** A tracestate over its limits is discarded whole, as W3C asks; the SDK would keep the members that fit. */
+function withinLimits<Carrier>(getter: TextMapGetter<Carrier>): TextMapGetter<Carrier> {
+  return {
+    keys: (carrier) => getter.keys(carrier),
+    get(carrier, name) {
+      const value = getter.get(carrier, name);
+      if (name !== 'tracestate' || value === undefined) return value;
+      const text = String(value);
+      const members = text.split(',').filter((member) => member.trim() !== '').length;
+      return text.length > MAX_TRACESTATE_LENGTH || members > MAX_TRACESTATE_MEMBERS ? undefined : value;
+    },
+  };
+}
 
 /** From now on the gRPC servers of this process treat a caller's trace as the public HTTP port does. */
 export function isolateGrpcTraces(): void {
