@@ -10,6 +10,8 @@ export function collectAllowedMethods(app: FastifyInstance): AllowedMethods {
   app.addHook('onRoute', ({ url, method }) => {
     const route = routes.get(url) ?? { pattern: toPattern(url), methods: new Set(['OPTIONS']) };
     for (const name of [method].flat()) route.methods.add(name);
+    // Of a route under a prefix Fastify tells only this one, for the path that ends in a slash.
+    if (route.methods.has('HEAD')) route.methods.add('GET');
     routes.set(url, route);
   });
   return (path) => {
