@@ -59,6 +59,7 @@ const servers: Record<string, { create(): Promise<FastifyInstance> | FastifyInst
         }),
         deadlineMs: 1_000,
         held: createHeldReplies(),
+        allowedHosts: [],
         labelOf: (type) => type,
         readiness: () => undefined,
         maxConnections: 1_000,

@@ -393,6 +393,18 @@ describe('closing', () => {
       assert.match(await answered, RegExp(`^HTTP/1.1 ${status} `));
     });
 
+  test('a tunnel that is asked for and reset ends nothing but its connection', async (t) => {
+    const { app, open } = await serve(t, { routes: () => {} });
+    const asked = once(app.server, 'connect');
+    const socket = await open();
+    socket.write('CONNECT a:80 HTTP/1.1\r\nhost: a:80\r\n\r\n');
+    const [, tunnel] = (await asked) as [unknown, Socket];
+    const closed = once(tunnel, 'close');
+    tunnel.emit('error', new Error('read ECONNRESET'));
+    socket.resetAndDestroy();
+    await closed;
+  });
+
   test('5 MB are answered 413 to a client that sends first and reads then', async (t) => {
     const { url } = await serve(t, { routes: (app) => app.post('/', async () => 'x') });
     const post = async () => (await fetch(url, { method: 'POST', body: Buffer.alloc(5_000_000) })).status;

@@ -232,7 +232,9 @@ function refuseMalformed(error: Error & { code?: string }, socket: Socket): void
 
 /** `CONNECT`, which no route could take: its target is no path. */
 function refuseTunnel(_request: IncomingMessage, socket: Duplex): void {
-  socket.end(malformedAnswer(501));
+  // Node has taken its own listener away, and a reset unheard would end the process.
+  socket.on('error', () => {}).resume();
+  endInStages(socket as Socket, malformedAnswer(501));
 }
 
 function malformedAnswer(status: number): string {
