@@ -3,8 +3,8 @@
  * somebody who waits for nothing. Attempts and crashes are counted from the start, because no header goes along.
  */
 
-/** Whoever waited has been answered, and a deadline that has passed would drop the event. */
-const GONE = ['correlationid', 'replyto', 'expirytime', 'traceparent', 'tracestate'];
+/** Whoever waited has been answered, a deadline that has passed would drop the event, and hops count anew. */
+const GONE = ['correlationid', 'replyto', 'expirytime', 'traceparent', 'tracestate', 'hops'];
 /** A listener service's own queues (packages/common/src/broker/topology.ts), of which the first part is its work queue. */
 const SERVICE_QUEUE = /^(waybill\.[a-z0-9][a-z0-9-]{0,63})(?:\.isolated|\.retry\.\d+)?$/;
 const REPLIES_QUEUE = 'waybill.replies';

@@ -69,8 +69,13 @@ describe('toEvent', () => {
 
   test('takes non-empty strings alone where the specification or Waybill says so', () => {
     const names = ['id', 'source', 'subject', 'dataschema', 'datacontenttype', ...INTERNAL_ATTRIBUTES];
-    for (const name of names)
+    for (const name of names.filter((name) => name !== 'hops'))
       for (const value of [true, 7, '', {}]) assertRefused({ [name]: value }, RegExp(`${name} must be`));
+  });
+
+  test('takes integers from 0 up alone as hops', () => {
+    for (const hops of [0, 33, 2 ** 31 - 1]) assert.equal(toEvent({ ...minimal, hops }).hops, hops);
+    for (const hops of [-1, 1.5, 2 ** 31, '1', '', true, {}]) assertRefused({ hops }, /hops must be/);
   });
 
   test('refuses control characters and halves of surrogate pairs (CloudEvents, type system)', () => {
@@ -94,8 +99,9 @@ describe('toEvent', () => {
   });
 
   test('takes what the tiers add to an event with as many attributes as a client may send', () => {
-    const internal = Object.fromEntries(INTERNAL_ATTRIBUTES.map((name) => [name, '2026-01-01T00:00:00Z']));
-    assert.equal(Object.keys(toEvent({ ...minimal, ...extensions(60), ...internal })).length, 71);
+    const texts = Object.fromEntries(INTERNAL_ATTRIBUTES.map((name) => [name, '2026-01-01T00:00:00Z']));
+    const internal = { ...texts, hops: 1 };
+    assert.equal(Object.keys(toEvent({ ...minimal, ...extensions(60), ...internal })).length, 72);
     assertRefused({ ...extensions(61), ...internal }, /at most 64/);
   });
 

@@ -34,6 +34,8 @@ export type CloudEvent = {
   replyto?: string;
   /** `<service>/<instance>` that made the reply. */
   handledby?: string;
+  /** How many further events of handlers led to it, one after the other. Absent: it was sent. */
+  hops?: number;
   /** The `traceparent` under which it failed, on an event that was replayed from the dead letters. */
   replayof?: string;
   /** A client's own extension. */
@@ -48,6 +50,7 @@ export const INTERNAL_ATTRIBUTES = [
   'expirytime',
   'replyto',
   'handledby',
+  'hops',
   'replayof',
 ] as const;
 
@@ -141,6 +144,10 @@ function checkAttribute(event: Record<string, unknown>, name: string): void {
   }
   if (name === 'time' || name === 'expirytime') {
     checkTime(name, value);
+    return;
+  }
+  if (name === 'hops') {
+    if (!isInteger(value) || Number(value) < 0) throw invalid('hops must be an integer from 0 up');
     return;
   }
   if (!ATTRIBUTE_NAME.test(name))

@@ -63,7 +63,7 @@ export function toContinuation(
   delayMs?: FurtherEvent['delayMs'],
 ): FurtherEvent {
   const data = { id, client, dataset, nextIndex, acceptedAt, isOneByOne, hasOwnExchange, pause };
-  return { type: CONTINUATION, id: `${id}/${nextIndex}`, data, delayMs };
+  return { type: CONTINUATION, id: `${id}/${nextIndex}`, data, delayMs, isContinuation: true };
 }
 
 function readClient(data: Partial<StreamClient> | undefined): StreamClient {

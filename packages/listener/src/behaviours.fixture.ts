@@ -142,6 +142,13 @@ const behaviours: Record<string, Handler | HandlerWithOptions> = {
     return { ...answer('fanned'), events };
   },
 
+  /** Makes itself again, for ever. */
+  Loop: ({ type }) => ({ events: [{ type }] }),
+
+  /** Goes on as often as `data` says, with the same work. */
+  Continue: ({ type, data }) =>
+    Number(data) > 0 ? { events: [{ type, data: Number(data) - 1, isContinuation: true }] } : {},
+
   /** Goes on in 200 ms, once. */
   Later({ id, type, data }, { log }) {
     if (data) return {};

@@ -381,6 +381,30 @@ describe('a listener handling an event', { concurrency: true }, () => {
     await listener.waitForLog(() => notes().length === 3);
   });
 
+  it('dead-letters an event of handlers that make one from another without end', async () => {
+    const event = request('Loop');
+    delete event.replyto;
+    await bench.send(event);
+    const loops = () =>
+      listener.logs.filter(({ msg, event_type }) => msg === 'started' && event_type === event.type);
+    const dead = await bench.deadLetter(event.type);
+    assert.deepEqual([dead.reason, dead.code, dead.attempts], ['too-many-hops', 'too-many-hops', 1]);
+    assert.equal(JSON.parse(dead.body).hops, 33);
+    await listener.waitForLog(
+      ({ msg, event_type }) => event_type === event.type && /given up/.test(msg ?? ''),
+      30_000,
+    );
+    assert.equal(loops().length, 33);
+  });
+
+  it('counts no hop for an event that goes on with the same work', async () => {
+    const event = request('Continue', { data: 3, hops: 32 });
+    delete event.replyto;
+    await bench.send(event);
+    const isLast = ({ msg, event_type }: LogLine) => msg === 'finished' && event_type === event.type;
+    await listener.waitForLog(() => listener.logs.filter(isLast).length === 4, 30_000);
+  });
+
   it('fails an event whose further event no queue takes, instead of waiting for one', async () => {
     const event = request('Fan', { data: { type: 'NobodyTakesThis', count: 1 } });
     await bench.send(event, fourFailures);

@@ -2,8 +2,8 @@
  * One event: through its handler, and on to whatever follows from it. When this is done, all that the event led to
  * (reply, further events, a retry, a dead letter) is confirmed by the broker.
  */
-import type { Delivery, Publisher } from '@waybill/common/broker/ports.ts';
-import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
+import type { DeadLetterReason } from '@waybill/common/broker/dead-letter.ts';
+import type { Delivery, OutgoingMessage, Publisher } from '@waybill/common/broker/ports.ts';
 import { EVENTS_EXCHANGE, serviceQueues } from '@waybill/common/broker/topology.ts';
 import { AppError, toAppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, expiryMs } from '@waybill/common/event.ts';
@@ -23,7 +23,9 @@ import {
   TerminalError,
 } from './handler.ts';
 import { failedAttemptsOf } from './headers.ts';
+import { assertHops, hopsAfter, TooManyHopsError } from './hops.ts';
 import { type Maker, makeEvent } from './make-event.ts';
+import { publishEvents } from './publish-events.ts';
 import type { PublishReply } from './publish-reply.ts';
 import { retryDelayMs, retryLater } from './retry.ts';
 import { withDeadline } from './with-deadline.ts';
@@ -92,6 +94,7 @@ export function createHandleEvent({
   async function runHandler(event: CloudEvent, delivery: Delivery, span: EventSpan): Promise<Success> {
     const handler = byType.get(event.type);
     if (!handler) throw new NoHandlerError(event.type);
+    assertHops(event);
     const attempt = failedAttemptsOf(delivery) + 1;
     const timeoutMs = Math.min(handler.timeoutMs, Math.max(1, expiryMs(event) - Date.now()));
     const result = await withDeadline(
@@ -112,14 +115,8 @@ export function createHandleEvent({
       throw new TerminalError('no-reply', `the handler of ${event.type} made no reply`);
     // All are made before any is published, so that a malformed one fails the event and not half of it.
     const encodedReply = reply && makeEvent(reply, maker, 'reply');
-    const encodedEvents = events.map(({ delayMs, ...newEvent }) => ({
-      delayMs,
-      encoded: makeEvent(newEvent, maker, 'event'),
-    }));
-    for (const { delayMs, encoded } of encodedEvents) {
-      const message = { ...routeOf(encoded.event.type, delayMs), ...encodeMessage([encoded]) };
-      await publishUntilConfirmed(publisher, message, delivery.signal);
-    }
+    const messages = events.map((furtherEvent) => toMessage(furtherEvent, maker));
+    await publishEvents(publisher, messages, delivery.signal);
     if (encodedReply && event.replyto && (await publishReply(encodedReply)) === 'expired') return 'expired';
     tellConfirmed(event, onConfirmed);
     return 'handled';
@@ -132,6 +129,12 @@ export function createHandleEvent({
     } catch (error) {
       childLog(event).error({ err: error }, 'onConfirmed failed');
     }
+  }
+
+  function toMessage({ delayMs, isContinuation, ...newEvent }: FurtherEvent, maker: Maker): OutgoingMessage {
+    const hops = hopsAfter(maker.event, { isContinuation });
+    const encoded = makeEvent(newEvent, { ...maker, hops }, 'event');
+    return { ...routeOf(encoded.event.type, delayMs), ...encodeMessage([encoded]) };
   }
 
   function routeOf(type: string, delayMs: FurtherEvent['delayMs']) {
@@ -164,7 +167,7 @@ export function createHandleEvent({
       });
       return { name: 'retried', error };
     }
-    const reason = thrown instanceof NoHandlerError ? 'no-handler' : 'handler-failed';
+    const reason = reasonOf(thrown);
     if (reason === 'no-handler' && (await handOn(originalOf(delivered), delivery)))
       return { name: 'handed-on' };
     // Only a TerminalError's message was written for a client's eyes.
@@ -191,6 +194,11 @@ class NoHandlerError extends Error {
     super(`no handler takes ${type}`);
     this.name = 'NoHandlerError';
   }
+}
+
+function reasonOf(error: Error): DeadLetterReason {
+  if (error instanceof NoHandlerError) return 'no-handler';
+  return error instanceof TooManyHopsError ? 'too-many-hops' : 'handler-failed';
 }
 
 /** Nobody waits for it any more, and nothing says that the event is at fault: a client may have allowed it no time. */

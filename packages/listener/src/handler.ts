@@ -42,6 +42,11 @@ export type FurtherEvent = NewEvent & {
    * to whoever handles its type, at once. In milliseconds.
    */
   delayMs?: (typeof RETRY_DELAYS_MS)[number];
+  /**
+   * Whether it goes on with the work of the event that it is made from. Otherwise it is one hop further from what was sent,
+   * and an event that is more than 32 hops away is dead-lettered. A continuation has to end by a rule of its handler's own.
+   */
+  isContinuation?: boolean;
 };
 
 /** An event to be made; `id`, `source`, `time` and the tracing attributes are added. */

@@ -16,8 +16,8 @@ import type { EventSpan } from '@waybill/common/tracing.ts';
 import { assertCarried, withBase64 } from './carried-data.ts';
 import { type NewEvent, TerminalError } from './handler.ts';
 
-/** Who makes an event, and from which. */
-export type Maker = { event: CloudEvent; service: string; span?: EventSpan };
+/** Who makes an event, and from which; `hops` are those of a further event. */
+export type Maker = { event: CloudEvent; service: string; span?: EventSpan; hops?: number };
 
 /**
  * Makes an event. A `reply` carries on the correlation id, reply address and deadline of the event it answers.
@@ -28,7 +28,7 @@ export type Maker = { event: CloudEvent; service: string; span?: EventSpan };
  *   also when it cannot be an answer in binary mode.
  */
 export function makeEvent(newEvent: NewEvent, maker: Maker, kind: 'reply' | 'event'): EncodedEvent {
-  const { event, service, span } = maker;
+  const { event, service, span, hops } = maker;
   const carried = withBase64(newEvent);
   orInvalid(kind, () => assertCarried(carried.data));
   const made: CloudEvent = {
@@ -39,6 +39,7 @@ export function makeEvent(newEvent: NewEvent, maker: Maker, kind: 'reply' | 'eve
     time: new Date().toISOString(),
     traceparent: span?.traceparent ?? event.traceparent,
     tracestate: span?.traceparent ? span.tracestate : event.tracestate,
+    hops,
   };
   if (kind === 'reply') {
     made.correlationid = event.correlationid;

@@ -9,6 +9,7 @@ import { DEAD_LETTERS_EXCHANGE } from './topology.ts';
 export type DeadLetterReason =
   | 'unparsable'
   | 'no-handler'
+  | 'too-many-hops'
   | 'handler-failed'
   | 'listener-crashed'
   | 'unknown-reply-address';

@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { OutgoingMessage, Publisher, PublishOutcome } from '@waybill/common/broker/ports.ts';
+import { publishEvents } from './publish-events.ts';
+
+const messagesOf = (count: number): OutgoingMessage[] =>
+  Array.from({ length: count }, (_, index) => ({
+    exchange: '',
+    routingKey: String(index),
+    contentType: '',
+    body: Buffer.alloc(0),
+  }));
+
+/** A broker that answers in the next turn with what `outcomeOf` says, and what it was asked for. */
+function createBroker(outcomeOf: (routingKey: string) => PublishOutcome) {
+  const written: string[] = [];
+  let inFlight = 0;
+  let most = 0;
+  const publisher: Publisher = {
+    async publish({ routingKey }) {
+      written.push(routingKey);
+      inFlight += 1;
+      most = Math.max(most, inFlight);
+      await new Promise(setImmediate);
+      inFlight -= 1;
+      return outcomeOf(routingKey);
+    },
+    isAvailable: () => true,
+    isConnected: () => true,
+    declare: async () => {},
+    unbind: async () => {},
+    close: async () => {},
+  };
+  return { publisher, written, most: () => most };
+}
+
+const { signal } = new AbortController();
+
+describe('publishing further events', () => {
+  it('has several unconfirmed at once, but no more than 32, and publishes each once', async () => {
+    const broker = createBroker(() => 'confirmed');
+    await publishEvents(broker.publisher, messagesOf(100), signal);
+    assert.equal(broker.most(), 32);
+    assert.deepEqual(
+      broker.written,
+      messagesOf(100).map(({ routingKey }) => routingKey),
+    );
+  });
+
+  it('publishes nothing for none', async () => {
+    const broker = createBroker(() => 'confirmed');
+    await publishEvents(broker.publisher, [], signal);
+    assert.deepEqual(broker.written, []);
+  });
+
+  it('begins no more when one cannot be published', async () => {
+    const broker = createBroker((routingKey) => (routingKey === '5' ? 'unroutable' : 'confirmed'));
+    await assert.rejects(publishEvents(broker.publisher, messagesOf(10_000), signal), { code: 'unroutable' });
+    assert.ok(broker.written.length < 10_000, `${broker.written.length} written`);
+  });
+});
