@@ -399,7 +399,7 @@ describe('closing', () => {
     const socket = await open();
     socket.write('CONNECT a:80 HTTP/1.1\r\nhost: a:80\r\n\r\n');
     const [, tunnel] = (await asked) as [unknown, Socket];
-    const closed = once(tunnel, 'close');
+    const closed = new Promise((resolve) => tunnel.once('close', resolve));
     tunnel.emit('error', new Error('read ECONNRESET'));
     socket.resetAndDestroy();
     await closed;
