@@ -10,6 +10,7 @@
  * at a time: a queue exclusive to the connection, which ends with it in any case.
  */
 import { connectToBroker } from './broker-connection.mjs';
+import { createPublish } from './publish-confirmed.mjs';
 import { deathHeaders } from './read-dead-letter.mjs';
 import { UserError } from './user-error.mjs';
 
@@ -21,12 +22,10 @@ const LOCK = 'waybill.dead-letters.lock';
 const RENEW_AT = 10;
 const LOCK_TIMEOUT_MS = 5_000;
 const LOCK_RETRY_MS = 250;
-const CONFIRM_TIMEOUT_MS = 10_000;
 const RESOURCE_LOCKED = 405;
 const NOT_FOUND = 404;
 
 /** @typedef {import('amqplib').GetMessage} Message */
-/** @typedef {{ exchange: string, routingKey: string, body: Buffer, options: import('amqplib').Options.Publish }} Outgoing */
 /** @typedef {Awaited<ReturnType<typeof openDeadLetterQueue>>} DeadLetterQueue */
 
 /**
@@ -53,33 +52,7 @@ export async function openDeadLetterQueue(broker) {
  * @param {number} total
  */
 function operations(connection, channel, total) {
-  let isReturned = false;
-  channel.on('return', () => {
-    isReturned = true;
-  });
-
-  /**
-   * One at a time: a returned message is known by its confirm, which follows.
-   *
-   * @param {Outgoing} message
-   * @returns {Promise<'confirmed' | 'unroutable' | 'refused'>} 'refused': a queue that would take it is full
-   * @throws {UserError} when the outcome is unknown
-   */
-  async function publish({ exchange, routingKey, body, options }) {
-    isReturned = false;
-    const outcome = await new Promise((resolve, reject) => {
-      const late = () => reject(new UserError('the broker did not confirm in time: an alarm may block it'));
-      const timer = setTimeout(late, CONFIRM_TIMEOUT_MS);
-      const always = { persistent: true, mandatory: true };
-      channel.publish(exchange, routingKey, body, { ...options, ...always }, (error) => {
-        clearTimeout(timer);
-        if (!error) resolve('confirmed');
-        else if (error.message === 'message nacked') resolve('refused');
-        else reject(error);
-      });
-    });
-    return isReturned ? 'unroutable' : outcome;
-  }
+  const publish = createPublish(channel);
 
   /** @param {Message} message */
   async function renew(message) {

@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { after, before, describe, it, type TestContext } from 'node:test';
+import { promisify } from 'node:util';
+import { createAmqpPublisher } from '@waybill/common/broker/amqp-publisher.ts';
+import type { Publisher } from '@waybill/common/broker/ports.ts';
+import {
+  EVENTS_EXCHANGE,
+  listenerTopology,
+  serviceQueues,
+  TYPES_EXCHANGE,
+} from '@waybill/common/broker/topology.ts';
+import { type Channel, type ChannelModel, connect } from 'amqplib';
+import { pino } from 'pino';
+import { eventually } from '../harness/eventually.ts';
+import { freshBroker, type TestBroker } from '../harness/test-broker.ts';
+
+const DEADLINE = { timeoutMs: 60_000 };
+
+describe('retire-service', () => {
+  let broker: TestBroker;
+  let model: ChannelModel;
+  let channel: Channel;
+  before(async () => {
+    broker = await freshBroker();
+    model = await connect(broker.url);
+    channel = await model.createChannel();
+  });
+  after(async () => {
+    await model.close();
+    await broker.close();
+  });
+
+  /** Declares what listeners of a service would. */
+  async function declare(t: TestContext, service: string, types: string[]): Promise<Publisher> {
+    const log = pino({ level: 'silent' });
+    const topology = listenerTopology(service, types);
+    const publisher = await createAmqpPublisher({ url: broker.url, name: 'test', topology, log });
+    t.after(() => publisher.close(0));
+    await eventually(() => assert.ok(publisher.isAvailable()), DEADLINE);
+    return publisher;
+  }
+
+  /** Two services, of which the new one takes the first of two types as well. */
+  async function twoServices(t: TestContext) {
+    const [old, next] = [`old-${randomUUID()}`, `next-${randomUUID()}`];
+    const types = [`Both.${old}`, `Old.${old}`] as const;
+    await declare(t, old, [...types]);
+    const publisher = await declare(t, next, [types[0]]);
+    const publish = (routingKey: string, exchange = EVENTS_EXCHANGE) =>
+      publisher.publish({ exchange, routingKey, contentType: 'text/plain', body: Buffer.from(routingKey) });
+    return { old, next, types, publish };
+  }
+
+  const run = (...args: string[]) =>
+    promisify(execFile)(process.execPath, ['bin/retire-service.mjs', ...args, '--amqp', broker.url]).then(
+      ({ stdout, stderr }) => ({ code: 0, output: stdout + stderr }),
+      ({ code, stdout, stderr }) => ({ code: Number(code), output: String(stdout + stderr) }),
+    );
+  const names = async () => Object.keys(await broker.queues());
+
+  it('moves what waits in every queue, deletes them, and its types that nobody else takes are taken no more', async (t) => {
+    const { old, next, types, publish } = await twoServices(t);
+    for (const type of [...types, ...types]) assert.equal(await publish(type), 'confirmed');
+    for (const queue of [serviceQueues(old).isolated, serviceQueues(old).retry(5_000)])
+      assert.equal(await publish(queue, ''), 'confirmed');
+
+    const { code, output } = await run(old, '--to', next);
+
+    assert.equal(code, 0, output);
+    assert.match(output, /moved 6 messages/);
+    const { messageCount } = await channel.checkQueue(serviceQueues(next).work);
+    assert.equal(messageCount, 6 + 2);
+    assert.ok(!(await names()).some((name) => name.includes(old)));
+    assert.equal(await publish(types[0]), 'confirmed');
+    for (const exchange of [EVENTS_EXCHANGE, TYPES_EXCHANGE])
+      assert.equal(await publish(types[1], exchange), 'unroutable');
+    assert.equal((await run(old, '--to', next)).code, 0, 'it cannot be run again');
+  });
+
+  it('discards what waits when told to', async (t) => {
+    const { old, types, publish } = await twoServices(t);
+    assert.equal(await publish(types[1]), 'confirmed');
+
+    const { code, output } = await run(old, '--discard');
+
+    assert.equal(code, 0, output);
+    assert.match(output, /discarded 1 messages/);
+    assert.ok(!(await names()).some((name) => name.includes(old)));
+  });
+
+  it('refuses while the service has consumers, or there is no service to move to, and changes nothing', async (t) => {
+    const { old, next, types, publish } = await twoServices(t);
+    const { consumerTag } = await channel.consume(serviceQueues(old).isolated, () => {});
+    const running = await run(old, '--to', next);
+    await channel.cancel(consumerTag);
+    const nowhere = await run(old, '--to', 'nobody');
+
+    assert.deepEqual([running.code, nowhere.code], [1, 1]);
+    assert.match(running.output, /has 1 consumers: stop the listeners/);
+    assert.match(nowhere.output, /there is no service nobody/);
+    assert.equal(await publish(types[1], TYPES_EXCHANGE), 'confirmed');
+    assert.equal(await publish(types[1]), 'confirmed');
+  });
+
+  it('ends that a type goes to a service that keeps others', async (t) => {
+    const { old, types, publish } = await twoServices(t);
+
+    assert.equal((await run(old, '--type', types[1])).code, 0);
+
+    for (const exchange of [EVENTS_EXCHANGE, TYPES_EXCHANGE])
+      assert.equal(await publish(types[1], exchange), 'unroutable');
+    assert.equal(await publish(types[0]), 'confirmed');
+    assert.equal((await channel.checkQueue(serviceQueues(old).work)).messageCount, 1);
+  });
+
+  for (const args of [
+    [],
+    ['ping'],
+    ['ping', '--to', 'ping'],
+    ['replies', '--discard'],
+    ['a', 'b', '--discard'],
+  ])
+    it(`says what is wrong with ${args.join(' ') || 'nothing'}`, async () => {
+      const { code, output } = await run(...args);
+      assert.equal(code, 1);
+      assert.match(output, /^[^\n]*--help\n$/);
+    });
+});
