@@ -15,7 +15,7 @@ import {
   makeRequest,
 } from './listener-bench.fixture.ts';
 
-describe('a listener whose connection is lost', { concurrency: true }, () => {
+describe('a listener whose connection is lost', { concurrency: 2 }, () => {
   let bench: ListenerBench;
   before(async () => {
     bench = await createListenerBench();
