@@ -13,3 +13,19 @@ export function isExported(signal: Signal, env: NodeJS.ProcessEnv = process.env)
   if (env[`OTEL_${name}_EXPORTER`]?.trim() === 'none') return false;
   return Boolean(env[`OTEL_EXPORTER_OTLP_${name}_ENDPOINT`] || env.OTEL_EXPORTER_OTLP_ENDPOINT);
 }
+
+/**
+ * What is wrong with the endpoints that are set, a line each; none if nothing is. Their exporters do not complain, and
+ * send nothing. By gRPC, `host:port` is an endpoint too.
+ */
+export function endpointFaults(env: NodeJS.ProcessEnv = process.env): string[] {
+  if (env.OTEL_SDK_DISABLED?.trim().toLowerCase() === 'true') return [];
+  return ['', 'TRACES_', 'METRICS_', 'LOGS_'].flatMap((signal) => {
+    const name = `OTEL_EXPORTER_OTLP_${signal}ENDPOINT`;
+    const protocol = env[`OTEL_EXPORTER_OTLP_${signal}PROTOCOL`] || env.OTEL_EXPORTER_OTLP_PROTOCOL;
+    const endpoint = env[name]?.trim();
+    if (!endpoint || protocol === 'grpc' || /^https?:\/\/[^/]/i.test(endpoint)) return [];
+    // The value is not repeated: it may hold a password.
+    return `  ${name}: must start with http:// or https://`;
+  });
+}

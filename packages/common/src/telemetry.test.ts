@@ -53,6 +53,18 @@ async function post(url: string, headers: Record<string, string> = {}): Promise<
   return (await (await fetch(url, { method: 'POST', headers })).json()) as Record<string, string>;
 }
 
+test('an OTLP endpoint without a scheme ends the start in words, but by gRPC', async () => {
+  for (const name of ['', 'TRACES_', 'METRICS_', 'LOGS_'].map(
+    (each) => `OTEL_EXPORTER_OTLP_${each}ENDPOINT`,
+  )) {
+    const { code, stderr } = await run('exit at once', { [name]: 'localhost:4318' }).ended;
+    const words = `invalid settings:\n  ${name}: must start with http:// or https://\n`;
+    assert.deepEqual({ code, stderr }, { code: 1, stderr: words });
+  }
+  const env = { OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc', OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'localhost:4317' };
+  assert.equal((await run('exit at once', env).ended).code, 0);
+});
+
 describe('a program of fastify, undici and pino under the preload', () => {
   let receiver: OtlpReceiver;
   let program: Program;

@@ -5,7 +5,13 @@
  * nothing. Logs are exported by `logging.ts`, in a worker thread of their own.
  */
 import { isMainThread } from 'node:worker_threads';
-import { isExported } from './exported-signals.ts';
+import { endpointFaults, isExported } from './exported-signals.ts';
+
+const faults = isMainThread ? endpointFaults() : [];
+if (faults.length > 0) {
+  console.error(['invalid settings:', ...faults].join('\n'));
+  process.exit(1);
+}
 
 // Worker threads inherit `--import`; a second SDK in the log worker would export metrics of its own.
 if (isMainThread && (isExported('traces') || isExported('metrics'))) {
