@@ -13,6 +13,7 @@ import { pino } from 'pino';
 import { createDevTelemetryApp } from '../packages/dev-telemetry/src/app.ts';
 import { createTraceStore } from '../packages/dev-telemetry/src/store.ts';
 import { createInternalApp as createDispatcherApp } from '../packages/dispatcher/src/app.ts';
+import { createAccount } from '../packages/public-web/src/account.ts';
 import { createAdmit } from '../packages/public-web/src/admission.ts';
 import { createPublicApp } from '../packages/public-web/src/app.ts';
 import { createHeldReplies } from '../packages/public-web/src/held-replies.ts';
@@ -51,6 +52,7 @@ const servers: Record<string, { create(): Promise<FastifyInstance> | FastifyInst
         log,
         admit: createAdmit({ apiKeys: undefined, addressRate: undefined } as never),
         acceptClient: unused,
+        account: createAccount({ log }),
         exchange: async (event) => ({ ...event, type: 'PingResponse' }),
         idempotency: createIdempotency({
           store: createMemoryIdempotencyStore({ windowMs: 1_000, maxKeys: 1 }),

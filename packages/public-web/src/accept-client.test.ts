@@ -6,6 +6,7 @@ import { AppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, toEvent } from '@waybill/common/event.ts';
 import { createCredentialsOpener } from '@waybill/common/sealed-credentials.ts';
 import { createAcceptClient } from './accept-client.ts';
+import { createAccount } from './account.ts';
 import type { DispatcherClient, SendOutcome } from './dispatcher-client.ts';
 import { createParkedRequests } from './parked-requests.ts';
 
@@ -55,6 +56,7 @@ function start({
     publicKey: hasKey ? publicKey : undefined,
     allowedBrokers: [{ host: 'localhost', port: 5672, isTls: false }],
     deadlineMs,
+    account: createAccount({ log: { info() {} } }),
   });
   const note = (line: object) => void lines.push(line as Record<string, unknown>);
   const log = { info: note, error: note };

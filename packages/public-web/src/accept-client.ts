@@ -10,7 +10,7 @@ import { type CloudEvent, NEW_CLIENT_TYPE } from '@waybill/common/event.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
 import { createCredentialsSealer } from '@waybill/common/sealed-credentials.ts';
 import type { Logger } from 'pino';
-import { account } from './account.ts';
+import type { Account } from './account.ts';
 import type { DispatcherClient } from './dispatcher-client.ts';
 import { toNewClient } from './new-client.ts';
 import type { ParkedRequest, ParkedRequests } from './parked-requests.ts';
@@ -31,7 +31,7 @@ const MAX_SEALED_BYTES = 4 * 1024;
  */
 export type AcceptClient = (
   fields: unknown,
-  options: { signal: AbortSignal; log: Pick<Logger, 'info' | 'error'> },
+  options: { signal: AbortSignal; log: Pick<Logger, 'info' | 'debug' | 'error'> },
 ) => Promise<string>;
 
 /** Creates {@link AcceptClient}. Without a `publicKey` every client is refused as `unroutable`. */
@@ -41,6 +41,7 @@ export function createAcceptClient({
   publicKey,
   allowedBrokers,
   deadlineMs,
+  account,
 }: {
   /** Bounds what is under way, and ends it at its deadline and when this instance stops. */
   parked: ParkedRequests;
@@ -48,6 +49,7 @@ export function createAcceptClient({
   publicKey: PublicJwk | undefined;
   allowedBrokers: readonly AllowedBroker[];
   deadlineMs: number;
+  account: Account;
 }): AcceptClient {
   const sealer = publicKey && createCredentialsSealer(publicKey);
 

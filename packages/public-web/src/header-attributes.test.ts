@@ -7,6 +7,7 @@ import type { CloudEvent } from '@waybill/common/event.ts';
 import { portOf } from '@waybill/common/http-server.ts';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
+import { createAccount } from './account.ts';
 import { createAdmit } from './admission.ts';
 import { createPublicApp } from './app.ts';
 import { createHeldReplies } from './held-replies.ts';
@@ -19,6 +20,7 @@ before(async () => {
   app = await createPublicApp({
     log: pino({ level: 'silent' }),
     admit: createAdmit({ apiKeys: undefined, addressRate: undefined } as never),
+    account: createAccount({ log: pino({ level: 'silent' }) }),
     acceptClient: undefined as never,
     async exchange(event) {
       received = { ...event };

@@ -22,6 +22,7 @@ import { CLOSE_MS, DRAIN_MS, FINISH_MS, shutdownOnSignal } from '@waybill/common
 import { shutdownTelemetry } from '@waybill/common/shutdown-telemetry.ts';
 import { keyPairOf } from '@waybill/common/tls.ts';
 import { createAcceptClient } from './accept-client.ts';
+import { createAccount } from './account.ts';
 import { createAdmit } from './admission.ts';
 import { createPublicApp } from './app.ts';
 import { loadPublicWebConfig } from './config.ts';
@@ -77,7 +78,9 @@ await runService(async () => {
     log,
   });
   const readiness = () => (isStopping ? 'stopping' : clock.readiness());
+  const account = createAccount({ log });
   const acceptClient = createAcceptClient({
+    account,
     parked,
     dispatchers,
     publicKey: config.CREDENTIALS_PUBLIC_KEY,
@@ -89,6 +92,7 @@ await runService(async () => {
     log,
     admit,
     acceptClient,
+    account,
     held,
     exchange: createExchange({
       parked,

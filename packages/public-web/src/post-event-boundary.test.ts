@@ -3,6 +3,7 @@ import { it } from 'node:test';
 import { BATCH_CONTENT_TYPE } from '@waybill/common/event-json.ts';
 import { createHttpServer } from '@waybill/common/http-server.ts';
 import { pino } from 'pino';
+import { createAccount } from './account.ts';
 import type { Caller } from './admission.ts';
 import { createHeldReplies } from './held-replies.ts';
 import { createPostEvent } from './post-event.ts';
@@ -25,7 +26,13 @@ for (const [how, contentType, body] of [
     const exchange = () => Promise.reject(thrown);
     app.post(
       '/events',
-      createPostEvent({ exchange, held: createHeldReplies(), deadlineMs: 1_000, labelOf: () => 'label' }),
+      createPostEvent({
+        exchange,
+        account: createAccount({ log: app.log }),
+        held: createHeldReplies(),
+        deadlineMs: 1_000,
+        labelOf: () => 'label',
+      }),
     );
     const answer = await app.inject({
       method: 'POST',

@@ -8,6 +8,7 @@ import { mediaType } from '@waybill/common/media-type.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Service } from '../../../test/harness/service.ts';
 import type { OnBatch } from '../../../test/harness/stand-in.ts';
+import { createAccount } from './account.ts';
 import { createHeldReplies } from './held-replies.ts';
 import { createPing } from './post-event.ts';
 import {
@@ -237,6 +238,7 @@ it('an event whose client went while its body was read is given up before it is 
   const log = { info: () => {} };
   const wasAborted: boolean[] = [];
   const handle = createPing({
+    account: createAccount({ log }),
     held: createHeldReplies(),
     deadlineMs: 1_000,
     labelOf: (type) => type,

@@ -13,7 +13,7 @@ import {
 import { sendProblemBody } from '@waybill/common/http-server.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { account } from './account.ts';
+import type { Account } from './account.ts';
 import type { Caller } from './admission.ts';
 import { clientGone } from './client-gone.ts';
 import type { Exchange } from './exchange.ts';
@@ -29,6 +29,7 @@ const MAX_BATCH_EVENTS = 256;
 
 export type PostEventOptions = {
   exchange: Exchange;
+  account: Account;
   held: HeldReplies;
   /** The longest a client waits. */
   deadlineMs: number;
@@ -80,7 +81,7 @@ type Answer = { id: string; reply: CloudEvent; problem?: undefined } | { id: str
 
 function exchangeAll(
   inputs: (CloudEvent | AppError)[],
-  { exchange, held, deadlineMs, labelOf }: PostEventOptions,
+  { exchange, account, held, deadlineMs, labelOf }: PostEventOptions,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<Answer[]> {
