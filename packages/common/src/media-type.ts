@@ -4,7 +4,9 @@ const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
 const QUOTED = String.raw`"(?:[\t !#-\[\]-~]|\\[\t -~])*"`;
 /** White space stands in one place of each alternative, so that no text is tried in two ways. */
 const PARAMETERS = `(?:[ \\t]*;(?:[ \\t]*${TOKEN}=(?:${TOKEN}|${QUOTED}))?)*`;
-const MEDIA_TYPE = new RegExp(`^${TOKEN}/${TOKEN}${PARAMETERS}[ \\t]*$`);
+/** What {@link isMediaType} takes, for descriptions. */
+export const MEDIA_TYPE_PATTERN = `^${TOKEN}/${TOKEN}${PARAMETERS}[ \\t]*$`;
+const MEDIA_TYPE = new RegExp(MEDIA_TYPE_PATTERN);
 const PARAMETER = new RegExp(`;[ \\t]*(${TOKEN})=(${TOKEN}|${QUOTED})`, 'g');
 
 /** Whether `text` is a media type, parameters included; it may become a header then. */

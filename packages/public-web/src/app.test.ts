@@ -281,12 +281,12 @@ describe('what describes the service', () => {
     assert.equal(new Set(operations.map(({ operation }) => operation.operationId)).size, 5);
     for (const { route, operation } of operations) {
       const statuses = Object.keys(operation.responses);
-      const refused = ['400', '401', '403', '404', '413', '415', '421'];
+      const refused = ['400', '401', '403', '404', '408', '413', '415', '421'];
       const keyReused = route.startsWith('post ') ? ['422'] : [];
       const [success, handlerFailed] = route === 'post /clients' ? ['202', []] : ['200', ['502']];
       assert.deepEqual(
         statuses,
-        [success, ...refused, ...keyReused, '429', ...handlerFailed, '503', '504'],
+        [success, ...refused, ...keyReused, '429', '431', ...handlerFailed, '503', '504'],
         route,
       );
       for (const { description } of Object.values(operation.responses)) assert.ok(description, route);

@@ -1,33 +1,65 @@
 /** The descriptions behind `GET /openapi.json` and `/docs`. */
 import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger';
+import { MEDIA_TYPE_PATTERN } from '@waybill/common/media-type.ts';
+
+/** Without control characters, noncharacters and halves of surrogate pairs; what is longer is refused too. */
+const text = (maxLength: number) => ({
+  type: 'string',
+  minLength: 1,
+  maxLength,
+  pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f\\ud800-\\udfff\\ufdd0-\\ufdef\\ufffe\\uffff]*$',
+});
+const id = text(128);
+const attribute = text(2048);
+const type = { type: 'string', pattern: '^[A-Za-z0-9._-]{1,128}$' };
+
+/** Any JSON but what parsers here refuse. */
+const data = {
+  description:
+    'Any JSON, nested at most 31 deep (30 in a batch), without numbers beyond the range of doubles, and without members named `__proto__` or `constructor`',
+};
 
 const plainEvent = {
   type: 'object',
   required: ['type'],
   properties: {
-    id: { type: 'string', maxLength: 128, description: 'Echoed; made by the server when absent' },
-    type: { type: 'string', pattern: '^[A-Za-z0-9._-]{1,128}$' },
-    data: {},
+    id: { ...id, description: 'Echoed; made by the server when absent' },
+    type,
+    data,
   },
   examples: [{ type: 'PingRequest', data: { sentAt: 1 } }],
 };
 
+const integer = { type: 'integer', minimum: -(2 ** 31), maximum: 2 ** 31 - 1 };
+
 const cloudEvent = {
   type: 'object',
   required: ['specversion', 'id', 'source', 'type'],
+  maxProperties: 64,
   properties: {
     specversion: { type: 'string', enum: ['1.0'] },
-    id: { type: 'string', maxLength: 128 },
-    source: { type: 'string', format: 'uri-reference' },
-    type: { type: 'string', pattern: '^[A-Za-z0-9._-]{1,128}$' },
+    id,
+    source: { ...attribute, format: 'uri-reference' },
+    type,
     time: { type: 'string', format: 'date-time' },
-    subject: { type: 'string' },
-    dataschema: { type: 'string' },
-    datacontenttype: { type: 'string' },
-    data: {},
-    data_base64: { type: 'string', contentEncoding: 'base64' },
+    subject: attribute,
+    dataschema: { ...attribute, format: 'uri' },
+    datacontenttype: { ...attribute, pattern: MEDIA_TYPE_PATTERN },
+    data,
+    data_base64: {
+      type: 'string',
+      contentEncoding: 'base64',
+      pattern: '^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$',
+    },
   },
-  additionalProperties: true,
+  patternProperties: {
+    '^(?!constructor$|(?:specversion|id|source|type|time|subject|dataschema|datacontenttype|data)$)[a-z0-9]{1,64}$':
+      {
+        anyOf: [{ ...attribute, minLength: 0 }, { type: 'boolean' }, integer],
+      },
+  },
+  not: { required: ['data', 'data_base64'] },
+  additionalProperties: false,
 };
 
 const problem = {
@@ -48,10 +80,12 @@ const faults = {
   401: 'An API key is needed, and missing or wrong (`unauthorized`)',
   403: 'The API key does not permit this (`forbidden`)',
   404: 'No listener takes events of this type (`unroutable`); nothing is queued',
+  408: 'The request did not come to its end within 10 s (`invalid-request`)',
   413: 'The request is too large (`too-large`)',
-  415: 'The content type is not supported (`unsupported-media-type`)',
+  415: 'The content type is not supported, or the body is encoded: `Accept-Encoding` says so (`unsupported-media-type`)',
   421: 'The host name is not served here (`misdirected`, setting `ALLOWED_HOSTS`); nothing was sent',
   429: 'Too many events (`rate-limited`); nothing was sent. Retry after `Retry-After`',
+  431: 'The headers are too large (`invalid-request`)',
   502: 'The listener failed for good (`handler-failed`). It may choose another status and a type of its own: with this code the event has run, whatever the status says',
   503: 'Provably not enqueued (`not-accepted`); safe to retry after `Retry-After`',
   504: 'The outcome is unknown (`outcome-unknown`); it may have run. Retry with the same event id (and a new `Idempotency-Key`)',
@@ -80,8 +114,22 @@ const keyHeader = {
       'A string of 1 to 255 printable ASCII characters in double quotes, new for each thing to be done. Requests with ' +
       'the same one have one effect and get one answer, as far as this instance remembers; one that is given again ' +
       'carries `idempotency-replayed: true`',
+    pattern: '^"(?:[ !#-\\[\\]-~]|\\\\["\\\\]){1,255}"$',
     examples: ['"8e03978e-40d5-43dd-bc93-6894a57f9324"'],
   },
+};
+
+const inBinaryMode = 'In binary mode; percent-encoded UTF-8 where it is not printable ASCII. ';
+
+/** An extension `x` is a header `ce-x`. */
+const binaryHeaders = {
+  'ce-specversion': { type: 'string', enum: ['1.0'], description: `${inBinaryMode}Required then` },
+  'ce-id': { ...id, description: `${inBinaryMode}Required then` },
+  'ce-source': { ...attribute, format: 'uri-reference', description: `${inBinaryMode}Required then` },
+  'ce-type': { ...type, description: `${inBinaryMode}Required then` },
+  'ce-time': { type: 'string', format: 'date-time', description: inBinaryMode },
+  'ce-subject': { ...attribute, description: inBinaryMode },
+  'ce-dataschema': { ...attribute, format: 'uri', description: inBinaryMode },
 };
 
 const keyReused = problemResponses({
@@ -105,12 +153,18 @@ const newClient = {
     client_id: { ...name, description: 'Travels with every batch' },
     queue_name: {
       ...name,
+      pattern: '^(?!amq\\.|waybill\\.)[\\w.:-]{1,128}$',
       description: "The client's own queue, declared durable if it does not exist; not amq.* or waybill.*",
     },
-    amqp_host: { type: 'string', maxLength: 255, description: 'A broker that CLIENT_BROKERS allows' },
+    amqp_host: {
+      type: 'string',
+      minLength: 1,
+      maxLength: 255,
+      description: 'A broker that CLIENT_BROKERS allows',
+    },
     amqp_port: { type: 'integer', minimum: 0, maximum: 65535, default: 0, description: '0 means 5672' },
-    amqp_user: { type: 'string', maxLength: 255 },
-    amqp_pass: { type: 'string', maxLength: 255, format: 'password', writeOnly: true },
+    amqp_user: { type: 'string', minLength: 1, maxLength: 255 },
+    amqp_pass: { type: 'string', minLength: 1, maxLength: 255, format: 'password', writeOnly: true },
   },
 };
 
@@ -130,7 +184,7 @@ export const eventRouteSchema = {
   description:
     'CloudEvents 1.0 over HTTP in binary (`ce-*` headers), structured or batched mode, or a plain JSON event. ' +
     'A batch is answered 200 with one event per input, in order; a failed one is a `waybill.Problem`.',
-  headers: { type: 'object', properties: { ...preferHeader.properties, ...keyHeader } },
+  headers: { type: 'object', properties: { ...preferHeader.properties, ...keyHeader, ...binaryHeaders } },
   body: {
     content: {
       'application/json': { schema: plainEvent },
@@ -166,7 +220,7 @@ export const pingRouteSchema = {
 /** `POST /ping`. */
 export const postPingRouteSchema = {
   ...pingRouteSchema,
-  headers: eventRouteSchema.headers,
+  headers: { type: 'object', properties: { ...preferHeader.properties, ...keyHeader } },
   response: { ...pingRouteSchema.response, ...keyReused },
 };
 
@@ -194,6 +248,7 @@ export const openapi: FastifyDynamicSwaggerOptions['openapi'] = {
     version: '0.1.0',
     description: 'Events in, replies out. Internal ports are not part of this.',
   },
+  servers: [{ url: '/', description: 'Where this document comes from' }],
   components: {
     securitySchemes: {
       bearer: {
