@@ -1,0 +1,22 @@
+/** A listener whose replies are odd in one way each, for what must come through the whole system unchanged. */
+import { createListener } from '@waybill/listener/create-listener.ts';
+
+const type = 'Case.Answer';
+
+await createListener({
+  service: 'cases',
+  handlers: {
+    'Case.Buffer': () => ({
+      reply: { type, data: Buffer.from([1, 2, 3]), datacontenttype: 'application/octet-stream' },
+    }),
+    'Case.Map': () => ({ reply: { type, data: new Map([[1, 2]]) } }),
+    'Case.Empty': () => ({ reply: { type } }),
+    'Case.Ct': () => ({ reply: { type, data: { a: 1 }, datacontenttype: 'application/vnd.acme+json' } }),
+    'Case.Euros': () => ({ reply: { type, subject: '€'.repeat(2_048) } }),
+    /** Fails once, so that the event has been through the retry queue. */
+    'Case.Rounded'({ data }, { attempt }) {
+      if (attempt === 1) throw new Error('not yet');
+      return { reply: { type, data } };
+    },
+  },
+});

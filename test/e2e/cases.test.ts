@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { type Service, startService } from '../harness/service.ts';
+import { freshBroker, type TestBroker } from '../harness/test-broker.ts';
+import { type System, startSystem } from './system.ts';
+
+describe('what a listener replies', () => {
+  let broker: TestBroker;
+  let system: System;
+  let listener: Service;
+  before(async () => {
+    broker = await freshBroker();
+    system = await startSystem({
+      amqpUrl: broker.url,
+      counts: { 'ping-listener': 0 },
+      env: { PUBLIC_EVENT_TYPES: 'Case.*' },
+    });
+    listener = await startService({
+      name: 'cases',
+      main: 'test/e2e/cases-listener.ts',
+      env: { AMQP_URL: broker.url },
+    });
+    await listener.ready();
+  });
+  after(async () => {
+    await listener?.stop();
+    await system?.stop();
+    await broker.close();
+  });
+
+  let ids = 0;
+  function ask(type: string, { mode = 'binary', data = '' } = {}): Promise<Response> {
+    const event = { specversion: '1.0', id: `e${++ids}`, source: '/t', type };
+    const headers = Object.fromEntries(Object.entries(event).map(([name, value]) => [`ce-${name}`, value]));
+    const json = { 'content-type': 'application/json' };
+    const request =
+      mode === 'binary'
+        ? { headers: { ...headers, ...(data && json) }, body: data }
+        : { headers: { 'content-type': 'application/cloudevents+json' }, body: JSON.stringify(event) };
+    return fetch(`${system.publicWebs[0]?.baseUrl}/events`, { method: 'POST', ...request });
+  }
+
+  test('as bytes arrives as these bytes, and structured as data_base64', async () => {
+    const binary = await ask('Case.Buffer');
+    assert.equal(binary.headers.get('content-type'), 'application/octet-stream');
+    assert.deepEqual(Buffer.from(await binary.arrayBuffer()), Buffer.from([1, 2, 3]));
+    const structured = (await (await ask('Case.Buffer', { mode: 'structured' })).json()) as Record<
+      string,
+      unknown
+    >;
+    assert.deepEqual([structured.data, structured.data_base64], [undefined, 'AQID']);
+  });
+
+  test('without data has no content type, and one of its own is unchanged', async () => {
+    assert.equal((await ask('Case.Empty')).headers.get('content-type'), null);
+    assert.equal((await ask('Case.Ct')).headers.get('content-type'), 'application/vnd.acme+json');
+  });
+
+  for (const type of ['Case.Map', 'Case.Euros'])
+    test(`is 502 invalid-reply where it cannot be carried: ${type}`, async () => {
+      const response = await ask(type, { mode: 'structured' });
+      assert.equal(response.status, 502);
+      assert.equal(((await response.json()) as { error_code: string }).error_code, 'invalid-reply');
+    });
+
+  test('of numbers is what the handler saw, also after a retry, and 1e400 is refused', async () => {
+    const rounded = await ask('Case.Rounded', { data: '{"n":9007199254740993}' });
+    assert.equal(await rounded.text(), '{"n":9007199254740992}');
+    assert.equal((await ask('Case.Rounded', { data: '{"limit":1e400}' })).status, 400);
+  });
+});
