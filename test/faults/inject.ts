@@ -3,10 +3,16 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { eventually } from '../harness/eventually.ts';
 import type { Fault } from '../harness/tcp-proxy.ts';
 import type { FaultySystem } from './faulty-system.ts';
+import { injectIntoTopology } from './inject-topology.ts';
 import type { BrokerFault, LinkFault, ProcessFault, ScheduledFault } from './schedule.ts';
 
 /** A fault as it really was. Times since the epoch. */
-export type InjectedFault = ScheduledFault & { startMs: number; endMs: number };
+export type InjectedFault = ScheduledFault & {
+  startMs: number;
+  endMs: number;
+  /** When a queue was deleted, with what was in it. */
+  deletedMs?: number;
+};
 
 /** RabbitMQ's own default. */
 const USUAL_WATERMARK = '0.4';
@@ -40,9 +46,11 @@ export async function injectAll(
 }
 
 async function inject(fault: ScheduledFault, system: FaultySystem, injected: InjectedFault[]): Promise<void> {
-  const entry = { ...fault, startMs: Date.now(), endMs: Number.POSITIVE_INFINITY };
+  const entry: InjectedFault = { ...fault, startMs: Date.now(), endMs: Number.POSITIVE_INFINITY };
   injected.push(entry);
-  if (fault.target === 'broker') await injectIntoBroker(fault.kind as BrokerFault, fault.durationMs, system);
+  if ('which' in fault) entry.deletedMs = await injectIntoTopology({ ...fault, broker: system.broker });
+  else if (fault.target === 'broker')
+    await injectIntoBroker(fault.kind as BrokerFault, fault.durationMs, system);
   else if (system.processes.has(fault.target))
     await injectIntoProcess(fault.kind as ProcessFault, fault, system);
   else await injectIntoLink(fault.kind as LinkFault, fault, system);

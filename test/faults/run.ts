@@ -5,6 +5,7 @@
  *     npm run test:faults -- --runs 5                   five, with seeds from a random one on
  *     npm run test:faults -- --seed 7 --keep            keeps the logs of a run that passed, too
  *     npm run test:faults -- --seed 7 --streams         with clients that are streamed datasets, and what that needs
+ *     npm run test:faults -- --seed 7 --topology        and what is declared at the broker is deleted and changed
  *     npm run test:faults -- --seed 7 --only kill,reset leaves out the faults of other kinds, to find the one to blame
  */
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -15,7 +16,7 @@ import { findViolations, summarize } from './check.ts';
 import { summarizeStreams } from './check-streams.ts';
 import { describeFaults, describeViolations, keepEvidence } from './report.ts';
 import { runSchedule } from './run-schedule.ts';
-import { FAULT_KINDS, makeSchedule } from './schedule.ts';
+import { FAULT_KINDS, makeSchedule, TOPOLOGY_FAULTS } from './schedule.ts';
 
 const { values } = parseArgs({
   options: {
@@ -25,6 +26,7 @@ const { values } = parseArgs({
     rate: { type: 'string', default: '200' },
     'deadline-ms': { type: 'string', default: '10000' },
     streams: { type: 'boolean', default: false },
+    topology: { type: 'boolean', default: false },
     only: { type: 'string', default: '' },
     keep: { type: 'boolean', default: false },
   },
@@ -40,8 +42,8 @@ if (![seed, seconds, runs, ratePerS, deadlineMs].every(Number.isFinite))
   throw new Error('seed, seconds, runs, rate and deadline-ms are numbers');
 
 const only = values.only.split(',').filter(Boolean);
-const unknownKinds = only.filter((kind) => !(FAULT_KINDS as readonly string[]).includes(kind));
-if (unknownKinds.length > 0) throw new Error(`--only takes ${FAULT_KINDS.join(', ')}`);
+const kinds: readonly string[] = [...FAULT_KINDS, ...TOPOLOGY_FAULTS];
+if (only.some((kind) => !kinds.includes(kind))) throw new Error(`--only takes ${kinds.join(', ')}`);
 
 const rows: Record<string, unknown>[] = [];
 for (let run = 0; run < runs; run++) rows.push(await runOne(seed + run));
@@ -54,7 +56,8 @@ async function runOne(runSeed: number): Promise<Record<string, unknown>> {
   console.log(`seed ${runSeed}: ${seconds} s at ${ratePerS} pings/s`);
   const folder = await mkdtemp(join(tmpdir(), `waybill-faults-${runSeed}-`));
   const hasStreams = values.streams;
-  const schedule = makeSchedule({ seed: runSeed, seconds, hasStreams }).filter(
+  const hasTopology = values.topology;
+  const schedule = makeSchedule({ seed: runSeed, seconds, hasStreams, hasTopology }).filter(
     ({ kind }) => only.length === 0 || only.includes(kind),
   );
   const run = await runSchedule({ schedule, seed: runSeed, ratePerS, deadlineMs, hasStreams, folder });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { FAULT_KINDS, makeSchedule, STREAM_TARGETS, TARGETS } from './schedule.ts';
+import { FAULT_KINDS, makeSchedule, STREAM_TARGETS, TARGETS, TOPOLOGY_FAULTS } from './schedule.ts';
 
 describe('a schedule of faults', () => {
   it('is the same for the same seed, and another one for another seed', () => {
@@ -31,4 +31,15 @@ describe('a schedule of faults', () => {
         new Set([...all.flatMap(({ processes, links }) => [...processes, ...links]), 'broker']),
       );
     });
+
+  it('comes to every fault of what is declared, only when it is asked to', () => {
+    const kindsOf = (hasTopology: boolean) =>
+      new Set(
+        Array.from({ length: 50 }, (_, seed) => makeSchedule({ seed, seconds: 60, hasTopology }))
+          .flat()
+          .map(({ kind }) => kind),
+      );
+    assert.deepEqual(kindsOf(false), new Set(FAULT_KINDS));
+    assert.deepEqual(kindsOf(true), new Set([...FAULT_KINDS, ...TOPOLOGY_FAULTS]));
+  });
 });

@@ -40,15 +40,28 @@ const LINK_FAULTS = [
 ] as const;
 const BROKER_FAULTS = ['broker-kill', 'broker-alarm', 'broker-close-connections'] as const;
 
+/** What somebody does to what the services have declared: see `inject-topology.ts`. */
+export const TOPOLOGY_FAULTS = [
+  'delete-exchange',
+  'delete-binding',
+  'delete-queue',
+  'shorten-queues',
+  'take-permission',
+  'retire-service',
+] as const;
+
 export type ProcessFault = (typeof PROCESS_FAULTS)[number];
 export type LinkFault = (typeof LINK_FAULTS)[number];
 export type BrokerFault = (typeof BROKER_FAULTS)[number];
+export type TopologyFault = (typeof TOPOLOGY_FAULTS)[number];
 
 /** One fault. `terminate`, `reset` and `broker-close-connections` take as long as they take. */
 export type ScheduledFault = { atMs: number; durationMs: number } & (
   | { kind: ProcessFault; target: string }
   | { kind: LinkFault; target: string }
   | { kind: BrokerFault; target: 'broker' }
+  // Which of those there are; at the broker, so that it is not killed before it has written a new queue down (3.10).
+  | { kind: TopologyFault; target: 'broker'; which: number }
 );
 
 /** Every kind there is. */
@@ -59,6 +72,7 @@ const DURATION_MS = { min: 500, max: 5_000 };
 /** Longer than a confirm is waited for (5 s), or even than heartbeats take to give up a silent peer (15 s). */
 const LONG_MS = { min: 6_000, max: 16_000 };
 const LONG_ONE_IN = 6;
+const TOPOLOGY_ONE_IN = 3;
 /** Before the first fault the system answers for a while. */
 const QUIET_MS = 1_000;
 
@@ -67,9 +81,12 @@ export function makeSchedule({
   seed,
   seconds,
   hasStreams = false,
+  hasTopology = false,
 }: {
   seed: number;
   seconds: number;
+  /** Whether what is declared at the broker is deleted and changed too: {@link TOPOLOGY_FAULTS}. */
+  hasTopology?: boolean;
   /** Whether there are {@link STREAM_TARGETS} too. */
   hasStreams?: boolean;
 }): ScheduledFault[] {
@@ -85,7 +102,10 @@ export function makeSchedule({
   let atMs = QUIET_MS;
   for (;;) {
     atMs += random.between(GAP_MS.min, GAP_MS.max);
-    const fault = makeFault(random, atMs, targets);
+    const fault =
+      hasTopology && random.between(1, TOPOLOGY_ONE_IN) === 1
+        ? makeTopologyFault(random, atMs)
+        : makeFault(random, atMs, targets);
     const endMs = atMs + fault.durationMs;
     if (atMs + DURATION_MS.min > seconds * 1_000) return faults;
     if (endMs > seconds * 1_000 || (busyUntilMs.get(fault.target) ?? 0) > atMs) continue;
@@ -108,4 +128,10 @@ function makeFault(
   if (kindOfTarget <= 3)
     return { ...when, kind: random.pick(PROCESS_FAULTS), target: random.pick(targets.processes) };
   return { ...when, kind: random.pick(LINK_FAULTS), target: random.pick(targets.links) };
+}
+
+function makeTopologyFault(random: Random, atMs: number): ScheduledFault {
+  const durationMs = random.between(DURATION_MS.min, DURATION_MS.max);
+  const which = random.between(0, 999);
+  return { atMs, durationMs, kind: random.pick(TOPOLOGY_FAULTS), target: 'broker', which };
 }

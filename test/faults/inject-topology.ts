@@ -1,0 +1,96 @@
+/** Does to what the services have declared what an operator might, and waits until they have mended it. */
+import { execFile } from 'node:child_process';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { declareTopology } from '@waybill/common/broker/declare-topology.ts';
+import { listenerTopology, type Topology } from '@waybill/common/broker/topology.ts';
+import { type Channel, connect } from 'amqplib';
+import { eventually } from '../harness/eventually.ts';
+import type { Rabbitmq } from '../harness/rabbitmq.ts';
+import type { TopologyFault } from './schedule.ts';
+
+const TYPE = 'PingRequest';
+const PING = listenerTopology('ping', [TYPE]);
+/** Not the dead letters: they are what tells of the events that were given up. */
+const QUEUES = PING.queues.filter(({ name }) => name !== 'waybill.dead-letters');
+/** A service that has been here once. */
+const RETIRED = 'retired';
+/** All that a process may miss: configure, write, read. */
+const PERMISSIONS = [
+  ['^$', '.*', '.*'],
+  ['.*', '^$', '.*'],
+  ['.*', '.*', '^$'],
+];
+/** A broker that was killed a moment ago may still be starting. */
+const PATIENCE = { timeoutMs: 30_000, intervalMs: 200 };
+
+export type TopologyFaultOptions = {
+  kind: TopologyFault;
+  which: number;
+  durationMs: number;
+  broker: Rabbitmq;
+};
+
+/**
+ * Resolves when it is mended.
+ *
+ * @returns when a queue was deleted, with what was in it; since the epoch.
+ */
+export async function injectIntoTopology(options: TopologyFaultOptions): Promise<number | undefined> {
+  const { kind, which, durationMs, broker } = options;
+  const pick = <T>(all: readonly T[]) => all[which % all.length] as T;
+  const on = <T>(use: (channel: Channel) => Promise<T>) => onChannel(broker.url, use);
+  if (kind === 'delete-exchange') {
+    const { name } = pick(PING.exchanges);
+    await on((channel) => channel.deleteExchange(name));
+    await untilThere(broker, { ...PING, queues: [] });
+  } else if (kind === 'delete-binding') {
+    const { queue, exchange, routingKey } = pick(PING.bindings);
+    await on((channel) => channel.unbindQueue(queue, exchange, routingKey));
+  } else if (kind === 'delete-queue') {
+    const { name } = pick(QUEUES);
+    await on((channel) => channel.deleteQueue(name));
+    const deletedMs = Date.now();
+    await untilThere(broker, PING);
+    return deletedMs;
+  } else if (kind === 'shorten-queues') {
+    const pattern = '^waybill\\.(ping|replies)(\\.(retry.*|isolated))?$';
+    const policy = ['shorten', pattern, '{"max-length":5}', '--apply-to', 'queues'];
+    await eventually(() => broker.ctl('set_policy', ...policy), PATIENCE);
+    await delay(durationMs);
+    await eventually(() => broker.ctl('clear_policy', 'shorten'), PATIENCE);
+  } else if (kind === 'take-permission') {
+    await eventually(() => broker.ctl('set_permissions', 'guest', ...pick(PERMISSIONS)), PATIENCE);
+    await delay(durationMs);
+    await eventually(() => broker.ctl('set_permissions', 'guest', '.*', '.*', '.*'), PATIENCE);
+  } else {
+    await on((channel) => declareTopology(channel, listenerTopology(RETIRED, [TYPE])));
+    await delay(durationMs);
+    const args = ['bin/retire-service.mjs', RETIRED, '--to', 'ping', '--amqp', broker.url];
+    await eventually(() => promisify(execFile)(process.execPath, args), PATIENCE);
+  }
+  return undefined;
+}
+
+function onChannel<T>(url: string, use: (channel: Channel) => Promise<T>): Promise<T> {
+  return eventually(async () => {
+    const model = await connect(url);
+    model.on('error', () => {});
+    try {
+      const channel = await model.createChannel();
+      channel.on('error', () => {});
+      return await use(channel);
+    } finally {
+      await model.close().catch(() => {});
+    }
+  }, PATIENCE);
+}
+
+/** And written down: RabbitMQ 3.10 forgets a quorum queue that was declared within the last second, when it is killed. */
+async function untilThere(broker: Rabbitmq, { exchanges, queues }: Topology): Promise<void> {
+  await onChannel(broker.url, async (channel) => {
+    for (const { name } of exchanges) await channel.checkExchange(name);
+    for (const { name } of queues) await channel.checkQueue(name);
+  });
+  await broker.ctl('eval', '[dets:sync(Table) || Table <- dets:all()].');
+}
