@@ -1,10 +1,14 @@
-import { amqpUrl, loadConfig, logLevel, port, prefetch, str } from '@waybill/common/config.ts';
+import { amqpUrl, httpUrl, loadConfig, logLevel, port, prefetch, str } from '@waybill/common/config.ts';
 
 /** Settings of every listener. */
 export const listenerSettings = {
   HOST: str({ default: '127.0.0.1', desc: 'Address the health port binds to' }),
   HEALTH_PORT: port({ default: 8084, desc: 'Port of /health/live and /health/ready' }),
   AMQP_URL: amqpUrl({ desc: 'The broker: amqp://user:password@host:port/vhost, or amqps://' }),
+  MANAGEMENT_URL: httpUrl({
+    default: undefined,
+    desc: "RabbitMQ's management API, as http://rabbitmq:15672, with the user of AMQP_URL (tag management): at start the log names the queues bound to this service's types that nobody consumes",
+  }),
   CONCURRENCY: prefetch({
     default: 64,
     desc: 'Most events handled at once, and most messages taken from the broker',

@@ -11,6 +11,7 @@ import { CLOSE_MS, FINISH_MS, shutdownOnSignal } from '@waybill/common/shutdown.
 import { shutdownTelemetry } from '@waybill/common/shutdown-telemetry.ts';
 import { loadListenerConfig } from './config.ts';
 import { consumeEvents } from './consume-events.ts';
+import { warnOfForgottenQueues } from './forgotten-queues.ts';
 import { DEFAULT_TIMEOUT_MS, type Handler, type HandlerWithOptions } from './handler.ts';
 
 /**
@@ -74,6 +75,15 @@ export async function createListener({ service, handlers, drain, close }: Listen
       startWithinMs: MAX_HOLD_MS - Math.max(...Object.values(handlers).map(timeoutOf)),
       log,
     });
+
+    if (config.MANAGEMENT_URL)
+      warnOfForgottenQueues({
+        managementUrl: config.MANAGEMENT_URL,
+        amqpUrl: config.AMQP_URL,
+        service,
+        types: Object.keys(handlers),
+        log,
+      });
 
     const healthApp = createHealthApp({
       log,
