@@ -39,8 +39,8 @@ export function makeEvent(newEvent: NewEvent, maker: Maker, kind: 'reply' | 'eve
     time: new Date().toISOString(),
     traceparent: span?.traceparent ?? event.traceparent,
     tracestate: span?.traceparent ? span.tracestate : event.tracestate,
-    hops,
   };
+  if (hops !== undefined) made.hops = hops;
   if (kind === 'reply') {
     made.correlationid = event.correlationid;
     made.replyto = event.replyto;
