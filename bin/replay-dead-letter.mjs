@@ -55,7 +55,7 @@ function toBody({ events, isBatch, message }) {
 }
 
 /**
- * Its next span starts a trace, and links it to the one that `replayof` names (packages/common/src/tracing.ts).
+ * Its next span starts a trace, and links it to the one that `replayof` names (packages/common/src/telemetry/tracing.ts).
  *
  * @param {import('./read-dead-letter.mjs').Event} event
  */

@@ -5,9 +5,9 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
-import { createHealthApp } from '@waybill/common/health-app.ts';
-import { portOf } from '@waybill/common/http-server.ts';
-import { createLogger } from '@waybill/common/logging.ts';
+import { createHealthApp } from '@waybill/common/http/health-app.ts';
+import { portOf } from '@waybill/common/http/http-server.ts';
+import { createLogger } from '@waybill/common/telemetry/logging.ts';
 import { freePort } from './harness/free-port.ts';
 
 const log = createLogger({ service: 'health-probe-test', level: 'silent' });

@@ -7,7 +7,7 @@ import {
   loadPackageDefinition,
   type ServiceClientConstructor,
 } from '@grpc/grpc-js';
-import { loadProto } from '@waybill/common/proto.ts';
+import { loadProto } from '@waybill/common/grpc/proto.ts';
 import type { ChannelModel, GetMessage } from 'amqplib';
 import { eventually } from '../harness/eventually.ts';
 import { freshBroker, rabbitmqMissing, type TestBroker } from '../harness/test-broker.ts';

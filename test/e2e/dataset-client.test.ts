@@ -8,7 +8,7 @@ import { text } from 'node:stream/consumers';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { loadPackageDefinition, Server, ServerCredentials } from '@grpc/grpc-js';
 import { type Channel, type ChannelModel, connect, type Options } from 'amqplib';
-import { loadProto } from '../../packages/common/src/proto.ts';
+import { loadProto } from '../../packages/common/src/grpc/proto.ts';
 import { freePort } from '../harness/free-port.ts';
 import { freshBroker, type TestBroker } from '../harness/test-broker.ts';
 

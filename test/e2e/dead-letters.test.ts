@@ -14,8 +14,8 @@ import {
   listenerTopology,
   serviceQueues,
 } from '../../packages/common/src/broker/topology.ts';
-import type { CloudEvent } from '../../packages/common/src/event.ts';
-import { encodeEvent, encodeMessage } from '../../packages/common/src/event-json.ts';
+import type { CloudEvent } from '../../packages/common/src/event/event.ts';
+import { encodeEvent, encodeMessage } from '../../packages/common/src/event/event-json.ts';
 import { eventually } from '../harness/eventually.ts';
 import { freePort } from '../harness/free-port.ts';
 import { createManagementApi } from '../harness/management-api.ts';

@@ -5,8 +5,8 @@ import { after, before, describe, it } from 'node:test';
 import { DEAD_LETTER_HEADERS } from '@waybill/common/broker/dead-letter.ts';
 import type { Publisher } from '@waybill/common/broker/ports.ts';
 import { DEAD_LETTERS_QUEUE, EVENTS_EXCHANGE } from '@waybill/common/broker/topology.ts';
-import type { CloudEvent } from '@waybill/common/event.ts';
-import { EVENT_CONTENT_TYPE, encodeEvent, encodeMessage } from '@waybill/common/event-json.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { EVENT_CONTENT_TYPE, encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 import { type Channel, connect } from 'amqplib';
 import { servicePermissions } from '../../bin/broker-users.mjs';
 import {

@@ -2,8 +2,8 @@
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
-import type { CloudEvent } from '@waybill/common/event.ts';
-import { deriveInternalKeys, type Key } from '@waybill/common/internal-keys.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { deriveInternalKeys, type Key } from '@waybill/common/internal-call/internal-keys.ts';
 import { addressOf, type Consumer, startListener } from '../../packages/dispatcher/src/dispatcher.fixture.ts';
 import { INTERNAL_SECRETS } from './system.ts';
 

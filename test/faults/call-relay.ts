@@ -3,7 +3,7 @@ import { EventEmitter, once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
-import type { CloudEvent } from '@waybill/common/event.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
 import type { OnBatch } from '../harness/stand-in.ts';
 
 /** One call, as it came. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { SIGNATURE_WINDOW_MS } from '@waybill/common/http-signature.ts';
+import { SIGNATURE_WINDOW_MS } from '@waybill/common/internal-call/http-signature.ts';
 import { eventually } from '../harness/eventually.ts';
 import { freePort } from '../harness/free-port.ts';
 import type { Service } from '../harness/service.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { BATCH_CONTENT_TYPE } from '@waybill/common/event-json.ts';
-import { signRequest } from '@waybill/common/http-signature.ts';
-import { deriveInternalKeys } from '@waybill/common/internal-keys.ts';
+import { BATCH_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
+import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
+import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
 import { startLoad } from '../e2e/load.ts';
 import type { LogLine } from '../harness/collect-log.ts';
 import { eventually } from '../harness/eventually.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { kill } from 'node:process';
 import { after, before, describe, it } from 'node:test';
 import { breakConnection } from '@waybill/common/broker/amqp-connection.ts';
-import { SHUTDOWN_DEADLINE_MS } from '@waybill/common/shutdown.ts';
+import { SHUTDOWN_DEADLINE_MS } from '@waybill/common/process/shutdown.ts';
 import { makePrivateKey, publicKeyOf } from '../../bin/sealing-keys.mjs';
 import { connectClient, contradictions, firstOccurrences, repetitions } from '../e2e/dataset-consumer.ts';
 import { brokerOf } from '../e2e/system.ts';

@@ -1,8 +1,8 @@
 /** The whole system as processes, with what a fuzz looks at: every port, and what each process holds. */
 import assert from 'node:assert/strict';
 import { readdirSync, readlinkSync } from 'node:fs';
-import { signRequest } from '@waybill/common/http-signature.ts';
-import { deriveInternalKeys } from '@waybill/common/internal-keys.ts';
+import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
+import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
 import { grpcAddressOf, INTERNAL_SECRETS, startSystem, tcpPortOf } from '../e2e/system.ts';
 import { type Service, startService } from '../harness/service.ts';
 import { freshBroker } from '../harness/test-broker.ts';

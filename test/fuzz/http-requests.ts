@@ -1,6 +1,6 @@
 /** HTTP requests as nobody should send them: right in most parts, wrong in some, and cut anywhere. */
-import { signRequest } from '@waybill/common/http-signature.ts';
-import type { Key } from '@waybill/common/internal-keys.ts';
+import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
+import type { Key } from '@waybill/common/internal-call/internal-keys.ts';
 import fc from 'fast-check';
 import { anyBody } from './http-bodies.ts';
 import { anyHeaderLines, isHeader } from './http-headers.ts';

@@ -5,9 +5,9 @@ import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { type ErrorCode, toProblem } from '@waybill/common/errors.ts';
-import type { CloudEvent } from '@waybill/common/event.ts';
-import { verifyRequest } from '@waybill/common/http-signature.ts';
-import type { Key } from '@waybill/common/internal-keys.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { verifyRequest } from '@waybill/common/internal-call/http-signature.ts';
+import type { Key } from '@waybill/common/internal-call/internal-keys.ts';
 import type { KeyPair } from './certificates.ts';
 
 /** What a stand-in does with a batch; a probe is an empty one. It answers `response`, or does not. */

@@ -15,9 +15,9 @@ import {
   makeValidator,
   str,
 } from 'envalid';
-import { parsePrivateJwks, parsePublicJwk } from './credential-keys.ts';
+import { parsePrivateJwks, parsePublicJwk } from './credentials/credential-keys.ts';
 import { AppError } from './errors.ts';
-import { EVENT_TYPE_PATTERN } from './event.ts';
+import { EVENT_TYPE_PATTERN } from './event/event.ts';
 
 export { EnvError, makeExactValidator, str } from 'envalid';
 

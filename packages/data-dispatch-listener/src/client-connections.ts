@@ -6,7 +6,7 @@
  * few may try it at once, until one succeeds. What goes wrong with one client's queue holds up nobody else.
  */
 import { breakConnection } from '@waybill/common/broker/amqp-connection.ts';
-import type { AllowedBroker } from '@waybill/common/broker-address.ts';
+import type { AllowedBroker } from '@waybill/common/credentials/broker-address.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import { within } from '@waybill/common/within.ts';
 import { TerminalError } from '@waybill/listener/handler.ts';

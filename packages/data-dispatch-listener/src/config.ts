@@ -1,6 +1,6 @@
 import { isIP, isIPv6 } from 'node:net';
-import { brokerAddresses } from '@waybill/common/broker-address.ts';
 import { count, EnvError, jwks, makeExactValidator, ms, port, str } from '@waybill/common/config.ts';
+import { brokerAddresses } from '@waybill/common/credentials/broker-address.ts';
 import { listenerSettings } from '@waybill/listener/config.ts';
 
 /** With TLS by name only: grpc-js sends the host as the server's name (SNI), which Node refuses to be an address. */

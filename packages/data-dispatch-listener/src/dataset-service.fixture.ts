@@ -10,7 +10,7 @@ import {
   type sendUnaryData,
   status,
 } from '@grpc/grpc-js';
-import { loadProto } from '@waybill/common/proto.ts';
+import { loadProto } from '@waybill/common/grpc/proto.ts';
 
 export type GetBatchRequest = { dataset_name: string; batch_size: number; batch_index: number };
 

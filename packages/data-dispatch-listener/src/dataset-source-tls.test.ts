@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { createGrpcServer } from '@waybill/common/grpc-server.ts';
-import { loadProto } from '@waybill/common/proto.ts';
+import { createGrpcServer } from '@waybill/common/grpc/grpc-server.ts';
+import { loadProto } from '@waybill/common/grpc/proto.ts';
 import { pino } from 'pino';
 import { createAuthority, type KeyPair, refusedPairs, trust } from '../../../test/harness/certificates.ts';
 import { createDatasetSource } from './dataset-source.ts';

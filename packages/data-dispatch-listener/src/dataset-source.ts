@@ -14,7 +14,7 @@ import {
 } from '@grpc/grpc-js';
 import { backOff } from '@waybill/common/back-off.ts';
 import { AppError } from '@waybill/common/errors.ts';
-import { loadProto } from '@waybill/common/proto.ts';
+import { loadProto } from '@waybill/common/grpc/proto.ts';
 import { TerminalError } from '@waybill/listener/handler.ts';
 import { LRUCache } from 'lru-cache';
 import type { Batch, ReadBatch } from './stream-batches.ts';

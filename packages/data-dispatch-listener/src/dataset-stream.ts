@@ -2,7 +2,7 @@
  * A client's stream as it travels in events: as the `NewClientRequest` that starts it, and as the
  * `waybill.DatasetContinuation` that says where to go on. The position is nowhere else.
  */
-import { type CloudEvent, NEW_CLIENT_TYPE } from '@waybill/common/event.ts';
+import { type CloudEvent, NEW_CLIENT_TYPE } from '@waybill/common/event/event.ts';
 import { type FurtherEvent, TerminalError } from '@waybill/listener/handler.ts';
 
 export const CONTINUATION = 'waybill.DatasetContinuation';

@@ -3,8 +3,11 @@ import { randomUUID } from 'node:crypto';
 import { type connect as connectTcp, createServer } from 'node:net';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { breakConnection } from '@waybill/common/broker/amqp-connection.ts';
-import type { CloudEvent } from '@waybill/common/event.ts';
-import { createCredentialsOpener, createCredentialsSealer } from '@waybill/common/sealed-credentials.ts';
+import {
+  createCredentialsOpener,
+  createCredentialsSealer,
+} from '@waybill/common/credentials/sealed-credentials.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
 import type { HandlerContext, HandlerResult } from '@waybill/listener/handler.ts';
 import { type ChannelModel, connect } from 'amqplib';
 import { pino } from 'pino';

@@ -4,9 +4,9 @@
  */
 import { context, propagation, trace } from '@opentelemetry/api';
 import { breakConnection } from '@waybill/common/broker/amqp-connection.ts';
-import { type AllowedBroker, findAllowedBroker } from '@waybill/common/broker-address.ts';
+import { type AllowedBroker, findAllowedBroker } from '@waybill/common/credentials/broker-address.ts';
+import type { CredentialsOpener } from '@waybill/common/credentials/sealed-credentials.ts';
 import { AppError } from '@waybill/common/errors.ts';
-import type { CredentialsOpener } from '@waybill/common/sealed-credentials.ts';
 import {
   type Handler,
   type HandlerContext,

@@ -5,14 +5,15 @@
  *                                         ↘ stream-batches: dataset-source → queue-sink ─▶ the client's broker
  *     a TCP client → tcp-stream → stream-batches: dataset-source → socket-sink ─▶ the TCP client
  */
-import { allowedBrokerOf } from '@waybill/common/broker-address.ts';
+
 import { loadConfig } from '@waybill/common/config.ts';
-import { NEW_CLIENT_TYPE } from '@waybill/common/event.ts';
-import { serviceName } from '@waybill/common/instance.ts';
-import { createLogger } from '@waybill/common/logging.ts';
-import { warnOfFewOpenFiles } from '@waybill/common/open-files.ts';
-import { runService } from '@waybill/common/run-service.ts';
-import { createCredentialsOpener } from '@waybill/common/sealed-credentials.ts';
+import { allowedBrokerOf } from '@waybill/common/credentials/broker-address.ts';
+import { createCredentialsOpener } from '@waybill/common/credentials/sealed-credentials.ts';
+import { NEW_CLIENT_TYPE } from '@waybill/common/event/event.ts';
+import { serviceName } from '@waybill/common/process/instance.ts';
+import { warnOfFewOpenFiles } from '@waybill/common/process/open-files.ts';
+import { runService } from '@waybill/common/process/run-service.ts';
+import { createLogger } from '@waybill/common/telemetry/logging.ts';
 import { createListener } from '@waybill/listener/create-listener.ts';
 import { createClientConnections } from './client-connections.ts';
 import { dataDispatchSettings } from './config.ts';

@@ -1,5 +1,5 @@
 import { count, loadConfig, logLevel, port, shutdownPause, str } from '@waybill/common/config.ts';
-import { tlsRelation, tlsSettings } from '@waybill/common/tls.ts';
+import { tlsRelation, tlsSettings } from '@waybill/common/http/tls.ts';
 
 /** Settings of dataset-generator. */
 export const datasetGeneratorSettings = {

@@ -8,7 +8,7 @@ import {
   type ServiceClientConstructor,
   type ServiceError,
 } from '@grpc/grpc-js';
-import { loadProto } from '@waybill/common/proto.ts';
+import { loadProto } from '@waybill/common/grpc/proto.ts';
 
 export type DataBatch = { data: Buffer; batch_index: number; is_last_batch: boolean };
 type Answer = Record<string, unknown>;

@@ -3,16 +3,16 @@
  *
  *     GetBatch, StreamBatches → dataset-service → datasets → idx, cifar, npy, synthetic
  */
-import { createGrpcServer } from '@waybill/common/grpc-server.ts';
-import { createHealthApp } from '@waybill/common/health-app.ts';
-import { drainHttpServer, portOf } from '@waybill/common/http-server.ts';
-import { serviceName } from '@waybill/common/instance.ts';
-import { createLogger, flushLogs } from '@waybill/common/logging.ts';
-import { loadProto } from '@waybill/common/proto.ts';
-import { runService } from '@waybill/common/run-service.ts';
-import { CLOSE_MS, DRAIN_MS, FINISH_MS, shutdownOnSignal } from '@waybill/common/shutdown.ts';
-import { shutdownTelemetry } from '@waybill/common/shutdown-telemetry.ts';
-import { keyPairOf } from '@waybill/common/tls.ts';
+import { createGrpcServer } from '@waybill/common/grpc/grpc-server.ts';
+import { loadProto } from '@waybill/common/grpc/proto.ts';
+import { createHealthApp } from '@waybill/common/http/health-app.ts';
+import { drainHttpServer, portOf } from '@waybill/common/http/http-server.ts';
+import { keyPairOf } from '@waybill/common/http/tls.ts';
+import { serviceName } from '@waybill/common/process/instance.ts';
+import { runService } from '@waybill/common/process/run-service.ts';
+import { CLOSE_MS, DRAIN_MS, FINISH_MS, shutdownOnSignal } from '@waybill/common/process/shutdown.ts';
+import { createLogger, flushLogs } from '@waybill/common/telemetry/logging.ts';
+import { shutdownTelemetry } from '@waybill/common/telemetry/shutdown-telemetry.ts';
 import { loadDatasetGeneratorConfig } from './config.ts';
 import { createDatasetService } from './dataset-service.ts';
 import { createDatasets } from './datasets.ts';

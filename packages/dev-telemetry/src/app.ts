@@ -1,5 +1,5 @@
-import { createAllowedHosts, refuseOtherHosts } from '@waybill/common/allowed-hosts.ts';
-import { addHealthRoutes, createHttpServer, type Readiness } from '@waybill/common/http-server.ts';
+import { createAllowedHosts, refuseOtherHosts } from '@waybill/common/http/allowed-hosts.ts';
+import { addHealthRoutes, createHttpServer, type Readiness } from '@waybill/common/http/http-server.ts';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { addLokiRoutes } from './loki-api.ts';

@@ -3,10 +3,10 @@
  *
  *     services ─▶ POST /v1/{traces,logs} → otlp → store → tempo-api, loki-api ─▶ bin/trace.mjs
  */
-import { drainHttpServer, portOf } from '@waybill/common/http-server.ts';
-import { createLogger } from '@waybill/common/logging.ts';
-import { runService } from '@waybill/common/run-service.ts';
-import { shutdownOnSignal } from '@waybill/common/shutdown.ts';
+import { drainHttpServer, portOf } from '@waybill/common/http/http-server.ts';
+import { runService } from '@waybill/common/process/run-service.ts';
+import { shutdownOnSignal } from '@waybill/common/process/shutdown.ts';
+import { createLogger } from '@waybill/common/telemetry/logging.ts';
 import { createDevTelemetryApp } from './app.ts';
 import { loadDevTelemetryConfig } from './config.ts';
 import { createTraceStore } from './store.ts';

@@ -3,8 +3,8 @@
  * are log lines without a trace: nothing here could be asked for them.
  */
 import { AppError } from '@waybill/common/errors.ts';
-import { mediaType } from '@waybill/common/media-type.ts';
-import { MAX_INTERNAL_JSON_DEPTH, parseJson } from '@waybill/common/parse-json.ts';
+import { mediaType } from '@waybill/common/event/media-type.ts';
+import { MAX_INTERNAL_JSON_DEPTH, parseJson } from '@waybill/common/event/parse-json.ts';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { list, type OtlpObject, object } from './otlp-json.ts';
 import type { TraceStore } from './store.ts';

@@ -1,6 +1,6 @@
 import { amqpUrl, countByType, loadConfig, logLevel, port, secrets, str } from '@waybill/common/config.ts';
-import { NEW_CLIENT_TYPE } from '@waybill/common/event.ts';
-import { tlsRelation, tlsSettings } from '@waybill/common/tls.ts';
+import { NEW_CLIENT_TYPE } from '@waybill/common/event/event.ts';
+import { tlsRelation, tlsSettings } from '@waybill/common/http/tls.ts';
 
 /** Settings of the dispatcher. */
 export const dispatcherSettings = {

@@ -9,11 +9,11 @@ import {
   REPLIES_EXCHANGE,
   REPLIES_QUEUE,
 } from '@waybill/common/broker/topology.ts';
-import type { CloudEvent } from '@waybill/common/event.ts';
-import { BATCH_CONTENT_TYPE, encodeEvent, encodeMessage } from '@waybill/common/event-json.ts';
-import { signRequest } from '@waybill/common/http-signature.ts';
-import { deriveInternalKeys, type Key } from '@waybill/common/internal-keys.ts';
-import { createReplyAddresses } from '@waybill/common/reply-address.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { BATCH_CONTENT_TYPE, encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
+import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
+import { deriveInternalKeys, type Key } from '@waybill/common/internal-call/internal-keys.ts';
+import { createReplyAddresses } from '@waybill/common/internal-call/reply-address.ts';
 import { pino } from 'pino';
 import { eventually } from '../../../test/harness/eventually.ts';
 import { type Service, startService } from '../../../test/harness/service.ts';

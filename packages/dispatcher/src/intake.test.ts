@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { createClockCheck } from '@waybill/common/clock-check.ts';
-import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE } from '@waybill/common/event-json.ts';
-import { signRequest } from '@waybill/common/http-signature.ts';
-import { deriveInternalKeys } from '@waybill/common/internal-keys.ts';
+import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
+import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
+import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
+import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
 import { pino } from 'pino';
 import { eventually } from '../../../test/harness/eventually.ts';
 import type { Service } from '../../../test/harness/service.ts';

@@ -1,13 +1,13 @@
 /** `POST /events`: a signed batch of events from public-web, every one accounted for. */
 import type { PublishOutcome } from '@waybill/common/broker/ports.ts';
-import type { ClockCheck } from '@waybill/common/clock-check.ts';
 import { AppError, toProblem } from '@waybill/common/errors.ts';
-import { type CloudEvent, expiryMs, toEvent } from '@waybill/common/event.ts';
-import { parseForwardedJson, toArray } from '@waybill/common/event-json.ts';
-import type { IntakeAnswer } from '@waybill/common/intake-answer.ts';
-import type { Key } from '@waybill/common/internal-keys.ts';
+import { type CloudEvent, expiryMs, toEvent } from '@waybill/common/event/event.ts';
+import { parseForwardedJson, toArray } from '@waybill/common/event/event-json.ts';
+import type { ClockCheck } from '@waybill/common/internal-call/clock-check.ts';
+import type { IntakeAnswer } from '@waybill/common/internal-call/intake-answer.ts';
+import type { Key } from '@waybill/common/internal-call/internal-keys.ts';
+import { verifyCall } from '@waybill/common/internal-call/verify-call.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
-import { verifyCall } from '@waybill/common/verify-call.ts';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import type { PublishEvent } from './publish.ts';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import type { Publisher } from '@waybill/common/broker/ports.ts';
-import { BATCH_CONTENT_TYPE } from '@waybill/common/event-json.ts';
-import { signRequest } from '@waybill/common/http-signature.ts';
+import { BATCH_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
+import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
 import { Agent, request } from 'undici';
 import { isNotSent } from '../../../test/harness/not-sent.ts';
 import type { Service } from '../../../test/harness/service.ts';

@@ -6,17 +6,17 @@
  */
 import { createAmqpClient } from '@waybill/common/broker/amqp-client.ts';
 import { dispatcherTopology } from '@waybill/common/broker/topology.ts';
-import { createClockCheck } from '@waybill/common/clock-check.ts';
-import { createHealthApp } from '@waybill/common/health-app.ts';
-import { drainHttpServer, portOf } from '@waybill/common/http-server.ts';
-import { serviceName } from '@waybill/common/instance.ts';
-import { deriveInternalKeys } from '@waybill/common/internal-keys.ts';
-import { createLogger, flushLogs } from '@waybill/common/logging.ts';
-import { createReplyAddressVerifier } from '@waybill/common/reply-address.ts';
-import { runService } from '@waybill/common/run-service.ts';
-import { CLOSE_MS, FINISH_MS, shutdownOnSignal } from '@waybill/common/shutdown.ts';
-import { shutdownTelemetry } from '@waybill/common/shutdown-telemetry.ts';
-import { keyPairOf } from '@waybill/common/tls.ts';
+import { createHealthApp } from '@waybill/common/http/health-app.ts';
+import { drainHttpServer, portOf } from '@waybill/common/http/http-server.ts';
+import { keyPairOf } from '@waybill/common/http/tls.ts';
+import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
+import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
+import { createReplyAddressVerifier } from '@waybill/common/internal-call/reply-address.ts';
+import { serviceName } from '@waybill/common/process/instance.ts';
+import { runService } from '@waybill/common/process/run-service.ts';
+import { CLOSE_MS, FINISH_MS, shutdownOnSignal } from '@waybill/common/process/shutdown.ts';
+import { createLogger, flushLogs } from '@waybill/common/telemetry/logging.ts';
+import { shutdownTelemetry } from '@waybill/common/telemetry/shutdown-telemetry.ts';
 import { createInternalApp } from './app.ts';
 import { loadDispatcherConfig } from './config.ts';
 import { createLostTypes } from './lost-types.ts';

@@ -7,11 +7,11 @@ import { createKeyedBatcher } from '@waybill/common/batch.ts';
 import { AMQP_MAX_EVENTS, MAX_BATCH_BYTES, MAX_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
 import type { Publisher, PublishOutcome } from '@waybill/common/broker/ports.ts';
 import { EVENTS_EXCHANGE } from '@waybill/common/broker/topology.ts';
-import type { CloudEvent } from '@waybill/common/event.ts';
-import { type EncodedEvent, encodeEvent, encodeMessage } from '@waybill/common/event-json.ts';
-import { batchSize, eventDuration, events } from '@waybill/common/metrics.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { type EncodedEvent, encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
-import { setBatchSize, startEventSpan } from '@waybill/common/tracing.ts';
+import { batchSize, eventDuration, events } from '@waybill/common/telemetry/metrics.ts';
+import { setBatchSize, startEventSpan } from '@waybill/common/telemetry/tracing.ts';
 import type { Logger } from 'pino';
 import type { LostTypes } from './lost-types.ts';
 

@@ -1,7 +1,7 @@
 import type { Publisher, Subscriber } from '@waybill/common/broker/ports.ts';
 import type { TopologyWatch } from '@waybill/common/broker/topology-watch.ts';
-import type { ClockCheck } from '@waybill/common/clock-check.ts';
-import type { Readiness } from '@waybill/common/http-server.ts';
+import type { Readiness } from '@waybill/common/http/http-server.ts';
+import type { ClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 
 /**
  * Ready means able to answer. A dispatcher that lost its broker answers 503 and stays ready: taking it out of service

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { it, type TestContext } from 'node:test';
 import type { Delivery, Publisher, Subscriber } from '@waybill/common/broker/ports.ts';
-import { createClockCheck } from '@waybill/common/clock-check.ts';
-import { EVENT_CONTENT_TYPE } from '@waybill/common/event-json.ts';
-import { createReplyAddressVerifier } from '@waybill/common/reply-address.ts';
+import { EVENT_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
+import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
+import { createReplyAddressVerifier } from '@waybill/common/internal-call/reply-address.ts';
 import { pino } from 'pino';
 import { addressOf, keys, newReplies } from './dispatcher.fixture.ts';
 import { consumeReplies } from './replies.ts';

@@ -8,15 +8,23 @@ import { deadLetter } from '@waybill/common/broker/dead-letter.ts';
 import type { Delivery, Publisher, Subscriber, Subscription } from '@waybill/common/broker/ports.ts';
 import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
 import { REPLIES_QUEUE, REPLIES_RETRY_QUEUE } from '@waybill/common/broker/topology.ts';
-import type { ClockCheck } from '@waybill/common/clock-check.ts';
 import { AppError } from '@waybill/common/errors.ts';
-import { type CloudEvent, expiryMs } from '@waybill/common/event.ts';
-import { decodeMessage, type EncodedEvent, encodeEvent, encodeMessage } from '@waybill/common/event-json.ts';
-import { events } from '@waybill/common/metrics.ts';
+import { type CloudEvent, expiryMs } from '@waybill/common/event/event.ts';
+import {
+  decodeMessage,
+  type EncodedEvent,
+  encodeEvent,
+  encodeMessage,
+} from '@waybill/common/event/event-json.ts';
+import type { ClockCheck } from '@waybill/common/internal-call/clock-check.ts';
+import type {
+  createReplyAddressVerifier,
+  ReplyAddress,
+} from '@waybill/common/internal-call/reply-address.ts';
+import { DRAIN_MS } from '@waybill/common/process/shutdown.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
-import type { createReplyAddressVerifier, ReplyAddress } from '@waybill/common/reply-address.ts';
-import { DRAIN_MS } from '@waybill/common/shutdown.ts';
-import { startEventSpan } from '@waybill/common/tracing.ts';
+import { events } from '@waybill/common/telemetry/metrics.ts';
+import { startEventSpan } from '@waybill/common/telemetry/tracing.ts';
 import { within } from '@waybill/common/within.ts';
 import type { Logger } from 'pino';
 import type { CallbackOutcome, ReplyCallback } from './reply-callback.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { type ClockCheck, createClockCheck } from '@waybill/common/clock-check.ts';
-import { encodeEvent } from '@waybill/common/event-json.ts';
+import { encodeEvent } from '@waybill/common/event/event-json.ts';
+import { type ClockCheck, createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import { pino } from 'pino';
 import { hang, type OnBatch, refuse, reset, respond } from '../../../test/harness/stand-in.ts';
 import { type Instance, keys, newEvent, startInstance, takeAll } from './dispatcher.fixture.ts';

@@ -7,15 +7,15 @@
  */
 import { type Batcher, createBatcher } from '@waybill/common/batch.ts';
 import { HTTP_MAX_EVENTS, MAX_BATCH_BYTES, MAX_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
-import type { ClockCheck } from '@waybill/common/clock-check.ts';
 import { isBodyAtFault, parseProblem } from '@waybill/common/errors.ts';
-import { BATCH_CONTENT_TYPE, type EncodedEvent, encodeBatch } from '@waybill/common/event-json.ts';
-import { signRequest } from '@waybill/common/http-signature.ts';
-import type { Key } from '@waybill/common/internal-keys.ts';
-import { batchSize } from '@waybill/common/metrics.ts';
+import { BATCH_CONTENT_TYPE, type EncodedEvent, encodeBatch } from '@waybill/common/event/event-json.ts';
+import type { ClockCheck } from '@waybill/common/internal-call/clock-check.ts';
+import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
+import type { Key } from '@waybill/common/internal-call/internal-keys.ts';
+import type { ReplyAddress } from '@waybill/common/internal-call/reply-address.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
-import type { ReplyAddress } from '@waybill/common/reply-address.ts';
-import { untraced } from '@waybill/common/tracing.ts';
+import { batchSize } from '@waybill/common/telemetry/metrics.ts';
+import { untraced } from '@waybill/common/telemetry/tracing.ts';
 import type { Logger } from 'pino';
 import { Agent } from 'undici';
 

@@ -7,7 +7,7 @@ import { EventEmitter, once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createLogger } from '@waybill/common/logging.ts';
+import { createLogger } from '@waybill/common/telemetry/logging.ts';
 import { createListener } from './create-listener.ts';
 import { type Handler, type HandlerWithOptions, TerminalError } from './handler.ts';
 import { oncePerEvent } from './once-per-event.ts';

@@ -4,7 +4,7 @@
  */
 import { types } from 'node:util';
 import { AppError } from '@waybill/common/errors.ts';
-import { MAX_INTERNAL_JSON_DEPTH } from '@waybill/common/parse-json.ts';
+import { MAX_INTERNAL_JSON_DEPTH } from '@waybill/common/event/parse-json.ts';
 import type { NewEvent } from './handler.ts';
 
 /** `newEvent` with data that is bytes (a Buffer, Uint8Array or ArrayBuffer) as `data_base64` (JSON format, section 3.1). */

@@ -1,8 +1,8 @@
 /** Wires a service's queues to its handlers: what arrives goes to `handle-delivery`. */
 import type { Delivery, Publisher, Subscriber } from '@waybill/common/broker/ports.ts';
 import { serviceQueues } from '@waybill/common/broker/topology.ts';
-import { inFlight } from '@waybill/common/metrics.ts';
-import { DRAIN_MS } from '@waybill/common/shutdown.ts';
+import { DRAIN_MS } from '@waybill/common/process/shutdown.ts';
+import { inFlight } from '@waybill/common/telemetry/metrics.ts';
 import { within } from '@waybill/common/within.ts';
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';

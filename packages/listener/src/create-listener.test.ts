@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { CloudEvent } from '@waybill/common/event.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { freePort } from '../../../test/harness/free-port.ts';
 import { startTcpProxy } from '../../../test/harness/tcp-proxy.ts';
 import {

@@ -1,6 +1,6 @@
 import type { Delivery } from '@waybill/common/broker/ports.ts';
-import type { CloudEvent } from '@waybill/common/event.ts';
-import { decodeMessage } from '@waybill/common/event-json.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { decodeMessage } from '@waybill/common/event/event-json.ts';
 
 /** One event of a delivery. */
 export type DeliveredEvent = {

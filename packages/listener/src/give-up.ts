@@ -1,6 +1,6 @@
 import { type DeadLetterReason, deadLetter } from '@waybill/common/broker/dead-letter.ts';
 import type { Delivery, Publisher } from '@waybill/common/broker/ports.ts';
-import type { CloudEvent } from '@waybill/common/event.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { failedAttemptsOf } from './headers.ts';
 import { makeProblem } from './make-event.ts';
 import type { PublishReply } from './publish-reply.ts';

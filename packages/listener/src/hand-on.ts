@@ -1,7 +1,7 @@
 import type { Delivery, Publisher } from '@waybill/common/broker/ports.ts';
 import { EVENTS_EXCHANGE, typeBindings } from '@waybill/common/broker/topology.ts';
-import type { CloudEvent } from '@waybill/common/event.ts';
-import { encodeEvent, encodeMessage } from '@waybill/common/event-json.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 import type { Logger } from 'pino';
 
 /** The service that handed it on: it goes round once at the most. */

@@ -1,6 +1,6 @@
 /** What the author of a listener writes, and is given. */
 import type { RETRY_DELAYS_MS } from '@waybill/common/broker/topology.ts';
-import type { CloudEvent } from '@waybill/common/event.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
 import type { Logger } from 'pino';
 
 /**

@@ -2,7 +2,7 @@
  * How many further events led to one another: the extension attribute `hops`, which every further event carries. Handlers
  * that answer each other's events would otherwise keep a system busy for ever, with nobody left who waits.
  */
-import type { CloudEvent } from '@waybill/common/event.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { type FurtherEvent, TerminalError } from './handler.ts';
 
 /** An event behind more hops than this is dead-lettered, and no handler sees it. */

@@ -11,8 +11,8 @@ import {
   EVENTS_EXCHANGE,
   REPLIES_QUEUE,
 } from '@waybill/common/broker/topology.ts';
-import type { CloudEvent } from '@waybill/common/event.ts';
-import { decodeMessage, encodeEvent, encodeMessage } from '@waybill/common/event-json.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { decodeMessage, encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 import { pino } from 'pino';
 import type { LogLine } from '../../../test/harness/collect-log.ts';
 import { eventually } from '../../../test/harness/eventually.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { CloudEvent } from '@waybill/common/event.ts';
-import type { EventSpan } from '@waybill/common/tracing.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import type { EventSpan } from '@waybill/common/telemetry/tracing.ts';
 import { type NewEvent, TerminalError } from './handler.ts';
 import { makeEvent, makeProblem } from './make-event.ts';
 

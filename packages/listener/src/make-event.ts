@@ -2,17 +2,17 @@
 import { randomUUID } from 'node:crypto';
 import { MAX_EVENT_BYTES } from '@waybill/common/batch-limits.ts';
 import { AppError, toProblem } from '@waybill/common/errors.ts';
-import { type CloudEvent, PROBLEM_TYPE } from '@waybill/common/event.ts';
-import { assertAnswerable } from '@waybill/common/event-http.ts';
+import { type CloudEvent, PROBLEM_TYPE } from '@waybill/common/event/event.ts';
+import { assertAnswerable } from '@waybill/common/event/event-headers.ts';
 import {
   BATCH_CONTENT_TYPE,
   decodeMessage,
   type EncodedEvent,
   encodeBatch,
   encodeEvent,
-} from '@waybill/common/event-json.ts';
-import { instanceId } from '@waybill/common/instance.ts';
-import type { EventSpan } from '@waybill/common/tracing.ts';
+} from '@waybill/common/event/event-json.ts';
+import { instanceId } from '@waybill/common/process/instance.ts';
+import type { EventSpan } from '@waybill/common/telemetry/tracing.ts';
 import { assertCarried, withBase64 } from './carried-data.ts';
 import { type NewEvent, TerminalError } from './handler.ts';
 

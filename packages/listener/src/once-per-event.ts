@@ -24,7 +24,7 @@
  * - A handler that never settles is not run again for its event within the window: each attempt ends in its timeout.
  */
 import { randomUUID } from 'node:crypto';
-import type { CloudEvent } from '@waybill/common/event.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { withBase64 } from './carried-data.ts';
 import type { Handler, HandlerContext, HandlerResult, NewEvent } from './handler.ts';
 import { createMemoryResultStore, type ResultStore } from './result-store.ts';

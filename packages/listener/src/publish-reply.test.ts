@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, it } from 'node:test';
 import type { Publisher, PublishOutcome } from '@waybill/common/broker/ports.ts';
-import { encodeEvent } from '@waybill/common/event-json.ts';
+import { encodeEvent } from '@waybill/common/event/event-json.ts';
 import { createPublishReply } from './publish-reply.ts';
 
 const MIB = 1024 * 1024;

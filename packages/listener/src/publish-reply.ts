@@ -4,9 +4,9 @@ import { AMQP_MAX_EVENTS, MAX_BATCH_BYTES, MAX_BATCHES_IN_FLIGHT } from '@waybil
 import type { OutgoingMessage, Publisher } from '@waybill/common/broker/ports.ts';
 import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
 import { REPLIES_EXCHANGE, REPLIES_QUEUE } from '@waybill/common/broker/topology.ts';
-import { expiryMs } from '@waybill/common/event.ts';
-import { type EncodedEvent, encodeMessage } from '@waybill/common/event-json.ts';
-import { batchSize } from '@waybill/common/metrics.ts';
+import { expiryMs } from '@waybill/common/event/event.ts';
+import { type EncodedEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
+import { batchSize } from '@waybill/common/telemetry/metrics.ts';
 
 /**
  * Publishes a reply with whatever else goes to the same address. Resolves `confirmed` when the broker has it, or

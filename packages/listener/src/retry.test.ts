@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import type { Delivery, Publisher, PublishOutcome } from '@waybill/common/broker/ports.ts';
-import type { CloudEvent } from '@waybill/common/event.ts';
-import { retries } from '@waybill/common/metrics.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { retries } from '@waybill/common/telemetry/metrics.ts';
 import { retryDelayMs, retryLater } from './retry.ts';
 
 it('an event waits 200 ms, 1 s and 5 s before its next attempts, and 5 s before each further one', () => {

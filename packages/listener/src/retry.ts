@@ -1,9 +1,9 @@
 import type { Delivery, Publisher } from '@waybill/common/broker/ports.ts';
 import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
 import { RETRY_DELAYS_MS, serviceQueues } from '@waybill/common/broker/topology.ts';
-import type { CloudEvent } from '@waybill/common/event.ts';
-import { encodeEvent, encodeMessage } from '@waybill/common/event-json.ts';
-import { retries } from '@waybill/common/metrics.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
+import { retries } from '@waybill/common/telemetry/metrics.ts';
 import { historyHeaders } from './headers.ts';
 
 /** How long an event waits after `failedAttempts` (1 or more) failed ones; the last delay repeats. */

@@ -1,7 +1,7 @@
 import { context } from '@opentelemetry/api';
 import type { Delivery } from '@waybill/common/broker/ports.ts';
-import type { CloudEvent } from '@waybill/common/event.ts';
-import { type EventSpan, startEventSpan } from '@waybill/common/tracing.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { type EventSpan, startEventSpan } from '@waybill/common/telemetry/tracing.ts';
 
 /** How an event fared in this service: what it is counted as, and the error of its span, if any. */
 export type Outcome = { name: string; error?: { code: string; message: string } };

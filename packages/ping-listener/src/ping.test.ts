@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { CloudEvent } from '@waybill/common/event.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
 import type { HandlerContext, HandlerResult } from '@waybill/listener/handler.ts';
 import { ping } from './ping.ts';
 

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { type PrivateJwk, parsePrivateJwks } from '@waybill/common/credential-keys.ts';
+import { type PrivateJwk, parsePrivateJwks } from '@waybill/common/credentials/credential-keys.ts';
+import { createCredentialsOpener } from '@waybill/common/credentials/sealed-credentials.ts';
 import { AppError } from '@waybill/common/errors.ts';
-import { type CloudEvent, toEvent } from '@waybill/common/event.ts';
-import { createCredentialsOpener } from '@waybill/common/sealed-credentials.ts';
+import { type CloudEvent, toEvent } from '@waybill/common/event/event.ts';
 import { createAcceptClient } from './accept-client.ts';
 import { createAccount } from './account.ts';
 import type { DispatcherClient, SendOutcome } from './dispatcher-client.ts';

@@ -3,12 +3,12 @@
  * event to the dispatchers. Nothing waits for the dataset; the client is accepted when the broker has the event.
  */
 import { randomUUID } from 'node:crypto';
-import { type AllowedBroker, findAllowedBroker } from '@waybill/common/broker-address.ts';
-import type { PublicJwk } from '@waybill/common/credential-keys.ts';
+import { type AllowedBroker, findAllowedBroker } from '@waybill/common/credentials/broker-address.ts';
+import type { PublicJwk } from '@waybill/common/credentials/credential-keys.ts';
+import { createCredentialsSealer } from '@waybill/common/credentials/sealed-credentials.ts';
 import { AppError, toAppError } from '@waybill/common/errors.ts';
-import { type CloudEvent, NEW_CLIENT_TYPE } from '@waybill/common/event.ts';
+import { type CloudEvent, NEW_CLIENT_TYPE } from '@waybill/common/event/event.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
-import { createCredentialsSealer } from '@waybill/common/sealed-credentials.ts';
 import type { Logger } from 'pino';
 import type { Account } from './account.ts';
 import type { DispatcherClient } from './dispatcher-client.ts';

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '@waybill/common/errors.ts';
-import { eventDuration, events } from '@waybill/common/metrics.ts';
+import { eventDuration, events } from '@waybill/common/telemetry/metrics.ts';
 import type { Logger } from 'pino';
 import { createLineLimit } from './line-limit.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE } from '@waybill/common/event-json.ts';
+import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
 import fc from 'fast-check';
 import type { Service } from '../../../test/harness/service.ts';
 import { type Dispatcher, startDispatcher, startPublicWeb } from './public-web.fixture.ts';

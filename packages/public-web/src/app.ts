@@ -1,10 +1,10 @@
 /** The public port: routes, their OpenAPI description, and its docs page. */
 import { trace } from '@opentelemetry/api';
-import { createAllowedHosts, refuseOtherHosts } from '@waybill/common/allowed-hosts.ts';
-import { limitAnswerTime } from '@waybill/common/answer-time.ts';
-import { addHealthRoutes, createHttpServer, type Readiness } from '@waybill/common/http-server.ts';
-import type { KeyPair } from '@waybill/common/tls.ts';
-import { setHttpRoute } from '@waybill/common/tracing.ts';
+import { createAllowedHosts, refuseOtherHosts } from '@waybill/common/http/allowed-hosts.ts';
+import { limitAnswerTime } from '@waybill/common/http/answer-time.ts';
+import { addHealthRoutes, createHttpServer, type Readiness } from '@waybill/common/http/http-server.ts';
+import type { KeyPair } from '@waybill/common/http/tls.ts';
+import { setHttpRoute } from '@waybill/common/telemetry/tracing.ts';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { AcceptClient } from './accept-client.ts';

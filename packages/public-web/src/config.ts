@@ -1,4 +1,3 @@
-import { AMQP_PORT, brokerAddresses } from '@waybill/common/broker-address.ts';
 import {
   count,
   eventTypePatterns,
@@ -16,7 +15,8 @@ import {
   shutdownPause,
   str,
 } from '@waybill/common/config.ts';
-import { tlsRelation, tlsSettings } from '@waybill/common/tls.ts';
+import { AMQP_PORT, brokerAddresses } from '@waybill/common/credentials/broker-address.ts';
+import { tlsRelation, tlsSettings } from '@waybill/common/http/tls.ts';
 import { parseApiKeys } from './api-keys.ts';
 
 const apiKeys = makeExactValidator(parseApiKeys);

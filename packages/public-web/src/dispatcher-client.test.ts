@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { afterEach, describe, it } from 'node:test';
-import { createClockCheck } from '@waybill/common/clock-check.ts';
-import type { CloudEvent } from '@waybill/common/event.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import { pino } from 'pino';
 import { eventually } from '../../../test/harness/eventually.ts';
 import { hang, refuse, reset, respond } from '../../../test/harness/stand-in.ts';

@@ -7,7 +7,6 @@
  */
 import { createKeyedBatcher } from '@waybill/common/batch.ts';
 import { HTTP_MAX_EVENTS, INTERNAL_BODY_LIMIT_BYTES, MAX_BATCH_BYTES } from '@waybill/common/batch-limits.ts';
-import type { ClockCheck } from '@waybill/common/clock-check.ts';
 import {
   AppError,
   type ErrorCode,
@@ -15,19 +14,20 @@ import {
   isBodyAtFault,
   parseProblem,
 } from '@waybill/common/errors.ts';
-import type { CloudEvent } from '@waybill/common/event.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
 import {
   BATCH_CONTENT_TYPE,
   type EncodedEvent,
   encodeBatch,
   encodeEvent,
-} from '@waybill/common/event-json.ts';
-import { signRequest } from '@waybill/common/http-signature.ts';
-import type { IntakeAnswer } from '@waybill/common/intake-answer.ts';
-import type { Key } from '@waybill/common/internal-keys.ts';
-import { batchSize } from '@waybill/common/metrics.ts';
+} from '@waybill/common/event/event-json.ts';
+import type { ClockCheck } from '@waybill/common/internal-call/clock-check.ts';
+import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
+import type { IntakeAnswer } from '@waybill/common/internal-call/intake-answer.ts';
+import type { Key } from '@waybill/common/internal-call/internal-keys.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
-import { untraced } from '@waybill/common/tracing.ts';
+import { batchSize } from '@waybill/common/telemetry/metrics.ts';
+import { untraced } from '@waybill/common/telemetry/tracing.ts';
 import type { Logger } from 'pino';
 import { createUpstreams, type Upstream } from './upstreams.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { AppError } from '@waybill/common/errors.ts';
-import type { CloudEvent } from '@waybill/common/event.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
 import type { SendOutcome } from './dispatcher-client.ts';
 import { createExchange } from './exchange.ts';
 import { createExpectedWait } from './expected-wait.ts';

@@ -2,7 +2,7 @@
  * One event out, its reply back: parks the request, stamps the event, sends it, and waits.
  */
 import { AppError } from '@waybill/common/errors.ts';
-import type { CloudEvent } from '@waybill/common/event.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
 import type { DispatcherClient } from './dispatcher-client.ts';
 import type { ExpectedWait } from './expected-wait.ts';
 import type { HeldAnswer } from './held-replies.ts';

@@ -12,7 +12,7 @@ import {
   type ServiceError,
   status,
 } from '@grpc/grpc-js';
-import { loadProto } from '@waybill/common/proto.ts';
+import { loadProto } from '@waybill/common/grpc/proto.ts';
 import { eventually } from '../../../test/harness/eventually.ts';
 import { startOtlpReceiver } from '../../../test/harness/otlp-receiver.ts';
 import type { Service } from '../../../test/harness/service.ts';

@@ -1,13 +1,13 @@
 /** The public gRPC port: `data_dispatcher_service.DataDispatcherService`, health and reflection. */
 import { type Metadata, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
-import { linkInboundGrpcTrace } from '@waybill/common/edge-trace.ts';
 import { AppError, type ErrorCode } from '@waybill/common/errors.ts';
-import type { CallRefusal } from '@waybill/common/grpc-bounds.ts';
-import { createGrpcServer } from '@waybill/common/grpc-server.ts';
-import type { Readiness } from '@waybill/common/http-server.ts';
-import { loadProto } from '@waybill/common/proto.ts';
+import type { CallRefusal } from '@waybill/common/grpc/grpc-bounds.ts';
+import { createGrpcServer } from '@waybill/common/grpc/grpc-server.ts';
+import { loadProto } from '@waybill/common/grpc/proto.ts';
+import type { Readiness } from '@waybill/common/http/http-server.ts';
+import type { KeyPair } from '@waybill/common/http/tls.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
-import type { KeyPair } from '@waybill/common/tls.ts';
+import { linkInboundGrpcTrace } from '@waybill/common/telemetry/edge-trace.ts';
 import type { Logger } from 'pino';
 import type { AcceptClient } from './accept-client.ts';
 import { type Admit, type Caller, shownKey } from './admission.ts';

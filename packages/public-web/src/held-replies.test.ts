@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { it } from 'node:test';
 import { AppError } from '@waybill/common/errors.ts';
-import type { CloudEvent } from '@waybill/common/event.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { createHeldReplies } from './held-replies.ts';
 import { createParkedRequests } from './parked-requests.ts';
 

@@ -1,7 +1,7 @@
 /** What the `Idempotency-Key` of a request is, and what makes two requests the same. */
 import { createHash } from 'node:crypto';
 import { AppError } from '@waybill/common/errors.ts';
-import { INTERNAL_ATTRIBUTES } from '@waybill/common/event.ts';
+import { INTERNAL_ATTRIBUTES } from '@waybill/common/event/event.ts';
 import type { FastifyRequest } from 'fastify';
 
 /** RFC 8941, section 3.3.3: a string holds printable ASCII; `"` and `\` stand behind a `\`. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { createHash, randomUUID } from 'node:crypto';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { type CloudEvent, PROBLEM_TYPE } from '@waybill/common/event.ts';
-import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE } from '@waybill/common/event-json.ts';
+import { type CloudEvent, PROBLEM_TYPE } from '@waybill/common/event/event.ts';
+import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
 import { eventually } from '../../../test/harness/eventually.ts';
 import type { Service } from '../../../test/harness/service.ts';
 import { refuse } from '../../../test/harness/stand-in.ts';

@@ -7,20 +7,24 @@
  *     POST /clients, gRPC → accept-client → dispatcher-client
  *     a dispatcher ─▶ POST /dispatch (internal port) → post-replies → parked-requests
  */
-import { createClockCheck } from '@waybill/common/clock-check.ts';
-import { isolateGrpcTraces } from '@waybill/common/edge-trace.ts';
-import { createHealthApp } from '@waybill/common/health-app.ts';
-import { drainHttpServer, portOf } from '@waybill/common/http-server.ts';
-import { instanceId, serviceName } from '@waybill/common/instance.ts';
-import { deriveInternalKeys } from '@waybill/common/internal-keys.ts';
-import { createLogger, flushLogs } from '@waybill/common/logging.ts';
-import { parked as parkedGauge } from '@waybill/common/metrics.ts';
-import { warnOfFewOpenFiles } from '@waybill/common/open-files.ts';
-import { createReplyAddresses, createReplyAddressVerifier } from '@waybill/common/reply-address.ts';
-import { runService } from '@waybill/common/run-service.ts';
-import { CLOSE_MS, DRAIN_MS, FINISH_MS, shutdownOnSignal } from '@waybill/common/shutdown.ts';
-import { shutdownTelemetry } from '@waybill/common/shutdown-telemetry.ts';
-import { keyPairOf } from '@waybill/common/tls.ts';
+
+import { createHealthApp } from '@waybill/common/http/health-app.ts';
+import { drainHttpServer, portOf } from '@waybill/common/http/http-server.ts';
+import { keyPairOf } from '@waybill/common/http/tls.ts';
+import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
+import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
+import {
+  createReplyAddresses,
+  createReplyAddressVerifier,
+} from '@waybill/common/internal-call/reply-address.ts';
+import { instanceId, serviceName } from '@waybill/common/process/instance.ts';
+import { warnOfFewOpenFiles } from '@waybill/common/process/open-files.ts';
+import { runService } from '@waybill/common/process/run-service.ts';
+import { CLOSE_MS, DRAIN_MS, FINISH_MS, shutdownOnSignal } from '@waybill/common/process/shutdown.ts';
+import { isolateGrpcTraces } from '@waybill/common/telemetry/edge-trace.ts';
+import { createLogger, flushLogs } from '@waybill/common/telemetry/logging.ts';
+import { parked as parkedGauge } from '@waybill/common/telemetry/metrics.ts';
+import { shutdownTelemetry } from '@waybill/common/telemetry/shutdown-telemetry.ts';
 import { createAcceptClient } from './accept-client.ts';
 import { createAccount } from './account.ts';
 import { createAdmit } from './admission.ts';

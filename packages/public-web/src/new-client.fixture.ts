@@ -1,9 +1,9 @@
 /** What tests of both ways to name a new client share. */
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
-import { type PrivateJwk, parsePrivateJwks } from '@waybill/common/credential-keys.ts';
-import type { CloudEvent } from '@waybill/common/event.ts';
-import { createCredentialsOpener } from '@waybill/common/sealed-credentials.ts';
+import { type PrivateJwk, parsePrivateJwks } from '@waybill/common/credentials/credential-keys.ts';
+import { createCredentialsOpener } from '@waybill/common/credentials/sealed-credentials.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
 import type { Service } from '../../../test/harness/service.ts';
 import type { Dispatcher } from './public-web.fixture.ts';
 

@@ -1,5 +1,5 @@
 /** What a client's backend sends to have a dataset sent to the client, checked. */
-import { AMQP_PORT } from '@waybill/common/broker-address.ts';
+import { AMQP_PORT } from '@waybill/common/credentials/broker-address.ts';
 import { AppError } from '@waybill/common/errors.ts';
 
 /** The fields of `data_dispatcher_service.NewClientRequest`, over gRPC and HTTP alike. */

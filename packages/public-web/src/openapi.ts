@@ -1,6 +1,6 @@
 /** The descriptions behind `GET /openapi.json` and `/docs`. */
 import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger';
-import { MEDIA_TYPE_PATTERN } from '@waybill/common/media-type.ts';
+import { MEDIA_TYPE_PATTERN } from '@waybill/common/event/media-type.ts';
 
 /** Without control characters, noncharacters and halves of surrogate pairs; what is longer is refused too. */
 const text = (maxLength: number) => ({

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it, mock } from 'node:test';
 import type { AppError } from '@waybill/common/errors.ts';
-import type { CloudEvent } from '@waybill/common/event.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { createParkedRequests, type ParkedRequest } from './parked-requests.ts';
 
 const reply: CloudEvent = { specversion: '1.0', id: 'r', source: '/test', type: 'PingResponse' };

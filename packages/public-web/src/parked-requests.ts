@@ -6,7 +6,7 @@
  */
 import { randomFillSync } from 'node:crypto';
 import { AppError } from '@waybill/common/errors.ts';
-import type { CloudEvent } from '@waybill/common/event.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
 
 export type ParkedRequest = {
   /** 128 random bits, base64url. */

@@ -1,7 +1,7 @@
 /** `POST /clients`: the rpc `NotifyNewClient` for those who would rather speak HTTP. */
 import { AppError } from '@waybill/common/errors.ts';
-import { mediaType } from '@waybill/common/media-type.ts';
-import { parseJson } from '@waybill/common/parse-json.ts';
+import { mediaType } from '@waybill/common/event/media-type.ts';
+import { parseJson } from '@waybill/common/event/parse-json.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { AcceptClient } from './accept-client.ts';
 import { clientGone } from './client-gone.ts';

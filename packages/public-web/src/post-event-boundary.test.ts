@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { BATCH_CONTENT_TYPE } from '@waybill/common/event-json.ts';
-import { createHttpServer } from '@waybill/common/http-server.ts';
+import { BATCH_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
+import { createHttpServer } from '@waybill/common/http/http-server.ts';
 import { pino } from 'pino';
 import { createAccount } from './account.ts';
 import type { Caller } from './admission.ts';

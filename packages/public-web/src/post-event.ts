@@ -3,19 +3,14 @@
  */
 import { randomUUID } from 'node:crypto';
 import { AppError, isForeignProblemType, type Problem, toProblem } from '@waybill/common/errors.ts';
-import { type CloudEvent, PROBLEM_TYPE, stripInternal } from '@waybill/common/event.ts';
-import {
-  decodeRequest,
-  type EncodedResponse,
-  encodeBatchResponse,
-  encodeResponse,
-} from '@waybill/common/event-http.ts';
-import { sendProblemBody } from '@waybill/common/http-server.ts';
+import { type CloudEvent, PROBLEM_TYPE, stripInternal } from '@waybill/common/event/event.ts';
+import { sendProblemBody } from '@waybill/common/http/http-server.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Account } from './account.ts';
 import type { Caller } from './admission.ts';
 import { clientGone } from './client-gone.ts';
+import { decodeRequest, type EncodedResponse, encodeBatchResponse, encodeResponse } from './event-http.ts';
 import type { Exchange } from './exchange.ts';
 import type { HeldReplies } from './held-replies.ts';
 import { preferredDeadlineMs } from './prefer.ts';

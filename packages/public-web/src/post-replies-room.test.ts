@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { createClockCheck } from '@waybill/common/clock-check.ts';
-import { signRequest } from '@waybill/common/http-signature.ts';
-import { createReplyAddresses, createReplyAddressVerifier } from '@waybill/common/reply-address.ts';
+import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
+import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
+import {
+  createReplyAddresses,
+  createReplyAddressVerifier,
+} from '@waybill/common/internal-call/reply-address.ts';
 import { pino } from 'pino';
 import { createInternalApp } from './internal-app.ts';
 import { createParkedRequests } from './parked-requests.ts';

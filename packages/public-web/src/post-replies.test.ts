@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import type { CloudEvent } from '@waybill/common/event.ts';
-import { signRequest } from '@waybill/common/http-signature.ts';
-import { deriveInternalKeys, type Key } from '@waybill/common/internal-keys.ts';
-import { createReplyAddresses } from '@waybill/common/reply-address.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
+import { deriveInternalKeys, type Key } from '@waybill/common/internal-call/internal-keys.ts';
+import { createReplyAddresses } from '@waybill/common/internal-call/reply-address.ts';
 import type { Service } from '../../../test/harness/service.ts';
 import {
   confirmAll,

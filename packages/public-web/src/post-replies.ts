@@ -1,12 +1,13 @@
 /** `POST /dispatch` on the internal port: replies for this instance, from whichever dispatcher took them. */
-import type { ClockCheck } from '@waybill/common/clock-check.ts';
+
 import { AppError } from '@waybill/common/errors.ts';
-import type { CloudEvent } from '@waybill/common/event.ts';
-import { decodeMessage } from '@waybill/common/event-json.ts';
-import type { Key } from '@waybill/common/internal-keys.ts';
-import type { createReplyAddressVerifier } from '@waybill/common/reply-address.ts';
-import { startEventSpan } from '@waybill/common/tracing.ts';
-import { verifyCall } from '@waybill/common/verify-call.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { decodeMessage } from '@waybill/common/event/event-json.ts';
+import type { ClockCheck } from '@waybill/common/internal-call/clock-check.ts';
+import type { Key } from '@waybill/common/internal-call/internal-keys.ts';
+import type { createReplyAddressVerifier } from '@waybill/common/internal-call/reply-address.ts';
+import { verifyCall } from '@waybill/common/internal-call/verify-call.ts';
+import { startEventSpan } from '@waybill/common/telemetry/tracing.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { HeldReplies } from './held-replies.ts';
 import type { ParkedRequests } from './parked-requests.ts';

@@ -1,4 +1,4 @@
-import { NEW_CLIENT_TYPE } from '@waybill/common/event.ts';
+import { NEW_CLIENT_TYPE } from '@waybill/common/event/event.ts';
 
 /**
  * Whether clients may send events of `type`: it matches one of `patterns`, in which `*` may stand at the end.

@@ -1,10 +1,10 @@
 /** A public-web process, and dispatchers that the test plays itself. */
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
-import type { CloudEvent } from '@waybill/common/event.ts';
-import { BATCH_CONTENT_TYPE } from '@waybill/common/event-json.ts';
-import { signRequest } from '@waybill/common/http-signature.ts';
-import { deriveInternalKeys } from '@waybill/common/internal-keys.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { BATCH_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
+import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
+import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
 import { type Service, startService } from '../../../test/harness/service.ts';
 import { type OnBatch, type StandIn, startStandIn } from '../../../test/harness/stand-in.ts';
 

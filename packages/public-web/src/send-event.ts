@@ -1,6 +1,6 @@
 import { EVENTS_EXCHANGE } from '@waybill/common/broker/topology.ts';
-import type { CloudEvent } from '@waybill/common/event.ts';
-import { startEventSpan } from '@waybill/common/tracing.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { startEventSpan } from '@waybill/common/telemetry/tracing.ts';
 import type { DispatcherClient, SendOutcome } from './dispatcher-client.ts';
 
 /**

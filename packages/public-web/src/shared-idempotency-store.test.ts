@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
 import { AppError } from '@waybill/common/errors.ts';
-import { createHttpServer } from '@waybill/common/http-server.ts';
+import { createHttpServer } from '@waybill/common/http/http-server.ts';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import type { Caller } from './admission.ts';

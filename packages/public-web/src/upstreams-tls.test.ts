@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { createClockCheck } from '@waybill/common/clock-check.ts';
+import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import { pino } from 'pino';
 import { createAuthority, type KeyPair, refusedPairs, trust } from '../../../test/harness/certificates.ts';
 import { startStandIn } from '../../../test/harness/stand-in.ts';

@@ -1,5 +1,5 @@
 import { AppError } from '@waybill/common/errors.ts';
-import type { CloudEvent } from '@waybill/common/event.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
 import type { ParkedRequest } from './parked-requests.ts';
 
 /** The reply of a parked request; when `signal` aborts, because the client has gone, the wait ends with `client-gone`. */

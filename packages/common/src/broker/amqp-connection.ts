@@ -11,7 +11,7 @@ import { type ChannelModel, connect, type Options, type RecoveringChannelModel }
 import type { Logger } from 'pino';
 import { backOffMs } from '../back-off.ts';
 import { AppError } from '../errors.ts';
-import { reconnects } from '../metrics.ts';
+import { reconnects } from '../telemetry/metrics.ts';
 import { within } from '../within.ts';
 import {
   declareTopology,

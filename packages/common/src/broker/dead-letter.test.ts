@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { freshBroker, type TestBroker } from '../../../../test/harness/test-broker.ts';
-import type { CloudEvent } from '../event.ts';
-import { deadLetters } from '../metrics.ts';
+import type { CloudEvent } from '../event/event.ts';
+import { deadLetters } from '../telemetry/metrics.ts';
 import { rabbitmqAt } from './amqp.fixture.ts';
 import { createBench } from './contract-bench.ts';
 import { deadLetter } from './dead-letter.ts';

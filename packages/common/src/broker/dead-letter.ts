@@ -1,6 +1,6 @@
-import type { CloudEvent } from '../event.ts';
-import { EVENT_CONTENT_TYPE } from '../event-json.ts';
-import { deadLetters } from '../metrics.ts';
+import type { CloudEvent } from '../event/event.ts';
+import { EVENT_CONTENT_TYPE } from '../event/event-json.ts';
+import { deadLetters } from '../telemetry/metrics.ts';
 import type { Delivery, Publisher } from './ports.ts';
 import { publishUntilConfirmed } from './publish-until-confirmed.ts';
 import { DEAD_LETTERS_EXCHANGE } from './topology.ts';

@@ -1,0 +1,202 @@
+/**
+ * A gRPC server with what its users expect beside the service: `grpc.health.v1`, and reflection, so that `grpcurl`
+ * needs no proto files.
+ *
+ * A handler that throws, or returns a promise that rejects, ends its own call with INTERNAL and no word of what happened,
+ * which goes to the log. grpc-js leaves a rejection unhandled, and so would end the process.
+ */
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server as TcpServer } from 'node:net';
+import {
+  Server,
+  ServerCredentials,
+  type ServerWritableStream,
+  type ServiceDefinition,
+  status,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import type { PackageDefinition } from '@grpc/proto-loader';
+import { HealthImplementation } from 'grpc-health-check';
+import type { Logger } from 'pino';
+import { cutOff, keepSockets } from '../http/open-sockets.ts';
+import type { KeyPair } from '../http/tls.ts';
+import { toPublicError } from '../public-error.ts';
+import { within } from '../within.ts';
+import { createCallBounds } from './grpc-bounds.ts';
+import { addReflection } from './grpc-reflection.ts';
+
+/** How often health is brought up to date. */
+const HEALTH_INTERVAL_MS = 500;
+/** Connections at once; one more is closed. */
+const MAX_CONNECTIONS = 1_000;
+/** Calls at once on one connection; more wait. */
+const MAX_CONCURRENT_STREAMS = 100;
+/** A connection without calls is closed after this. */
+const MAX_IDLE_MS = 5 * 60_000;
+/** A peer that is gone without a word is noticed after both. */
+const KEEPALIVE_MS = 30_000;
+const KEEPALIVE_TIMEOUT_MS = 10_000;
+
+export type GrpcServer = {
+  port: number;
+  /** Takes no more calls, lets those under way end, and cuts off what is left after `deadlineMs` (default 1 s). */
+  close(deadlineMs?: number): Promise<void>;
+};
+
+/**
+ * Starts a server for `service` (`package.Service`) of `definition`; plaintext, unless `tls` is given.
+ *
+ * `isServing` decides what `grpc.health.v1` says of the server and of the service. `maxReceiveBytes` and
+ * `maxSendBytes` bound a message; gRPC's own default is 4 MB in, and no bound out. What calls can hold besides is bounded
+ * by {@link createCallBounds}.
+ *
+ * @throws an error with `code` EADDRINUSE (or another), `address` and `port`, when it cannot listen there.
+ */
+export async function createGrpcServer({
+  definition,
+  service,
+  implementation,
+  host,
+  port,
+  tls,
+  isServing,
+  maxReceiveBytes,
+  maxSendBytes,
+  maxConnections = MAX_CONNECTIONS,
+  log,
+  ...bounds
+}: Parameters<typeof createCallBounds>[0] & {
+  definition: PackageDefinition;
+  service: string;
+  implementation: UntypedServiceImplementation;
+  host: string;
+  port: number;
+  tls?: KeyPair;
+  isServing(): boolean;
+  maxReceiveBytes: number;
+  maxSendBytes?: number;
+  /** Connections at once (default 1,000); one more is closed. */
+  maxConnections?: number;
+  /** Gets what a failed handler threw. */
+  log: Logger;
+}): Promise<GrpcServer> {
+  const callBounds = createCallBounds(bounds);
+  const server = new Server({
+    interceptors: [callBounds.interceptor],
+    'grpc.max_receive_message_length': maxReceiveBytes,
+    'grpc.max_send_message_length': maxSendBytes,
+    'grpc.max_concurrent_streams': MAX_CONCURRENT_STREAMS,
+    'grpc.max_connection_idle_ms': MAX_IDLE_MS,
+    'grpc.keepalive_time_ms': KEEPALIVE_MS,
+    'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+  });
+  server.addService(definition[service] as ServiceDefinition, guard(implementation, log));
+  const stopHealth = addHealth(server, service, isServing);
+  addReflection(server, definition);
+  const listening = await listen(server, { host, port, tls, maxConnections });
+
+  return {
+    port: (listening.address() as AddressInfo).port,
+    async close(deadlineMs = 1_000) {
+      stopHealth();
+      callBounds.close();
+      // Once its connections are closed too, which those of another server are to `tryShutdown` at once.
+      const ended = new Promise<void>((resolve) => listening.close(() => resolve()));
+      server.tryShutdown(() => {});
+      if (await within(deadlineMs, ended)) return;
+      server.forceShutdown();
+      cutOff(listening);
+    },
+  };
+}
+
+type Call = ServerWritableStream<unknown, unknown>;
+type Callback = (error: unknown, ...rest: unknown[]) => void;
+/** A handler of either kind: with a callback for one answer, or writing to the call. */
+type Handler = (call: Call, callback?: Callback) => unknown;
+
+/** Answers for handlers that fail. */
+function guard(implementation: UntypedServiceImplementation, log: Logger): UntypedServiceImplementation {
+  const guarded = Object.entries(implementation).map(([method, handler]) => {
+    const handle: Handler = async (call, callback) => {
+      const answer = callback && answerOnce(callback);
+      try {
+        await (handler as unknown as Handler).call(implementation, call, answer);
+      } catch (error) {
+        const details = toPublicError(error, log, { method }).message;
+        const refusal = { code: status.INTERNAL, details };
+        if (answer) answer(refusal);
+        else call.emit('error', refusal);
+      }
+    };
+    return [method, handle];
+  });
+  return Object.fromEntries(guarded);
+}
+
+/** A handler that answers and then throws must not answer twice. */
+function answerOnce(callback: Callback): Callback {
+  let isCalled = false;
+  return (...answer) => {
+    if (!isCalled) callback(...answer);
+    isCalled = true;
+  };
+}
+
+/** Returns what makes both NOT_SERVING for good, and ends the calls that watch them: `close` would wait for those. */
+function addHealth(server: Server, service: string, isServing: () => boolean): () => void {
+  const health = new HealthImplementation();
+  const watching = new Set<Call>();
+  let wasUp: boolean | undefined;
+  function set(isUp: boolean): void {
+    // Every setStatus is a message to those who watch, whether or not it changed.
+    if (isUp === wasUp) return;
+    wasUp = isUp;
+    for (const name of ['', service]) health.setStatus(name, isUp ? 'SERVING' : 'NOT_SERVING');
+  }
+  set(isServing());
+  const timer = setInterval(() => set(isServing()), HEALTH_INTERVAL_MS).unref();
+  health.addToServer({
+    addService: (definition: ServiceDefinition, { watch, ...others }: UntypedServiceImplementation) => {
+      const trackedWatch = (call: Call) => {
+        watching.add(call);
+        call.once('cancelled', () => watching.delete(call));
+        (watch as unknown as Handler)(call);
+      };
+      server.addService(definition, { ...others, watch: trackedWatch as unknown as Handler as never });
+    },
+  } as unknown as Server);
+  return () => {
+    clearInterval(timer);
+    set(false);
+    for (const call of watching) call.end();
+  };
+}
+
+/** A server of our own, because grpc-js does not bound the connections of its own. */
+async function listen(
+  server: Server,
+  {
+    host,
+    port,
+    tls,
+    maxConnections,
+  }: { host: string; port: number; tls: KeyPair | undefined; maxConnections: number },
+): Promise<TcpServer> {
+  const credentials = tls
+    ? ServerCredentials.createSsl(null, [
+        { cert_chain: Buffer.from(tls.cert), private_key: Buffer.from(tls.key) },
+      ])
+    : ServerCredentials.createInsecure();
+  const injector = server.createConnectionInjector(credentials);
+  const listening = createServer({ noDelay: true }, (socket) => {
+    socket.on('error', () => {});
+    injector.injectConnection(socket);
+  });
+  listening.maxConnections = maxConnections;
+  keepSockets(listening);
+  listening.listen({ port, host });
+  await once(listening, 'listening');
+  // A connection that cannot be accepted, as no more files may be open, must not end the process.
+  return listening.on('error', () => {});
+}

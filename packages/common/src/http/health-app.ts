@@ -1,0 +1,15 @@
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import { markInternal } from '../internal-call/internal-server.ts';
+import { addHealthRoutes, createHttpServer, type Readiness } from './http-server.ts';
+
+/**
+ * A server with nothing but health, on a port of its own: neither the clients of a process nor strangers can keep whoever
+ * restarts it from asking.
+ */
+export function createHealthApp({ log, readiness }: { log: Logger; readiness: Readiness }): FastifyInstance {
+  const app = createHttpServer({ log, maxConnections: 100 });
+  markInternal(app.server);
+  addHealthRoutes(app, readiness);
+  return app;
+}

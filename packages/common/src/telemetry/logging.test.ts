@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { openSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { startOtlpReceiver } from '../../../../test/harness/otlp-receiver.ts';
+
+async function start(
+  t: TestContext,
+  stdout: 'pipe' | number,
+  env?: Record<string, string>,
+): Promise<ChildProcess> {
+  const child = fork(new URL('logging.fixture.ts', import.meta.url), {
+    execArgv: ['--import', '@waybill/common/telemetry'],
+    cwd: import.meta.dirname,
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ['ignore', stdout, 'inherit', 'ipc'],
+  });
+  t.after(() => child.kill('SIGKILL'));
+  await once(child, 'message');
+  return child;
+}
+
+/** Resolves when the program answers. */
+async function tellToLog(child: ChildProcess, lines: number): Promise<void> {
+  child.send(lines);
+  const signal = AbortSignal.timeout(5_000);
+  assert.deepEqual(await once(child, 'message', { signal }), ['logged', undefined]);
+}
+
+async function stop(child: ChildProcess): Promise<unknown> {
+  const signal = AbortSignal.timeout(9_000);
+  child.kill('SIGTERM');
+  const [code] = await once(child, 'exit', { signal });
+  return code;
+}
+
+const full = () => openSync('/dev/full', 'w');
+
+test('a process whose stdout is a full disk goes on, and ends when told to', async (t) => {
+  const child = await start(t, full());
+  for (let i = 0; i < 3; i += 1) await tellToLog(child, 2_000);
+  assert.equal(await stop(child), 0);
+});
+
+test('a process whose stdout is a full disk still exports its lines, and says so in one of them', async (t) => {
+  const receiver = await startOtlpReceiver();
+  t.after(() => receiver.close());
+  const child = await start(t, full(), receiver.env);
+  await tellToLog(child, 3);
+  await receiver.waitFor(() => receiver.logs().some(({ body }) => body === 'stdout takes no log lines'));
+  assert.equal(await stop(child), 0);
+  const bodies = receiver.logs().map(({ body }) => body);
+  assert.deepEqual(bodies.toSorted(), [
+    'stdout takes no log lines',
+    'stopping',
+    'told to',
+    'told to',
+    'told to',
+  ]);
+});
+
+test('what finds no room is counted in a metric', async (t) => {
+  const receiver = await startOtlpReceiver();
+  t.after(() => receiver.close());
+  const child = await start(t, full(), receiver.env);
+  await tellToLog(child, 5_000);
+  await receiver.waitFor(() => receiver.metricNames().includes('waybill.log.dropped'));
+  assert.equal(await stop(child), 0);
+});
+
+test('a process whose stdout nobody reads any more goes on, and ends when told to', async (t) => {
+  const child = await start(t, 'pipe');
+  (child.stdout as Socket).destroy();
+  for (let i = 0; i < 3; i += 1) await tellToLog(child, 2_000);
+  assert.equal(await stop(child), 0);
+});
+
+test('a process whose stdout is not read goes on, and ends when told to', async (t) => {
+  const child = await start(t, 'pipe');
+  (child.stdout as Socket).pause();
+  for (let i = 0; i < 3; i += 1) await tellToLog(child, 2_000);
+  assert.equal(await stop(child), 0);
+});

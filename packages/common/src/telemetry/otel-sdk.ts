@@ -1,0 +1,62 @@
+/**
+ * The OpenTelemetry SDK as every process runs it, started by `telemetry.ts` before anything else is loaded.
+ *
+ * Instrumented: http, undici, grpc, pino (ids on log lines only) and the Node runtime. Messaging spans are ours
+ * (`tracing.ts`): an instrumentation of amqplib sees batches, not events.
+ */
+import { metrics } from '@opentelemetry/api';
+import { getNodeAutoInstrumentations } from '@opentelemetry/auto-instrumentations-node';
+import { NodeSDK } from '@opentelemetry/sdk-node';
+import { register as registerImportHooks } from 'import-in-the-middle/register-hooks.mjs';
+import { isInternalRequest } from '../internal-call/internal-server.ts';
+import { resourceAttributes } from '../process/instance.ts';
+import { within } from '../within.ts';
+import { edgePropagator, linkInboundTrace } from './edge-trace.ts';
+import { isExported } from './exported-signals.ts';
+import { SHUTDOWN_TELEMETRY } from './shutdown-telemetry.ts';
+
+/** Of the 2 s that `shutdownTelemetry` takes at most: a backend of metrics that is slow must not keep the spans. */
+const FLUSH_METRICS_MS = 500;
+
+/** Starts the SDK and patches what is loaded from here on. Call once per process. */
+export function startSdk(): void {
+  // For modules that ESM imports; what CommonJS requires is patched without it.
+  registerImportHooks({ include: ['http', 'https', 'pino', '@grpc/grpc-js'] });
+  const sdk = new NodeSDK({
+    resourceDetectors: [{ detect: () => ({ attributes: resourceAttributes }) }],
+    textMapPropagator: edgePropagator,
+    instrumentations: instrumentations(),
+    // An empty list turns a signal off; without one the SDK reads OTEL_* (OTLP, http/protobuf by default).
+    spanProcessors: isExported('traces') ? undefined : [],
+    metricReaders: isExported('metrics') ? undefined : [],
+    logRecordProcessors: [],
+  });
+  sdk.start();
+  Reflect.set(globalThis, SHUTDOWN_TELEMETRY, async () => {
+    // A counter that is new now is exported as 0 first (`counter.ts`); the shutdown then exports what it counted.
+    if (isExported('metrics')) await within(FLUSH_METRICS_MS, flushMetrics());
+    await sdk.shutdown();
+  });
+}
+
+/** The API does not have it, as a meter provider need not. */
+async function flushMetrics(): Promise<void> {
+  const provider = metrics.getMeterProvider() as { forceFlush?: () => Promise<void> };
+  await provider.forceFlush?.().catch(() => {});
+}
+
+function instrumentations() {
+  process.env.OTEL_NODE_ENABLED_INSTRUMENTATIONS ||= 'http,undici,grpc,pino,runtime-node';
+  return getNodeAutoInstrumentations({
+    '@opentelemetry/instrumentation-http': {
+      ignoreIncomingRequestHook: isInternalRequest,
+      requestHook: linkInboundTrace,
+    },
+    // Hundreds of batches make a stream, whose chunks are traced. The others ask about health, every few seconds, or
+    // about the service itself, on streams that stay open as long as a tool likes.
+    '@opentelemetry/instrumentation-grpc': {
+      ignoreGrpcMethods: ['GetBatch', 'Check', 'Watch', 'HealthCheck', 'ServerReflectionInfo'],
+    },
+    '@opentelemetry/instrumentation-pino': { disableLogSending: true },
+  });
+}
