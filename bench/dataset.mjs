@@ -1,5 +1,5 @@
 /**
- * `AMQP_URL=… npm run bench:dataset`: one dataset to one client's queue, from the request to the last confirm, beside two
+ * `npm run bench:dataset`: one dataset to one client's queue, from the request to the last confirm, beside two
  * bare loops that publish the very same bodies to a queue of the same kind: one waits for each confirm, the other for
  * all at the end. In turns; compare the ratios of one run.
  */
@@ -7,35 +7,36 @@ import { randomUUID } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import { connect } from 'amqplib';
 import { makePrivateKey, publicKeyOf } from '../bin/sealing-keys.mjs';
-import { median, preload, start } from './start-services.mjs';
+import { brokerUrl } from './broker-url.ts';
+import { startProcess, WAYBILL_PRELOAD } from './start-process.ts';
+import { median } from './statistics.ts';
+import { startWaybill } from './waybill.ts';
 
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 7);
-const { AMQP_URL } = process.env;
-if (!AMQP_URL) {
-  console.error('AMQP_URL is not set: name the broker to measure on');
-  process.exit(1);
-}
-const broker = new URL(AMQP_URL);
+const amqpUrl = await brokerUrl();
+const broker = new URL(amqpUrl);
 const key = makePrivateKey();
 
-await start([...preload, 'packages/dataset-generator/src/main.ts'], { GRPC_PORT: 18061, HEALTH_PORT: 18087 });
-await start([...preload, 'packages/dispatcher/src/main.ts'], { PORT: 18082, HEALTH_PORT: 18083 });
-const listener = await start([...preload, 'packages/data-dispatch-listener/src/main.ts'], {
-  HEALTH_PORT: 18086,
-  TCP_PORT: 0,
-  DATASET_SERVICE_ADDR: '127.0.0.1:18061',
-  CREDENTIALS_PRIVATE_KEYS: JSON.stringify(key),
+const generator = await startProcess({
+  name: 'dataset-generator',
+  program: 'packages/dataset-generator/src/main.ts',
+  preload: [WAYBILL_PRELOAD],
+  env: { GRPC_PORT: 0, HEALTH_PORT: 0 },
 });
-await start([...preload, 'packages/public-web/src/main.ts'], {
-  PORT: 18080,
-  HEALTH_PORT: 18088,
-  INTERNAL_PORT: 18081,
-  GRPC_PORT: 0,
-  DISPATCHER_URLS: 'http://127.0.0.1:18082',
-  CREDENTIALS_PUBLIC_KEY: JSON.stringify(publicKeyOf(key)),
-  CLIENT_BROKERS: broker.host,
+const { urls, listeners } = await startWaybill({
+  amqpUrl,
+  listener: {
+    program: 'packages/data-dispatch-listener/src/main.ts',
+    env: {
+      TCP_PORT: 0,
+      DATASET_SERVICE_ADDR: `127.0.0.1:${generator.port}`,
+      CREDENTIALS_PRIVATE_KEYS: JSON.stringify(key),
+    },
+  },
+  publicWebEnv: { CREDENTIALS_PUBLIC_KEY: JSON.stringify(publicKeyOf(key)), CLIENT_BROKERS: broker.host },
 });
-const lines = createInterface({ input: /** @type {import('node:stream').Readable} */ (listener.stdout) });
+const [listener] = /** @type {[import('./start-process.ts').BenchProcess]} */ (listeners);
+const lines = createInterface({ input: listener.stdout });
 const connection = await connect(
   {
     hostname: broker.hostname,
@@ -76,7 +77,7 @@ async function viaWaybill() {
   const clientId = randomUUID();
   const started = performance.now();
   const sent = lineThat((line) => line.includes('"dataset sent"') && line.includes(clientId));
-  const response = await fetch('http://127.0.0.1:18080/clients', {
+  const response = await fetch(`${urls.join()}/clients`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({

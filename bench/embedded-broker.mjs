@@ -5,7 +5,7 @@
  */
 import { createEmbeddedBroker } from '@waybill/embedded-broker/create-embedded-broker.ts';
 import { connect } from 'amqplib';
-import { start } from './start-services.mjs';
+import { startProcess } from './start-process.ts';
 
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 8);
 const AMQP_PORT = 18672;
@@ -19,8 +19,7 @@ else if (role === 'echo') await echo();
 else await measure();
 
 async function measure() {
-  await start([thisFile, 'broker'], {});
-  await start([thisFile, 'echo'], {});
+  for (const name of ['broker', 'echo']) await startProcess({ name, program: thisFile, args: [name] });
   const channel = await openChannel();
   /** @type {Map<string, () => void>} */
   const waiting = new Map();

@@ -1,53 +1,63 @@
 /**
- * `AMQP_URL=… npm run bench`: pings per second through the three tiers, beside a hand-written direct reply-to RPC on
- * the same broker, in turns, at 1, 64 and 256 connections, and public-web's memory before and after. Timings differ
- * between machines and minutes: compare the columns of one run.
+ * `npm run bench:load`: pings per second through the three tiers, beside a hand-written direct reply-to RPC on the same
+ * broker (that of AMQP_URL, or one of its own), in turns, at 1, 64 and 256 connections, and public-web's memory before
+ * and after. What `npm run bench` does in short, where wrk is not installed: the load comes from autocannon, whose CPU
+ * the systems lack. Timings differ between machines and minutes: compare the columns of one run.
  */
 import autocannon from 'autocannon';
-import { median, memory, preload, start } from './start-services.mjs';
+import { brokerUrl } from './broker-url.ts';
+import { describeMemory } from './describe-memory.ts';
+import { answering } from './expect-answer.ts';
+import { median, sum } from './statistics.ts';
+import { SYSTEMS } from './systems.ts';
+import { PING } from './wrk.ts';
 
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 8);
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 3);
-const { AMQP_URL } = process.env;
-if (!AMQP_URL) {
-  console.error('AMQP_URL is not set: name the broker to measure on');
-  process.exit(1);
-}
 
-await start([...preload, 'packages/dispatcher/src/main.ts'], { PORT: 18082, HEALTH_PORT: 18083 });
-await start([...preload, 'packages/ping-listener/src/main.ts'], { HEALTH_PORT: 18084 });
-const publicWeb = await start([...preload, 'packages/public-web/src/main.ts'], {
-  PORT: 18080,
-  HEALTH_PORT: 18088,
-  INTERNAL_PORT: 18081,
-  DISPATCHER_URLS: 'http://127.0.0.1:18082',
-});
-await start(['bench/direct-reply-rpc.mjs', 'worker'], {});
-await start(['bench/direct-reply-rpc.mjs', 'gateway'], { PORT: 18090 });
-
-const subjects = { waybill: 'http://127.0.0.1:18080/', 'direct reply-to': 'http://127.0.0.1:18090/' };
-console.log(`before: ${memory({ 'public-web': publicWeb })}`);
-for (const url of Object.values(subjects)) await measure(url, 16, 3);
+const amqpUrl = await brokerUrl();
+const systems = await Promise.all(
+  SYSTEMS.filter(({ name }) => ['waybill', 'two-tier-durable'].includes(name)).map(({ start }) =>
+    start({ amqpUrl }),
+  ),
+);
+await Promise.all(systems.map(answering));
+const publicWebs = systems.flatMap(({ processes }) => processes).filter(({ name }) => name === 'public-web');
+console.log(`before: ${describeMemory(publicWebs)}`);
+for (const { urls } of systems) await measure(urls.join(), 16, 3);
 for (const connections of [1, 64, 256]) {
-  /** @type {Record<string, { rate: number, p50: number, p99: number, errors: number }[]>} */
-  const rounds = { waybill: [], 'direct reply-to': [] };
+  /** @type {Awaited<ReturnType<typeof measure>>[][]} */
+  const rounds = [];
   for (let round = 0; round < ROUNDS; round += 1) {
-    for (const [name, url] of Object.entries(subjects))
-      rounds[name]?.push(await measure(url, connections, SECONDS));
+    const results = [];
+    for (const { urls } of systems) results.push(await measure(urls.join(), connections, SECONDS));
+    rounds.push(results);
   }
-  for (const [name, results] of Object.entries(rounds)) {
-    const rate = median(results.map((result) => result.rate));
-    const p50 = median(results.map((result) => result.p50));
-    const p99 = median(results.map((result) => result.p99));
-    const errors = results.reduce((sum, result) => sum + result.errors, 0);
-    console.log(
-      `${String(connections).padStart(3)} connections  ${name.padEnd(16)} ${String(Math.round(rate)).padStart(6)} req/s` +
-        `  p50 ${p50} ms  p99 ${p99} ms  errors ${errors}`,
+  for (const [index, { name }] of systems.entries())
+    report(
+      name,
+      connections,
+      rounds.flatMap((round) => round[index] ?? []),
     );
-  }
 }
-console.log(`after:  ${memory({ 'public-web': publicWeb })}`);
+console.log(`after:  ${describeMemory(publicWebs)}`);
 process.exit(0);
+
+/**
+ * @param {string} name
+ * @param {number} connections
+ * @param {Awaited<ReturnType<typeof measure>>[]} results
+ */
+function report(name, connections, results) {
+  const rate = median(results.map((result) => result.rate));
+  const p50 = median(results.map((result) => result.p50));
+  const p99 = median(results.map((result) => result.p99));
+  const errors = sum(results.map((result) => result.errors));
+  console.log(
+    `${String(connections).padStart(3)} connections  ${name.padEnd(16)} ${String(Math.round(rate)).padStart(6)} req/s` +
+      `  p50 ${p50} ms  p99 ${p99} ms  errors ${errors}`,
+  );
+}
 
 /**
  * @param {string} url
@@ -61,7 +71,7 @@ async function measure(url, connections, seconds) {
     duration: seconds,
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ type: 'PingRequest', data: { sentAt: 1 } }),
+    body: PING,
   });
   const errors = result.errors + result.non2xx;
   return { rate: result.requests.average, p50: result.latency.p50, p99: result.latency.p99, errors };

@@ -1,46 +1,40 @@
 /**
- * `AMQP_URL=… npm run bench:overload`: what becomes of three times the load that listeners can do, for five minutes.
+ * `npm run bench:overload`: what becomes of three times the load that listeners can do, for five minutes.
  * One listener of 16 events at a time and 20 ms each; clients wait 2 s at most, and are sent at an even rate whatever
  * becomes of those before. Peak is what 256 clients get that wait for each other. Timings differ between machines and
  * minutes: compare within one run.
  */
 import autocannon from 'autocannon';
 import { Agent } from 'undici';
-import { memory, preload, start } from './start-services.mjs';
+import { brokerUrl } from './broker-url.ts';
+import { describeMemory } from './describe-memory.ts';
+import { quantile } from './statistics.ts';
+import { startWaybill } from './waybill.ts';
 
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 300);
 const FACTOR = Number(process.env.BENCH_FACTOR ?? 3);
 const WAIT_S = 2;
 const PEAK_SECONDS = 10;
 const REPORT_MS = 30_000;
-const URL = 'http://127.0.0.1:18080/';
-const { AMQP_URL } = process.env;
-if (!AMQP_URL) {
-  console.error('AMQP_URL is not set: name the broker to measure on');
-  process.exit(1);
-}
 
-const listener = start([...preload, 'bench/slow-listener.mjs'], { HEALTH_PORT: 18084, CONCURRENCY: 16 });
-const dispatcher = start([...preload, 'packages/dispatcher/src/main.ts'], {
-  ...{ PORT: 18082, HEALTH_PORT: 18083 },
+const waybill = await startWaybill({
+  amqpUrl: await brokerUrl(),
+  listener: { program: 'bench/slow-listener.mjs', env: { CONCURRENCY: 16, LISTENER_MS: 20 } },
+  publicWebEnv: { PUBLIC_EVENT_TYPES: 'SlowRequest' },
 });
-const publicWeb = start([...preload, 'packages/public-web/src/main.ts'], {
-  ...{ PORT: 18080, HEALTH_PORT: 18088, INTERNAL_PORT: 18081, DISPATCHER_URLS: 'http://127.0.0.1:18082' },
-  ...{ PUBLIC_EVENT_TYPES: 'SlowRequest' },
-});
-const services = { 'public-web': await publicWeb, dispatcher: await dispatcher, listener: await listener };
+const url = waybill.urls.join();
 const request = {
   method: /** @type {const} */ ('POST'),
   headers: { 'content-type': 'application/json', prefer: `wait=${WAIT_S}` },
   body: JSON.stringify({ type: 'SlowRequest' }),
 };
 
-await autocannon({ ...request, url: URL, connections: 256, duration: 3 });
+await autocannon({ ...request, url, connections: 256, duration: 3 });
 const { '2xx': answered, duration } = await autocannon({
-  ...{ ...request, url: URL, connections: 256, duration: PEAK_SECONDS },
+  ...{ ...request, url, connections: 256, duration: PEAK_SECONDS },
 });
 const peak = answered / duration;
-console.log(`peak      ${peak.toFixed(0)} answers/s, ${memory(services)}`);
+console.log(`peak      ${peak.toFixed(0)} answers/s, ${describeMemory(waybill.processes)}`);
 
 /** @type {{ status: number, ms: number }[]} */
 let results = [];
@@ -64,7 +58,7 @@ async function send() {
   sent += 1;
   const sentMs = performance.now();
   const status = await agent
-    .request({ ...request, origin: URL, path: '/' })
+    .request({ ...request, origin: url, path: '/' })
     .then(async ({ statusCode, body }) => {
       await body.dump();
       return statusCode;
@@ -85,8 +79,8 @@ function report(when, seconds) {
   const others = results.length - good.length - refused.length;
   console.log(
     `${when} ${(good.length / seconds).toFixed(0)} answers/s in time (${((good.length / seconds / peak) * 100).toFixed(0)}% of peak), ` +
-      `${(refused.length / seconds).toFixed(0)} refused/s (p50 ${quantile(refused, 0.5)} ms, p99 ${quantile(refused, 0.99)} ms), ` +
-      `${(others / seconds).toFixed(1)} others/s, ${memory(services)}`,
+      `${(refused.length / seconds).toFixed(0)} refused/s (p50 ${quantileMs(refused, 0.5)} ms, p99 ${quantileMs(refused, 0.99)} ms), ` +
+      `${(others / seconds).toFixed(1)} others/s, ${describeMemory(waybill.processes)}`,
   );
   results = [];
   reportMs += REPORT_MS;
@@ -96,7 +90,9 @@ function report(when, seconds) {
  * @param {{ ms: number }[]} values
  * @param {number} part
  */
-function quantile(values, part) {
-  const sorted = values.map(({ ms }) => ms).sort((a, b) => a - b);
-  return (sorted[Math.floor(sorted.length * part)] ?? Number.NaN).toFixed(1);
+function quantileMs(values, part) {
+  return quantile(
+    values.map(({ ms }) => ms),
+    part,
+  ).toFixed(1);
 }

@@ -15,7 +15,11 @@ import { fileURLToPath } from 'node:url';
 import { nodeFault } from './node-version.mjs';
 
 const projectFolder = fileURLToPath(new URL('..', import.meta.url));
-const together = ['packages/*/src/**/*.test.ts', 'test/{*,{e2e,fuzz,harness}/**/*}.test.ts'];
+const together = [
+  'packages/*/src/**/*.test.ts',
+  'test/{*,{e2e,fuzz,harness}/**/*}.test.ts',
+  'bench/*.test.ts',
+];
 /** Systems under faults and load, with bounds on how long they take to mend: one file at a time. */
 const alone = ['test/faults/**/*.test.ts'];
 /** The contract suite is not among them: packages/embedded-broker runs it on the embedded broker in any case. */
