@@ -1,11 +1,12 @@
 /** Does to what the services have declared what an operator might, and waits until they have mended it. */
 import { execFile } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { promisify } from 'node:util';
+import { isDeepStrictEqual, promisify } from 'node:util';
 import { declareTopology } from '@waybill/common/broker/declare-topology.ts';
-import { listenerTopology, type Topology } from '@waybill/common/broker/topology.ts';
+import { listenerTopology } from '@waybill/common/broker/topology.ts';
 import { type Channel, connect } from 'amqplib';
 import { eventually } from '../harness/eventually.ts';
+import { createManagementApi } from '../harness/management-api.ts';
 import type { Rabbitmq } from '../harness/rabbitmq.ts';
 import type { TopologyFault } from './schedule.ts';
 
@@ -43,15 +44,16 @@ export async function injectIntoTopology(options: TopologyFaultOptions): Promise
   if (kind === 'delete-exchange') {
     const { name } = pick(PING.exchanges);
     await on((channel) => channel.deleteExchange(name));
-    await untilThere(broker, { ...PING, queues: [] });
+    await untilThere(broker);
   } else if (kind === 'delete-binding') {
     const { queue, exchange, routingKey } = pick(PING.bindings);
     await on((channel) => channel.unbindQueue(queue, exchange, routingKey));
+    await untilThere(broker);
   } else if (kind === 'delete-queue') {
     const { name } = pick(QUEUES);
     await on((channel) => channel.deleteQueue(name));
     const deletedMs = Date.now();
-    await untilThere(broker, PING);
+    await untilThere(broker);
     return deletedMs;
   } else if (kind === 'shorten-queues') {
     const pattern = '^waybill\\.(ping|replies)(\\.(retry.*|isolated))?$';
@@ -87,10 +89,15 @@ function onChannel<T>(url: string, use: (channel: Channel) => Promise<T>): Promi
 }
 
 /** And written down: RabbitMQ 3.10 forgets a quorum queue that was declared within the last second, when it is killed. */
-async function untilThere(broker: Rabbitmq, { exchanges, queues }: Topology): Promise<void> {
+async function untilThere(broker: Rabbitmq): Promise<void> {
+  const { exchanges, queues, bindings } = PING;
+  const api = createManagementApi({ url: broker.managementUrl });
   await onChannel(broker.url, async (channel) => {
     for (const { name } of exchanges) await channel.checkExchange(name);
     for (const { name } of queues) await channel.checkQueue(name);
+    const found = await api.bindings('/');
+    for (const binding of bindings)
+      if (!found.some((other) => isDeepStrictEqual(other, binding))) throw new Error('a binding is missing');
   });
   await broker.ctl('eval', '[dets:sync(Table) || Table <- dets:all()].');
 }

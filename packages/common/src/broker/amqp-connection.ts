@@ -158,7 +158,8 @@ async function keepTopology(model: ChannelModel, { topology, watch }: AmqpConnec
   await letConsumersKnow(missing);
   const channel = await openQuietly(model);
   await declareTopology(channel, { ...topology, queues: missing.queues }).catch((error) => {
-    watch?.failed(error.message);
+    // With a code it is the broker's answer; without, the connection is gone.
+    if (typeof error.code === 'number') watch?.failed(error.message);
     throw error;
   });
   await channel.close();
