@@ -14,7 +14,7 @@ import { createPublish } from './publish-confirmed.mjs';
 import { deathHeaders } from './read-dead-letter.mjs';
 import { UserError } from './user-error.mjs';
 
-/** As in packages/common/src/broker/topology.ts, which only runs on a newer Node. */
+/** As in packages/common/src/broker/amqp-topology.ts, which only runs on a newer Node. */
 const QUEUE = 'waybill.dead-letters';
 const LOCK = 'waybill.dead-letters.lock';
 

@@ -5,7 +5,7 @@
 
 /** Whoever waited has been answered, a deadline that has passed would drop the event, and hops count anew. */
 const GONE = ['correlationid', 'replyto', 'expirytime', 'traceparent', 'tracestate', 'hops'];
-/** A listener service's own queues (packages/common/src/broker/topology.ts), of which the first part is its work queue. */
+/** A listener service's own queues (packages/common/src/broker/amqp-topology.ts), of which the first part is its work queue. */
 const SERVICE_QUEUE = /^(waybill\.[a-z0-9][a-z0-9-]{0,63})(?:\.isolated|\.retry\.\d+)?$/;
 const REPLIES_QUEUE = 'waybill.replies';
 const EVENTS_EXCHANGE = 'waybill.events';

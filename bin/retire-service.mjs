@@ -24,7 +24,7 @@ while one runs this refuses. With --type stop, or replace, those that have a han
 
 What is moved keeps its deadline and its client, and its attempts are counted anew.`;
 
-/** As in packages/common/src/broker/topology.ts, which only runs on a newer Node. */
+/** As in packages/common/src/broker/amqp-topology.ts, which only runs on a newer Node. */
 const EVENTS_EXCHANGE = 'waybill.events';
 const TYPES_EXCHANGE = 'waybill.types';
 /** @param {string} service */

@@ -7,13 +7,13 @@ import { after, before, beforeEach, describe, it, type TestContext } from 'node:
 import { type ChannelModel, type ConfirmChannel, connect, type GetMessage } from 'amqplib';
 import { pino } from 'pino';
 import { createAmqpPublisher } from '../../packages/common/src/broker/amqp-publisher.ts';
-import { type DeadLetterReason, deadLetter } from '../../packages/common/src/broker/dead-letter.ts';
-import type { Delivery, Publisher } from '../../packages/common/src/broker/ports.ts';
 import {
   DEAD_LETTERS_QUEUE,
   listenerTopology,
   serviceQueues,
-} from '../../packages/common/src/broker/topology.ts';
+} from '../../packages/common/src/broker/amqp-topology.ts';
+import { type DeadLetterReason, deadLetter } from '../../packages/common/src/broker/dead-letter.ts';
+import type { Delivery, Publisher } from '../../packages/common/src/broker/ports.ts';
 import type { CloudEvent } from '../../packages/common/src/event/event.ts';
 import { encodeEvent, encodeMessage } from '../../packages/common/src/event/event-json.ts';
 import { eventually } from '../harness/eventually.ts';

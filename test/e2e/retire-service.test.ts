@@ -4,13 +4,8 @@ import { randomUUID } from 'node:crypto';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { createAmqpPublisher } from '@waybill/common/broker/amqp-publisher.ts';
-import type { Publisher } from '@waybill/common/broker/ports.ts';
-import {
-  EVENTS_EXCHANGE,
-  listenerTopology,
-  serviceQueues,
-  TYPES_EXCHANGE,
-} from '@waybill/common/broker/topology.ts';
+import { listenerTopology, serviceQueues } from '@waybill/common/broker/amqp-topology.ts';
+import type { Destination, Publisher } from '@waybill/common/broker/ports.ts';
 import { type Channel, type ChannelModel, connect } from 'amqplib';
 import { pino } from 'pino';
 import { eventually } from '../harness/eventually.ts';
@@ -48,9 +43,9 @@ describe('retire-service', () => {
     const types = [`Both.${old}`, `Old.${old}`] as const;
     await declare(t, old, [...types]);
     const publisher = await declare(t, next, [types[0]]);
-    const publish = (routingKey: string, exchange = EVENTS_EXCHANGE) =>
-      publisher.publish({ exchange, routingKey, contentType: 'text/plain', body: Buffer.from(routingKey) });
-    return { old, next, types, publish };
+    const publish = (to: Destination) =>
+      publisher.publish({ to, contentType: 'text/plain', body: Buffer.from(publisher.describe(to).name) });
+    return { old, next, types, publisher, publish };
   }
 
   const run = (...args: string[]) =>
@@ -61,10 +56,10 @@ describe('retire-service', () => {
   const names = async () => Object.keys(await broker.queues());
 
   it('moves what waits in every queue, deletes them, and its types that nobody else takes are taken no more', async (t) => {
-    const { old, next, types, publish } = await twoServices(t);
-    for (const type of [...types, ...types]) assert.equal(await publish(type), 'confirmed');
-    for (const queue of [serviceQueues(old).isolated, serviceQueues(old).retry(5_000)])
-      assert.equal(await publish(queue, ''), 'confirmed');
+    const { old, next, types, publisher, publish } = await twoServices(t);
+    for (const type of [...types, ...types]) assert.equal(await publish({ type }), 'confirmed');
+    for (const to of [{ isolated: old }, { service: old, delayMs: 5_000 as const }])
+      assert.equal(await publish(to), 'confirmed');
 
     const { code, output } = await run(old, '--to', next);
 
@@ -73,15 +68,15 @@ describe('retire-service', () => {
     const { messageCount } = await channel.checkQueue(serviceQueues(next).work);
     assert.equal(messageCount, 6 + 2);
     assert.ok(!(await names()).some((name) => name.includes(old)));
-    assert.equal(await publish(types[0]), 'confirmed');
-    for (const exchange of [EVENTS_EXCHANGE, TYPES_EXCHANGE])
-      assert.equal(await publish(types[1], exchange), 'unroutable');
+    assert.equal(await publish({ type: types[0] }), 'confirmed');
+    assert.equal(await publish({ type: types[1] }), 'unroutable');
+    assert.equal(await publisher.isDeclared(types[1]), false);
     assert.equal((await run(old, '--to', next)).code, 0, 'it cannot be run again');
   });
 
   it('discards what waits when told to', async (t) => {
     const { old, types, publish } = await twoServices(t);
-    assert.equal(await publish(types[1]), 'confirmed');
+    assert.equal(await publish({ type: types[1] }), 'confirmed');
 
     const { code, output } = await run(old, '--discard');
 
@@ -91,7 +86,7 @@ describe('retire-service', () => {
   });
 
   it('refuses while the service has consumers, or there is no service to move to, and changes nothing', async (t) => {
-    const { old, next, types, publish } = await twoServices(t);
+    const { old, next, types, publisher, publish } = await twoServices(t);
     const { consumerTag } = await channel.consume(serviceQueues(old).isolated, () => {});
     const running = await run(old, '--to', next);
     await channel.cancel(consumerTag);
@@ -100,18 +95,18 @@ describe('retire-service', () => {
     assert.deepEqual([running.code, nowhere.code], [1, 1]);
     assert.match(running.output, /has 1 consumers: stop the listeners/);
     assert.match(nowhere.output, /there is no service nobody/);
-    assert.equal(await publish(types[1], TYPES_EXCHANGE), 'confirmed');
-    assert.equal(await publish(types[1]), 'confirmed');
+    assert.equal(await publisher.isDeclared(types[1]), true);
+    assert.equal(await publish({ type: types[1] }), 'confirmed');
   });
 
   it('ends that a type goes to a service that keeps others', async (t) => {
-    const { old, types, publish } = await twoServices(t);
+    const { old, types, publisher, publish } = await twoServices(t);
 
     assert.equal((await run(old, '--type', types[1])).code, 0);
 
-    for (const exchange of [EVENTS_EXCHANGE, TYPES_EXCHANGE])
-      assert.equal(await publish(types[1], exchange), 'unroutable');
-    assert.equal(await publish(types[0]), 'confirmed');
+    assert.equal(await publish({ type: types[1] }), 'unroutable');
+    assert.equal(await publisher.isDeclared(types[1]), false);
+    assert.equal(await publish({ type: types[0] }), 'confirmed');
     assert.equal((await channel.checkQueue(serviceQueues(old).work)).messageCount, 1);
   });
 

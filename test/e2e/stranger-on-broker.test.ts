@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
+import { EVENTS_EXCHANGE } from '@waybill/common/broker/amqp-topology.ts';
 import { DEAD_LETTER_HEADERS } from '@waybill/common/broker/dead-letter.ts';
 import type { Publisher } from '@waybill/common/broker/ports.ts';
-import { DEAD_LETTERS_QUEUE, EVENTS_EXCHANGE } from '@waybill/common/broker/topology.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { EVENT_CONTENT_TYPE, encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 import { type Channel, connect } from 'amqplib';
@@ -33,7 +33,7 @@ describe('whoever may publish to the broker but has no key of public-web', () =>
     system = await startSystem({ amqpUrl: broker.url, env: { PUBLIC_EVENT_TYPES: 'Waiting' } });
     [tap, deadLetters, publisher] = await Promise.all([
       startTap(broker.url),
-      consume(broker.url, DEAD_LETTERS_QUEUE),
+      consume(broker.url, { deadLetters: true }),
       createReplyPublisher(broker.url),
     ]);
   });
@@ -90,7 +90,7 @@ describe('whoever may publish to the broker but has no key of public-web', () =>
     );
     for (const event of events) {
       const message = encodeMessage([encodeEvent(event)]);
-      await publisher.publish({ exchange: EVENTS_EXCHANGE, routingKey: event.type, ...message });
+      await publisher.publish({ to: { type: event.type }, ...message });
     }
     await deadLettered(events.map(({ correlationid }) => String(correlationid)));
     assert.equal(trap.calls(), 0);

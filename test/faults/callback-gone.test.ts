@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { REPLIES_QUEUE } from '@waybill/common/broker/topology.ts';
+import { REPLIES_QUEUE } from '@waybill/common/broker/amqp-topology.ts';
 import { eventually } from '../harness/eventually.ts';
 import type { Service } from '../harness/service.ts';
 import { hang, type OnBatch, respond } from '../harness/stand-in.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { REPLIES_EXCHANGE } from '@waybill/common/broker/topology.ts';
+import { REPLIES_EXCHANGE } from '@waybill/common/broker/amqp-topology.ts';
 import { type Channel, type ChannelModel, connect } from 'amqplib';
 import { startLoad } from '../e2e/load.ts';
 import type { LogLine } from '../harness/collect-log.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { breakConnection } from '@waybill/common/broker/amqp-connection.ts';
-import { DEAD_LETTERS_QUEUE } from '@waybill/common/broker/topology.ts';
+import { DEAD_LETTERS_QUEUE } from '@waybill/common/broker/amqp-topology.ts';
 import type { Channel, ChannelModel } from 'amqplib';
 import { makePrivateKey, publicKeyOf } from '../../bin/sealing-keys.mjs';
 import { askForDataset, connectClient, newClient } from '../e2e/dataset-consumer.ts';

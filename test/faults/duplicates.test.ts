@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
-import { EVENTS_EXCHANGE, serviceQueues } from '@waybill/common/broker/topology.ts';
+import { EVENTS_EXCHANGE, serviceQueues } from '@waybill/common/broker/amqp-topology.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { type Channel, type ChannelModel, type ConsumeMessage, connect } from 'amqplib';
 import { eventually } from '../harness/eventually.ts';

@@ -1,7 +1,7 @@
 /** What a run left behind, gathered from where each tier leaves its traces. */
 import { existsSync, readFileSync } from 'node:fs';
+import { DEAD_LETTERS_QUEUE } from '@waybill/common/broker/amqp-topology.ts';
 import { DEAD_LETTER_HEADERS } from '@waybill/common/broker/dead-letter.ts';
-import { DEAD_LETTERS_QUEUE } from '@waybill/common/broker/topology.ts';
 import { connect } from 'amqplib';
 import type { LogLine } from '../harness/collect-log.ts';
 import type { FaultySystem } from './faulty-system.ts';

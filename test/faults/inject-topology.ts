@@ -2,8 +2,8 @@
 import { execFile } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual, promisify } from 'node:util';
+import { listenerTopology } from '@waybill/common/broker/amqp-topology.ts';
 import { declareTopology } from '@waybill/common/broker/declare-topology.ts';
-import { listenerTopology } from '@waybill/common/broker/topology.ts';
 import { type Channel, connect } from 'amqplib';
 import { eventually } from '../harness/eventually.ts';
 import { createManagementApi } from '../harness/management-api.ts';

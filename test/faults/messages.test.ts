@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { MAX_EVENT_BYTES } from '@waybill/common/batch-limits.ts';
-import { serviceQueues } from '@waybill/common/broker/topology.ts';
+import { serviceQueues } from '@waybill/common/broker/amqp-topology.ts';
 import { type Channel, type ChannelModel, connect } from 'amqplib';
 import type { LogLine } from '../harness/collect-log.ts';
 import { eventually } from '../harness/eventually.ts';

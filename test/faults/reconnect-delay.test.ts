@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { createAmqpPublisher } from '@waybill/common/broker/amqp-publisher.ts';
-import { dispatcherTopology } from '@waybill/common/broker/topology.ts';
+import { dispatcherTopology } from '@waybill/common/broker/amqp-topology.ts';
 import { pino } from 'pino';
 
 const CLIENTS = 8;

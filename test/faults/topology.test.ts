@@ -7,9 +7,8 @@ import {
   EVENTS_EXCHANGE,
   listenerTopology,
   serviceQueues,
-  type Topology,
   TYPES_EXCHANGE,
-} from '@waybill/common/broker/topology.ts';
+} from '@waybill/common/broker/amqp-topology.ts';
 import { type Channel, type ChannelModel, connect } from 'amqplib';
 import { eventually } from '../harness/eventually.ts';
 import { createManagementApi, type ManagementApi } from '../harness/management-api.ts';
@@ -23,7 +22,7 @@ const TYPE = 'PingRequest';
 const ALL = { configure: '.*', write: '.*', read: '.*' };
 
 describe('what a service has declared', { skip: rabbitmqMissing }, () => {
-  const topology: Topology = listenerTopology('ping', [TYPE]);
+  const topology = listenerTopology('ping', [TYPE]);
   const { work, retry } = serviceQueues('ping');
   let broker: TestBroker;
   let tiers: Tiers;

@@ -2,13 +2,8 @@
 import { EventEmitter, once } from 'node:events';
 import { createAmqpPublisher } from '@waybill/common/broker/amqp-publisher.ts';
 import { createAmqpSubscriber } from '@waybill/common/broker/amqp-subscriber.ts';
-import type { Delivery, Publisher } from '@waybill/common/broker/ports.ts';
-import {
-  dispatcherTopology,
-  listenerTopology,
-  REPLIES_EXCHANGE,
-  REPLIES_QUEUE,
-} from '@waybill/common/broker/topology.ts';
+import { dispatcherTopology, listenerTopology } from '@waybill/common/broker/amqp-topology.ts';
+import type { Delivery, Publisher, Source } from '@waybill/common/broker/ports.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { BATCH_CONTENT_TYPE, encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
@@ -79,20 +74,20 @@ export type Consumer = {
 
 /** Consumes the work queue of `service`, bound to `types`. */
 export function startListener(amqpUrl: string, service: string, types: string[]): Promise<Consumer> {
-  return consume(amqpUrl, `waybill.${service}`, listenerTopology(service, types));
+  return consume(amqpUrl, { work: service }, listenerTopology(service, types));
 }
 
-/** Consumes any queue. */
+/** Consumes what comes from anywhere. */
 export async function consume(
   amqpUrl: string,
-  queue: string,
+  from: Source,
   topology = dispatcherTopology,
 ): Promise<Consumer> {
-  const subscriber = await createAmqpSubscriber({ url: amqpUrl, name: `test ${queue}`, topology, log });
+  const subscriber = await createAmqpSubscriber({ url: amqpUrl, name: 'test', topology, log });
   const arrivals = new EventEmitter();
   const messages: Delivery[] = [];
   const subscription = subscriber.subscribe({
-    queue,
+    from,
     prefetch: 1_000,
     onDelivery(delivery) {
       messages.push(delivery);
@@ -101,7 +96,7 @@ export async function consume(
     },
   });
   await eventually(() => {
-    if (!subscription.isActive()) throw new Error(`${queue} is not consumed yet`);
+    if (!subscription.isActive()) throw new Error('it is not consumed yet');
   });
   return {
     messages,
@@ -178,11 +173,7 @@ export async function publishRaw(
   message: { contentType: string; body: Buffer },
 ): Promise<void> {
   await eventually(async () => {
-    const outcome = await publisher.publish({
-      exchange: REPLIES_EXCHANGE,
-      routingKey: REPLIES_QUEUE,
-      ...message,
-    });
+    const outcome = await publisher.publish({ to: { replies: 'now' }, ...message });
     if (outcome !== 'confirmed') throw new Error(outcome);
   });
 }

@@ -1,10 +1,8 @@
 /**
  * Tells a type that no listener takes from one whose queue or binding is gone for the moment: both come back unroutable.
- * What listeners take is bound to `waybill.types` as well, which is asked then.
+ * What listeners declare that they take outlives both, and is asked for then.
  */
-import type { Publisher, PublishOutcome } from '@waybill/common/broker/ports.ts';
-import { TYPES_EXCHANGE } from '@waybill/common/broker/topology.ts';
-import type { TopologyWatch } from '@waybill/common/broker/topology-watch.ts';
+import type { Broker, Publisher, PublishOutcome } from '@waybill/common/broker/ports.ts';
 import type { Logger } from 'pino';
 
 export type LostTypes = {
@@ -18,23 +16,18 @@ export function createLostTypes({
   log,
 }: {
   publisher: Publisher;
-  watch: TopologyWatch;
+  watch: Pick<Broker['watch'], 'note'>;
   log: Logger;
 }): LostTypes {
   /** No more than listeners have declared. */
   const lost = new Set<string>();
-
-  async function isDeclared(type: string): Promise<boolean> {
-    const question = { exchange: TYPES_EXCHANGE, routingKey: type, contentType: '', body: Buffer.alloc(0) };
-    return (await publisher.publish(question)) !== 'unroutable';
-  }
 
   return {
     async judge(type, outcome) {
       if (outcome === 'confirmed' && lost.delete(type))
         log.info({ event_type: type }, 'a queue takes the type again');
       if (outcome !== 'unroutable') return outcome;
-      if (!(await isDeclared(type))) {
+      if (!(await publisher.isDeclared(type))) {
         lost.delete(type);
         return 'unroutable';
       }

@@ -1,11 +1,10 @@
 /**
  * dispatcher: between HTTP and AMQP. It keeps no state that a second one lacks; run any number.
  *
- *     public-web ─▶ POST /events → intake → publish ─▶ waybill.events
+ *     public-web ─▶ POST /events → intake → publish ─▶ broker
  *     waybill.replies ─▶ replies → reply-callback ─▶ public-web's POST /dispatch
  */
-import { createAmqpClient } from '@waybill/common/broker/amqp-client.ts';
-import { dispatcherTopology } from '@waybill/common/broker/topology.ts';
+import { createBroker } from '@waybill/common/broker/create-broker.ts';
 import { createHealthApp } from '@waybill/common/http/health-app.ts';
 import { drainHttpServer, portOf } from '@waybill/common/http/http-server.ts';
 import { keyPairOf } from '@waybill/common/http/tls.ts';
@@ -32,10 +31,10 @@ await runService(async () => {
   let isStopping = false;
 
   const clock = createClockCheck();
-  const { publisher, subscriber, watch } = await createAmqpClient({
+  const { publisher, subscriber, watch } = await createBroker({
     url: config.AMQP_URL,
     name: serviceName,
-    topology: dispatcherTopology,
+    topology: 'dispatcher',
     log,
   });
   const callback = createReplyCallback({ keys: keys.call, clock, log });

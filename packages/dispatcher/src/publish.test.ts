@@ -10,7 +10,8 @@ function start(publish: Publisher['publish'], maxByType = new Map<string, number
   const lines: string[] = [];
   const log = pino({}, { write: (line: string) => void lines.push(line) });
   const lostTypes: LostTypes = { judge: async (_type, outcome) => outcome };
-  const publisher = { publish } as Publisher;
+  const describe = () => ({ system: 'test', name: 'events', attributes: {} });
+  const publisher = { publish, describe } as unknown as Publisher;
   return { publishEvent: createPublishEvent({ publisher, lostTypes, maxByType, log }), lines };
 }
 

@@ -6,7 +6,6 @@ import { context } from '@opentelemetry/api';
 import { createKeyedBatcher } from '@waybill/common/batch.ts';
 import { AMQP_MAX_EVENTS, MAX_BATCH_BYTES, MAX_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
 import type { Publisher, PublishOutcome } from '@waybill/common/broker/ports.ts';
-import { EVENTS_EXCHANGE } from '@waybill/common/broker/topology.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { type EncodedEvent, encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
@@ -49,7 +48,7 @@ export function createPublishEvent({
     maxWaitMs: MAX_WAIT_MS,
     async send(type, batch) {
       batchSize.record(batch.length, { hop: 'broker' });
-      const message = { exchange: EVENTS_EXCHANGE, routingKey: type, ...encodeMessage(batch) };
+      const message = { to: { type }, ...encodeMessage(batch) };
       const outcome = await lostTypes.judge(type, await publisher.publish(message));
       return batch.map(() => ({ outcome, batchSize: batch.length }));
     },
@@ -72,7 +71,7 @@ export function createPublishEvent({
       kind: 'producer',
       event,
       label: event.type,
-      destination: { exchange: EVENTS_EXCHANGE, routingKey: event.type },
+      destination: publisher.describe({ type: event.type }),
     });
     if (span.traceparent)
       Object.assign(event, { traceparent: span.traceparent, tracestate: span.tracestate });

@@ -1,5 +1,4 @@
-import type { Publisher, Subscriber } from '@waybill/common/broker/ports.ts';
-import type { TopologyWatch } from '@waybill/common/broker/topology-watch.ts';
+import type { Broker, Publisher, Subscriber } from '@waybill/common/broker/ports.ts';
 import type { Readiness } from '@waybill/common/http/http-server.ts';
 import type { ClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 
@@ -18,7 +17,7 @@ export function createReadiness({
   isStopping(): boolean;
   publisher: Pick<Publisher, 'isConnected'>;
   subscriber: Pick<Subscriber, 'isConnected'>;
-  watch: Pick<TopologyWatch, 'trouble'>;
+  watch: Pick<Broker['watch'], 'trouble'>;
   clock: ClockCheck;
 }): Readiness {
   let hasReachedBroker = false;

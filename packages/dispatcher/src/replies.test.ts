@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { DEAD_LETTER_HEADERS } from '@waybill/common/broker/dead-letter.ts';
 import type { Delivery, Publisher } from '@waybill/common/broker/ports.ts';
-import { DEAD_LETTERS_QUEUE } from '@waybill/common/broker/topology.ts';
 import { type CloudEvent, expiryMs } from '@waybill/common/event/event.ts';
 import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
 import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
@@ -38,7 +37,7 @@ describe('replies from the broker', () => {
     broker = await freshBroker();
     dispatcher = await startDispatcher(broker.url);
     publisher = await createReplyPublisher(broker.url);
-    deadLetters = await consume(broker.url, DEAD_LETTERS_QUEUE);
+    deadLetters = await consume(broker.url, { deadLetters: true });
   });
   after(async () => {
     await publisher.close();

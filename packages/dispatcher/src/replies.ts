@@ -7,7 +7,6 @@ import { context } from '@opentelemetry/api';
 import { deadLetter } from '@waybill/common/broker/dead-letter.ts';
 import type { Delivery, Publisher, Subscriber, Subscription } from '@waybill/common/broker/ports.ts';
 import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
-import { REPLIES_QUEUE, REPLIES_RETRY_QUEUE } from '@waybill/common/broker/topology.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, expiryMs } from '@waybill/common/event/event.ts';
 import {
@@ -53,7 +52,7 @@ export type Replies = {
 export function consumeReplies({ subscriber, ...options }: RepliesOptions): Replies {
   const underWay = new Set<Promise<void>>();
   const subscription: Subscription = subscriber.subscribe({
-    queue: REPLIES_QUEUE,
+    from: { replies: true },
     prefetch: PREFETCH,
     onDelivery(delivery) {
       const handled = handleDelivery(delivery, options).catch((error) => {
@@ -120,13 +119,12 @@ async function deliver(
     return account(reply, 'unknown-reply-address', log);
   }
   const { traceparent, tracestate } = reply;
-  const { exchange, routingKey, queue } = delivery;
   const span = startEventSpan({
     name: 'route',
     kind: 'consumer',
     event: reply,
     label: reply.type,
-    destination: { exchange, routingKey, queue },
+    destination: delivery.destination,
     batchSize,
   });
   if (span.traceparent) Object.assign(reply, { traceparent: span.traceparent, tracestate: span.tracestate });
@@ -149,7 +147,7 @@ function isExpired(reply: CloudEvent): boolean {
 
 /** Into the broker for a second, as one message: it is still for one address. */
 function setAside(replies: EncodedEvent[], publisher: Publisher, signal: AbortSignal): Promise<void> {
-  const message = { exchange: '', routingKey: REPLIES_RETRY_QUEUE, ...encodeMessage(replies) };
+  const message = { to: { replies: 'later' as const }, ...encodeMessage(replies) };
   return publishUntilConfirmed(publisher, message, signal);
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { createAmqpPublisher } from '@waybill/common/broker/amqp-publisher.ts';
 import { createAmqpSubscriber } from '@waybill/common/broker/amqp-subscriber.ts';
-import { listenerTopology } from '@waybill/common/broker/topology.ts';
+import { listenerTopology } from '@waybill/common/broker/amqp-topology.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { pino } from 'pino';
 import { eventually } from '../../../test/harness/eventually.ts';

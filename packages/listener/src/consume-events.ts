@@ -1,6 +1,5 @@
 /** Wires a service's queues to its handlers: what arrives goes to `handle-delivery`. */
 import type { Delivery, Publisher, Subscriber } from '@waybill/common/broker/ports.ts';
-import { serviceQueues } from '@waybill/common/broker/topology.ts';
 import { DRAIN_MS } from '@waybill/common/process/shutdown.ts';
 import { inFlight } from '@waybill/common/telemetry/metrics.ts';
 import { within } from '@waybill/common/within.ts';
@@ -51,7 +50,6 @@ export function consumeEvents({
   startWithinMs: number;
   log: Logger;
 }): Consumer {
-  const queues = serviceQueues(service);
   const stopping = new AbortController();
   const publishReply = createPublishReply({ publisher });
   const giveUp = createGiveUp({ service, publisher, publishReply });
@@ -102,11 +100,11 @@ export function consumeEvents({
   // The isolated queue first, so that after a crash the suspect is tried before anything else can do the same.
   const suspects = takeSuspects({
     subscriber,
-    queue: queues.isolated,
+    from: { isolated: service },
     onDelivery: (delivery, one) => void settledOrLost(hold(delivery, one)).then(one.takeNext),
   });
   const work = subscriber.subscribe({
-    queue: queues.work,
+    from: { work: service },
     prefetch: concurrency,
     onDelivery: (delivery) => void hold(delivery),
   });

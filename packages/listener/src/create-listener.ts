@@ -1,5 +1,6 @@
-import { createAmqpClient } from '@waybill/common/broker/amqp-client.ts';
-import { dispatcherTopology, listenerTopology, serviceQueues } from '@waybill/common/broker/topology.ts';
+import { warnOfForgottenQueues } from '@waybill/common/broker/amqp-forgotten-queues.ts';
+import { createBroker } from '@waybill/common/broker/create-broker.ts';
+import { RESERVED_SERVICES } from '@waybill/common/broker/topology.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import { EVENT_TYPE_PATTERN } from '@waybill/common/event/event.ts';
 import { createHealthApp } from '@waybill/common/http/health-app.ts';
@@ -11,7 +12,6 @@ import { createLogger, flushLogs } from '@waybill/common/telemetry/logging.ts';
 import { shutdownTelemetry } from '@waybill/common/telemetry/shutdown-telemetry.ts';
 import { loadListenerConfig } from './config.ts';
 import { consumeEvents } from './consume-events.ts';
-import { warnOfForgottenQueues } from './forgotten-queues.ts';
 import { DEFAULT_TIMEOUT_MS, type Handler, type HandlerWithOptions } from './handler.ts';
 
 /**
@@ -59,11 +59,10 @@ export async function createListener({ service, handlers, drain, close }: Listen
     const log = createLogger({ service: serviceName, level: config.LOG_LEVEL });
     let isStopping = false;
 
-    const topology = listenerTopology(service, Object.keys(handlers));
-    const { publisher, subscriber, watch } = await createAmqpClient({
+    const { publisher, subscriber, watch } = await createBroker({
       url: config.AMQP_URL,
       name: service,
-      topology,
+      topology: { service, types: Object.keys(handlers) },
       log,
     });
     const consumer = consumeEvents({
@@ -126,7 +125,7 @@ function readiness(isStopping: boolean, trouble: string | undefined, isActive: b
 function assertNames(service: string, types: string[]): void {
   if (!/^[a-z0-9][a-z0-9-]{0,63}$/.test(service))
     throw new AppError('invalid-config', `service ${service}: lower-case letters, digits and - only`);
-  if (dispatcherTopology.queues.some(({ name }) => name === serviceQueues(service).work))
+  if (RESERVED_SERVICES.includes(service))
     throw new AppError('invalid-config', `service ${service}: its queue would be one of Waybill's own`);
   if (types.length === 0) throw new AppError('invalid-config', `service ${service} handles no event type`);
   for (const type of types)

@@ -1,5 +1,4 @@
 import type { Delivery, Publisher } from '@waybill/common/broker/ports.ts';
-import { EVENTS_EXCHANGE, typeBindings } from '@waybill/common/broker/topology.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 import type { Logger } from 'pino';
@@ -27,14 +26,13 @@ export function createHandOn({
   return async (event, delivery) => {
     if (HANDED_ON_BY_HEADER in delivery.headers) return false;
     try {
-      await publisher.unbind(typeBindings(service, event.type));
+      await publisher.unbind({ service, type: event.type });
     } catch {
       // The broker is away: the next such event removes it.
       return false;
     }
     const outcome = await publisher.publish({
-      exchange: EVENTS_EXCHANGE,
-      routingKey: event.type,
+      to: { type: event.type },
       headers: { [HANDED_ON_BY_HEADER]: service },
       ...encodeMessage([encodeEvent(event)]),
     });

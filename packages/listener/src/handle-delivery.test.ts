@@ -35,7 +35,7 @@ describe('a listener handling a message', () => {
   for (const [what, [contentType, body]] of Object.entries(unparsable))
     it(`dead-letters a message raw that holds ${what}, and goes on`, async () => {
       const earlier = bench.deadLetters().length;
-      await bench.sendRaw({ routingKey: `${SERVICE}.Echo`, contentType, body: Buffer.from(body) });
+      await bench.sendRaw({ to: { type: `${SERVICE}.Echo` }, contentType, body: Buffer.from(body) });
       const next = makeRequest(SERVICE, 'Echo');
       await bench.send(next);
       assert.equal((await bench.replyTo(next)).type, `${SERVICE}.Answer`);

@@ -21,7 +21,6 @@
 import { deadLetter } from '@waybill/common/broker/dead-letter.ts';
 import type { Delivery, Publisher } from '@waybill/common/broker/ports.ts';
 import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
-import { serviceQueues } from '@waybill/common/broker/topology.ts';
 import { AppError, toAppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { decodeMessage, encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
@@ -81,7 +80,6 @@ export function createHandleDelivery({
   startWithinMs: number;
   log: Logger;
 }): HandleDelivery {
-  const queues = serviceQueues(service);
   const isolation = createIsolation();
 
   return (delivery, suspect) => {
@@ -110,7 +108,7 @@ export function createHandleDelivery({
     const { delivery, crashes, attempts } = held;
     const events = await decode(delivery);
     if (events.length === 0) return;
-    const isIsolated = delivery.queue === queues.isolated;
+    const isIsolated = 'isolated' in delivery.from;
     if (isIsolated && crashes >= MAX_CRASHES) return giveUpAll(held);
     if (!isIsolated && crashes >= ISOLATE_AT) return isolation.move(isolate(held));
     const batchSize = events.length;
@@ -141,8 +139,7 @@ export function createHandleDelivery({
     const events = leaving.map(({ index }) => originals[index] as CloudEvent);
     log.info({ event_ids: events.map(({ id }) => id), queue: delivery.queue }, `${left} events given back`);
     const message = {
-      exchange: '',
-      routingKey: delivery.queue,
+      to: 'isolated' in delivery.from ? { isolated: service } : { service },
       headers: historyHeaders({ failedAttempts: failedAttemptsOf(delivery), crashes }),
       ...encodeMessage(events.map(encodeEvent)),
     };
@@ -171,8 +168,7 @@ export function createHandleDelivery({
       crashes: Math.max(ISOLATE_AT, earlierCrashesOf(delivery)),
     });
     const messages = events.map((event) => ({
-      exchange: '',
-      routingKey: queues.isolated,
+      to: { isolated: service },
       headers,
       ...encodeMessage([encodeEvent(event)]),
     }));

@@ -241,7 +241,7 @@ describe('a listener handling an event', { concurrency: true }, () => {
 
   it('retries a type that no handler takes, then gives it up', async () => {
     const type = `${SERVICE}.NobodyHandles`;
-    await bench.bind(`waybill.${SERVICE}`, type);
+    await bench.bind(SERVICE, type);
     const [fresh, last] = [request('NobodyHandles'), request('NobodyHandles')];
     await bench.send(fresh);
     await bench.send(last, fourFailures);
@@ -258,7 +258,7 @@ describe('a listener handling an event', { concurrency: true }, () => {
     const other = 'successor';
     await bench.startReady(other);
     const type = `${other}.Echo`;
-    await bench.bind(`waybill.${SERVICE}`, type);
+    await bench.bind(SERVICE, type);
     const first = makeRequest(other, 'Echo');
     await bench.send(first, fourFailures);
     assert.equal(await outcomeOf(first), 'handed-on');

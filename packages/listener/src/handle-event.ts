@@ -3,8 +3,7 @@
  * (reply, further events, a retry, a dead letter) is confirmed by the broker.
  */
 import type { DeadLetterReason } from '@waybill/common/broker/dead-letter.ts';
-import type { Delivery, OutgoingMessage, Publisher } from '@waybill/common/broker/ports.ts';
-import { EVENTS_EXCHANGE, serviceQueues } from '@waybill/common/broker/topology.ts';
+import type { Delivery, Destination, OutgoingMessage, Publisher } from '@waybill/common/broker/ports.ts';
 import { AppError, toAppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, expiryMs } from '@waybill/common/event/event.ts';
 import { encodeMessage } from '@waybill/common/event/event-json.ts';
@@ -134,12 +133,11 @@ export function createHandleEvent({
   function toMessage({ delayMs, isContinuation, ...newEvent }: FurtherEvent, maker: Maker): OutgoingMessage {
     const hops = hopsAfter(maker.event, { isContinuation });
     const encoded = makeEvent(newEvent, { ...maker, hops }, 'event');
-    return { ...routeOf(encoded.event.type, delayMs), ...encodeMessage([encoded]) };
+    return { to: destinationOf(encoded.event.type, delayMs), ...encodeMessage([encoded]) };
   }
 
-  function routeOf(type: string, delayMs: FurtherEvent['delayMs']) {
-    if (delayMs === undefined) return { exchange: EVENTS_EXCHANGE, routingKey: type };
-    return { exchange: '', routingKey: serviceQueues(service).retry(delayMs) };
+  function destinationOf(type: string, delayMs: FurtherEvent['delayMs']): Destination {
+    return delayMs === undefined ? { type } : { service, delayMs };
   }
 
   async function onFailure(delivered: DeliveredEvent, thrown: Error): Promise<Outcome> {

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it, type TestContext } from 'node:test';
-import { serviceQueues } from '@waybill/common/broker/topology.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { createIsolation, type Isolation } from './isolation.ts';
 import {
@@ -151,10 +150,9 @@ describe('events whose handler kills the process', { concurrency: 2 }, () => {
     return raise(t, service);
   }
 
-  /** The route of an event that was on board of so many crashes. */
+  /** For an event that was on board of so many crashes. */
   function isolated(service: string, { crashes }: { crashes: number }) {
-    const routingKey = serviceQueues(service).isolated;
-    return { exchange: '', routingKey, headers: { 'waybill-crashes': crashes } };
+    return { to: { isolated: service }, headers: { 'waybill-crashes': crashes } };
   }
 
   async function expectAnswered(events: CloudEvent[]): Promise<void> {

@@ -3,14 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { createAmqpPublisher } from '@waybill/common/broker/amqp-publisher.ts';
 import { createAmqpSubscriber } from '@waybill/common/broker/amqp-subscriber.ts';
+import { dispatcherTopology, EVENTS_EXCHANGE, serviceQueues } from '@waybill/common/broker/amqp-topology.ts';
 import { DEAD_LETTER_HEADERS } from '@waybill/common/broker/dead-letter.ts';
 import type { Delivery, OutgoingMessage } from '@waybill/common/broker/ports.ts';
-import {
-  DEAD_LETTERS_QUEUE,
-  dispatcherTopology,
-  EVENTS_EXCHANGE,
-  REPLIES_QUEUE,
-} from '@waybill/common/broker/topology.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { decodeMessage, encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 import { pino } from 'pino';
@@ -64,8 +59,8 @@ export async function createListenerBench() {
   const running = new Set<Service>();
 
   const subscriptions = [
-    subscriber.subscribe({ queue: REPLIES_QUEUE, prefetch: 100, onDelivery: replies.take }),
-    subscriber.subscribe({ queue: DEAD_LETTERS_QUEUE, prefetch: 100, onDelivery: deadLetters.take }),
+    subscriber.subscribe({ from: { replies: true }, prefetch: 100, onDelivery: replies.take }),
+    subscriber.subscribe({ from: { deadLetters: true }, prefetch: 100, onDelivery: deadLetters.take }),
   ];
   await eventually(() => {
     if (!publisher.isAvailable() || !subscriptions.every(({ isActive }) => isActive()))
@@ -105,25 +100,25 @@ export async function createListenerBench() {
       return createPhoenix(() => start(service, options));
     },
 
-    /** Publishes `events` as one message, as a dispatcher does, unless `route` says otherwise. */
-    async send(events: CloudEvent | CloudEvent[], route?: Partial<OutgoingMessage>): Promise<void> {
+    /** Publishes `events` as one message, as a dispatcher does, unless `options` say otherwise. */
+    async send(events: CloudEvent | CloudEvent[], options?: Partial<OutgoingMessage>): Promise<void> {
       const batch = [events].flat();
       const message = encodeMessage(batch.map(encodeEvent));
-      await this.sendRaw({ routingKey: batch[0]?.type ?? '', ...message, ...route });
+      await this.sendRaw({ to: { type: batch[0]?.type ?? '' }, ...message, ...options });
     },
 
-    async sendRaw(message: Omit<OutgoingMessage, 'exchange'> & { exchange?: string }): Promise<void> {
-      const outcome = await publisher.publish({ exchange: EVENTS_EXCHANGE, ...message });
-      if (outcome !== 'confirmed') throw new Error(`${message.routingKey} is ${outcome}`);
+    async sendRaw(message: OutgoingMessage): Promise<void> {
+      const outcome = await publisher.publish(message);
+      if (outcome !== 'confirmed') throw new Error(`to ${JSON.stringify(message.to)}: ${outcome}`);
     },
 
-    /** Routes events of another type to `queue`. */
-    async bind(queue: string, routingKey: string): Promise<void> {
-      const binding = { queue, exchange: EVENTS_EXCHANGE, routingKey };
+    /** Routes events of another type to `service`, which has declared its queue. */
+    async bind(service: string, type: string): Promise<void> {
+      const binding = { queue: serviceQueues(service).work, exchange: EVENTS_EXCHANGE, routingKey: type };
       const topology = { exchanges: [], queues: [], bindings: [binding] };
       const binder = await createAmqpPublisher({ ...client, topology });
       await eventually(() => {
-        if (!binder.isAvailable()) throw new Error(`${queue} is not bound`);
+        if (!binder.isAvailable()) throw new Error(`${service} is not bound`);
       });
       await binder.close();
     },

@@ -1,34 +1,40 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { OutgoingMessage, Publisher, PublishOutcome } from '@waybill/common/broker/ports.ts';
+import type {
+  Destination,
+  OutgoingMessage,
+  Publisher,
+  PublishOutcome,
+} from '@waybill/common/broker/ports.ts';
 import { publishEvents } from './publish-events.ts';
 
 const messagesOf = (count: number): OutgoingMessage[] =>
   Array.from({ length: count }, (_, index) => ({
-    exchange: '',
-    routingKey: String(index),
+    to: { type: String(index) },
     contentType: '',
     body: Buffer.alloc(0),
   }));
 
 /** A broker that answers in the next turn with what `outcomeOf` says, and what it was asked for. */
-function createBroker(outcomeOf: (routingKey: string) => PublishOutcome) {
-  const written: string[] = [];
+function createBroker(outcomeOf: (to: Destination) => PublishOutcome) {
+  const written: Destination[] = [];
   let inFlight = 0;
   let most = 0;
   const publisher: Publisher = {
-    async publish({ routingKey }) {
-      written.push(routingKey);
+    async publish({ to }) {
+      written.push(to);
       inFlight += 1;
       most = Math.max(most, inFlight);
       await new Promise(setImmediate);
       inFlight -= 1;
-      return outcomeOf(routingKey);
+      return outcomeOf(to);
     },
     isAvailable: () => true,
     isConnected: () => true,
     declare: async () => {},
     unbind: async () => {},
+    isDeclared: async () => true,
+    describe: () => ({ system: 'test', name: 'events', attributes: {} }),
     close: async () => {},
   };
   return { publisher, written, most: () => most };
@@ -43,7 +49,7 @@ describe('publishing further events', () => {
     assert.equal(broker.most(), 32);
     assert.deepEqual(
       broker.written,
-      messagesOf(100).map(({ routingKey }) => routingKey),
+      messagesOf(100).map(({ to }) => to),
     );
   });
 
@@ -54,7 +60,7 @@ describe('publishing further events', () => {
   });
 
   it('begins no more when one cannot be published', async () => {
-    const broker = createBroker((routingKey) => (routingKey === '5' ? 'unroutable' : 'confirmed'));
+    const broker = createBroker((to) => ('type' in to && to.type === '5' ? 'unroutable' : 'confirmed'));
     await assert.rejects(publishEvents(broker.publisher, messagesOf(10_000), signal), { code: 'unroutable' });
     assert.ok(broker.written.length < 10_000, `${broker.written.length} written`);
   });

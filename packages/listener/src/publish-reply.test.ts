@@ -14,6 +14,8 @@ const publisherThat = (publish: () => Promise<PublishOutcome>, declare = async (
   isConnected: () => false,
   declare,
   unbind: async () => {},
+  isDeclared: async () => true,
+  describe: () => ({ system: 'test', name: 'replies', attributes: {} }),
   close: async () => {},
 });
 

@@ -3,7 +3,6 @@ import { createKeyedBatcher } from '@waybill/common/batch.ts';
 import { AMQP_MAX_EVENTS, MAX_BATCH_BYTES, MAX_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
 import type { OutgoingMessage, Publisher } from '@waybill/common/broker/ports.ts';
 import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
-import { REPLIES_EXCHANGE, REPLIES_QUEUE } from '@waybill/common/broker/topology.ts';
 import { expiryMs } from '@waybill/common/event/event.ts';
 import { type EncodedEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 import { batchSize } from '@waybill/common/telemetry/metrics.ts';
@@ -32,7 +31,7 @@ export function createPublishReply({ publisher }: { publisher: Publisher }): Pub
     maxQueuedBytes: Number.POSITIVE_INFINITY,
     async send(_address, replies) {
       batchSize.record(replies.length, { hop: 'replies' });
-      const message = { exchange: REPLIES_EXCHANGE, routingKey: REPLIES_QUEUE, ...encodeMessage(replies) };
+      const message = { to: { replies: 'now' as const }, ...encodeMessage(replies) };
       const outcome = await publishInTime(publisher, message, untilAllExpired(replies));
       return replies.map(() => outcome);
     },

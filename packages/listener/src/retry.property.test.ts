@@ -120,8 +120,8 @@ async function live({ maxAttempts, deadlineMs, attemptsMs, latenesses }: Life) {
     const delivery = deliveryOf(event, headers);
     await handleEvent({ event, delivery, crashes: 0, index: 0, batchSize: 1 });
     if (!retry) return { startedMs, endedMs, retriedAfterMs, ends, expiryMs };
-    const { routingKey, headers: next = {} } = retry as OutgoingMessage;
-    retriedAfterMs.push(Number(/^waybill\.svc\.retry\.(\d+)$/.exec(routingKey)?.[1]));
+    const { to, headers: next = {} } = retry as OutgoingMessage;
+    retriedAfterMs.push(Number((to as { delayMs?: number }).delayMs));
     mock.timers.tick((retriedAfterMs.at(-1) as number) + (latenesses[retriedAfterMs.length - 1] as number));
     headers = next;
   }
@@ -131,8 +131,8 @@ function deliveryOf(event: CloudEvent, headers: Record<string, unknown>): Delive
   const signal = new AbortController().signal;
   return {
     ...encodeMessage([encodeEvent(event)]),
-    ...{ headers, queue: 'waybill.svc' },
-    ...{ exchange: 'waybill.events', routingKey: 'T' },
+    ...{ headers, from: { work: 'svc' }, queue: 'waybill.svc', routingKey: 'T' },
+    destination: { system: 'test', name: 'T', attributes: {} },
     ...{ deliveryCount: 0, signal, ack() {}, requeue() {} },
   };
 }

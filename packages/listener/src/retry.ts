@@ -1,13 +1,13 @@
 import type { Delivery, Publisher } from '@waybill/common/broker/ports.ts';
 import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
-import { RETRY_DELAYS_MS, serviceQueues } from '@waybill/common/broker/topology.ts';
+import { RETRY_DELAYS_MS, type RetryDelayMs } from '@waybill/common/broker/topology.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 import { retries } from '@waybill/common/telemetry/metrics.ts';
 import { historyHeaders } from './headers.ts';
 
 /** How long an event waits after `failedAttempts` (1 or more) failed ones; the last delay repeats. */
-export function retryDelayMs(failedAttempts: number): (typeof RETRY_DELAYS_MS)[number] {
+export function retryDelayMs(failedAttempts: number): RetryDelayMs {
   return RETRY_DELAYS_MS[Math.min(failedAttempts, RETRY_DELAYS_MS.length) - 1] ?? RETRY_DELAYS_MS[0];
 }
 
@@ -33,8 +33,7 @@ export async function retryLater({
   failedAttempts: number;
 }): Promise<void> {
   const message = {
-    exchange: '',
-    routingKey: serviceQueues(service).retry(retryDelayMs(failedAttempts)),
+    to: { service, delayMs: retryDelayMs(failedAttempts) },
     headers: historyHeaders({ failedAttempts, crashes }),
     ...encodeMessage([encodeEvent(event)]),
   };

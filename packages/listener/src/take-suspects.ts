@@ -1,16 +1,16 @@
-import type { Delivery, Subscriber } from '@waybill/common/broker/ports.ts';
+import type { Delivery, Source, Subscriber } from '@waybill/common/broker/ports.ts';
 
 /**
- * Takes messages from `queue` one by one: the next comes when `onDelivery` asks for it, and never before, whatever is
+ * Takes messages one by one: the next comes when `onDelivery` asks for it, and never before, whatever is
  * acked. So the broker's count of crashes weighs on nothing but what was started.
  */
 export function takeSuspects({
   subscriber,
-  queue,
+  from,
   onDelivery,
 }: {
   subscriber: Subscriber;
-  queue: string;
+  from: Source;
   /** Not to ack before `cancelled`. May call `takeNext` more than once. */
   onDelivery(delivery: Delivery, one: { cancelled: Promise<void>; takeNext(): void }): void;
 }): { cancel(): Promise<void> } {
@@ -19,7 +19,7 @@ export function takeSuspects({
 
   function take() {
     const taking = subscriber.subscribe({
-      queue,
+      from,
       prefetch: 1,
       onDelivery(delivery) {
         onDelivery(delivery, { cancelled: taking.cancel(), takeNext });

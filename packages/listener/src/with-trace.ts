@@ -14,12 +14,11 @@ export async function withTrace(
   {
     event,
     label,
-    delivery: { exchange, routingKey, queue },
+    delivery: { destination },
     batchSize,
   }: { event: CloudEvent; label: string; delivery: Delivery; batchSize: number },
   run: (span: EventSpan) => Promise<Outcome>,
 ): Promise<Outcome> {
-  const destination = { exchange, routingKey, queue };
   const span = startEventSpan({ name: 'process', kind: 'consumer', event, label, destination, batchSize });
   try {
     const outcome = await context.with(span.context, () => run(span));

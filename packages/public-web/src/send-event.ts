@@ -1,4 +1,4 @@
-import { EVENTS_EXCHANGE } from '@waybill/common/broker/topology.ts';
+import { messagingDestination, routeOf } from '@waybill/common/broker/amqp-route.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { startEventSpan } from '@waybill/common/telemetry/tracing.ts';
 import type { DispatcherClient, SendOutcome } from './dispatcher-client.ts';
@@ -25,7 +25,7 @@ export async function sendEvent(
     kind: 'producer',
     event,
     label,
-    destination: { exchange: EVENTS_EXCHANGE, routingKey: event.type },
+    destination: messagingDestination(routeOf({ type: event.type })),
     parent: 'active',
   });
   event.traceparent = span.traceparent;

@@ -13,14 +13,15 @@ import { backOffMs } from '../back-off.ts';
 import { AppError } from '../errors.ts';
 import { reconnects } from '../telemetry/metrics.ts';
 import { within } from '../within.ts';
+import type { AmqpTopology, Binding } from './amqp-topology.ts';
 import {
   declareTopology,
   findMissing,
   letConsumersKnow,
   type Missing,
+  namesOf,
   openQuietly,
 } from './declare-topology.ts';
-import type { Binding, Topology } from './topology.ts';
 import type { TopologyWatch } from './topology-watch.ts';
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -40,7 +41,7 @@ export type AmqpClientOptions = {
   url: string;
   /** Shown by the broker in `connection_name`. */
   name: string;
-  topology: Topology;
+  topology: AmqpTopology;
   /** Is told what of it was gone, or cannot be declared. */
   watch?: TopologyWatch;
   log: Logger;
@@ -163,7 +164,7 @@ async function keepTopology(model: ChannelModel, { topology, watch }: AmqpConnec
     throw error;
   });
   await channel.close();
-  watch?.found(missing);
+  watch?.found(namesOf(missing));
 }
 
 async function removeBindings(model: ChannelModel, bindings: readonly Binding[]): Promise<void> {
@@ -219,7 +220,7 @@ async function openChannels(
     else log.error({ reason }, 'declaring the topology failed');
   });
   await declareTopology(channel, topology);
-  watch?.found(missing);
+  watch?.found(namesOf(missing));
   await setup(model);
   await channel.close();
 }

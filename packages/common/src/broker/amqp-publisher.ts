@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { type ChannelModel, type ConfirmChannel, IllegalOperationError } from 'amqplib';
 import { within } from '../within.ts';
 import { type AmqpClientOptions, breakConnection, createAmqpConnection } from './amqp-connection.ts';
+import { messagingDestination, type Route, routeOf } from './amqp-route.ts';
+import { TYPES_EXCHANGE, typeBindings } from './amqp-topology.ts';
 import type { OutgoingMessage, Publisher, PublishOutcome } from './ports.ts';
 
 /** After this long without a confirm the outcome is `unknown` (design: interfaces). */
@@ -10,9 +12,11 @@ const CONFIRM_TIMEOUT_MS = 5_000;
 const MAX_UNCONFIRMED = 4_096;
 const MAX_UNCONFIRMED_BYTES = 64 * 1024 * 1024;
 
+type RoutedMessage = Omit<OutgoingMessage, 'to'> & Route;
+
 type Pending = {
   id: string;
-  message: OutgoingMessage;
+  message: RoutedMessage;
   /** Where it was written last. */
   writtenTo: ConfirmChannel | undefined;
   isReturned: boolean;
@@ -156,31 +160,38 @@ export async function createAmqpPublisher({
   const isAvailable = () => channel !== undefined && !isBlocked;
   const hasRoom = () => pending.size < MAX_UNCONFIRMED && pendingBytes < MAX_UNCONFIRMED_BYTES;
 
+  function publish(message: RoutedMessage): Promise<PublishOutcome> {
+    if (!isAvailable() || !hasRoom()) return Promise.resolve('not-accepted');
+    return new Promise((resolve) => {
+      const id = randomUUID();
+      const onTimeout = () => settle(entry, outcomeOfRest(entry));
+      const timer = setTimeout(onTimeout, confirmTimeoutMs);
+      const entry: Pending = {
+        id,
+        message,
+        writtenTo: undefined,
+        isReturned: false,
+        mayBeEnqueued: false,
+        timer,
+        resolve,
+      };
+      pending.set(id, entry);
+      pendingBytes += message.body.length;
+      if (suspects.size === 0) write(entry);
+    });
+  }
+
   return {
     isAvailable,
     isConnected: () => channel !== undefined,
-    publish(message) {
-      if (!isAvailable() || !hasRoom()) return Promise.resolve('not-accepted');
-      return new Promise((resolve) => {
-        const id = randomUUID();
-        const onTimeout = () => settle(entry, outcomeOfRest(entry));
-        const timer = setTimeout(onTimeout, confirmTimeoutMs);
-        const entry: Pending = {
-          id,
-          message,
-          writtenTo: undefined,
-          isReturned: false,
-          mayBeEnqueued: false,
-          timer,
-          resolve,
-        };
-        pending.set(id, entry);
-        pendingBytes += message.body.length;
-        if (suspects.size === 0) write(entry);
-      });
-    },
+    publish: ({ to, ...message }) => publish({ ...message, ...routeOf(to) }),
     declare: connection.declare,
-    unbind: connection.unbind,
+    unbind: ({ service, type }) => connection.unbind(typeBindings(service, type)),
+    async isDeclared(type) {
+      const question = { exchange: TYPES_EXCHANGE, routingKey: type, contentType: '', body: Buffer.alloc(0) };
+      return (await publish(question)) !== 'unroutable';
+    },
+    describe: (to) => messagingDestination(routeOf(to)),
     async close(deadlineMs = CONFIRM_TIMEOUT_MS) {
       if (pending.size > 0) await within(deadlineMs, new Promise<void>((resolve) => (onDrained = resolve)));
       await connection.close();

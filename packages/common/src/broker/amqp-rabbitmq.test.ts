@@ -34,7 +34,7 @@ describe('a RabbitMQ in trouble', { skip: findRabbitmq() ? false : 'RabbitMQ is 
     const [u, p, v] = [user, password, vhost].map(encodeURIComponent);
     const bench = createBench({ ...contract, url: () => `amqp://${u}:${p}@${host}/${v}` }, t);
 
-    await publishAll(await bench.publisher(), bench.queue, ['1']);
+    await publishAll(await bench.publisher(), bench.service, ['1']);
 
     assert.deepEqual(Object.keys(await api.queues(vhost)), [bench.queue]);
   });
@@ -45,13 +45,13 @@ describe('a RabbitMQ in trouble', { skip: findRabbitmq() ? false : 'RabbitMQ is 
     const connects: string[] = [];
     const log = pino({}, { write: (line) => void (line.includes('connected to') && connects.push(line)) });
     const publisher = await bench.publisher({ url: proxy.url, log, confirmTimeoutMs: 60_000 });
-    await publishAll(publisher, bench.queue, ['1', '2']);
+    await publishAll(publisher, bench.service, ['1', '2']);
     await rabbitmq.ctl('set_vm_memory_high_watermark', '0');
 
-    const caught = publisher.publish(messageTo(bench.queue, 'caught'));
+    const caught = publisher.publish(messageTo(bench.service, 'caught'));
     await soon(() => assert.equal(publisher.isAvailable(), false));
 
-    assert.equal(await publisher.publish(messageTo(bench.queue)), 'not-accepted');
+    assert.equal(await publisher.publish(messageTo(bench.service)), 'not-accepted');
     const consumption = await bench.consume(await bench.subscriber());
     for (const body of ['1', '2']) {
       const delivery = await consumption.next();
@@ -67,7 +67,7 @@ describe('a RabbitMQ in trouble', { skip: findRabbitmq() ? false : 'RabbitMQ is 
     await rabbitmq.ctl('set_vm_memory_high_watermark', '0.4');
     assert.equal(await caught, 'confirmed');
     await available(publisher);
-    await publishAll(publisher, bench.queue, ['after']);
+    await publishAll(publisher, bench.service, ['after']);
     assert.equal(proxy.accepted(), 2);
   });
 
@@ -76,20 +76,20 @@ describe('a RabbitMQ in trouble', { skip: findRabbitmq() ? false : 'RabbitMQ is 
     const proxy = await bench.proxy();
     const publisher = await bench.publisher({ url: proxy.url, confirmTimeoutMs: 100 });
     await rabbitmq.ctl('set_vm_memory_high_watermark', '0');
-    await soon(async () => assert.equal(await publisher.publish(messageTo(bench.queue)), 'not-accepted'));
+    await soon(async () => assert.equal(await publisher.publish(messageTo(bench.service)), 'not-accepted'));
 
     proxy.reset();
 
     await available(publisher);
     await rabbitmq.ctl('set_vm_memory_high_watermark', '0.4');
-    await publishAll(publisher, bench.queue, ['after']);
+    await publishAll(publisher, bench.service, ['after']);
   });
 
   it('still has what it confirmed after it was killed, and both clients come back', async (t) => {
     const bench = createBench(contract, t);
     const publisher = await bench.publisher();
     const bodies = Array.from({ length: 100 }, (_, i) => String(i));
-    await publishAll(publisher, bench.queue, bodies);
+    await publishAll(publisher, bench.service, bodies);
     const subscriber = await bench.subscriber();
 
     // Without this, RabbitMQ 3.10 forgets a quorum queue that was declared within the last second: it keeps the name,
@@ -104,11 +104,11 @@ describe('a RabbitMQ in trouble', { skip: findRabbitmq() ? false : 'RabbitMQ is 
     for (const _ of bodies) found.push(String((await consumption.next()).body));
     assert.deepEqual(found, bodies);
     await available(publisher);
-    await publishAll(publisher, bench.queue, ['after']);
+    await publishAll(publisher, bench.service, ['after']);
 
     async function eventuallyUnavailable(): Promise<string> {
       await soon(() => assert.equal(publisher.isAvailable(), false));
-      return publisher.publish(messageTo(bench.queue));
+      return publisher.publish(messageTo(bench.service));
     }
   });
 });

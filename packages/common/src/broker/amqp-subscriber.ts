@@ -3,10 +3,12 @@ import { setMaxListeners } from 'node:events';
 import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib';
 import { within } from '../within.ts';
 import { type AmqpClientOptions, breakConnection, createAmqpConnection } from './amqp-connection.ts';
-import type { Delivery, Subscriber } from './ports.ts';
+import { messagingDestination, queueOf } from './amqp-route.ts';
+import type { Delivery, Source, Subscriber } from './ports.ts';
 
 const CALL_TIMEOUT_MS = 2_000;
 type Consumer = {
+  from: Source;
   queue: string;
   prefetch: number;
   onDelivery(delivery: Delivery): void;
@@ -16,8 +18,19 @@ type Consumer = {
 
 type Opened = { channel: Channel; closed: AbortController; model: ChannelModel };
 
+/** A {@link Subscriber} that can be told to wait. */
+export type AmqpSubscriber = Subscriber & {
+  /** As a publisher's, on a connection that is never blocked. */
+  declare(): Promise<void>;
+  /** Asks for no more deliveries, of any subscription, until `resume`. Those that are unacked can still be acked. */
+  pause(): void;
+  resume(): void;
+  /** Has what is unacked delivered again to somebody, by replacing the connection. */
+  giveBack(): void;
+};
+
 /** Creates a {@link Subscriber} on a connection of its own, with one channel for all its subscriptions. */
-export async function createAmqpSubscriber(options: AmqpClientOptions): Promise<Subscriber> {
+export async function createAmqpSubscriber(options: AmqpClientOptions): Promise<AmqpSubscriber> {
   const { name, log } = options;
   const consumers = new Set<Consumer>();
   /** The present channel, and the same once its connection is set up. */
@@ -65,7 +78,7 @@ export async function createAmqpSubscriber(options: AmqpClientOptions): Promise<
     const attempt = { tag: randomUUID(), channel, isActive: false };
     consumer.attempt = attempt;
     const onMessage = (message: ConsumeMessage | null) => {
-      if (message) consumer.onDelivery(toDelivery(message, consumer.queue, channel, closed.signal));
+      if (message) consumer.onDelivery(toDelivery(message, consumer, channel, closed.signal));
       else {
         log.warn({ queue: consumer.queue }, 'the broker cancelled the subscription');
         breakConnection(model, new Error('subscription cancelled'));
@@ -87,8 +100,9 @@ export async function createAmqpSubscriber(options: AmqpClientOptions): Promise<
   }
 
   return {
-    subscribe({ queue, prefetch, onDelivery }) {
-      const consumer: Consumer = { queue, prefetch, onDelivery, attempt: undefined };
+    subscribe({ from, prefetch, onDelivery }) {
+      const queue = queueOf(from);
+      const consumer: Consumer = { from, queue, prefetch, onDelivery, attempt: undefined };
       consumers.add(consumer);
       consumeNow();
       return {
@@ -135,17 +149,23 @@ async function stopConsuming(consumer: Consumer): Promise<void> {
   await attempt?.channel.cancel(attempt.tag).catch(() => {});
 }
 
-function toDelivery(message: ConsumeMessage, queue: string, channel: Channel, signal: AbortSignal): Delivery {
+function toDelivery(
+  message: ConsumeMessage,
+  { from, queue }: Consumer,
+  channel: Channel,
+  signal: AbortSignal,
+): Delivery {
   const { content, fields, properties } = message;
   const headers = properties.headers ?? {};
   return {
     body: content,
     contentType: properties.contentType ?? '',
     headers,
-    exchange: fields.exchange,
-    routingKey: fields.routingKey,
-    messageId: properties.messageId,
+    from,
     queue,
+    routingKey: fields.routingKey,
+    destination: messagingDestination(fields, queue),
+    messageId: properties.messageId,
     deliveryCount: Number(headers['x-delivery-count'] ?? 0),
     signal,
     ack: () => settle(() => channel.ack(message)),

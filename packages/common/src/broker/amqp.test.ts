@@ -41,10 +41,10 @@ describe('amqplib', { skip: rabbitmqMissing }, () => {
     await soon(() => assert.ok(proxy.accepted() >= 3));
 
     assert.match(String(lines[0]), /PRECONDITION_FAILED - inequivalent arg 'x-max-length'/);
-    assert.equal(await publisher.publish(messageTo(bench.queue)), 'not-accepted');
+    assert.equal(await publisher.publish(messageTo(bench.service)), 'not-accepted');
     await onRawChannel(bench.url, (channel) => channel.deleteQueue(bench.queue));
     await available(publisher);
-    await publishAll(publisher, bench.queue, ['1']);
+    await publishAll(publisher, bench.service, ['1']);
   });
 
   it('did not accept what a channel that was closing did not take, for nothing was written', async (t) => {
@@ -56,7 +56,7 @@ describe('amqplib', { skip: rabbitmqMissing }, () => {
     t.mock.method(prototype, 'publish', () => {
       throw new IllegalOperationError('Channel closing', '');
     });
-    assert.equal(await publisher.publish(messageTo(bench.queue)), 'not-accepted');
+    assert.equal(await publisher.publish(messageTo(bench.service)), 'not-accepted');
   });
 
   it('connects to an IPv6 address', async (t) => {
@@ -66,7 +66,7 @@ describe('amqplib', { skip: rabbitmqMissing }, () => {
 
     const publisher = await bench.publisher({ url: proxy.url });
 
-    await publishAll(publisher, bench.queue, ['1']);
+    await publishAll(publisher, bench.service, ['1']);
   });
 
   it('takes its settings from nothing in the query of the URL', async (t) => {
@@ -74,7 +74,7 @@ describe('amqplib', { skip: rabbitmqMissing }, () => {
 
     const publisher = await bench.publisher({ url: `${bench.url}?heartbeat=x&frameMax=1&channelMax=-1` });
 
-    await publishAll(publisher, bench.queue, ['1']);
+    await publishAll(publisher, bench.service, ['1']);
   });
 
   for (const { limit, bodyBytes, accepts } of [
@@ -91,7 +91,7 @@ describe('amqplib', { skip: rabbitmqMissing }, () => {
       const settled: PublishOutcome[] = [];
 
       const outcomes = Array.from({ length: accepts + 10 }, () => {
-        const outcome = publisher.publish(messageTo(bench.queue, body));
+        const outcome = publisher.publish(messageTo(bench.service, body));
         outcome.then((value) => settled.push(value));
         return outcome;
       });

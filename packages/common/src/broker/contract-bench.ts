@@ -7,9 +7,9 @@ import { pino } from 'pino';
 import { eventually } from '../../../../test/harness/eventually.ts';
 import { startTcpProxy, type TcpProxy } from '../../../../test/harness/tcp-proxy.ts';
 import type { AmqpClientOptions } from './amqp-connection.ts';
+import { type AmqpTopology, type Queue, serviceQueues } from './amqp-topology.ts';
 import type { BrokerContract } from './contract.ts';
-import type { Delivery, OutgoingMessage, Publisher, Subscriber, Subscription } from './ports.ts';
-import type { Queue, Topology } from './topology.ts';
+import type { Delivery, OutgoingMessage, Publisher, Source, Subscriber, Subscription } from './ports.ts';
 
 /** For machines that are busy with other tests; nothing takes nearly as long. */
 const DEADLINE_MS = 30_000;
@@ -19,16 +19,18 @@ type ClientOptions = Partial<AmqpClientOptions> & { confirmTimeoutMs?: number };
 /** What one test works with: a queue of its own, and clients and proxies that are closed after it. */
 export type Bench = {
   url: string;
+  /** The service that the queue belongs to. */
+  service: string;
   queue: string;
-  topology: Topology;
+  topology: AmqpTopology;
   log: AmqpClientOptions['log'];
   /** A publisher that is connected. */
   publisher(options?: ClientOptions): Promise<Publisher>;
   /** One that need not be. */
   unconnectedPublisher(options?: ClientOptions): Promise<Publisher>;
   subscriber(options?: ClientOptions): Promise<Subscriber>;
-  /** Consumes `queue` and is active. */
-  consume(subscriber: Subscriber, options?: { queue?: string; prefetch?: number }): Promise<Consumption>;
+  /** Consumes the queue and is active. */
+  consume(subscriber: Subscriber, options?: { from?: Source; prefetch?: number }): Promise<Consumption>;
   /** A proxy before the broker, and the URL through it. */
   proxy(options?: { host?: string; port?: number }): Promise<TcpProxy & { url: string }>;
 };
@@ -38,7 +40,8 @@ export type Consumption = Subscription & { next(): Promise<Delivery> };
 
 export function createBench(contract: BrokerContract, t: TestContext): Bench {
   const url = contract.url();
-  const queue = `contract.${randomUUID()}`;
+  const service = `contract-${randomUUID()}`;
+  const queue = serviceQueues(service).work;
   const topology = { exchanges: [], queues: [quorumQueue(queue)], bindings: [] };
   const log = pino({ level: 'silent' });
   const defaults = { url, name: 'contract', topology, log, confirmTimeoutMs: DEADLINE_MS };
@@ -53,6 +56,7 @@ export function createBench(contract: BrokerContract, t: TestContext): Bench {
 
   return {
     url,
+    service,
     queue,
     topology,
     log,
@@ -68,7 +72,7 @@ export function createBench(contract: BrokerContract, t: TestContext): Bench {
       return subscriber;
     },
     async consume(subscriber, options = {}) {
-      const consumption = collect(subscriber, { queue, prefetch: 100, ...options });
+      const consumption = collect(subscriber, { from: { work: service }, prefetch: 100, ...options });
       await onActive(consumption);
       return consumption;
     },
@@ -81,7 +85,7 @@ export function createBench(contract: BrokerContract, t: TestContext): Bench {
 }
 
 /** Subscribes and keeps what is delivered until it is asked for. */
-export function collect(subscriber: Subscriber, options: { queue: string; prefetch: number }): Consumption {
+export function collect(subscriber: Subscriber, options: { from: Source; prefetch: number }): Consumption {
   const arrivals = new EventEmitter();
   const signal = AbortSignal.timeout(DEADLINE_MS);
   const deliveries = on(arrivals, 'delivery', { signal });
@@ -103,14 +107,14 @@ export function quorumQueue(name: string, args: Queue['arguments'] = {}): Queue 
   return { name, arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': 20, ...args } };
 }
 
-/** A message for `queue` by the default exchange. */
-export function messageTo(queue: string, body: string | Buffer = 'hello'): OutgoingMessage {
-  return { exchange: '', routingKey: queue, contentType: 'text/plain', body: Buffer.from(body) };
+/** A message for the work queue of `service`. */
+export function messageTo(service: string, body: string | Buffer = 'hello'): OutgoingMessage {
+  return { to: { service }, contentType: 'text/plain', body: Buffer.from(body) };
 }
 
 /** Publishes each body and expects it to be confirmed. */
-export async function publishAll(publisher: Publisher, queue: string, bodies: string[]): Promise<void> {
-  const outcomes = await Promise.all(bodies.map((body) => publisher.publish(messageTo(queue, body))));
+export async function publishAll(publisher: Publisher, service: string, bodies: string[]): Promise<void> {
+  const outcomes = await Promise.all(bodies.map((body) => publisher.publish(messageTo(service, body))));
   assert.deepEqual(new Set(outcomes), new Set(['confirmed']));
 }
 

@@ -23,20 +23,30 @@ export function describeConsuming(contract: BrokerContract): void {
       const publisher = await bench.publisher();
       const consumption = await bench.consume(await bench.subscriber());
 
-      await publisher.publish({ ...messageTo(bench.queue, 'ü'), headers: { attempts: 3 } });
+      await publisher.publish({ ...messageTo(bench.service, 'ü'), headers: { attempts: 3 } });
 
       const { body, headers, ...fields } = await consumption.next();
-      const { contentType, exchange, routingKey, queue, deliveryCount } = fields;
+      const { contentType, from, queue, routingKey, destination, deliveryCount } = fields;
       const { attempts } = headers;
       assert.deepEqual(
-        { body: String(body), contentType, attempts, exchange, routingKey, queue, deliveryCount },
+        {
+          body: String(body),
+          contentType,
+          attempts,
+          from,
+          queue,
+          routingKey,
+          name: destination.name,
+          deliveryCount,
+        },
         {
           body: 'ü',
           contentType: 'text/plain',
           attempts: 3,
-          exchange: '',
-          routingKey: bench.queue,
+          from: { work: bench.service },
           queue: bench.queue,
+          routingKey: bench.queue,
+          name: bench.queue,
           deliveryCount: 0,
         },
       );
@@ -48,7 +58,7 @@ export function describeConsuming(contract: BrokerContract): void {
       const consumption = await bench.consume(await bench.subscriber());
       const bodies = [Buffer.alloc(0), Buffer.alloc(1_000_000, 'x')];
 
-      for (const body of bodies) await publisher.publish(messageTo(bench.queue, body));
+      for (const body of bodies) await publisher.publish(messageTo(bench.service, body));
 
       for (const body of bodies) assert.ok((await consumption.next()).body.equals(body));
     });
@@ -58,7 +68,7 @@ export function describeConsuming(contract: BrokerContract): void {
       const publisher = await bench.publisher();
       const subscriber = await bench.subscriber();
       const consumption = await bench.consume(subscriber);
-      await publishAll(publisher, bench.queue, ['1', '2', '3']);
+      await publishAll(publisher, bench.service, ['1', '2', '3']);
       const [first, second] = [await consumption.next(), await consumption.next(), await consumption.next()];
 
       first?.ack();
@@ -75,7 +85,7 @@ export function describeConsuming(contract: BrokerContract): void {
       const publisher = await bench.publisher();
       const proxy = await bench.proxy();
       const consumption = await bench.consume(await bench.subscriber({ url: proxy.url }));
-      await publishAll(publisher, bench.queue, ['1']);
+      await publishAll(publisher, bench.service, ['1']);
 
       const first = await consumption.next();
       assert.equal(first.deliveryCount, 0);
@@ -95,7 +105,7 @@ export function describeConsuming(contract: BrokerContract): void {
       const publisher = await bench.publisher();
       const proxy = await bench.proxy();
       const consumption = await bench.consume(await bench.subscriber({ url: proxy.url }));
-      await publishAll(publisher, bench.queue, ['1']);
+      await publishAll(publisher, bench.service, ['1']);
       const lost = await consumption.next();
       assert.equal(lost.signal.aborted, false);
 
@@ -113,12 +123,12 @@ export function describeConsuming(contract: BrokerContract): void {
 
     it('aborts the signal of what came before the connection was set up, and broke then', async (t) => {
       const bench = createBench(contract, t);
-      await publishAll(await bench.publisher(), bench.queue, ['1']);
+      await publishAll(await bench.publisher(), bench.service, ['1']);
       const proxy = await bench.proxy();
       proxy.setNextFault({ rewrite: withoutSecondConsumeOk() });
       const subscriber = await bench.subscriber({ url: proxy.url });
-      const consumption = collect(subscriber, { queue: bench.queue, prefetch: 1 });
-      const other = collect(subscriber, { queue: bench.queue, prefetch: 1 });
+      const consumption = collect(subscriber, { from: { work: bench.service }, prefetch: 1 });
+      const other = collect(subscriber, { from: { work: bench.service }, prefetch: 1 });
       const lost = await Promise.race([consumption.next(), other.next()]);
       assert.equal(other.isActive(), false);
 
@@ -130,19 +140,21 @@ export function describeConsuming(contract: BrokerContract): void {
 
     it('keeps to the prefetch of each subscription', async (t) => {
       const bench = createBench(contract, t);
-      const queues = [quorumQueue(bench.queue), quorumQueue(`${bench.queue}.other`)];
+      const other = `${bench.service}-other`;
+      const queues = [quorumQueue(bench.queue), quorumQueue(`${bench.queue}-other`)];
       const topology = { ...bench.topology, queues };
       const publisher = await bench.publisher({ topology });
-      for (const { name } of queues) await publishAll(publisher, name, ['1', '2', '3', '4', '5']);
+      for (const service of [bench.service, other])
+        await publishAll(publisher, service, ['1', '2', '3', '4', '5']);
       const subscriber = await bench.subscriber({ topology });
 
-      const one = collect(subscriber, { queue: bench.queue, prefetch: 1 });
-      const three = collect(subscriber, { queue: `${bench.queue}.other`, prefetch: 3 });
+      const one = collect(subscriber, { from: { work: bench.service }, prefetch: 1 });
+      const three = collect(subscriber, { from: { work: other }, prefetch: 3 });
 
       const first = await one.next();
       for (let i = 0; i < 3; i += 1) await three.next();
       await expectDepth(bench.url, bench.queue, { ready: 4, consumers: 1 });
-      await expectDepth(bench.url, `${bench.queue}.other`, { ready: 2, consumers: 1 });
+      await expectDepth(bench.url, `${bench.queue}-other`, { ready: 2, consumers: 1 });
       first.ack();
       assert.equal(String((await one.next()).body), '2');
       await expectDepth(bench.url, bench.queue, { ready: 3, consumers: 1 });
@@ -153,7 +165,7 @@ export function describeConsuming(contract: BrokerContract): void {
       const publisher = await bench.publisher();
       const subscriber = await bench.subscriber();
       const consumption = await bench.consume(subscriber, { prefetch: 2 });
-      await publishAll(publisher, bench.queue, ['1', '2', '3']);
+      await publishAll(publisher, bench.service, ['1', '2', '3']);
       const deliveries = [await consumption.next(), await consumption.next()];
 
       await consumption.cancel();
@@ -170,11 +182,11 @@ export function describeConsuming(contract: BrokerContract): void {
       const subscriber = await bench.subscriber();
       // It has a connection by then.
       await (await bench.consume(subscriber)).cancel();
-      const subscription = collect(subscriber, { queue: bench.queue, prefetch: 1 });
+      const subscription = collect(subscriber, { from: { work: bench.service }, prefetch: 1 });
 
       await subscription.cancel();
 
-      await publishAll(publisher, bench.queue, ['1']);
+      await publishAll(publisher, bench.service, ['1']);
       assert.deepEqual(await depthOf(bench.url, bench.queue), { ready: 1, consumers: 0 });
     });
 
@@ -183,12 +195,12 @@ export function describeConsuming(contract: BrokerContract): void {
       const proxy = await bench.proxy();
       proxy.setFault({ delayMs: 3 });
       const subscriber = await bench.subscriber({ url: proxy.url });
-      const subscriptions = [collect(subscriber, { queue: bench.queue, prefetch: 1 })];
+      const subscriptions = [collect(subscriber, { from: { work: bench.service }, prefetch: 1 })];
 
       while (!subscriptions[0]?.isActive() || subscriptions.length < 2) {
         await nextTurn();
         if (proxy.bytesToClient() > subscriptions.length * 30)
-          subscriptions.push(collect(subscriber, { queue: bench.queue, prefetch: 1 }));
+          subscriptions.push(collect(subscriber, { from: { work: bench.service }, prefetch: 1 }));
       }
 
       await soon(() => assert.ok(subscriptions.every((subscription) => subscription.isActive())));
@@ -203,7 +215,7 @@ export function describeConsuming(contract: BrokerContract): void {
 
       await onRawChannel(bench.url, (channel) => channel.deleteQueue(bench.queue));
 
-      await soon(() => publishAll(publisher, bench.queue, ['back']));
+      await soon(() => publishAll(publisher, bench.service, ['back']));
       assert.equal(String((await consumption.next()).body), 'back');
     });
 
@@ -213,7 +225,7 @@ export function describeConsuming(contract: BrokerContract): void {
       const publisher = await bench.publisher();
       const subscriber = await bench.subscriber({ url: proxy.url });
       const consumption = await bench.consume(subscriber);
-      await publishAll(publisher, bench.queue, ['1']);
+      await publishAll(publisher, bench.service, ['1']);
       const delivery = await consumption.next();
       proxy.setFault({ drop: 'both' });
       // An ack at any moment of it throws nothing.
@@ -229,7 +241,7 @@ export function describeConsuming(contract: BrokerContract): void {
 
     it('delivers nothing when it is closed while it connects', async (t) => {
       const bench = createBench(contract, t);
-      await publishAll(await bench.publisher(), bench.queue, ['1']);
+      await publishAll(await bench.publisher(), bench.service, ['1']);
       const proxy = await bench.proxy();
       let closed: Promise<void> | undefined;
       proxy.setNextFault({
@@ -242,7 +254,11 @@ export function describeConsuming(contract: BrokerContract): void {
       });
       const subscriber = await bench.subscriber({ url: proxy.url });
       let deliveries = 0;
-      subscriber.subscribe({ queue: bench.queue, prefetch: 1, onDelivery: () => (deliveries += 1) });
+      subscriber.subscribe({
+        from: { work: bench.service },
+        prefetch: 1,
+        onDelivery: () => (deliveries += 1),
+      });
 
       await soon(() => assert.ok(closed));
       await closed;

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { freePort } from '../../../../test/harness/free-port.ts';
 import type { Fault } from '../../../../test/harness/tcp-proxy.ts';
+import { EVENTS_EXCHANGE } from './amqp-topology.ts';
 import type { BrokerContract } from './contract.ts';
 import {
   available,
@@ -13,7 +14,7 @@ import {
   publishAll,
   quorumQueue,
 } from './contract-bench.ts';
-import type { PublishOutcome } from './ports.ts';
+import type { OutgoingMessage, PublishOutcome } from './ports.ts';
 
 export function describePublishing(contract: BrokerContract): void {
   describe('publishing', () => {
@@ -22,7 +23,7 @@ export function describePublishing(contract: BrokerContract): void {
       const publisher = await bench.publisher();
       const body = Buffer.from([0, 255, 10, 13]);
       const message = {
-        ...messageTo(bench.queue, body),
+        ...messageTo(bench.service, body),
         contentType: 'a/b',
         headers: { text: 'ü', count: 3 },
       };
@@ -40,13 +41,13 @@ export function describePublishing(contract: BrokerContract): void {
     it('tells of each message by itself whether a queue took it', async (t) => {
       const bench = createBench(contract, t);
       const publisher = await bench.publisher();
-      const keys = Array.from({ length: 50 }, (_, i) => (i % 2 ? bench.queue : `${bench.queue}.nobody`));
+      const keys = Array.from({ length: 50 }, (_, i) => (i % 2 ? bench.service : `${bench.service}-nobody`));
 
       const outcomes = await Promise.all(keys.map((key) => publisher.publish(messageTo(key))));
 
       assert.deepEqual(
         outcomes,
-        keys.map((key) => (key === bench.queue ? 'confirmed' : 'unroutable')),
+        keys.map((key) => (key === bench.service ? 'confirmed' : 'unroutable')),
       );
       assert.equal((await depthOf(bench.url, bench.queue)).ready, 25);
     });
@@ -57,7 +58,7 @@ export function describePublishing(contract: BrokerContract): void {
       url.port = String(await freePort());
       const publisher = await bench.unconnectedPublisher({ url: url.href });
 
-      const outcome = await Promise.race([publisher.publish(messageTo(bench.queue)), nextTurn('late')]);
+      const outcome = await Promise.race([publisher.publish(messageTo(bench.service)), nextTurn('late')]);
 
       assert.equal(outcome, 'not-accepted');
       assert.equal(publisher.isAvailable(), false);
@@ -67,7 +68,7 @@ export function describePublishing(contract: BrokerContract): void {
       const bench = createBench(contract, t);
       const publisher = await bench.publisher();
 
-      const outcomes = [bench.queue, 'k'.repeat(256), bench.queue].map((key) =>
+      const outcomes = [bench.service, 'k'.repeat(256), bench.service].map((key) =>
         publisher.publish(messageTo(key)),
       );
 
@@ -81,7 +82,7 @@ export function describePublishing(contract: BrokerContract): void {
 
       proxy.setFault({ drop: 'to-client' });
 
-      assert.equal(await publisher.publish(messageTo(bench.queue)), 'unknown');
+      assert.equal(await publisher.publish(messageTo(bench.service)), 'unknown');
     });
 
     it('does not know the outcome of what a full queue refuses, and what it confirmed is there', async (t) => {
@@ -95,9 +96,9 @@ export function describePublishing(contract: BrokerContract): void {
 
       // The limit of a quorum queue is soft.
       let confirmed = 0;
-      let outcome = await publisher.publish(messageTo(bench.queue));
+      let outcome = await publisher.publish(messageTo(bench.service));
       for (; outcome === 'confirmed' && confirmed < 100; confirmed += 1)
-        outcome = await publisher.publish(messageTo(bench.queue));
+        outcome = await publisher.publish(messageTo(bench.service));
 
       assert.equal(outcome, 'unknown');
       assert.equal((await depthOf(bench.url, bench.queue)).ready, confirmed);
@@ -110,7 +111,9 @@ export function describePublishing(contract: BrokerContract): void {
       proxy.setNextFault(fault);
       const publisher = await bench.publisher({ url: proxy.url });
       fault.drop = 'to-client';
-      const outcomes = Promise.all(['1', '2'].map((body) => publisher.publish(messageTo(bench.queue, body))));
+      const outcomes = Promise.all(
+        ['1', '2'].map((body) => publisher.publish(messageTo(bench.service, body))),
+      );
       // Both have arrived.
       await onRawChannel(bench.url, async (channel) => {
         while ((await channel.checkQueue(bench.queue)).messageCount < 2) await nextTurn();
@@ -142,7 +145,7 @@ export function describePublishing(contract: BrokerContract): void {
       const topology = { exchanges: [], queues: [], bindings: [] };
       const publisher = await bench.publisher({ url: proxy.url, topology });
       fault.drop = 'to-client';
-      const outcome = publisher.publish(messageTo(bench.queue));
+      const outcome = publisher.publish(messageTo(bench.service));
       await onRawChannel(bench.url, async (channel) => {
         while ((await channel.checkQueue(bench.queue)).messageCount < 1) await nextTurn();
         await channel.deleteQueue(bench.queue);
@@ -152,15 +155,15 @@ export function describePublishing(contract: BrokerContract): void {
 
       assert.equal(await outcome, 'unknown');
       await available(publisher);
-      assert.equal(await publisher.publish(messageTo(bench.queue)), 'unroutable');
+      assert.equal(await publisher.publish(messageTo(bench.service)), 'unroutable');
     });
 
     it('lets no message suffer from a neighbour that makes the broker close the channel', async (t) => {
       const bench = createBench(contract, t);
       const publisher = await bench.publisher();
       const bodies = Array.from({ length: 20 }, (_, i) => String(i));
-      const messages = bodies.map((body) => messageTo(bench.queue, body));
-      const poison = { ...messageTo(bench.queue), exchange: 'missing' };
+      const messages = bodies.map((body) => messageTo(bench.service, body));
+      const poison = poisonous();
       messages.splice(10, 0, poison);
       messages.splice(5, 0, poison);
 
@@ -171,7 +174,7 @@ export function describePublishing(contract: BrokerContract): void {
         messages.map((message) => (message === poison ? 'unknown' : 'confirmed')),
       );
       await available(publisher);
-      await publishAll(publisher, bench.queue, ['after']);
+      await publishAll(publisher, bench.service, ['after']);
     });
 
     it('finds out which message makes the broker close the channel while others keep coming', async (t) => {
@@ -179,13 +182,13 @@ export function describePublishing(contract: BrokerContract): void {
       const publisher = await bench.publisher({ confirmTimeoutMs: 60_000 });
       const others: Promise<PublishOutcome>[] = [];
       let poisonOutcome: PublishOutcome | undefined;
-      publisher.publish({ ...messageTo(bench.queue), exchange: 'missing' }).then((outcome) => {
+      publisher.publish(poisonous()).then((outcome) => {
         poisonOutcome = outcome;
       });
 
       for (const deadlineMs = performance.now() + 30_000; !poisonOutcome; await nextTurn()) {
         assert.ok(performance.now() < deadlineMs, 'not found out within 30 s');
-        others.push(publisher.publish(messageTo(bench.queue)));
+        others.push(publisher.publish(messageTo(bench.service)));
       }
 
       assert.equal(poisonOutcome, 'unknown');
@@ -195,7 +198,7 @@ export function describePublishing(contract: BrokerContract): void {
 
     it('publishes again what found an exchange missing that the topology has', async (t) => {
       const bench = createBench(contract, t);
-      const exchange = `${bench.queue}.exchange`;
+      const exchange = EVENTS_EXCHANGE;
       const publisher = await bench.publisher({
         topology: {
           exchanges: [{ name: exchange, type: 'topic' }],
@@ -205,7 +208,7 @@ export function describePublishing(contract: BrokerContract): void {
       });
       await onRawChannel(bench.url, (channel) => channel.deleteExchange(exchange));
 
-      const outcome = await publisher.publish({ ...messageTo('key'), exchange });
+      const outcome = await publisher.publish({ ...messageTo(bench.service), to: { type: 'key' } });
 
       assert.equal(outcome, 'confirmed');
       assert.equal((await depthOf(bench.url, bench.queue)).ready, 1);
@@ -215,22 +218,22 @@ export function describePublishing(contract: BrokerContract): void {
       const bench = createBench(contract, t);
       const publisher = await bench.publisher();
       await onRawChannel(bench.url, (channel) => channel.deleteQueue(bench.queue));
-      assert.equal(await publisher.publish(messageTo(bench.queue)), 'unroutable');
+      assert.equal(await publisher.publish(messageTo(bench.service)), 'unroutable');
 
       await publisher.declare();
 
-      await publishAll(publisher, bench.queue, ['1']);
+      await publishAll(publisher, bench.service, ['1']);
     });
 
     it('waits for the confirms under way when it closes', async (t) => {
       const bench = createBench(contract, t);
       const publisher = await bench.publisher();
-      const outcomes = [1, 2, 3].map((n) => publisher.publish(messageTo(bench.queue, String(n))));
+      const outcomes = [1, 2, 3].map((n) => publisher.publish(messageTo(bench.service, String(n))));
 
       await publisher.close();
 
       assert.deepEqual(await Promise.all(outcomes), ['confirmed', 'confirmed', 'confirmed']);
-      assert.equal(await publisher.publish(messageTo(bench.queue)), 'not-accepted');
+      assert.equal(await publisher.publish(messageTo(bench.service)), 'not-accepted');
     });
 
     it('closes although the peer has gone silent, and does not know what became of the rest', async (t) => {
@@ -238,11 +241,16 @@ export function describePublishing(contract: BrokerContract): void {
       const proxy = await bench.proxy();
       const publisher = await bench.publisher({ url: proxy.url, confirmTimeoutMs: 60_000 });
       proxy.setFault({ drop: 'both' });
-      const outcome = publisher.publish(messageTo(bench.queue));
+      const outcome = publisher.publish(messageTo(bench.service));
 
       await publisher.close(10);
 
       assert.equal(await outcome, 'unknown');
     });
   });
+}
+
+/** To an exchange that nobody has declared yet. */
+function poisonous(): OutgoingMessage {
+  return { ...messageTo(''), to: { deadLetters: 'key' } };
 }

@@ -18,7 +18,7 @@ export function describeReconnecting(contract: BrokerContract): void {
       await bench.publisher();
       const publisher = await bench.unconnectedPublisher({ url: url.href });
       const subscriber = await bench.subscriber({ url: url.href });
-      const consumption = collect(subscriber, { queue: bench.queue, prefetch: 1 });
+      const consumption = collect(subscriber, { from: { work: bench.service }, prefetch: 1 });
 
       await bench.proxy({ port });
 
@@ -84,7 +84,7 @@ export function describeReconnecting(contract: BrokerContract): void {
 
         await soon(() => assert.equal(proxy.accepted(), 2));
         await available(publisher);
-        await publishAll(publisher, bench.queue, ['1']);
+        await publishAll(publisher, bench.service, ['1']);
       });
 
     it('understands a peer whose bytes arrive one by one', async (t) => {
@@ -103,7 +103,7 @@ export function describeReconnecting(contract: BrokerContract): void {
       const fault: Fault = {};
       proxy.setNextFault(fault);
       const consumption = await bench.consume(await bench.subscriber({ url: proxy.url, heartbeatS: 1 }));
-      await publishAll(await bench.publisher(), bench.queue, ['1']);
+      await publishAll(await bench.publisher(), bench.service, ['1']);
       const lost = await consumption.next();
 
       fault.drop = 'both';
@@ -122,7 +122,7 @@ export function describeServerFaults(contract: BrokerContract): void {
       const bench = createBench(contract, t);
       const publisher = await bench.publisher();
       const consumption = await bench.consume(await bench.subscriber());
-      await publishAll(publisher, bench.queue, ['1']);
+      await publishAll(publisher, bench.service, ['1']);
       const lost = await consumption.next();
 
       await closeConnections();
@@ -131,7 +131,7 @@ export function describeServerFaults(contract: BrokerContract): void {
       const again = await consumption.next();
       assert.equal(again.deliveryCount, 1);
       again.ack();
-      await soon(() => publishAll(publisher, bench.queue, ['2']));
+      await soon(() => publishAll(publisher, bench.service, ['2']));
       assert.equal(String((await consumption.next()).body), '2');
     });
 }
@@ -142,7 +142,7 @@ async function expectFlow(
   consumption: ReturnType<typeof collect>,
 ): Promise<void> {
   await available(publisher);
-  await publishAll(publisher, bench.queue, ['through']);
+  await publishAll(publisher, bench.service, ['through']);
   assert.equal(String((await consumption.next()).body), 'through');
 }
 

@@ -1,26 +1,22 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, it } from 'node:test';
+import { type AmqpTopology, listenerTopology } from './amqp-topology.ts';
 import type { BrokerContract } from './contract.ts';
 import { createBench, messageTo } from './contract-bench.ts';
-import {
-  EVENTS_EXCHANGE,
-  listenerTopology,
-  RETRY_DELAYS_MS,
-  serviceQueues,
-  type Topology,
-} from './topology.ts';
+import { RETRY_DELAYS_MS } from './topology.ts';
 
 export function describeTopology(contract: BrokerContract): void {
   describe('the topology of a listener', () => {
     it('routes the types it is declared for to its work queue, however often it is declared', async (t) => {
       const bench = createBench(contract, t);
-      const { topology, queues, type } = newService();
+      const { topology, service, type } = newService();
       const publisher = await bench.publisher({ topology });
       await publisher.declare();
-      const consumption = await bench.consume(await bench.subscriber({ topology }), { queue: queues.work });
-      const publish = (routingKey: string) =>
-        publisher.publish({ ...messageTo(routingKey), exchange: EVENTS_EXCHANGE });
+      const consumption = await bench.consume(await bench.subscriber({ topology }), {
+        from: { work: service },
+      });
+      const publish = (type: string) => publisher.publish({ ...messageTo(service), to: { type } });
 
       assert.equal(await publish(`${type}.other`), 'unroutable');
       assert.equal(await publish(type), 'confirmed');
@@ -32,14 +28,17 @@ export function describeTopology(contract: BrokerContract): void {
 
     it('brings messages from a retry queue back to the work queue, once each and with their headers', async (t) => {
       const bench = createBench(contract, t);
-      const { topology, queues } = newService();
+      const { topology, service } = newService();
       const publisher = await bench.publisher({ topology });
-      const consumption = await bench.consume(await bench.subscriber({ topology }), { queue: queues.work });
+      const consumption = await bench.consume(await bench.subscriber({ topology }), {
+        from: { work: service },
+      });
       const bodies = Array.from({ length: 20 }, (_, i) => String(i));
 
       for (const body of bodies)
         await publisher.publish({
-          ...messageTo(queues.retry(RETRY_DELAYS_MS[0]), body),
+          ...messageTo(service, body),
+          to: { service, delayMs: RETRY_DELAYS_MS[0] },
           headers: { attempts: 2 },
         });
 
@@ -55,8 +54,8 @@ export function describeTopology(contract: BrokerContract): void {
   });
 }
 
-function newService(): { topology: Topology; queues: ReturnType<typeof serviceQueues>; type: string } {
+function newService(): { topology: AmqpTopology; service: string; type: string } {
   const service = `contract-${randomUUID()}`;
   const type = `Type.${service}`;
-  return { topology: listenerTopology(service, [type]), queues: serviceQueues(service), type };
+  return { topology: listenerTopology(service, [type]), service, type };
 }

@@ -34,8 +34,8 @@ export function brokerContract(contract: BrokerContract): void {
       describePublishing(contract);
       describeConsuming(contract);
       describeReconnecting(contract);
-      describeTopology(contract);
     });
+    describeTopology(contract);
     describeServerFaults(contract);
   });
 }

@@ -4,10 +4,10 @@ import { freshBroker, type TestBroker } from '../../../../test/harness/test-brok
 import type { CloudEvent } from '../event/event.ts';
 import { deadLetters } from '../telemetry/metrics.ts';
 import { rabbitmqAt } from './amqp.fixture.ts';
+import { dispatcherTopology } from './amqp-topology.ts';
 import { createBench } from './contract-bench.ts';
 import { deadLetter } from './dead-letter.ts';
 import type { Delivery } from './ports.ts';
-import { DEAD_LETTERS_QUEUE, dispatcherTopology } from './topology.ts';
 
 describe('deadLetter', () => {
   let broker: TestBroker;
@@ -29,9 +29,10 @@ describe('deadLetter', () => {
     body: Buffer.from([0, 255, 1]),
     contentType: 'application/octet-stream',
     headers: {},
-    exchange: 'waybill.events',
-    routingKey: 'PingRequest',
+    from: { work: 'ping' },
     queue: 'waybill.ping',
+    routingKey: 'PingRequest',
+    destination: { system: 'test', name: 'PingRequest', attributes: {} },
     deliveryCount: 0,
     signal: new AbortController().signal,
     ack: () => assert.fail('the caller acks'),
@@ -104,7 +105,7 @@ describe('deadLetter', () => {
     const topology = dispatcherTopology;
     const publisher = await bench.publisher({ topology });
     const consumption = await bench.consume(await bench.subscriber({ topology }), {
-      queue: DEAD_LETTERS_QUEUE,
+      from: { deadLetters: true },
     });
     async function next(): Promise<Delivery> {
       const found = await consumption.next();

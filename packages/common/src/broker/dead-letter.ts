@@ -3,7 +3,6 @@ import { EVENT_CONTENT_TYPE } from '../event/event-json.ts';
 import { deadLetters } from '../telemetry/metrics.ts';
 import type { Delivery, Publisher } from './ports.ts';
 import { publishUntilConfirmed } from './publish-until-confirmed.ts';
-import { DEAD_LETTERS_EXCHANGE } from './topology.ts';
 
 /** Why an event, or a whole message, was given up. */
 export type DeadLetterReason =
@@ -53,8 +52,7 @@ export async function deadLetter({
 }): Promise<void> {
   const traceId = event?.traceparent?.split('-')[1];
   const message = {
-    exchange: DEAD_LETTERS_EXCHANGE,
-    routingKey: delivery.routingKey,
+    to: { deadLetters: delivery.routingKey },
     contentType: event ? EVENT_CONTENT_TYPE : delivery.contentType,
     body: event ? Buffer.from(JSON.stringify(event), 'utf8') : delivery.body,
     headers: {

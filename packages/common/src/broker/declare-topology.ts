@@ -1,13 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Channel, ChannelModel } from 'amqplib';
-import type { Topology } from './topology.ts';
+import type { AmqpTopology } from './amqp-topology.ts';
 
 const NOT_FOUND = 404;
 /** It takes the broker milliseconds. */
 const UNTIL_CONSUMERS_KNOW_MS = 1_000;
 
 /** Declares `topology`. Each declaration is idempotent, and restores what somebody has deleted. */
-export async function declareTopology(channel: Channel, topology: Topology): Promise<void> {
+export async function declareTopology(channel: Channel, topology: AmqpTopology): Promise<void> {
   for (const { name, type } of topology.exchanges)
     await channel.assertExchange(name, type, { durable: true });
   for (const queue of topology.queues)
@@ -17,13 +17,13 @@ export async function declareTopology(channel: Channel, topology: Topology): Pro
 }
 
 /** What of a topology is not at the broker. */
-export type Missing = Pick<Topology, 'exchanges' | 'queues'>;
+export type Missing = Pick<AmqpTopology, 'exchanges' | 'queues'>;
 
 /**
  * Looks for what is missing. (AMQP does not tell of bindings.) Each costs a channel, which the broker closes; while all are
  * there it is one.
  */
-export async function findMissing(model: ChannelModel, topology: Topology): Promise<Missing> {
+export async function findMissing(model: ChannelModel, topology: AmqpTopology): Promise<Missing> {
   const missing: Missing = { exchanges: [], queues: [] };
   let channel = await openQuietly(model);
   const isMissing = async (look: Promise<unknown>): Promise<boolean> => {
@@ -42,6 +42,11 @@ export async function findMissing(model: ChannelModel, topology: Topology): Prom
     if (await isMissing(channel.checkQueue(queue.name))) missing.queues.push(queue);
   await channel.close();
   return missing;
+}
+
+/** What people call them. */
+export function namesOf({ exchanges, queues }: Missing): string[] {
+  return [...exchanges.map(({ name }) => `exchange ${name}`), ...queues.map(({ name }) => `queue ${name}`)];
 }
 
 /**

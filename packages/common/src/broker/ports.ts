@@ -1,18 +1,34 @@
 /**
- * What Waybill asks of a broker: two small ports. `contract.ts` beside this file is the promise as tests, which every
- * implementation must pass.
+ * What Waybill asks of a broker: two small ports, which speak of what is meant and not of how a broker does it.
+ * `contract.fixture.ts` beside this file is the promise as tests, which every implementation must pass.
  */
 
-import type { Binding } from './topology.ts';
+import type { MessagingDestination } from '../telemetry/tracing.ts';
+import type { RetryDelayMs } from './topology.ts';
+import type { TopologyWatch } from './topology-watch.ts';
 
-/** A message as it is published. Always persistent, confirmed and `mandatory`. */
+/** Where a message goes. */
+export type Destination =
+  /** To each service that takes events of this type. */
+  | { type: string }
+  /** To the work queue of this service: at once, or when the delay has passed. */
+  | { service: string; delayMs?: RetryDelayMs | undefined }
+  /** To where this service keeps what is suspected of having killed a process. */
+  | { isolated: string }
+  /** To the dispatchers: now, or in a second, since its public-web does not answer. */
+  | { replies: 'now' | 'later' }
+  /** Given up; by the key that it was routed by before. */
+  | { deadLetters: string };
+
+/** Where a message comes from. */
+export type Source = { work: string } | { isolated: string } | { replies: true } | { deadLetters: true };
+
+/** A message as it is published. Always persistent, confirmed, and told of when nobody takes it. */
 export type OutgoingMessage = {
-  /** `''` is the default exchange, which routes to the queue named by the routing key. */
-  exchange: string;
-  routingKey: string;
+  to: Destination;
   contentType: string;
   body: Buffer;
-  /** Headers of ours only. A client's headers never become AMQP headers: `CC` and `BCC` route. */
+  /** Headers of ours only. A client's headers never become headers of a message: a broker may act on them. */
   headers?: Record<string, string | number>;
 };
 
@@ -21,7 +37,7 @@ export type OutgoingMessage = {
  * - `confirmed`: the broker has it, in every queue it was routed to;
  * - `unroutable`: no queue takes it; nothing is enqueued;
  * - `not-accepted`: not in the broker: never written, because the broker is unreachable or blocks publishers, too much is unconfirmed, or
- *   the message has no AMQP form (a name over 255 bytes); or written alone, and refused for what it is;
+ *   the message has no form that the broker knows (a name over 255 bytes); or written alone, and refused for what it is;
  * - `unknown`: written, but no confirm came within the confirm timeout, or the broker refused it (a nack proves
  *   nothing: with two queues bound and one full, the other has it), or no queue took it when it was written again after
  *   its channel had died. It may be enqueued.
@@ -39,10 +55,18 @@ export type Publisher = {
   isAvailable(): boolean;
   /** Whether it has a connection, which may be blocked. */
   isConnected(): boolean;
-  /** Declares the topology again, on the present connection: for a queue that was deleted under way. */
+  /**
+   * Declares the topology again, on the present connection: for a queue that was deleted under way.
+   *
+   * @throws AppError `broker-unavailable` without a connection, or when the broker does not answer.
+   */
   declare(): Promise<void>;
-  /** Removes bindings, which need not be there. */
-  unbind(bindings: readonly Binding[]): Promise<void>;
+  /** Has `service` get no more events of `type`, if it did. Throws as {@link declare} does. */
+  unbind(binding: { service: string; type: string }): Promise<void>;
+  /** Whether a service declares that it takes events of `type`, be its queue there or not. True where nobody knows. */
+  isDeclared(type: string): Promise<boolean>;
+  /** What spans say of a destination. */
+  describe(to: Destination): MessagingDestination;
   /** Waits for the confirms under way, within `deadlineMs` (default 5 s), then closes the connection. */
   close(deadlineMs?: number): Promise<void>;
 };
@@ -52,13 +76,15 @@ export type Delivery = {
   body: Buffer;
   contentType: string;
   headers: Record<string, unknown>;
-  /** What it was published to last: `''` once it has expired into this queue. */
-  exchange: string;
+  /** Where it was consumed from; and the name of that queue, as people find it at the broker. */
+  from: Source;
+  queue: string;
+  /** What it was routed by last: the type of its events, or the queue's name once it has been set aside. */
   routingKey: string;
+  /** What spans say of the way it came by. */
+  destination: MessagingDestination;
   /** What its publisher named it by, unchanged however often it is delivered. Ours name each message differently. */
   messageId?: string | undefined;
-  /** The queue it was consumed from. */
-  queue: string;
   /** How often this message was delivered before without being acked, as the broker counts. */
   deliveryCount: number;
   /** Aborts when the channel is gone: an ack can no longer reach the broker, and the message is delivered again. */
@@ -78,19 +104,20 @@ export type Subscription = {
 
 export type Subscriber = {
   /**
-   * Consumes `queue`, and again after every reconnect, a deleted queue, or a broker restart, until cancelled.
+   * Consumes `from`, and again after every reconnect, a deleted queue, or a broker restart, until cancelled.
    *
    * @param prefetch most deliveries unacked at once.
    */
-  subscribe(options: { queue: string; prefetch: number; onDelivery(delivery: Delivery): void }): Subscription;
+  subscribe(options: { from: Source; prefetch: number; onDelivery(delivery: Delivery): void }): Subscription;
   isConnected(): boolean;
-  /** As {@link Publisher}'s, on a connection that is never blocked. */
-  declare(): Promise<void>;
-  /** Asks for no more deliveries, of any subscription, until `resume`. Those that are unacked can still be acked. */
-  pause(): void;
-  resume(): void;
-  /** Has what is unacked delivered again to somebody, by replacing the connection. */
-  giveBack(): void;
   /** Closes the connection; what is unacked is delivered again to somebody. */
   close(): Promise<void>;
+};
+
+/** What a process has of its broker. */
+export type Broker = {
+  publisher: Publisher;
+  subscriber: Subscriber;
+  /** Whether what it declares is there. */
+  watch: Pick<TopologyWatch, 'note' | 'trouble'>;
 };

@@ -21,7 +21,7 @@ describe('publishUntilConfirmed', () => {
     const proxy = await bench.proxy();
     const publisher = await bench.publisher({ url: proxy.url });
 
-    const published = publishUntilConfirmed(publisher, messageTo(bench.queue), neverAborts);
+    const published = publishUntilConfirmed(publisher, messageTo(bench.service), neverAborts);
     for (let i = 0; i < 5; i += 1) {
       proxy.reset();
       await nextTurn();
@@ -37,7 +37,7 @@ describe('publishUntilConfirmed', () => {
     const publisher = await bench.unconnectedPublisher({ url: proxy.url });
     assert.equal(publisher.isAvailable(), false);
 
-    await publishUntilConfirmed(publisher, messageTo(bench.queue), neverAborts);
+    await publishUntilConfirmed(publisher, messageTo(bench.service), neverAborts);
 
     assert.equal((await depthOf(bench.url, bench.queue)).ready, 1);
   });
@@ -47,7 +47,7 @@ describe('publishUntilConfirmed', () => {
     const publisher = await bench.publisher();
     await onRawChannel(bench.url, (channel) => channel.deleteQueue(bench.queue));
 
-    await publishUntilConfirmed(publisher, messageTo(bench.queue), neverAborts);
+    await publishUntilConfirmed(publisher, messageTo(bench.service), neverAborts);
 
     assert.equal((await depthOf(bench.url, bench.queue)).ready, 1);
   });
@@ -68,7 +68,7 @@ describe('publishUntilConfirmed', () => {
     await proxy.close();
     const controller = new AbortController();
 
-    const published = publishUntilConfirmed(publisher, messageTo(bench.queue), controller.signal);
+    const published = publishUntilConfirmed(publisher, messageTo(bench.service), controller.signal);
     await nextTurn();
     controller.abort();
 

@@ -26,7 +26,8 @@ export async function publishUntilConfirmed(
     if (signal.aborted)
       throw new AppError('broker-unavailable', `not confirmed before the delivery was lost`);
     if (outcome === 'unroutable') {
-      if (isDeclared) throw new AppError('unroutable', `no queue takes ${message.routingKey}`);
+      if (isDeclared)
+        throw new AppError('unroutable', `no queue takes ${publisher.describe(message.to).name}`);
       isDeclared = await publisher.declare().then(
         () => true,
         () => false,

@@ -3,7 +3,6 @@
  * last. It looks whenever it connects again, and every {@link KEEP_INTERVAL_MS}; whatever was gone is declared anew then.
  */
 import type { Logger } from 'pino';
-import type { Missing } from './declare-topology.ts';
 
 /** Somebody deletes an exchange, and its bindings with it: so long until every listener has bound its types again. */
 export const KEEP_INTERVAL_MS = 2_000;
@@ -11,8 +10,8 @@ export const KEEP_INTERVAL_MS = 2_000;
 const SETTLE_MS = 2 * KEEP_INTERVAL_MS;
 
 export type TopologyWatch = {
-  /** A look found all there but `missing`, which is declared anew. */
-  found(missing: Missing): void;
+  /** A look found all there but what has these names, which is declared anew. */
+  found(missing: readonly string[]): void;
   /** Something cannot be declared: it is there with other arguments, or the user may not. */
   failed(reason: string): void;
   /** Something else that may be of the topology has failed; is trouble for a while. */
@@ -34,10 +33,9 @@ export function createTopologyWatch({ log }: { log: Logger }): TopologyWatch {
     found(missing) {
       if (failure !== undefined) log.info('the topology is declared again');
       failure = undefined;
-      const names = namesOf(missing);
-      if (names.length === 0) return;
-      log.warn({ missing: names }, 'what was gone from the broker is declared anew');
-      note(`gone from the broker, and declared anew: ${names.join(', ')}`);
+      if (missing.length === 0) return;
+      log.warn({ missing }, 'what was gone from the broker is declared anew');
+      note(`gone from the broker, and declared anew: ${missing.join(', ')}`);
     },
     failed(reason) {
       if (reason !== failure) log.error({ reason }, 'declaring the topology failed');
@@ -49,8 +47,4 @@ export function createTopologyWatch({ log }: { log: Logger }): TopologyWatch {
       return performance.now() < noted.untilMs ? noted.trouble : undefined;
     },
   };
-}
-
-function namesOf({ exchanges, queues }: Missing): string[] {
-  return [...exchanges.map(({ name }) => `exchange ${name}`), ...queues.map(({ name }) => `queue ${name}`)];
 }

@@ -7,7 +7,7 @@ import { instanceId } from '../process/instance.ts';
 import { createLogger, flushLogs } from './logging.ts';
 import { events, parked, reconnects } from './metrics.ts';
 import { shutdownTelemetry } from './shutdown-telemetry.ts';
-import { setHttpRoute, startEventSpan, untraced } from './tracing.ts';
+import { type MessagingDestination, setHttpRoute, startEventSpan, untraced } from './tracing.ts';
 
 const log = createLogger({ service: 'fixture' });
 
@@ -72,7 +72,7 @@ async function serve(): Promise<void> {
       kind: 'producer',
       event,
       label: event.type,
-      destination: { exchange: 'waybill.events', routingKey: event.type },
+      destination: destinationNamed(`waybill.events:${event.type}`),
       parent: 'active',
     });
     const answer = await untraced(() => request(`${upstream}/headers`));
@@ -90,7 +90,7 @@ async function serve(): Promise<void> {
       kind: 'consumer',
       event: traced,
       label: '_OTHER',
-      destination: { exchange: 'waybill.events', routingKey: event.type, queue: 'waybill.ping' },
+      destination: destinationNamed(`waybill.events:${event.type}:waybill.ping`),
       batchSize: 3,
     });
     routing.end({ code: 'handler-failed', message: 'no luck' });
@@ -102,4 +102,8 @@ async function serve(): Promise<void> {
   process.on('disconnect', () => process.exit(0));
   process.once('SIGTERM', () => void stop());
   process.send?.({ edge: upstream, internal: internalAddress, instanceId });
+}
+
+function destinationNamed(name: string): MessagingDestination {
+  return { system: 'rabbitmq', name, attributes: { 'rabbitmq.destination.routing_key': event.type } };
 }

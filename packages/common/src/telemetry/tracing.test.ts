@@ -62,16 +62,17 @@ test('an event that was not replayed is neither linked nor written into, and a m
   assert.deepEqual(processed({ ...event, replayof: 'nonsense' }).links, []);
 });
 
-test('a destination is exchange, routing key and queue, without what is empty or said twice', () => {
-  const nameOf = (destination: EventSpanOptions['destination'], label = 'T') => {
+test('a destination is named as the broker names it, but for a type that names no span', () => {
+  const attributesOf = (destination: EventSpanOptions['destination'], label = 'T') => {
     const event = { id: 'e-1', type: 'T', source: '/s' };
     startEventSpan({ name: 'process', kind: 'consumer', event, label, destination }).end();
-    return spans.at(-1)?.attributes['messaging.destination.name'];
+    return spans.at(-1)?.attributes;
   };
-  assert.equal(nameOf({ exchange: 'x', routingKey: 'T' }), 'x:T');
-  assert.equal(nameOf({ exchange: 'x', routingKey: 'T', queue: 'q' }), 'x:T:q');
-  assert.equal(nameOf({ exchange: '', routingKey: 'q', queue: 'q' }), 'q');
-  assert.equal(nameOf({ exchange: 'q', routingKey: 'q', queue: 'q' }), 'q:q');
-  assert.equal(nameOf({ exchange: 'x', routingKey: 'T', queue: 'q' }, '_OTHER'), 'x:_OTHER:q');
-  assert.equal(nameOf(undefined), undefined);
+  const destination = { system: 'some', name: 'x:T:q.T', attributes: { 'some.key': 'T' } };
+  const named = attributesOf(destination);
+  assert.equal(named?.['messaging.system.name'], 'some');
+  assert.equal(named?.['messaging.destination.name'], 'x:T:q.T');
+  assert.equal(named?.['some.key'], 'T');
+  assert.equal(attributesOf(destination, '_OTHER')?.['messaging.destination.name'], 'x:_OTHER:q.T');
+  assert.equal(attributesOf(undefined)?.['messaging.destination.name'], undefined);
 });

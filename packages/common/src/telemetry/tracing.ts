@@ -34,6 +34,16 @@ export type TracedEvent = {
   replayof?: string;
 };
 
+/** What a span says of where a message goes, or came from. The broker's own files know. */
+export type MessagingDestination = {
+  /** `messaging.system.name`. */
+  system: string;
+  /** `messaging.destination.name`: its parts, joined by colons. */
+  name: string;
+  /** What only this system has, by the names of its conventions. */
+  attributes: Attributes;
+};
+
 export type EventSpanOptions = {
   /** The step of the event's way (design: telemetry). */
   name: 'send' | 'route' | 'process' | 'deliver';
@@ -41,8 +51,8 @@ export type EventSpanOptions = {
   event: TracedEvent;
   /** Names the span: the event's type, or `_OTHER` where nobody handles it (a client chose it). */
   label: string;
-  /** Where the message goes or came from; the queue for consumers only. */
-  destination?: { exchange: string; routingKey: string; queue?: string };
+  /** Where the message goes or came from. */
+  destination?: MessagingDestination | undefined;
   /** How many events share the message, once that is known ({@link setBatchSize}). */
   batchSize?: number;
   /** `event` (default): the event's own `traceparent`, without which a trace starts. `active`: the active span. */
@@ -141,12 +151,12 @@ function replayLinks({ replayof, traceparent }: TracedEvent): Link[] | undefined
 function messagingAttributes(options: EventSpanOptions): Attributes {
   const { name, kind, event, destination, batchSize } = options;
   return {
-    'messaging.system.name': 'rabbitmq',
+    'messaging.system.name': destination?.system,
     'messaging.operation.name': name,
     'messaging.operation.type': KINDS[kind].operationType,
     'messaging.destination.name': destinationName(options),
     'messaging.message.id': event.id,
-    'rabbitmq.destination.routing_key': destination?.routingKey,
+    ...destination?.attributes,
     [BATCH_SIZE]: batchSize,
     'cloudevents.event_id': event.id,
     'cloudevents.event_type': event.type,
@@ -154,15 +164,11 @@ function messagingAttributes(options: EventSpanOptions): Attributes {
   };
 }
 
-/**
- * `{exchange}:{routing key}`, and `:{queue}` for consumers, without what is empty or said twice (conventions for
- * RabbitMQ). A type that names no span is not named here either.
- */
+/** A type that names no span is not named here either. */
 function destinationName({ destination, event, label }: EventSpanOptions): string | undefined {
-  if (destination === undefined) return undefined;
-  const { exchange, routingKey, queue } = destination;
-  const key = routingKey === event.type ? label : routingKey;
-  return [exchange, key, queue === routingKey ? '' : queue].filter(Boolean).join(':');
+  if (label === event.type) return destination?.name;
+  const parts = destination?.name.split(':');
+  return parts?.map((part) => (part === event.type ? label : part)).join(':');
 }
 
 function endSpan(span: Span, error?: { code: string; message?: string }): void {

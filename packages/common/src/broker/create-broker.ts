@@ -5,9 +5,11 @@
  */
 import type { AmqpClientOptions } from './amqp-connection.ts';
 import { createAmqpPublisher } from './amqp-publisher.ts';
-import { createAmqpSubscriber } from './amqp-subscriber.ts';
-import type { Publisher, Subscriber } from './ports.ts';
-import { createTopologyWatch, KEEP_INTERVAL_MS, type TopologyWatch } from './topology-watch.ts';
+import { type AmqpSubscriber, createAmqpSubscriber } from './amqp-subscriber.ts';
+import { amqpTopology } from './amqp-topology.ts';
+import type { Broker } from './ports.ts';
+import type { Topology } from './topology.ts';
+import { createTopologyWatch, KEEP_INTERVAL_MS } from './topology-watch.ts';
 
 /**
  * How long deliveries are held for a publisher that has gone. One that comes back does so sooner: reconnecting waits 3 s
@@ -15,15 +17,16 @@ import { createTopologyWatch, KEEP_INTERVAL_MS, type TopologyWatch } from './top
  */
 const HOLD_MS = 5_000;
 
-export type AmqpClient = { publisher: Publisher; subscriber: Subscriber; watch: TopologyWatch };
-
 /**
- * Creates both, which start connecting, and declares their topology anew every 2 s: a binding that somebody has deleted is
- * missed by nobody else.
+ * Creates both ports on AMQP, which start connecting, and declares their topology anew every 2 s: a binding that somebody has
+ * deleted is missed by nobody else.
  */
-export async function createAmqpClient(clientOptions: AmqpClientOptions): Promise<AmqpClient> {
+export async function createBroker({
+  topology,
+  ...clientOptions
+}: Omit<AmqpClientOptions, 'topology' | 'watch'> & { topology: Topology }): Promise<Broker> {
   const watch = createTopologyWatch({ log: clientOptions.log });
-  const options = { ...clientOptions, watch };
+  const options = { ...clientOptions, topology: amqpTopology(topology), watch };
   const subscriber = await createAmqpSubscriber(options);
   subscriber.pause();
   let timer: NodeJS.Timeout | undefined;
@@ -44,7 +47,7 @@ export async function createAmqpClient(clientOptions: AmqpClientOptions): Promis
 }
 
 /** The subscriber's connection is never blocked. What fails is told by the watch, or is the connection. */
-function keepTopology(subscriber: Subscriber): void {
+function keepTopology(subscriber: AmqpSubscriber): void {
   const next = () => setTimeout(keep, KEEP_INTERVAL_MS).unref();
   const keep = () =>
     void subscriber

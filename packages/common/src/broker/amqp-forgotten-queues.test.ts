@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createAmqpPublisher } from '@waybill/common/broker/amqp-publisher.ts';
-import { listenerTopology } from '@waybill/common/broker/topology.ts';
 import { pino } from 'pino';
-import { eventually } from '../../../test/harness/eventually.ts';
-import { startService } from '../../../test/harness/service.ts';
-import { freshBroker, rabbitmqMissing } from '../../../test/harness/test-broker.ts';
+import { eventually } from '../../../../test/harness/eventually.ts';
+import { startService } from '../../../../test/harness/service.ts';
+import { freshBroker, rabbitmqMissing } from '../../../../test/harness/test-broker.ts';
+import { createAmqpPublisher } from './amqp-publisher.ts';
+import { listenerTopology } from './amqp-topology.ts';
 
 describe('a listener that may ask the management API', { skip: rabbitmqMissing }, () => {
   it('says at its start which queues bound to its types have no consumers, and no others', async (t) => {

@@ -2,8 +2,9 @@
  * Bindings outlive whoever made them: the queue of a service that was renamed or given up goes on to get what this one
  * handles, and refuses it for all when it is full. AMQP tells nobody of the bindings of others, RabbitMQ's management API does.
  */
-import { EVENTS_EXCHANGE, serviceQueues } from '@waybill/common/broker/topology.ts';
+
 import type { Logger } from 'pino';
+import { EVENTS_EXCHANGE, serviceQueues } from './amqp-topology.ts';
 
 const CALL_TIMEOUT_MS = 5_000;
 /** The broker may start later than we do. */

@@ -1,0 +1,47 @@
+/** Where things are in AMQP: the exchange and key of a destination, the queue of a source, and what spans call them. */
+import type { MessagingDestination } from '../telemetry/tracing.ts';
+import {
+  DEAD_LETTERS_EXCHANGE,
+  DEAD_LETTERS_QUEUE,
+  EVENTS_EXCHANGE,
+  REPLIES_EXCHANGE,
+  REPLIES_QUEUE,
+  REPLIES_RETRY_QUEUE,
+  serviceQueues,
+} from './amqp-topology.ts';
+import type { Destination, Source } from './ports.ts';
+
+export type Route = { exchange: string; routingKey: string };
+
+/** How to publish to `to`. The exchange `''` routes to the queue that the key names. */
+export function routeOf(to: Destination): Route {
+  if ('type' in to) return { exchange: EVENTS_EXCHANGE, routingKey: to.type };
+  if ('service' in to) {
+    const { work, retry } = serviceQueues(to.service);
+    return { exchange: '', routingKey: to.delayMs === undefined ? work : retry(to.delayMs) };
+  }
+  if ('isolated' in to) return { exchange: '', routingKey: serviceQueues(to.isolated).isolated };
+  if ('deadLetters' in to) return { exchange: DEAD_LETTERS_EXCHANGE, routingKey: to.deadLetters };
+  if (to.replies === 'now') return { exchange: REPLIES_EXCHANGE, routingKey: REPLIES_QUEUE };
+  return { exchange: '', routingKey: REPLIES_RETRY_QUEUE };
+}
+
+/** The queue to consume. */
+export function queueOf(from: Source): string {
+  if ('work' in from) return serviceQueues(from.work).work;
+  if ('isolated' in from) return serviceQueues(from.isolated).isolated;
+  return 'replies' in from ? REPLIES_QUEUE : DEAD_LETTERS_QUEUE;
+}
+
+/**
+ * What spans say of a route: `{exchange}:{routing key}`, and `:{queue}` for consumers, without what is empty or said twice
+ * (OpenTelemetry's conventions for RabbitMQ).
+ */
+export function messagingDestination({ exchange, routingKey }: Route, queue?: string): MessagingDestination {
+  const name = exchange === '' ? routingKey : `${exchange}:${routingKey}`;
+  return {
+    system: 'rabbitmq',
+    name: queue === undefined || queue === routingKey ? name : `${name}:${queue}`,
+    attributes: { 'rabbitmq.destination.routing_key': routingKey },
+  };
+}

@@ -1,0 +1,155 @@
+/**
+ * Every AMQP exchange, queue and argument, in one file: a queue declared with other arguments than it has closes the
+ * channel (406), so no other file declares one.
+ *
+ * | | |
+ * |---|---|
+ * | `waybill.events` | topic exchange; routing key = event type. Only work queues bind there |
+ * | `waybill.types` | topic exchange that no event goes to: what is bound here says which types listeners take |
+ * | `waybill.<service>` | work queue of a listener service |
+ * | `waybill.<service>.types` | keeps nothing; bound to `waybill.types` by what the service takes |
+ * | `waybill.<service>.isolated` | events that were on board of repeated crashes, consumed one at a time |
+ * | `waybill.<service>.retry.<ms>` | events waiting for their next attempt; they expire into the work queue |
+ * | `waybill.replies` | direct exchange and queue of replies, consumed by every dispatcher |
+ * | `waybill.replies.retry` | replies whose public-web did not answer; they expire into `waybill.replies` |
+ * | `waybill.dead-letters` | fanout exchange and queue of what was given up |
+ */
+import { RETRY_DELAYS_MS, type Topology } from './topology.ts';
+
+export type Exchange = { name: string; type: 'topic' | 'direct' | 'fanout' };
+export type Queue = { name: string; arguments: Record<string, string | number> };
+export type Binding = { queue: string; exchange: string; routingKey: string };
+
+/** What a process declares when it connects. All of it is durable. */
+export type AmqpTopology = { exchanges: Exchange[]; queues: Queue[]; bindings: Binding[] };
+
+export const EVENTS_EXCHANGE = 'waybill.events';
+/**
+ * Somebody may delete a binding of `waybill.events`, or the exchange, or a work queue, and it takes seconds until it is
+ * declared anew. Meanwhile a type that is bound here has a listener, and one that is not has none.
+ */
+export const TYPES_EXCHANGE = 'waybill.types';
+export const REPLIES_EXCHANGE = 'waybill.replies';
+export const REPLIES_QUEUE = 'waybill.replies';
+export const REPLIES_RETRY_QUEUE = 'waybill.replies.retry';
+export const DEAD_LETTERS_EXCHANGE = 'waybill.dead-letters';
+export const DEAD_LETTERS_QUEUE = 'waybill.dead-letters';
+
+/** How long a reply waits before it is offered to a failing public-web again. */
+export const REPLIES_RETRY_DELAY_MS = 1_000;
+
+/** Most that a queue holds, so that the broker's disk is bounded; more is refused (`reject-publish`). */
+const MAX_QUEUE = { 'x-max-length': 1_000_000, 'x-max-length-bytes': 4 * 1024 ** 3 };
+
+/**
+ * A backstop only: this code acks whatever it has dealt with and isolates at a delivery count of 2. Without a limit
+ * RabbitMQ 3.10 redelivers for ever; 4.0 has this one by default.
+ */
+const DELIVERY_LIMIT = 20;
+
+/** What a process declares. */
+export function amqpTopology(topology: Topology): AmqpTopology {
+  return topology === 'dispatcher' ? dispatcherTopology : listenerTopology(topology.service, topology.types);
+}
+
+/** The names of a listener service's own queues. */
+export function serviceQueues(service: string): {
+  work: string;
+  isolated: string;
+  types: string;
+  retry(delayMs: number): string;
+} {
+  const work = `waybill.${service}`;
+  return {
+    work,
+    isolated: `${work}.isolated`,
+    types: `${work}.types`,
+    retry: (delayMs) => `${work}.retry.${delayMs}`,
+  };
+}
+
+/** What a dispatcher declares. */
+export const dispatcherTopology: AmqpTopology = {
+  exchanges: [
+    { name: EVENTS_EXCHANGE, type: 'topic' },
+    { name: TYPES_EXCHANGE, type: 'topic' },
+    { name: REPLIES_EXCHANGE, type: 'direct' },
+    { name: DEAD_LETTERS_EXCHANGE, type: 'fanout' },
+  ],
+  queues: [
+    workQueue(REPLIES_QUEUE),
+    retryQueue({ name: REPLIES_RETRY_QUEUE, delayMs: REPLIES_RETRY_DELAY_MS, backTo: REPLIES_QUEUE }),
+    // The oldest are dropped: refusing one would keep a delivery from being acked for ever.
+    {
+      name: DEAD_LETTERS_QUEUE,
+      arguments: { 'x-queue-type': 'quorum', 'x-overflow': 'drop-head', ...MAX_QUEUE },
+    },
+  ],
+  bindings: [
+    { queue: REPLIES_QUEUE, exchange: REPLIES_EXCHANGE, routingKey: REPLIES_QUEUE },
+    { queue: DEAD_LETTERS_QUEUE, exchange: DEAD_LETTERS_EXCHANGE, routingKey: '' },
+  ],
+};
+
+/** What a listener of `service` declares for the event types it handles; the shared parts too, so that tiers start in any order. */
+export function listenerTopology(service: string, types: readonly string[]): AmqpTopology {
+  const names = serviceQueues(service);
+  const retryQueues = RETRY_DELAYS_MS.map((delayMs) =>
+    retryQueue({ name: names.retry(delayMs), delayMs, backTo: names.work }),
+  );
+  return {
+    exchanges: dispatcherTopology.exchanges,
+    queues: [
+      ...dispatcherTopology.queues,
+      workQueue(names.work),
+      workQueue(names.isolated),
+      typesQueue(names.types),
+      ...retryQueues,
+    ],
+    bindings: [...dispatcherTopology.bindings, ...types.flatMap((type) => typeBindings(service, type))],
+  };
+}
+
+/** What binds a service to a type. */
+export function typeBindings(service: string, type: string): Binding[] {
+  const { work, types } = serviceQueues(service);
+  return [
+    { queue: types, exchange: TYPES_EXCHANGE, routingKey: type },
+    { queue: work, exchange: EVENTS_EXCHANGE, routingKey: type },
+  ];
+}
+
+/** Takes and drops what dispatchers ask with; an exchange has no other way to say that something is bound to it. */
+function typesQueue(name: string): Queue {
+  return { name, arguments: { 'x-queue-type': 'quorum', 'x-max-length': 0, 'x-overflow': 'drop-head' } };
+}
+
+function workQueue(name: string): Queue {
+  return {
+    name,
+    arguments: {
+      'x-queue-type': 'quorum',
+      'x-delivery-limit': DELIVERY_LIMIT,
+      'x-dead-letter-exchange': DEAD_LETTERS_EXCHANGE,
+      'x-dead-letter-strategy': 'at-least-once',
+      'x-overflow': 'reject-publish',
+      ...MAX_QUEUE,
+    },
+  };
+}
+
+/** `at-least-once` loses nothing when the broker is killed while messages expire; the default strategy did (faults.md). */
+function retryQueue({ name, delayMs, backTo }: { name: string; delayMs: number; backTo: string }): Queue {
+  return {
+    name,
+    arguments: {
+      'x-queue-type': 'quorum',
+      'x-message-ttl': delayMs,
+      'x-dead-letter-exchange': '',
+      'x-dead-letter-routing-key': backTo,
+      'x-dead-letter-strategy': 'at-least-once',
+      'x-overflow': 'reject-publish',
+      ...MAX_QUEUE,
+    },
+  };
+}
