@@ -23,7 +23,9 @@ export function originalsOf(delivery: Delivery): CloudEvent[] {
   return decodeMessage(delivery);
 }
 
-/** One of {@link originalsOf}. */
-export function originalOf({ delivery, index }: DeliveredEvent): CloudEvent {
-  return originalsOf(delivery)[index] as CloudEvent;
+/** One of {@link originalsOf}; one that came without a trace, as a replayed event does, stays in that of its first span. */
+export function originalOf({ event, delivery, index }: DeliveredEvent): CloudEvent {
+  const original = originalsOf(delivery)[index] as CloudEvent;
+  if (event.traceparent !== undefined) original.traceparent ??= event.traceparent;
+  return original;
 }
