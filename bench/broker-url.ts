@@ -1,4 +1,4 @@
-import { startRabbitmq } from '../test/harness/rabbitmq.ts';
+import { startRabbitmq } from '@waybill/test-harness/rabbitmq.ts';
 
 /** The broker that AMQP_URL names, or without it a RabbitMQ that lives as long as this process. */
 export async function brokerUrl(): Promise<string> {

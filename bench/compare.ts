@@ -8,7 +8,7 @@
  *
  * Exits 1, naming the system, when one gives an answer that is an error.
  */
-import { startRabbitmq } from '../test/harness/rabbitmq.ts';
+import { startRabbitmq } from '@waybill/test-harness/rabbitmq.ts';
 import { comparisonTable } from './comparison-table.ts';
 import { answering } from './expect-answer.ts';
 import { installPeers } from './install-peers.ts';

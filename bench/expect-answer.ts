@@ -1,4 +1,4 @@
-import { eventually } from '../test/harness/eventually.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
 import type { RunningSystem } from './systems.ts';
 import { PING } from './wrk.ts';
 

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { cpus, totalmem } from 'node:os';
 import { promisify } from 'node:util';
-import { findRabbitmq } from '../test/harness/rabbitmq.ts';
+import { findRabbitmq } from '@waybill/test-harness/rabbitmq.ts';
 import { wrkVersion } from './wrk.ts';
 
 /** What figures depend on besides the systems. */

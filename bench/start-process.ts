@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { tieToThisProcess } from '../test/harness/lifeline.ts';
+import { tieToThisProcess } from '@waybill/test-harness/lifeline.ts';
 
 /** A Node process of a measurement. It is killed when this process ends, in whatever way. */
 export type BenchProcess = {

@@ -15,11 +15,7 @@ import { fileURLToPath } from 'node:url';
 import { nodeFault } from './node-version.mjs';
 
 const projectFolder = fileURLToPath(new URL('..', import.meta.url));
-const together = [
-  'packages/*/src/**/*.test.ts',
-  'test/{*,{e2e,fuzz,harness}/**/*}.test.ts',
-  'bench/*.test.ts',
-];
+const together = ['packages/*/src/**/*.test.ts', 'test/{*,{e2e,fuzz}/**/*}.test.ts', 'bench/*.test.ts'];
 /** Systems under faults and load, with bounds on how long they take to mend: one file at a time. */
 const alone = ['test/faults/**/*.test.ts'];
 /** The contract suite is not among them: packages/embedded-broker runs it on the embedded broker in any case. */
@@ -31,7 +27,7 @@ const EMBEDDED = 'the embedded broker';
 
 const fault = nodeFault();
 if (fault) fail(fault);
-const { findRabbitmq } = await import('../test/harness/rabbitmq.ts');
+const { findRabbitmq } = await import('../packages/test-harness/src/rabbitmq.ts');
 
 const args = process.argv.slice(2);
 const selected = args.filter(isSelection);
@@ -72,7 +68,7 @@ function runTests({ broker, patterns, concurrency = 2 }) {
   return run(
     [
       '--test',
-      '--test-global-setup=test/harness/global-setup.ts',
+      '--test-global-setup=packages/test-harness/src/global-setup.ts',
       `--test-concurrency=${concurrency}`,
       '--test-timeout=180000',
       // One open timer in a test that timed out would keep the run alive.

@@ -3,13 +3,12 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
-import { pathToFileURL } from 'node:url';
+import { startOtlpReceiver } from '@waybill/test-harness/otlp-receiver.ts';
+import { freshBroker } from '@waybill/test-harness/test-broker.ts';
 import { DATASET_TIERS, startSystem, TIERS, type TierName } from './e2e/system.ts';
-import { startOtlpReceiver } from './harness/otlp-receiver.ts';
-import { freshBroker } from './harness/test-broker.ts';
 
 const SECTION = '## Environment variables that libraries read';
-const recorder = pathToFileURL(join(import.meta.dirname, 'harness/record-environment.mjs')).href;
+const recorder = import.meta.resolve('@waybill/test-harness/record-environment.mjs');
 const tiers: TierName[] = [...TIERS, ...DATASET_TIERS];
 
 describe('the environment', () => {

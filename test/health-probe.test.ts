@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { createHealthApp } from '@waybill/common/http/health-app.ts';
 import { portOf } from '@waybill/common/http/http-server.ts';
 import { createLogger } from '@waybill/common/telemetry/logging.ts';
-import { freePort } from './harness/free-port.ts';
+import { freePort } from '@waybill/test-harness/free-port.ts';
 
 const log = createLogger({ service: 'health-probe-test', level: 'silent' });
 

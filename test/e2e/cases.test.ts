@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { type Service, startService } from '../harness/service.ts';
-import { freshBroker, type TestBroker } from '../harness/test-broker.ts';
+import { type Service, startService } from '@waybill/test-harness/service.ts';
+import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { type System, startSystem } from './system.ts';
 
 describe('what a listener replies', () => {

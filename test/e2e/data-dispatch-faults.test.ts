@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { breakConnection } from '@waybill/common/broker/amqp-connection.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { type Rabbitmq, startRabbitmq } from '@waybill/test-harness/rabbitmq.ts';
+import { cannotStartRabbitmq } from '@waybill/test-harness/test-broker.ts';
 import type { ChannelModel } from 'amqplib';
-import { eventually } from '../harness/eventually.ts';
-import { type Rabbitmq, startRabbitmq } from '../harness/rabbitmq.ts';
-import { cannotStartRabbitmq } from '../harness/test-broker.ts';
 import {
   connectClient,
   contradictions,

@@ -8,9 +8,9 @@ import {
   type ServiceClientConstructor,
 } from '@grpc/grpc-js';
 import { loadProto } from '@waybill/common/grpc/proto.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { freshBroker, rabbitmqMissing, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import type { ChannelModel, GetMessage } from 'amqplib';
-import { eventually } from '../harness/eventually.ts';
-import { freshBroker, rabbitmqMissing, type TestBroker } from '../harness/test-broker.ts';
 import {
   askForDataset,
   connectClient,

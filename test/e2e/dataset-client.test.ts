@@ -7,10 +7,10 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { loadPackageDefinition, Server, ServerCredentials } from '@grpc/grpc-js';
+import { freePort } from '@waybill/test-harness/free-port.ts';
+import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { type Channel, type ChannelModel, connect, type Options } from 'amqplib';
 import { loadProto } from '../../packages/common/src/grpc/proto.ts';
-import { freePort } from '../harness/free-port.ts';
-import { freshBroker, type TestBroker } from '../harness/test-broker.ts';
 
 const STREAM = 'a7b0a6a4-6f3e-4a0e-9a64-6f3a4a0e9a64';
 const TRACE = 'c'.repeat(32);

@@ -1,8 +1,8 @@
 /** A client of the data dispatch: asks for a dataset, consumes its queue, and remembers what came. */
 import assert from 'node:assert/strict';
 import { createHash, randomUUID } from 'node:crypto';
+import { eventually } from '@waybill/test-harness/eventually.ts';
 import { type ChannelModel, type ConsumeMessage, connect } from 'amqplib';
-import { eventually } from '../harness/eventually.ts';
 
 /** A message as it came, its data by its digest. */
 export type Received = {

@@ -3,8 +3,8 @@ import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
-import { eventually } from '../harness/eventually.ts';
-import { freshBroker, type TestBroker } from '../harness/test-broker.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { askForDataset, connectClient, newClient } from './dataset-consumer.ts';
 import { grpcAddressOf, type System, startSystem, tcpPortOf } from './system.ts';
 

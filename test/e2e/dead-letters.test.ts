@@ -4,6 +4,13 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { after, before, beforeEach, describe, it, type TestContext } from 'node:test';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { freePort } from '@waybill/test-harness/free-port.ts';
+import { createManagementApi } from '@waybill/test-harness/management-api.ts';
+import { startOtlpReceiver } from '@waybill/test-harness/otlp-receiver.ts';
+import { startService } from '@waybill/test-harness/service.ts';
+import { startTcpProxy } from '@waybill/test-harness/tcp-proxy.ts';
+import { freshBroker, rabbitmqMissing, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { type ChannelModel, type ConfirmChannel, connect, type GetMessage } from 'amqplib';
 import { pino } from 'pino';
 import { createAmqpPublisher } from '../../packages/common/src/broker/amqp-publisher.ts';
@@ -16,13 +23,6 @@ import { type DeadLetterReason, deadLetter } from '../../packages/common/src/bro
 import type { Delivery, Publisher } from '../../packages/common/src/broker/ports.ts';
 import type { CloudEvent } from '../../packages/common/src/event/event.ts';
 import { encodeEvent, encodeMessage } from '../../packages/common/src/event/event-json.ts';
-import { eventually } from '../harness/eventually.ts';
-import { freePort } from '../harness/free-port.ts';
-import { createManagementApi } from '../harness/management-api.ts';
-import { startOtlpReceiver } from '../harness/otlp-receiver.ts';
-import { startService } from '../harness/service.ts';
-import { startTcpProxy } from '../harness/tcp-proxy.ts';
-import { freshBroker, rabbitmqMissing, type TestBroker } from '../harness/test-broker.ts';
 
 const SERVICE = 'sample';
 const TYPE = 'Sample';

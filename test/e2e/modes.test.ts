@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { freshBroker, type TestBroker } from '../harness/test-broker.ts';
+import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { type System, startSystem } from './system.ts';
 
 const event = { specversion: '1.0', id: 'e1', source: '/test', type: 'PingRequest', data: { sentAt: 1 } };

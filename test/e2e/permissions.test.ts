@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
+import { type Rabbitmq, startRabbitmq } from '@waybill/test-harness/rabbitmq.ts';
+import { type Service, startService } from '@waybill/test-harness/service.ts';
+import { cannotStartRabbitmq } from '@waybill/test-harness/test-broker.ts';
 import { connect } from 'amqplib';
 import { servicePermissions } from '../../bin/broker-users.mjs';
-import { type Rabbitmq, startRabbitmq } from '../harness/rabbitmq.ts';
-import { type Service, startService } from '../harness/service.ts';
-import { cannotStartRabbitmq } from '../harness/test-broker.ts';
 import { brokerOf, grpcAddressOf, type System, startSystem } from './system.ts';
 
 it("the documentation has the permissions of the services' users", () => {

@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { freePort } from '../harness/free-port.ts';
+import { freePort } from '@waybill/test-harness/free-port.ts';
 
 describe('req', () => {
   it('sends a PingRequest and prints the answer, both latencies and the trace id', async (t) => {

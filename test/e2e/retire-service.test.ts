@@ -6,10 +6,10 @@ import { promisify } from 'node:util';
 import { createAmqpPublisher } from '@waybill/common/broker/amqp-publisher.ts';
 import { listenerTopology, serviceQueues } from '@waybill/common/broker/amqp-topology.ts';
 import type { Destination, Publisher } from '@waybill/common/broker/ports.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { type Channel, type ChannelModel, connect } from 'amqplib';
 import { pino } from 'pino';
-import { eventually } from '../harness/eventually.ts';
-import { freshBroker, type TestBroker } from '../harness/test-broker.ts';
 
 const DEADLINE = { timeoutMs: 60_000 };
 

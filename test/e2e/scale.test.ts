@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { eventually } from '../harness/eventually.ts';
-import { freshBroker, type TestBroker } from '../harness/test-broker.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { startLoad } from './load.ts';
 import { type System, startSystem } from './system.ts';
 

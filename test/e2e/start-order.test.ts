@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { freePort } from '../harness/free-port.ts';
-import { startTcpProxy } from '../harness/tcp-proxy.ts';
-import { freshBroker, type TestBroker } from '../harness/test-broker.ts';
+import { freePort } from '@waybill/test-harness/free-port.ts';
+import { startTcpProxy } from '@waybill/test-harness/tcp-proxy.ts';
+import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { connectClient, startDatasetConsumer } from './dataset-consumer.ts';
 import { DATASET_TIERS, type SystemOptions, startSystem, TIERS, type TierName } from './system.ts';
 

@@ -4,11 +4,11 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
+import { type CollectedLog, collectLog } from '@waybill/test-harness/collect-log.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { freePort } from '@waybill/test-harness/free-port.ts';
+import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { defaultPorts } from '../../bin/system.mjs';
-import { type CollectedLog, collectLog } from '../harness/collect-log.ts';
-import { eventually } from '../harness/eventually.ts';
-import { freePort } from '../harness/free-port.ts';
-import { freshBroker, type TestBroker } from '../harness/test-broker.ts';
 
 describe('npm start', () => {
   let broker: TestBroker;

@@ -7,6 +7,9 @@ import { DEAD_LETTER_HEADERS } from '@waybill/common/broker/dead-letter.ts';
 import type { Publisher } from '@waybill/common/broker/ports.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { EVENT_CONTENT_TYPE, encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
+import { type Rabbitmq, startRabbitmq } from '@waybill/test-harness/rabbitmq.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
+import { cannotStartRabbitmq, freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { type Channel, connect } from 'amqplib';
 import { servicePermissions } from '../../bin/broker-users.mjs';
 import {
@@ -15,9 +18,6 @@ import {
   createReplyPublisher,
   publishReplies,
 } from '../../packages/dispatcher/src/dispatcher.fixture.ts';
-import { type Rabbitmq, startRabbitmq } from '../harness/rabbitmq.ts';
-import type { Service } from '../harness/service.ts';
-import { cannotStartRabbitmq, freshBroker, type TestBroker } from '../harness/test-broker.ts';
 import { forgedAddresses, startTap, startTrap, type Tap, type Trap } from './stranger.fixture.ts';
 import { type System, startSystem } from './system.ts';
 

@@ -7,8 +7,8 @@ import { after, before, describe, it } from 'node:test';
 import { INTERNAL_ATTRIBUTES } from '@waybill/common/event/event.ts';
 import { EVENT_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
 import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
-import { type Service, startService } from '../harness/service.ts';
-import { freshBroker, type TestBroker } from '../harness/test-broker.ts';
+import { type Service, startService } from '@waybill/test-harness/service.ts';
+import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { keys, otherKeys, startTap, startTrap, type Tap, type Trap, tokenOf } from './stranger.fixture.ts';
 import { INTERNAL_SECRETS, type System, startSystem } from './system.ts';
 

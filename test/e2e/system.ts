@@ -1,6 +1,6 @@
+import { freePort } from '@waybill/test-harness/free-port.ts';
+import { type Service, startService } from '@waybill/test-harness/service.ts';
 import { makePrivateKey, publicKeyOf } from '../../bin/sealing-keys.mjs';
-import { freePort } from '../harness/free-port.ts';
-import { type Service, startService } from '../harness/service.ts';
 
 export type TierName =
   | 'public-web'

@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, it, type TestContext } from 'node:test';
+import { freePort } from '@waybill/test-harness/free-port.ts';
 import { readLines } from '../../bin/read-lines.mjs';
-import { freePort } from '../harness/free-port.ts';
 
 describe('tcp-client', () => {
   it('reads a whole dataset, also slowly, and says how it was', async (t) => {

@@ -6,8 +6,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '@waybill/test-harness/free-port.ts';
 import { drawTrace } from '../../bin/draw-trace.mjs';
-import { freePort } from '../harness/free-port.ts';
 
 const TRACE_ID = '0c57821a552f5e74fc778f66e6633d81';
 

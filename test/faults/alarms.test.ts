@@ -5,9 +5,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { eventually } from '../harness/eventually.ts';
-import { findRabbitmq, type Rabbitmq, startRabbitmq } from '../harness/rabbitmq.ts';
-import type { Service } from '../harness/service.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { findRabbitmq, type Rabbitmq, startRabbitmq } from '@waybill/test-harness/rabbitmq.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
 import { type Answer, ask, median, quantile } from './client.ts';
 import { createTiers, type Tiers } from './tiers.ts';
 

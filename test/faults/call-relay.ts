@@ -4,7 +4,7 @@ import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'nod
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
-import type { OnBatch } from '../harness/stand-in.ts';
+import type { OnBatch } from '@waybill/test-harness/stand-in.ts';
 
 /** One call, as it came. */
 export type Call = {

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { REPLIES_EXCHANGE } from '@waybill/common/broker/amqp-topology.ts';
+import type { LogLine } from '@waybill/test-harness/collect-log.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
+import { freshBroker, rabbitmqMissing, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { type Channel, type ChannelModel, connect } from 'amqplib';
 import { startLoad } from '../e2e/load.ts';
-import type { LogLine } from '../harness/collect-log.ts';
-import { eventually } from '../harness/eventually.ts';
-import type { Service } from '../harness/service.ts';
-import { freshBroker, rabbitmqMissing, type TestBroker } from '../harness/test-broker.ts';
 import { createTiers, type Tiers } from './tiers.ts';
 
 const CONCURRENCY = 4;

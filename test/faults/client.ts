@@ -1,7 +1,7 @@
 /** A client of public-web that sends one event and is told one answer. */
 import { randomUUID } from 'node:crypto';
+import type { Service } from '@waybill/test-harness/service.ts';
 import { Agent } from 'undici';
-import type { Service } from '../harness/service.ts';
 
 /** Each request has a connection of its own if it needs one; all are closed with the test's process. */
 const agent = new Agent({ headersTimeout: 120_000, bodyTimeout: 120_000 });

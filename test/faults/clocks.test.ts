@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { SIGNATURE_WINDOW_MS } from '@waybill/common/internal-call/http-signature.ts';
-import { eventually } from '../harness/eventually.ts';
-import { freePort } from '../harness/free-port.ts';
-import type { Service } from '../harness/service.ts';
-import { freshBroker, rabbitmqMissing, type TestBroker } from '../harness/test-broker.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { freePort } from '@waybill/test-harness/free-port.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
+import { freshBroker, rabbitmqMissing, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { ask } from './client.ts';
 import { createTiers, type Tiers } from './tiers.ts';
 

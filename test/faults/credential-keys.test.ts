@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { breakConnection } from '@waybill/common/broker/amqp-connection.ts';
 import { DEAD_LETTERS_QUEUE } from '@waybill/common/broker/amqp-topology.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { freePort } from '@waybill/test-harness/free-port.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
+import { freshBroker, rabbitmqMissing, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import type { Channel, ChannelModel } from 'amqplib';
 import { makePrivateKey, publicKeyOf } from '../../bin/sealing-keys.mjs';
 import { askForDataset, connectClient, newClient } from '../e2e/dataset-consumer.ts';
 import { brokerOf } from '../e2e/system.ts';
-import { eventually } from '../harness/eventually.ts';
-import { freePort } from '../harness/free-port.ts';
-import type { Service } from '../harness/service.ts';
-import { freshBroker, rabbitmqMissing, type TestBroker } from '../harness/test-broker.ts';
 import { createTiers, type Tiers } from './tiers.ts';
 
 const BATCH_SIZE = 100;

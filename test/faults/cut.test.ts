@@ -1,10 +1,10 @@
 /** Links between processes that are reset, slow, torn into single bytes, or silent where HTTP goes through them. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { eventually } from '../harness/eventually.ts';
-import type { Service } from '../harness/service.ts';
-import type { Fault } from '../harness/tcp-proxy.ts';
-import { cannotStartRabbitmq } from '../harness/test-broker.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
+import type { Fault } from '@waybill/test-harness/tcp-proxy.ts';
+import { cannotStartRabbitmq } from '@waybill/test-harness/test-broker.ts';
 import { type Answer, ask } from './client.ts';
 import { type ProcessName, useFaultySystem } from './fault-bench.ts';
 import { TARGETS } from './schedule.ts';

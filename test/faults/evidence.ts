@@ -2,8 +2,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { DEAD_LETTERS_QUEUE } from '@waybill/common/broker/amqp-topology.ts';
 import { DEAD_LETTER_HEADERS } from '@waybill/common/broker/dead-letter.ts';
+import type { LogLine } from '@waybill/test-harness/collect-log.ts';
 import { connect } from 'amqplib';
-import type { LogLine } from '../harness/collect-log.ts';
 import type { FaultySystem } from './faulty-system.ts';
 
 /** What became of events, by their ids. Logs may lack the last lines of a killed process; `ran` lacks nothing. */

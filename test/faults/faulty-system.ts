@@ -3,11 +3,11 @@
  * datasets, if a run wants it.
  */
 import { join } from 'node:path';
+import { freePort } from '@waybill/test-harness/free-port.ts';
+import { type Rabbitmq, startRabbitmq } from '@waybill/test-harness/rabbitmq.ts';
+import { startService } from '@waybill/test-harness/service.ts';
 import { makePrivateKey, publicKeyOf } from '../../bin/sealing-keys.mjs';
 import { brokerOf } from '../e2e/system.ts';
-import { freePort } from '../harness/free-port.ts';
-import { type Rabbitmq, startRabbitmq } from '../harness/rabbitmq.ts';
-import { startService } from '../harness/service.ts';
 import { type Link, openLink } from './link.ts';
 import { type ManagedProcess, manageProcess } from './managed-process.ts';
 import { INSTANCES } from './schedule.ts';

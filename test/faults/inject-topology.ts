@@ -4,10 +4,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual, promisify } from 'node:util';
 import { listenerTopology } from '@waybill/common/broker/amqp-topology.ts';
 import { declareTopology } from '@waybill/common/broker/declare-topology.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { createManagementApi } from '@waybill/test-harness/management-api.ts';
+import type { Rabbitmq } from '@waybill/test-harness/rabbitmq.ts';
 import { type Channel, connect } from 'amqplib';
-import { eventually } from '../harness/eventually.ts';
-import { createManagementApi } from '../harness/management-api.ts';
-import type { Rabbitmq } from '../harness/rabbitmq.ts';
 import type { TopologyFault } from './schedule.ts';
 
 const TYPE = 'PingRequest';

@@ -1,7 +1,7 @@
 /** Carries out a schedule on a running system. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { eventually } from '../harness/eventually.ts';
-import type { Fault } from '../harness/tcp-proxy.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import type { Fault } from '@waybill/test-harness/tcp-proxy.ts';
 import type { FaultySystem } from './faulty-system.ts';
 import { injectIntoTopology } from './inject-topology.ts';
 import type { BrokerFault, LinkFault, ProcessFault, ScheduledFault } from './schedule.ts';

@@ -3,12 +3,12 @@ import { after, before, describe, it } from 'node:test';
 import { BATCH_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
 import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
 import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
+import type { LogLine } from '@waybill/test-harness/collect-log.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { freePort } from '@waybill/test-harness/free-port.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
+import { freshBroker, rabbitmqMissing, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { startLoad } from '../e2e/load.ts';
-import type { LogLine } from '../harness/collect-log.ts';
-import { eventually } from '../harness/eventually.ts';
-import { freePort } from '../harness/free-port.ts';
-import type { Service } from '../harness/service.ts';
-import { freshBroker, rabbitmqMissing, type TestBroker } from '../harness/test-broker.ts';
 import { createTiers, type Tiers } from './tiers.ts';
 
 const OLD = 'the old secret of the fault tests with more than 32 characters';

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { eventually } from '../harness/eventually.ts';
-import { cannotStartRabbitmq } from '../harness/test-broker.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { cannotStartRabbitmq } from '@waybill/test-harness/test-broker.ts';
 import { ask } from './client.ts';
 import { gatherEvidence } from './evidence.ts';
 import { type ProcessName, useFaultySystem } from './fault-bench.ts';

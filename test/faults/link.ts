@@ -1,5 +1,5 @@
-import { freePort } from '../harness/free-port.ts';
-import { type Fault, startTcpProxy, type TcpProxy } from '../harness/tcp-proxy.ts';
+import { freePort } from '@waybill/test-harness/free-port.ts';
+import { type Fault, startTcpProxy, type TcpProxy } from '@waybill/test-harness/tcp-proxy.ts';
 
 /** A way from one process to another, through a proxy whose port stays the same. */
 export type Link = {

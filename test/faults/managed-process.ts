@@ -1,4 +1,4 @@
-import type { Service } from '../harness/service.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
 import type { Link } from './link.ts';
 
 /** A process of the system that is ended and started again at the same address. */

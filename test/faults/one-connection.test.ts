@@ -1,10 +1,10 @@
 /** A process that has lost one of its two connections to the broker takes nothing that it could not answer. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { eventually } from '../harness/eventually.ts';
-import { createManagementApi, type ManagementApi } from '../harness/management-api.ts';
-import type { Service } from '../harness/service.ts';
-import { freshBroker, rabbitmqMissing, type TestBroker } from '../harness/test-broker.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { createManagementApi, type ManagementApi } from '@waybill/test-harness/management-api.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
+import { freshBroker, rabbitmqMissing, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { createTiers, type Tiers } from './tiers.ts';
 
 const PINGS = 40;

@@ -1,4 +1,4 @@
-import { isNotSent } from '../harness/not-sent.ts';
+import { isNotSent } from '@waybill/test-harness/not-sent.ts';
 
 /** What a client asked for, and what it was told. */
 export type Operation = {

@@ -1,7 +1,7 @@
 /** One run: start, load, faults, heal, recover, drain, look, stop. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { eventually } from '../harness/eventually.ts';
-import { createManagementApi } from '../harness/management-api.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { createManagementApi } from '@waybill/test-harness/management-api.ts';
 import type { RunResult } from './check.ts';
 import { gatherEvidence, takeDeadLetters } from './evidence.ts';
 import { type FaultySystem, startFaultySystem } from './faulty-system.ts';

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { it } from 'node:test';
-import { cannotStartRabbitmq } from '../harness/test-broker.ts';
+import { cannotStartRabbitmq } from '@waybill/test-harness/test-broker.ts';
 import { findViolations, summarize } from './check.ts';
 import { summarizeStreams } from './check-streams.ts';
 import { describeFaults, describeViolations } from './report.ts';

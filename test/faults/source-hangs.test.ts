@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { breakConnection } from '@waybill/common/broker/amqp-connection.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
+import { freshBroker, rabbitmqMissing, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import type { ChannelModel } from 'amqplib';
 import {
   connectClient,
@@ -11,9 +14,6 @@ import {
   startDatasetConsumer,
 } from '../e2e/dataset-consumer.ts';
 import { type System, startSystem } from '../e2e/system.ts';
-import { eventually } from '../harness/eventually.ts';
-import type { Service } from '../harness/service.ts';
-import { freshBroker, rabbitmqMissing, type TestBroker } from '../harness/test-broker.ts';
 
 /** Small batches, so that a stream takes long enough to be frozen in its middle. */
 const BATCH_SIZE = 5;

@@ -2,9 +2,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { breakConnection } from '@waybill/common/broker/amqp-connection.ts';
 import { within } from '@waybill/common/within.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
 import type { Channel, ChannelModel } from 'amqplib';
 import { connectClient, isComplete, newClient, type Received, toReceived } from '../e2e/dataset-consumer.ts';
-import { eventually } from '../harness/eventually.ts';
 import { fromError, type Operation, outcomeOf } from './operation.ts';
 
 /** A hundred batches each. */

@@ -1,9 +1,9 @@
 /** Clients that ask for datasets one after the other, and take each whole. */
 import assert from 'node:assert/strict';
 import { within } from '@waybill/common/within.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
 import type { ChannelModel } from 'amqplib';
 import { type Received, startDatasetConsumer } from '../e2e/dataset-consumer.ts';
-import { eventually } from '../harness/eventually.ts';
 
 const CLIENTS = 3;
 /** Messages of all clients. */

@@ -1,6 +1,6 @@
 /** Processes started one by one, each with settings of its own, for the test of one fault. */
-import { freePort } from '../harness/free-port.ts';
-import { type Service, type StartServiceOptions, startService } from '../harness/service.ts';
+import { freePort } from '@waybill/test-harness/free-port.ts';
+import { type Service, type StartServiceOptions, startService } from '@waybill/test-harness/service.ts';
 
 /** A secret for tests. */
 export const INTERNAL_SECRETS = 'a secret of the fault tests with more than 32 characters';

@@ -9,11 +9,11 @@ import {
   serviceQueues,
   TYPES_EXCHANGE,
 } from '@waybill/common/broker/amqp-topology.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { createManagementApi, type ManagementApi } from '@waybill/test-harness/management-api.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
+import { freshBroker, rabbitmqMissing, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { type Channel, type ChannelModel, connect } from 'amqplib';
-import { eventually } from '../harness/eventually.ts';
-import { createManagementApi, type ManagementApi } from '../harness/management-api.ts';
-import type { Service } from '../harness/service.ts';
-import { freshBroker, rabbitmqMissing, type TestBroker } from '../harness/test-broker.ts';
 import { createTiers, type Tiers } from './tiers.ts';
 
 /** Seconds; the rest is for a busy machine. */

@@ -1,7 +1,7 @@
 /** One fault in the middle of a load, and every promise held against what became of it. */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
-import { eventually } from '../harness/eventually.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
 import { BUSY_SLACK_MS, findViolations, type RunResult } from './check.ts';
 import { gatherEvidence, takeDeadLetters } from './evidence.ts';
 import type { FaultBench } from './fault-bench.ts';

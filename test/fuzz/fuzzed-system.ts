@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
 import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
+import { type Service, startService } from '@waybill/test-harness/service.ts';
+import { freshBroker } from '@waybill/test-harness/test-broker.ts';
 import { grpcAddressOf, INTERNAL_SECRETS, startSystem, tcpPortOf } from '../e2e/system.ts';
-import { type Service, startService } from '../harness/service.ts';
-import { freshBroker } from '../harness/test-broker.ts';
 
 /** The keys that sign internal calls to these processes. */
 export const { call: callKeys } = deriveInternalKeys([INTERNAL_SECRETS]);

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
 import fc from 'fast-check';
-import { eventually } from '../harness/eventually.ts';
-import type { Service } from '../harness/service.ts';
 import {
   callKeys,
   type FuzzedSystem,

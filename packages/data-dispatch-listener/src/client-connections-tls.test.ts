@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { createServer as createTlsServer } from 'node:tls';
-import { createAuthority, refusedPairs, trust } from '../../../test/harness/certificates.ts';
+import { createAuthority, refusedPairs, trust } from '@waybill/test-harness/certificates.ts';
 import { createClientConnections } from './client-connections.ts';
 
 const authority = createAuthority();

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { createGrpcServer } from '@waybill/common/grpc/grpc-server.ts';
 import { loadProto } from '@waybill/common/grpc/proto.ts';
+import { createAuthority, type KeyPair, refusedPairs, trust } from '@waybill/test-harness/certificates.ts';
 import { pino } from 'pino';
-import { createAuthority, type KeyPair, refusedPairs, trust } from '../../../test/harness/certificates.ts';
 import { createDatasetSource } from './dataset-source.ts';
 
 const authority = createAuthority();

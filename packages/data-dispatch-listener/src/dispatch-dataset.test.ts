@@ -9,11 +9,11 @@ import {
 } from '@waybill/common/credentials/sealed-credentials.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import type { HandlerContext, HandlerResult } from '@waybill/listener/handler.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { freshBroker, rabbitmqMissing, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { type ChannelModel, connect } from 'amqplib';
 import { pino } from 'pino';
 import { makePrivateKey, publicKeyOf } from '../../../bin/sealing-keys.mjs';
-import { eventually } from '../../../test/harness/eventually.ts';
-import { freshBroker, rabbitmqMissing, type TestBroker } from '../../../test/harness/test-broker.ts';
 import { createEmbeddedBroker } from '../../embedded-broker/src/create-embedded-broker.ts';
 import { type ClientConnections, createClientConnections } from './client-connections.ts';
 import { type DatasetServiceFixture, startDatasetService } from './dataset-service.fixture.ts';

@@ -3,9 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { EventEmitter, getEventListeners } from 'node:events';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { breakConnection } from '@waybill/common/broker/amqp-connection.ts';
+import { startTcpProxy, type TcpProxy } from '@waybill/test-harness/tcp-proxy.ts';
+import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { type ChannelModel, type ConfirmChannel, connect, type GetMessage } from 'amqplib';
-import { startTcpProxy, type TcpProxy } from '../../../test/harness/tcp-proxy.ts';
-import { freshBroker, type TestBroker } from '../../../test/harness/test-broker.ts';
 import { createQueueSink, QueueRefusal, type QueueSink, type QueueSinkOptions } from './queue-sink.ts';
 import type { Batch } from './stream-batches.ts';
 

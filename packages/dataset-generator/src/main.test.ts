@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { startService } from '../../../test/harness/service.ts';
+import { startService } from '@waybill/test-harness/service.ts';
 import { connectToDatasets } from './dataset-client.fixture.ts';
 
 describe('dataset-generator', () => {

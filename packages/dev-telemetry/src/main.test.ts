@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { startService } from '../../../test/harness/service.ts';
+import { startService } from '@waybill/test-harness/service.ts';
 
 describe('dev-telemetry', () => {
   it('says that it is for development, listens on loopback only, and exits 0 on SIGTERM', async (t) => {

@@ -9,10 +9,10 @@ import { BATCH_CONTENT_TYPE, encodeEvent, encodeMessage } from '@waybill/common/
 import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
 import { deriveInternalKeys, type Key } from '@waybill/common/internal-call/internal-keys.ts';
 import { createReplyAddresses } from '@waybill/common/internal-call/reply-address.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { type Service, startService } from '@waybill/test-harness/service.ts';
+import { type OnBatch, type StandIn, startStandIn } from '@waybill/test-harness/stand-in.ts';
 import { pino } from 'pino';
-import { eventually } from '../../../test/harness/eventually.ts';
-import { type Service, startService } from '../../../test/harness/service.ts';
-import { type OnBatch, type StandIn, startStandIn } from '../../../test/harness/stand-in.ts';
 
 const SECRET = 'a-secret-that-only-this-test-knows';
 /** The keys of every process that {@link startDispatcher} starts. */

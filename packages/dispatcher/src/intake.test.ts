@@ -4,11 +4,11 @@ import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE } from '@waybill/common/event/ev
 import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
 import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
+import { startTcpProxy, type TcpProxy } from '@waybill/test-harness/tcp-proxy.ts';
+import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { pino } from 'pino';
-import { eventually } from '../../../test/harness/eventually.ts';
-import type { Service } from '../../../test/harness/service.ts';
-import { startTcpProxy, type TcpProxy } from '../../../test/harness/tcp-proxy.ts';
-import { freshBroker, type TestBroker } from '../../../test/harness/test-broker.ts';
 import { createInternalApp } from './app.ts';
 import {
   type Answer,

@@ -3,11 +3,11 @@ import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import type { Publisher } from '@waybill/common/broker/ports.ts';
 import { BATCH_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
 import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
+import { isNotSent } from '@waybill/test-harness/not-sent.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
+import { hang } from '@waybill/test-harness/stand-in.ts';
+import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { Agent, request } from 'undici';
-import { isNotSent } from '../../../test/harness/not-sent.ts';
-import type { Service } from '../../../test/harness/service.ts';
-import { hang } from '../../../test/harness/stand-in.ts';
-import { freshBroker, type TestBroker } from '../../../test/harness/test-broker.ts';
 import {
   type Answer,
   type Consumer,

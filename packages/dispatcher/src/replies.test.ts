@@ -5,11 +5,11 @@ import type { Delivery, Publisher } from '@waybill/common/broker/ports.ts';
 import { type CloudEvent, expiryMs } from '@waybill/common/event/event.ts';
 import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
 import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
+import { hang, type OnBatch, refuse, respond } from '@waybill/test-harness/stand-in.ts';
+import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { SignJWT } from 'jose';
-import { eventually } from '../../../test/harness/eventually.ts';
-import type { Service } from '../../../test/harness/service.ts';
-import { hang, type OnBatch, refuse, respond } from '../../../test/harness/stand-in.ts';
-import { freshBroker, type TestBroker } from '../../../test/harness/test-broker.ts';
 import {
   addressOf,
   type Consumer,

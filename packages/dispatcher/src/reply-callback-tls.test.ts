@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { encodeEvent } from '@waybill/common/event/event-json.ts';
 import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
+import { createAuthority, type KeyPair, refusedPairs, trust } from '@waybill/test-harness/certificates.ts';
+import { startStandIn } from '@waybill/test-harness/stand-in.ts';
 import { pino } from 'pino';
-import { createAuthority, type KeyPair, refusedPairs, trust } from '../../../test/harness/certificates.ts';
-import { startStandIn } from '../../../test/harness/stand-in.ts';
 import { keys, newEvent, takeAll } from './dispatcher.fixture.ts';
 import { createReplyCallback } from './reply-callback.ts';
 

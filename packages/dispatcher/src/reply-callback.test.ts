@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { encodeEvent } from '@waybill/common/event/event-json.ts';
 import { type ClockCheck, createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
+import { hang, type OnBatch, refuse, reset, respond } from '@waybill/test-harness/stand-in.ts';
 import { pino } from 'pino';
-import { hang, type OnBatch, refuse, reset, respond } from '../../../test/harness/stand-in.ts';
 import { type Instance, keys, newEvent, startInstance, takeAll } from './dispatcher.fixture.ts';
 import { type CallbackOutcome, createReplyCallback, type ReplyCallback } from './reply-callback.ts';
 

@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { after, before, describe, type TestContext } from 'node:test';
+import { freshBroker, rabbitmqMissing, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { type Channel, type ChannelModel, type ConfirmChannel, type ConsumeMessage, connect } from 'amqplib';
-import { freshBroker, rabbitmqMissing, type TestBroker } from '../../../test/harness/test-broker.ts';
 import { createEmbeddedBroker, type EmbeddedBroker } from './create-embedded-broker.ts';
 
 export type Client = {

@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { startService } from '@waybill/test-harness/service.ts';
 import { connect } from 'amqplib';
-import { startService } from '../../../test/harness/service.ts';
 
 const program = fileURLToPath(new URL('main.ts', import.meta.url));
 

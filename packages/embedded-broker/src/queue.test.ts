@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { eventually } from '../../../test/harness/eventually.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
 import {
   consume,
   depth,

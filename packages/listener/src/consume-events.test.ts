@@ -4,9 +4,9 @@ import { createAmqpPublisher } from '@waybill/common/broker/amqp-publisher.ts';
 import { createAmqpSubscriber } from '@waybill/common/broker/amqp-subscriber.ts';
 import { listenerTopology } from '@waybill/common/broker/amqp-topology.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { startTcpProxy } from '@waybill/test-harness/tcp-proxy.ts';
 import { pino } from 'pino';
-import { eventually } from '../../../test/harness/eventually.ts';
-import { startTcpProxy } from '../../../test/harness/tcp-proxy.ts';
 import { consumeEvents } from './consume-events.ts';
 import {
   attemptsIn,

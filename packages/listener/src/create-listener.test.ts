@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
-import { freePort } from '../../../test/harness/free-port.ts';
-import { startTcpProxy } from '../../../test/harness/tcp-proxy.ts';
+import { freePort } from '@waybill/test-harness/free-port.ts';
+import { startTcpProxy } from '@waybill/test-harness/tcp-proxy.ts';
 import {
   attemptsIn,
   batchesOf,

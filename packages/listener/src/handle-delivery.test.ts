@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
-import type { Service } from '../../../test/harness/service.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
 import {
   attemptsIn,
   createListenerBench,

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { toAppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
-import type { LogLine } from '../../../test/harness/collect-log.ts';
-import { startOtlpReceiver } from '../../../test/harness/otlp-receiver.ts';
-import type { Service } from '../../../test/harness/service.ts';
+import type { LogLine } from '@waybill/test-harness/collect-log.ts';
+import { startOtlpReceiver } from '@waybill/test-harness/otlp-receiver.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
 import {
   attemptsIn,
   createListenerBench,

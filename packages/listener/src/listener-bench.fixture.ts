@@ -8,11 +8,11 @@ import { DEAD_LETTER_HEADERS } from '@waybill/common/broker/dead-letter.ts';
 import type { Delivery, OutgoingMessage } from '@waybill/common/broker/ports.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { decodeMessage, encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
+import type { LogLine } from '@waybill/test-harness/collect-log.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { type Service, startService } from '@waybill/test-harness/service.ts';
+import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { pino } from 'pino';
-import type { LogLine } from '../../../test/harness/collect-log.ts';
-import { eventually } from '../../../test/harness/eventually.ts';
-import { type Service, startService } from '../../../test/harness/service.ts';
-import { freshBroker, type TestBroker } from '../../../test/harness/test-broker.ts';
 
 const MAIN = 'packages/listener/src/behaviours.fixture.ts';
 const DEADLINE_MS = 90_000;

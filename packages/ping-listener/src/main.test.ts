@@ -5,7 +5,7 @@ import {
   type ListenerBench,
   makeRequest,
 } from '@waybill/listener/listener-bench.fixture.ts';
-import { startService } from '../../../test/harness/service.ts';
+import { startService } from '@waybill/test-harness/service.ts';
 
 describe('ping-listener', () => {
   let bench: ListenerBench;

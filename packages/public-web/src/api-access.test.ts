@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { BATCH_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
-import { startOtlpReceiver } from '../../../test/harness/otlp-receiver.ts';
-import type { Service } from '../../../test/harness/service.ts';
+import { startOtlpReceiver } from '@waybill/test-harness/otlp-receiver.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
 import { client, dataDispatchEnv } from './new-client.fixture.ts';
 import {
   confirmAll,

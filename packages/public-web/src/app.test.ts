@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
 import fc from 'fast-check';
-import type { Service } from '../../../test/harness/service.ts';
 import { type Dispatcher, startDispatcher, startPublicWeb } from './public-web.fixture.ts';
 
 let dispatcher: Dispatcher;

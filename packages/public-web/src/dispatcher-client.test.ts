@@ -3,9 +3,9 @@ import type { ServerResponse } from 'node:http';
 import { afterEach, describe, it } from 'node:test';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { hang, refuse, reset, respond } from '@waybill/test-harness/stand-in.ts';
 import { pino } from 'pino';
-import { eventually } from '../../../test/harness/eventually.ts';
-import { hang, refuse, reset, respond } from '../../../test/harness/stand-in.ts';
 import { createDispatcherClient, type DispatcherClient } from './dispatcher-client.ts';
 import { answer, confirmAll, type Dispatcher, keys, startDispatcher } from './public-web.fixture.ts';
 

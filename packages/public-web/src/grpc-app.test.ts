@@ -13,10 +13,10 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { loadProto } from '@waybill/common/grpc/proto.ts';
-import { eventually } from '../../../test/harness/eventually.ts';
-import { startOtlpReceiver } from '../../../test/harness/otlp-receiver.ts';
-import type { Service } from '../../../test/harness/service.ts';
-import { hang, refuse } from '../../../test/harness/stand-in.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { startOtlpReceiver } from '@waybill/test-harness/otlp-receiver.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
+import { hang, refuse } from '@waybill/test-harness/stand-in.ts';
 import { assertNoCanary, assertSent, CANARY, client, dataDispatchEnv, faults } from './new-client.fixture.ts';
 import {
   answer,

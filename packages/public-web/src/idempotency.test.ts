@@ -3,9 +3,9 @@ import { createHash, randomUUID } from 'node:crypto';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { type CloudEvent, PROBLEM_TYPE } from '@waybill/common/event/event.ts';
 import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
-import { eventually } from '../../../test/harness/eventually.ts';
-import type { Service } from '../../../test/harness/service.ts';
-import { refuse } from '../../../test/harness/stand-in.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
+import { refuse } from '@waybill/test-harness/stand-in.ts';
 import { client, dataDispatchEnv } from './new-client.fixture.ts';
 import {
   answer,

@@ -5,10 +5,10 @@ import { connect } from 'node:net';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { isNotSent } from '@waybill/test-harness/not-sent.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
 import { Agent, request } from 'undici';
-import { eventually } from '../../../test/harness/eventually.ts';
-import { isNotSent } from '../../../test/harness/not-sent.ts';
-import type { Service } from '../../../test/harness/service.ts';
 import {
   answer,
   confirmAll,

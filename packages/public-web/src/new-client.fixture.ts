@@ -4,7 +4,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { type PrivateJwk, parsePrivateJwks } from '@waybill/common/credentials/credential-keys.ts';
 import { createCredentialsOpener } from '@waybill/common/credentials/sealed-credentials.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
-import type { Service } from '../../../test/harness/service.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
 import type { Dispatcher } from './public-web.fixture.ts';
 
 /** The password of {@link client}, which must be seen nowhere. */

@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { after, before, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { eventually } from '../../../test/harness/eventually.ts';
-import type { Service } from '../../../test/harness/service.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
 import { dataDispatchEnv } from './new-client.fixture.ts';
 import { type Dispatcher, startDispatcher, startPublicWeb } from './public-web.fixture.ts';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { eventually } from '../../../test/harness/eventually.ts';
-import type { Service } from '../../../test/harness/service.ts';
-import { hang } from '../../../test/harness/stand-in.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
+import { hang } from '@waybill/test-harness/stand-in.ts';
 import { assertNoCanary, assertSent, CANARY, client, dataDispatchEnv, faults } from './new-client.fixture.ts';
 import {
   answer,

@@ -5,7 +5,7 @@ import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
 import { deriveInternalKeys, type Key } from '@waybill/common/internal-call/internal-keys.ts';
 import { createReplyAddresses } from '@waybill/common/internal-call/reply-address.ts';
-import type { Service } from '../../../test/harness/service.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
 import {
   confirmAll,
   type Dispatcher,

@@ -5,8 +5,8 @@ import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { BATCH_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
 import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
 import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
-import { type Service, startService } from '../../../test/harness/service.ts';
-import { type OnBatch, type StandIn, startStandIn } from '../../../test/harness/stand-in.ts';
+import { type Service, startService } from '@waybill/test-harness/service.ts';
+import { type OnBatch, type StandIn, startStandIn } from '@waybill/test-harness/stand-in.ts';
 
 const SECRET = 'a-secret-that-only-this-test-knows';
 /** The keys of every process that {@link startPublicWeb} starts. */

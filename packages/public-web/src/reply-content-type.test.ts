@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
-import type { Service } from '../../../test/harness/service.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
 import {
   answer,
   type Dispatcher,

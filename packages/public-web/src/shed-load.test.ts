@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { eventually } from '../../../test/harness/eventually.ts';
-import type { Service } from '../../../test/harness/service.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
 import { type Dispatcher, startDispatcher, startPublicWeb } from './public-web.fixture.ts';
 
 /** More than the two seconds over which the delay is looked at. */

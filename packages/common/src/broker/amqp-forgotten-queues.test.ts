@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { startService } from '@waybill/test-harness/service.ts';
+import { freshBroker, rabbitmqMissing } from '@waybill/test-harness/test-broker.ts';
 import { pino } from 'pino';
-import { eventually } from '../../../../test/harness/eventually.ts';
-import { startService } from '../../../../test/harness/service.ts';
-import { freshBroker, rabbitmqMissing } from '../../../../test/harness/test-broker.ts';
 import { createAmqpPublisher } from './amqp-publisher.ts';
 import { listenerTopology } from './amqp-topology.ts';
 

@@ -1,9 +1,9 @@
 /** What only a RabbitMQ of one's own can be asked for. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { createManagementApi } from '@waybill/test-harness/management-api.ts';
+import { findRabbitmq, type Rabbitmq, startRabbitmq } from '@waybill/test-harness/rabbitmq.ts';
 import { pino } from 'pino';
-import { createManagementApi } from '../../../../test/harness/management-api.ts';
-import { findRabbitmq, type Rabbitmq, startRabbitmq } from '../../../../test/harness/rabbitmq.ts';
 import { rabbitmqAt } from './amqp.fixture.ts';
 import { available, createBench, messageTo, publishAll, soon } from './contract-bench.ts';
 import { describeServerFaults } from './contract-reconnecting.ts';

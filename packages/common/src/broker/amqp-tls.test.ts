@@ -3,8 +3,8 @@ import { EventEmitter, once } from 'node:events';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { createServer as createTlsServer } from 'node:tls';
+import { createAuthority, type KeyPair, refusedPairs, trust } from '@waybill/test-harness/certificates.ts';
 import { pino } from 'pino';
-import { createAuthority, type KeyPair, refusedPairs, trust } from '../../../../test/harness/certificates.ts';
 import { createAmqpPublisher } from './amqp-publisher.ts';
 
 const authority = createAuthority();

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { freshBroker, rabbitmqMissing, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { type Channel, IllegalOperationError } from 'amqplib';
 import { pino } from 'pino';
-import { freshBroker, rabbitmqMissing, type TestBroker } from '../../../../test/harness/test-broker.ts';
 import { rabbitmqAt } from './amqp.fixture.ts';
 import { brokerContract } from './contract.ts';
 import {

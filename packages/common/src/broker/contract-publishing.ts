@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { freePort } from '../../../../test/harness/free-port.ts';
-import type { Fault } from '../../../../test/harness/tcp-proxy.ts';
+import { freePort } from '@waybill/test-harness/free-port.ts';
+import type { Fault } from '@waybill/test-harness/tcp-proxy.ts';
 import { EVENTS_EXCHANGE } from './amqp-topology.ts';
 import type { BrokerContract } from './contract.ts';
 import {

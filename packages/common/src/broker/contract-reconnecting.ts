@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
-import { freePort } from '../../../../test/harness/free-port.ts';
-import type { Fault, TcpProxy } from '../../../../test/harness/tcp-proxy.ts';
+import { freePort } from '@waybill/test-harness/free-port.ts';
+import type { Fault, TcpProxy } from '@waybill/test-harness/tcp-proxy.ts';
 import type { BrokerContract } from './contract.ts';
 import { available, type Bench, collect, createBench, framesIn, publishAll, soon } from './contract-bench.ts';
 import type { Publisher } from './ports.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { freshBroker, type TestBroker } from '../../../../test/harness/test-broker.ts';
+import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import type { CloudEvent } from '../event/event.ts';
 import { deadLetters } from '../telemetry/metrics.ts';
 import { rabbitmqAt } from './amqp.fixture.ts';

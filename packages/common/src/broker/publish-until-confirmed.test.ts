@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { freshBroker, type TestBroker } from '../../../../test/harness/test-broker.ts';
+import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { rabbitmqAt } from './amqp.fixture.ts';
 import { createBench, depthOf, messageTo, onRawChannel } from './contract-bench.ts';
 import { publishUntilConfirmed } from './publish-until-confirmed.ts';

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { isNotSent } from '@waybill/test-harness/not-sent.ts';
 import { Client } from 'undici';
-import { eventually } from '../../../../test/harness/eventually.ts';
-import { isNotSent } from '../../../../test/harness/not-sent.ts';
 import { get, nextAnswer, serve } from './http-server.fixture.ts';
 import { drainHttpServer } from './http-server.ts';
 

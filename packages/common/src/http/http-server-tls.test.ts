@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { describe, type TestContext, test } from 'node:test';
 import { type ConnectionOptions, connect } from 'node:tls';
-import { createAuthority, trust } from '../../../../test/harness/certificates.ts';
+import { createAuthority, trust } from '@waybill/test-harness/certificates.ts';
 import { get, serve } from './http-server.fixture.ts';
 import { addHealthRoutes, drainHttpServer } from './http-server.ts';
 

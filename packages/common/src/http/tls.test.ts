@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createAuthority } from '../../../../test/harness/certificates.ts';
+import { createAuthority } from '@waybill/test-harness/certificates.ts';
 import { loadConfig } from '../config.ts';
 import { keyPairOf, tlsRelation, tlsSettings } from './tls.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import { type Service, startService } from '../../../../test/harness/service.ts';
+import { type Service, startService } from '@waybill/test-harness/service.ts';
 
 async function start(t: TestContext, mode: string): Promise<Service> {
   const service = await startService({

@@ -5,7 +5,7 @@ import type { IncomingMessage } from 'node:http';
 import { mock, test } from 'node:test';
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import { context, defaultTextMapGetter, type Link, ROOT_CONTEXT, type Span } from '@opentelemetry/api';
-import { type ReceivedSpan, startOtlpReceiver } from '../../../../test/harness/otlp-receiver.ts';
+import { type ReceivedSpan, startOtlpReceiver } from '@waybill/test-harness/otlp-receiver.ts';
 import { edgePropagator, linkInboundTrace } from './edge-trace.ts';
 
 const THEIRS = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331' };

@@ -3,7 +3,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { eventually } from '../../../../test/harness/eventually.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
 import { createLineWriter } from './line-writer.ts';
 
 /** A file, and a descriptor that takes nothing until `makeRoom()` makes it one of that file. */

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { openSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { startOtlpReceiver } from '../../../../test/harness/otlp-receiver.ts';
+import { startOtlpReceiver } from '@waybill/test-harness/otlp-receiver.ts';
 
 async function start(
   t: TestContext,

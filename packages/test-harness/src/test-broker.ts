@@ -12,7 +12,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createEmbeddedBroker } from '../../packages/embedded-broker/src/create-embedded-broker.ts';
+import { createEmbeddedBroker } from '@waybill/embedded-broker/create-embedded-broker.ts';
 import { eventually } from './eventually.ts';
 import { createManagementApi, type QueueDepth } from './management-api.ts';
 import { findRabbitmq } from './rabbitmq.ts';

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { eventually } from './eventually.ts';
 import { startService } from './service.ts';
 
-const standIn = { name: 'stand-in', main: 'test/harness/service.fixture.ts' };
+const standIn = { name: 'stand-in', main: 'packages/test-harness/src/service.fixture.ts' };
 
 describe('startService', () => {
   it('starts a process with only the given environment, waits until it is ready, stops it', async () => {

@@ -43,7 +43,7 @@ export type Service = {
 
 export type Exit = { code: number | null; signal: NodeJS.Signals | null };
 
-const projectFolder = fileURLToPath(new URL('../../', import.meta.url));
+const projectFolder = fileURLToPath(new URL('../../../', import.meta.url));
 
 /**
  * Starts a service and resolves once it has logged `listening` (it need not be ready yet).
