@@ -17,7 +17,7 @@ import {
 } from '@waybill/common/config.ts';
 import { AMQP_PORT, brokerAddresses } from '@waybill/common/credentials/broker-address.ts';
 import { tlsRelation, tlsSettings } from '@waybill/common/http/tls.ts';
-import { parseApiKeys } from './api-keys.ts';
+import { parseApiKeys } from './admission/api-keys.ts';
 
 const apiKeys = makeExactValidator(parseApiKeys);
 

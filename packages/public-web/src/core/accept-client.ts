@@ -1,0 +1,122 @@
+/**
+ * A new client, named over gRPC or HTTP: checks what was sent, seals the credentials, and hands a `NewClientRequest`
+ * event to the dispatchers. Nothing waits for the dataset; the client is accepted when the broker has the event.
+ */
+import { randomUUID } from 'node:crypto';
+import { type AllowedBroker, findAllowedBroker } from '@waybill/common/credentials/broker-address.ts';
+import type { PublicJwk } from '@waybill/common/credentials/credential-keys.ts';
+import { createCredentialsSealer } from '@waybill/common/credentials/sealed-credentials.ts';
+import { AppError, toAppError } from '@waybill/common/errors.ts';
+import { type CloudEvent, NEW_CLIENT_TYPE } from '@waybill/common/event/event.ts';
+import { toPublicError } from '@waybill/common/public-error.ts';
+import type { Logger } from 'pino';
+import type { DispatcherClient } from '../dispatchers/dispatcher-client.ts';
+import { sendEvent } from '../dispatchers/send-event.ts';
+import type { ParkedRequest, ParkedRequests } from '../replies/parked-requests.ts';
+import { PUBLIC_WEB_SOURCE } from '../ways-in/http/post-event.ts';
+import type { Account } from './account.ts';
+import { toNewClient } from './new-client.ts';
+import { waitForReply } from './wait-for-reply.ts';
+
+/** What the longest user and password are when sealed, about. */
+const MAX_SEALED_BYTES = 4 * 1024;
+
+/**
+ * Accepts a client, described by the fields of `NewClientRequest`; resolves with the id of its stream once the broker
+ * has confirmed the event. `signal` aborts when the caller has gone: an event not yet sent is not sent. Logs one line
+ * and counts one event, whatever comes of it.
+ *
+ * @throws AppError what the caller is to be told: `invalid-request`, `unroutable` (404) when no listener takes such
+ *   events, `not-accepted` (503) when it was provably not enqueued, `outcome-unknown` (504).
+ */
+export type AcceptClient = (
+  fields: unknown,
+  options: { signal: AbortSignal; log: Pick<Logger, 'info' | 'debug' | 'error'> },
+) => Promise<string>;
+
+/** Creates {@link AcceptClient}. Without a `publicKey` every client is refused as `unroutable`. */
+export function createAcceptClient({
+  parked,
+  dispatchers,
+  publicKey,
+  allowedBrokers,
+  deadlineMs,
+  account,
+}: {
+  /** Bounds what is under way, and ends it at its deadline and when this instance stops. */
+  parked: ParkedRequests;
+  dispatchers: Pick<DispatcherClient, 'send'>;
+  publicKey: PublicJwk | undefined;
+  allowedBrokers: readonly AllowedBroker[];
+  deadlineMs: number;
+  account: Account;
+}): AcceptClient {
+  const sealer = publicKey && createCredentialsSealer(publicKey);
+
+  return async (fields, { signal, log }) => {
+    const startedMs = performance.now();
+    const id = randomUUID();
+    let error: AppError | undefined;
+    try {
+      await accept(id, fields, signal);
+      return id;
+    } catch (thrown) {
+      error = toPublicError(thrown, log, { event_id: id });
+      throw error;
+    } finally {
+      account({
+        log,
+        event: { id, type: NEW_CLIENT_TYPE },
+        label: NEW_CLIENT_TYPE,
+        status: error?.status ?? 202,
+        code: error?.code,
+        success: 'accepted',
+        durationMs: performance.now() - startedMs,
+      });
+    }
+  };
+
+  async function accept(id: string, fields: unknown, signal: AbortSignal): Promise<void> {
+    if (!sealer)
+      throw new AppError('unroutable', 'datasets are not dispatched here (setting CREDENTIALS_PUBLIC_KEY)');
+    const { amqp_user: user, amqp_pass: pass, ...use } = toNewClient(fields);
+    if (!findAllowedBroker(allowedBrokers, { host: use.amqp_host, port: use.amqp_port }))
+      throw new AppError('invalid-request', 'the broker is not allowed');
+    // Before it is sealed, which costs more than all the rest: what is beyond the bound must cost nothing.
+    const request = parked.park(deadlineMs, MAX_SEALED_BYTES);
+    const sealed = sealer.seal({ user, pass, ...use });
+    void send(id, use, sealed, request);
+    await waitForReply(request, signal);
+  }
+
+  /** The broker's confirm is the reply. */
+  async function send(
+    id: string,
+    use: object,
+    sealed: Promise<string>,
+    request: ParkedRequest,
+  ): Promise<void> {
+    try {
+      const event = toEvent(id, { ...use, credentials: await sealed }, request.correlationId);
+      const isCancelled = () => !request.startSending();
+      const outcome = await sendEvent(event, { dispatchers, label: NEW_CLIENT_TYPE, isCancelled });
+      if (outcome) request.fail(outcome);
+      else parked.settle(request.correlationId, event);
+    } catch (thrown) {
+      request.fail(toAppError(thrown));
+    }
+  }
+}
+
+/** Without a deadline: the dataset takes as long as its client takes to read it. The dispatcher answers by `correlationid`. */
+function toEvent(id: string, data: object, correlationid: string): CloudEvent {
+  return {
+    specversion: '1.0',
+    id,
+    source: PUBLIC_WEB_SOURCE,
+    type: NEW_CLIENT_TYPE,
+    time: new Date().toISOString(),
+    data,
+    correlationid,
+  };
+}

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { AppError } from '@waybill/common/errors.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import type { SendOutcome } from '../dispatchers/dispatcher-client.ts';
+import { createParkedRequests } from '../replies/parked-requests.ts';
+import { createExchange } from './exchange.ts';
+import { createExpectedWait } from './expected-wait.ts';
+
+/** Sends an event to dispatchers that say `outcome` of it; resolves once they have. */
+async function start(outcome: SendOutcome, deadlineMs: number) {
+  const said = Promise.withResolvers<void>();
+  const parked = createParkedRequests({ maxParked: 10 });
+  const exchange = createExchange({
+    parked,
+    expectedWait: createExpectedWait(),
+    dispatchers: {
+      async send(_event, isCancelled) {
+        assert.equal(isCancelled(), false);
+        setImmediate(said.resolve);
+        return outcome;
+      },
+      async close() {},
+    },
+    isPublicType: () => true,
+    labelOf: (type) => type,
+    currentReplyAddress: () => 'address',
+  });
+  const event: CloudEvent = { specversion: '1.0', id: 'e1', source: '/test', type: 'PingRequest' };
+  const answer = exchange(event, { deadlineMs, bytes: 1, signal: new AbortController().signal });
+  // Heard of where it is awaited.
+  answer.catch(() => {});
+  await said.promise;
+  return { answer, parked, event };
+}
+
+const unknown = () => new AppError('outcome-unknown', 'the dispatcher did not answer');
+
+it('an event that may be in the broker has its reply waited for', async () => {
+  const { answer, parked, event } = await start(unknown(), 60_000);
+  const reply = { ...event, type: 'PingResponse' };
+  assert.equal(parked.settle(String(event.correlationid), reply), true);
+  assert.equal(await answer, reply);
+});
+
+it('an event that may be in the broker is unknown at its deadline', async () => {
+  const { answer, parked } = await start(unknown(), 20);
+  await assert.rejects(answer, { code: 'outcome-unknown' });
+  assert.equal(parked.size(), 0);
+});
+
+it('an event that provably is not in the broker is not waited for', async () => {
+  for (const code of ['not-accepted', 'unroutable', 'too-large'] as const) {
+    const { answer, parked } = await start(new AppError(code, 'why'), 60_000);
+    await assert.rejects(answer, { code });
+    assert.equal(parked.size(), 0);
+  }
+});

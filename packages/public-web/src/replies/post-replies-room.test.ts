@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
+import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
+import {
+  createReplyAddresses,
+  createReplyAddressVerifier,
+} from '@waybill/common/internal-call/reply-address.ts';
+import { pino } from 'pino';
+import { keys, pong } from '../public-web.fixture.ts';
+import { createInternalApp } from './internal-app.ts';
+import { createParkedRequests } from './parked-requests.ts';
+
+it('while clients are slow to read what has come, replies are put off and those they answer stay parked', async () => {
+  const held = { isFull: true, hasRoom: () => !held.isFull };
+  const parked = createParkedRequests({ maxParked: 10 });
+  const app = createInternalApp({
+    log: pino({ level: 'silent' }),
+    parked,
+    held,
+    keys: keys.call,
+    clock: createClockCheck(),
+    replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
+    instance: 'this',
+  });
+  const url = 'http://127.0.0.1/dispatch';
+  const address = createReplyAddresses({
+    url,
+    instance: 'this',
+    keys: keys.replyAddress,
+    maxDeadlineMs: 60_000,
+  });
+  const { correlationId, reply } = parked.park(60_000, 1);
+  const event = { specversion: '1.0' as const, id: 'e1', source: '/test', type: 'PingRequest' };
+  const payload = JSON.stringify([
+    pong({ ...event, correlationid: correlationId, replyto: address.current() }),
+  ]);
+  const deliver = () =>
+    app.inject({
+      method: 'POST',
+      url: '/dispatch',
+      headers: {
+        'content-type': 'application/cloudevents-batch+json',
+        ...signRequest({ method: 'POST', path: '/dispatch', body: payload, keys: keys.call }),
+      },
+      payload,
+    });
+  const putOff = await deliver();
+  assert.deepEqual([putOff.statusCode, putOff.json().code, parked.size()], [503, 'not-accepted', 1]);
+  held.isFull = false;
+  assert.equal((await deliver()).statusCode, 200);
+  assert.equal((await reply).id, 'reply to e1');
+});

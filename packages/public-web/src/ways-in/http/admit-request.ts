@@ -1,0 +1,47 @@
+/** The public routes behind admission: who asks is looked at before the body is read. */
+import { AppError, toProblem } from '@waybill/common/errors.ts';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { type Admit, type Caller, retryAfterSeconds, shownKey } from '../../admission/admission.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who sent it; on routes behind {@link requireAdmission}. */
+    caller: Caller;
+  }
+}
+
+/**
+ * From here on the routes of `app` are for callers only that `admit` lets in. Others get a problem: 401 with
+ * `WWW-Authenticate`, 403, or 429 with `Retry-After`. Log lines of a request carry `api_key_id`.
+ */
+export function requireAdmission(app: FastifyInstance, admit: Admit): void {
+  // The type says what holds behind the hook.
+  app.decorateRequest('caller', null as unknown as Caller);
+  app.addHook('onRequest', (request, reply, done) => {
+    const { authorization, 'x-api-key': apiKey } = request.headers;
+    request.caller = admit({
+      key: shownKey(authorization, apiKey),
+      address: request.socket.remoteAddress ?? '',
+    });
+    const { apiKeyId } = request.caller;
+    if (apiKeyId !== undefined) reply.log = request.log = request.log.child({ api_key_id: apiKeyId });
+    done();
+  });
+  app.setErrorHandler(refuse);
+}
+
+/** What is thrown on goes to the server's own error handler. */
+function refuse(error: unknown, _request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const seconds = retryAfterSeconds(error);
+  if (seconds === undefined) {
+    // RFC 9110, section 11.6.1.
+    if (error instanceof AppError && error.code === 'unauthorized')
+      reply.header('www-authenticate', 'Bearer');
+    throw error;
+  }
+  return reply
+    .code(429)
+    .header('retry-after', String(seconds))
+    .header('content-type', 'application/problem+json')
+    .send(JSON.stringify(toProblem('rate-limited', (error as AppError).message)));
+}

@@ -1,0 +1,85 @@
+/** The public port: routes, their OpenAPI description, and its docs page. */
+import { trace } from '@opentelemetry/api';
+import { createAllowedHosts, refuseOtherHosts } from '@waybill/common/http/allowed-hosts.ts';
+import { limitAnswerTime } from '@waybill/common/http/answer-time.ts';
+import { addHealthRoutes, createHttpServer, type Readiness } from '@waybill/common/http/http-server.ts';
+import type { KeyPair } from '@waybill/common/http/tls.ts';
+import { setHttpRoute } from '@waybill/common/telemetry/tracing.ts';
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import type { Admit } from '../../admission/admission.ts';
+import type { AcceptClient } from '../../core/accept-client.ts';
+import type { Idempotency } from '../../idempotency/idempotency.ts';
+import { requireAdmission } from './admit-request.ts';
+import { addDocs } from './docs-page.ts';
+import { clientRouteSchema, eventRouteSchema, pingRouteSchema, postPingRouteSchema } from './openapi.ts';
+import { createPostClient } from './post-client.ts';
+import { createPing, createPostEvent, type PostEventOptions } from './post-event.ts';
+import { allowNoContentType } from './send-exactly.ts';
+import { shedLoad } from './shed-load.ts';
+
+/** How long a client may take to read its answer; and how much longer than the longest wait for one it may be silent. */
+const READ_MS = 30_000;
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+export type PublicAppOptions = PostEventOptions & {
+  acceptClient: AcceptClient;
+  admit: Admit;
+  idempotency: Idempotency;
+  log: Logger;
+  readiness: Readiness;
+  maxConnections: number;
+  maxEventLoopDelayMs: number;
+  /** See {@link createAllowedHosts}. */
+  allowedHosts: readonly string[];
+  tls?: KeyPair;
+};
+
+/** Creates the public server; `listen` is the caller's. */
+export async function createPublicApp(options: PublicAppOptions): Promise<FastifyInstance> {
+  const { log, deadlineMs, readiness, maxConnections, tls } = options;
+  const silenceTimeoutMs = Math.min(deadlineMs + READ_MS, MAX_TIMER_MS);
+  const app = createHttpServer({ log, maxConnections, silenceTimeoutMs, tls });
+  limitAnswerTime(app, READ_MS);
+  // Bodies are checked by their handlers, whose errors name the fault; the schemas here are for the docs.
+  app.setValidatorCompiler(() => () => true);
+  refuseOtherHosts(app, createAllowedHosts(options.allowedHosts));
+
+  app.addHook('onRequest', async (request, reply) => {
+    if (request.routeOptions.url) setHttpRoute(request.routeOptions.url);
+    const span = trace.getActiveSpan()?.spanContext();
+    // W3C Trace Context Level 2 draft: where to look when something was slow or wrong.
+    if (span) reply.header('traceresponse', `00-${span.traceId}-${span.spanId}-0${span.traceFlags}`);
+  });
+
+  // Health and the descriptions stay open to all.
+  await addDocs(app);
+  await app.register(async (guarded) => {
+    shedLoad(guarded, options);
+    addEventRoutes(guarded, options);
+  });
+  addHealthRoutes(app, readiness);
+  return app;
+}
+
+function addEventRoutes(app: FastifyInstance, options: PublicAppOptions): void {
+  requireAdmission(app, options.admit);
+  allowNoContentType(app);
+  const { idempotency } = options;
+  const postEvent = createPostEvent(options);
+  app.post('/', { ...idempotency, schema: { ...eventRouteSchema, operationId: 'postRoot' } }, postEvent);
+  app.post(
+    '/events',
+    { ...idempotency, schema: { ...eventRouteSchema, operationId: 'postEvent' } },
+    postEvent,
+  );
+  const ping = createPing(options);
+  app.get('/ping', { schema: { ...pingRouteSchema, operationId: 'getPing' } }, ping);
+  app.post('/ping', { ...idempotency, schema: { ...postPingRouteSchema, operationId: 'postPing' } }, ping);
+  const postClient = createPostClient(options.acceptClient);
+  app.post(
+    '/clients',
+    { ...idempotency, schema: { ...clientRouteSchema, operationId: 'postClient' } },
+    postClient,
+  );
+}
