@@ -4,8 +4,11 @@
  */
 import { types } from 'node:util';
 import { AppError } from '@waybill/common/errors.ts';
-import { MAX_INTERNAL_JSON_DEPTH } from '@waybill/common/event/parse-json.ts';
+import { assertMemberName, MAX_INTERNAL_JSON_DEPTH } from '@waybill/common/event/parse-json.ts';
 import type { NewEvent } from './handler.ts';
+
+/** The data of an event stands in the event, and that in a batch. */
+const MAX_DEPTH = MAX_INTERNAL_JSON_DEPTH - 2;
 
 /** `newEvent` with data that is bytes (a Buffer, Uint8Array or ArrayBuffer) as `data_base64` (JSON format, section 3.1). */
 export function withBase64<E extends NewEvent>(newEvent: E): E {
@@ -14,7 +17,10 @@ export function withBase64<E extends NewEvent>(newEvent: E): E {
   return { ...newEvent, data: undefined, data_base64: bytes.toString('base64') };
 }
 
-/** @throws AppError `invalid-request` when JSON cannot carry `data`; it names the kind of value, and nothing of it. */
+/**
+ * @throws AppError `invalid-request` when JSON cannot carry `data`, or no tier would take it (nested too deep, or with a
+ *   member that parsers refuse); it names the kind of value, and nothing of it.
+ */
 export function assertCarried(data: unknown): void {
   assertValueCarried(data, 1);
 }
@@ -34,13 +40,15 @@ function assertValueCarried(value: unknown, depth: number): void {
     case 'symbol':
       throw notCarried(`a ${typeof value}`);
     case 'object':
-      if (value !== null && !JSON.isRawJSON(value)) assertObjectCarried(value, depth);
+      if (value === null) return;
+      if (JSON.isRawJSON(value)) assertValueCarried(JSON.parse(JSON.stringify(value)), depth);
+      else assertObjectCarried(value, depth);
   }
 }
 
 function assertObjectCarried(value: object, depth: number): void {
-  if (depth > MAX_INTERNAL_JSON_DEPTH)
-    throw new AppError('invalid-request', `data is nested deeper than ${MAX_INTERNAL_JSON_DEPTH} levels`);
+  if (depth > MAX_DEPTH)
+    throw new AppError('invalid-request', `data is nested deeper than ${MAX_DEPTH} levels`);
   if (Array.isArray(value)) {
     for (const item of value) {
       if (item === undefined) throw notCarried('undefined in an array');
@@ -57,7 +65,10 @@ function assertObjectCarried(value: object, depth: number): void {
     return;
   }
   if (kind !== 'Object') throw notCarried(`a ${kind}`);
-  for (const member of Object.values(value)) assertValueCarried(member, depth + 1);
+  for (const name of Object.keys(value)) {
+    assertMemberName(name);
+    assertValueCarried((value as Record<string, unknown>)[name], depth + 1);
+  }
 }
 
 function notCarried(what: string): AppError {

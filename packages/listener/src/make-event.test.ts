@@ -106,6 +106,7 @@ describe('makeEvent', () => {
     // What the next tier would refuse to parse.
     'data nested too deep': { type: 'Pinged', data: deep },
     'a member named constructor': { type: 'Pinged', data: { constructor: 'ACME' } },
+    'a number beyond the range of doubles': { type: 'Pinged', data: { limit: JSON.rawJSON('1e400') } },
   };
   for (const [fault, newEvent] of Object.entries(invalid))
     it(`throws a TerminalError for ${fault}, without naming what is in it`, () => {

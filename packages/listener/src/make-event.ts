@@ -2,15 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import { MAX_EVENT_BYTES } from '@waybill/common/batch-limits.ts';
 import { AppError, toProblem } from '@waybill/common/errors.ts';
-import { type CloudEvent, PROBLEM_TYPE } from '@waybill/common/event/event.ts';
+import { type CloudEvent, PROBLEM_TYPE, toEvent } from '@waybill/common/event/event.ts';
 import { assertAnswerable } from '@waybill/common/event/event-headers.ts';
-import {
-  BATCH_CONTENT_TYPE,
-  decodeMessage,
-  type EncodedEvent,
-  encodeBatch,
-  encodeEvent,
-} from '@waybill/common/event/event-json.ts';
+import { type EncodedEvent, encodeEvent } from '@waybill/common/event/event-json.ts';
 import { instanceId } from '@waybill/common/process/instance.ts';
 import type { EventSpan } from '@waybill/common/telemetry/tracing.ts';
 import { assertCarried, withBase64 } from './carried-data.ts';
@@ -64,15 +58,14 @@ export function makeProblem({
   return makeEvent(data, { event, service }, 'reply');
 }
 
+/** What the next tier would refuse must fail here: there it would take the replies it shares a message with along. */
 function checked(made: CloudEvent, kind: string): EncodedEvent {
-  const encoded = orInvalid(kind, () => encodeEvent(made));
+  const encoded = orInvalid(kind, () => encodeEvent(toEvent(made)));
   if (encoded.bytes > MAX_EVENT_BYTES)
     throw new TerminalError(
       `${kind}-too-large`,
       `the ${kind} has ${encoded.bytes} bytes, more than ${MAX_EVENT_BYTES}`,
     );
-  // What the next tier would refuse must fail here: there it would take the replies it shares a message with along.
-  orInvalid(kind, () => decodeMessage({ contentType: BATCH_CONTENT_TYPE, body: encodeBatch([encoded]) }));
   return encoded;
 }
 

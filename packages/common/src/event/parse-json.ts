@@ -64,8 +64,13 @@ function assertSafe(value: unknown, maxDepth: number, depth: number): void {
     return;
   }
   for (const key of Object.keys(value)) {
-    if (key === '__proto__' || key === 'constructor')
-      throw new AppError('invalid-request', `the JSON has a member named ${key}, which is not accepted`);
+    assertMemberName(key);
     assertSafe((value as Record<string, unknown>)[key], maxDepth, depth + 1);
   }
+}
+
+/** @throws AppError `invalid-request` for a name by which an object that is merged would change its prototype. */
+export function assertMemberName(name: string): void {
+  if (name === '__proto__' || name === 'constructor')
+    throw new AppError('invalid-request', `the JSON has a member named ${name}, which is not accepted`);
 }
