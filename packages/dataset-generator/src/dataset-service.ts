@@ -126,5 +126,7 @@ function toStatus(thrown: unknown, log: Logger): Partial<ServiceError> {
   log.error({ err: thrown }, 'call failed');
   if (thrown instanceof AppError && thrown.code === 'invalid-dataset')
     return { code: status.FAILED_PRECONDITION, details: 'Dataset cannot be read' };
+  if (thrown instanceof AppError && thrown.code === 'dataset-unavailable')
+    return { code: status.UNAVAILABLE, details: 'Dataset cannot be read now' };
   return { code: status.INTERNAL, details: 'Internal error' };
 }

@@ -20,7 +20,7 @@ import { synthesizeMnist } from './synthetic.ts';
 export type Datasets = {
   /**
    * The dataset, or undefined when there is none of this name. Rejects with AppError `invalid-dataset` when its file
-   * cannot be read; the next call looks again.
+   * cannot be read, and `dataset-unavailable` when it is not the file that is at fault; the next call looks again.
    */
   find(name: string): Promise<Dataset | undefined>;
   /** The same in another order, always the same one. */
@@ -39,7 +39,8 @@ export function createDatasets({
 }): Datasets {
   const load = remember(async (name) => {
     const dataset = await read(name, folder).catch((error: Error) => {
-      throw new AppError('invalid-dataset', `dataset ${name}: ${error.message}`, { cause: error });
+      const code = error instanceof AppError ? error.code : 'invalid-dataset';
+      throw new AppError(code, `dataset ${name}: ${error.message}`, { cause: error });
     });
     if (dataset?.isSynthetic)
       log.warn({ dataset: name }, 'its files are not there: a synthetic one is served');
@@ -94,6 +95,19 @@ function filesOf(name: string): { files: string[]; parse: (bytes: Buffer) => Dat
   return { files: [`${name}.npy`], parse: readNpy };
 }
 
+/** What the machine lacks at the moment, or a network file system does not answer: nothing that the file is to blame for. */
+const PASSING: ReadonlySet<string> = new Set([
+  'EMFILE',
+  'ENFILE',
+  'ENOMEM',
+  'EAGAIN',
+  'EBUSY',
+  'EINTR',
+  'EIO',
+  'ESTALE',
+  'ETIMEDOUT',
+]);
+
 /** The first of the files that is there. */
 async function readFirst(paths: string[]): Promise<Buffer | undefined> {
   for (const path of paths) {
@@ -105,8 +119,10 @@ async function readFirst(paths: string[]): Promise<Buffer | undefined> {
     } catch (error) {
       if (error instanceof AppError) throw error;
       const { code } = error as NodeJS.ErrnoException;
-      if (code !== 'ENOENT')
-        throw new AppError('invalid-dataset', `cannot be read: ${code}`, { cause: error });
+      if (code === 'ENOENT') continue;
+      const isPassing = code !== undefined && PASSING.has(code);
+      const errorCode = isPassing ? 'dataset-unavailable' : 'invalid-dataset';
+      throw new AppError(errorCode, `cannot be read: ${code}`, { cause: error });
     }
   }
   return undefined;
