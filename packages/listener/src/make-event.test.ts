@@ -49,6 +49,17 @@ describe('makeEvent', () => {
       assert.ok(!(name in made), name);
   });
 
+  it('takes nothing that only Waybill sets from a handler that made its event of the one that it was given', () => {
+    const given = { ...event, hops: 31, handledby: 'other/1', replayof: event.traceparent };
+    const reply = makeEvent({ ...given, type: 'PingResponse' }, { ...maker, event: given }, 'reply');
+    for (const name of ['hops', 'replayof']) assert.ok(!(name in reply.event), name);
+    assert.match(String(reply.event.handledby), /^ping\//);
+    const further = makeEvent({ ...given, type: 'Pinged' }, { ...maker, event: given, hops: 32 }, 'event');
+    for (const name of ['correlationid', 'replyto', 'expirytime', 'handledby', 'replayof'])
+      assert.ok(!(name in further.event), name);
+    assert.equal(further.event.hops, 32);
+  });
+
   it('stamps the span of the handler, with its trace state and not that of the request', () => {
     const span = { traceparent: '00-0123456789abcdef0123456789abcdef-fedcba9876543210-01' } as EventSpan;
     const { event: made } = makeEvent({ type: 'Pinged' }, { ...maker, span }, 'event');

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { MAX_EVENT_BYTES } from '@waybill/common/batch-limits.ts';
 import { AppError, toProblem } from '@waybill/common/errors.ts';
-import { type CloudEvent, PROBLEM_TYPE, toEvent } from '@waybill/common/event/event.ts';
+import { type CloudEvent, PROBLEM_TYPE, stripInternal, toEvent } from '@waybill/common/event/event.ts';
 import { assertAnswerable } from '@waybill/common/event/event-headers.ts';
 import { type EncodedEvent, encodeEvent } from '@waybill/common/event/event-json.ts';
 import { instanceId } from '@waybill/common/process/instance.ts';
@@ -16,7 +16,8 @@ export type Maker = { event: CloudEvent; service: string; span?: EventSpan; hops
 /**
  * Makes an event. A `reply` carries on the correlation id, reply address and deadline of the event it answers.
  *
- * Data that is bytes becomes `data_base64`.
+ * Data that is bytes becomes `data_base64`. What only Waybill sets is not taken from a handler, which may have made its event
+ * of the one that it was given: a further event with its reply address would be answered beside the reply.
  *
  * @throws TerminalError when it is not a valid event, has data that JSON cannot carry, or is larger than 256 kB; a reply
  *   also when it cannot be an answer in binary mode.
@@ -25,15 +26,15 @@ export function makeEvent(newEvent: NewEvent, maker: Maker, kind: 'reply' | 'eve
   const { event, service, span, hops } = maker;
   const carried = withBase64(newEvent);
   orInvalid(kind, () => assertCarried(carried.data));
-  const made: CloudEvent = {
+  const made = stripInternal({
     ...carried,
     specversion: '1.0',
     id: newEvent.id ?? randomUUID(),
     source: `/waybill/${service}`,
     time: new Date().toISOString(),
-    traceparent: span?.traceparent ?? event.traceparent,
-    tracestate: span?.traceparent ? span.tracestate : event.tracestate,
-  };
+  });
+  made.traceparent = span?.traceparent ?? event.traceparent;
+  made.tracestate = span?.traceparent ? span.tracestate : event.tracestate;
   if (hops !== undefined) made.hops = hops;
   if (kind === 'reply') {
     made.correlationid = event.correlationid;
