@@ -24,6 +24,7 @@ import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-conf
 import { AppError, toAppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { decodeMessage, encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
+import { toPublicError } from '@waybill/common/public-error.ts';
 import type { LimitFunction } from 'p-limit';
 import type { Logger } from 'pino';
 import { type Attempt, createAttempt, type Left } from './attempt.ts';
@@ -153,7 +154,7 @@ export function createHandleDelivery({
       if (events.length === 0) throw new AppError('invalid-request', 'the batch holds no events');
       return events;
     } catch (thrown) {
-      const error = toAppError(thrown);
+      const error = toPublicError(thrown, log);
       log.warn({ reason: error.message }, 'message without events dead-lettered');
       await deadLetter({ publisher, delivery, reason: 'unparsable', error });
       return [];
