@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { AppError, fromProblem, toAppError, toProblem, UNREADABLE } from './errors.ts';
+import { AppError, toAppError, UNREADABLE } from './errors.ts';
 
 test('a code gives its status and whether to retry', () => {
   const facts = (
@@ -19,10 +19,16 @@ test('a code gives its status and whether to retry', () => {
   ]);
 });
 
-test('an AppError keeps its cause and is itself to toAppError', () => {
+test('an AppError keeps its data, and is itself to toAppError', () => {
   const cause = new Error('cause');
-  const error = new AppError('too-large', 'message', { cause });
+  const error = new AppError('too-large', 'message', {
+    cause,
+    extensions: { max_bytes: 5 },
+    retryAfterMs: 1_500,
+  });
+  const { extensions, retryAfterMs } = error;
   assert.equal(error.cause, cause);
+  assert.deepEqual({ extensions, retryAfterMs }, { extensions: { max_bytes: 5 }, retryAfterMs: 1_500 });
   assert.equal(toAppError(error), error);
   assert.match(String(error), /^AppError: message$/);
 });
@@ -42,28 +48,4 @@ test('anything else thrown becomes unexpected, with its cause', () => {
   assert.equal(toAppError(new TypeError('why')).message, 'why');
   assert.equal(toAppError('why').message, 'why');
   assert.equal(toAppError(null).message, '[object Null]');
-});
-
-test('a problem has the members of RFC 9457, its code, and extensions', () => {
-  assert.deepEqual(toProblem('unroutable', 'no such type', { event_id: 'e-1' }), {
-    type: 'urn:waybill:problem:unroutable',
-    title: 'Events of this type are not taken',
-    status: 404,
-    detail: 'no such type',
-    code: 'unroutable',
-    event_id: 'e-1',
-  });
-});
-
-test('a problem of another tier becomes the error it stands for', () => {
-  const error = fromProblem(toProblem('unroutable', 'no such type'), 'not-accepted');
-  assert.deepEqual([error.code, error.message], ['unroutable', 'no such type']);
-  assert.equal(fromProblem(toProblem('unroutable'), 'not-accepted').message, toProblem('unroutable').title);
-});
-
-test('a code that this version does not know becomes the one given', () => {
-  for (const code of ['new-code', 'toString', '__proto__', '']) {
-    const error = fromProblem({ ...toProblem('unexpected', 'why'), code }, 'not-accepted');
-    assert.deepEqual([error.code, error.status, error.message], ['not-accepted', 503, 'why']);
-  }
 });

@@ -1,10 +1,11 @@
 /**
  * The one error class of the project, its closed list of codes, and the one function that turns anything unknown
- * into it. A code says what the client is told (HTTP status, RFC 9457 problem); its kind says what a tier does:
+ * into it. A code says what the client is told (HTTP status, `problem.ts`); its kind says what a tier does:
  * `retry` — the same thing may work later; `terminal` — it never will.
  */
 
-const codes = {
+/** What each code stands for; `title` is that of its problem. */
+export const errorCodes = {
   'invalid-request': { status: 400, kind: 'terminal', title: 'The request is malformed' },
   unauthorized: { status: 401, kind: 'terminal', title: 'The credentials are missing or wrong' },
   forbidden: { status: 403, kind: 'terminal', title: 'The credentials do not permit this' },
@@ -46,26 +47,43 @@ const codes = {
 } as const satisfies Record<string, { status: number; kind: 'retry' | 'terminal'; title: string }>;
 
 /** Every code an {@link AppError} can carry. */
-export type ErrorCode = keyof typeof codes;
+export type ErrorCode = keyof typeof errorCodes;
+
+export type AppErrorOptions = {
+  /** What led to it, for the log: nothing reads data from it. */
+  cause?: unknown;
+  /** Further members of the problem that a client gets. */
+  extensions?: Record<string, unknown>;
+  /** After how many milliseconds the same may work, where that is known. */
+  retryAfterMs?: number;
+};
 
 /** Every error Waybill throws. */
 export class AppError extends Error {
   readonly code: ErrorCode;
+  readonly extensions: Readonly<Record<string, unknown>> | undefined;
+  readonly retryAfterMs: number | undefined;
 
-  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    { extensions, retryAfterMs, ...options }: AppErrorOptions = {},
+  ) {
     super(message, options);
     this.name = 'AppError';
     this.code = code;
+    this.extensions = extensions;
+    this.retryAfterMs = retryAfterMs;
   }
 
   /** The HTTP status a client gets for this code. */
   get status(): number {
-    return codes[this.code].status;
+    return errorCodes[this.code].status;
   }
 
   /** Whether the same operation may succeed later. */
   get kind(): 'retry' | 'terminal' {
-    return codes[this.code].kind;
+    return errorCodes[this.code].kind;
   }
 }
 
@@ -89,56 +107,4 @@ export function toAppError(thrown: unknown): AppError {
 /** `String()` itself throws for an object without `toString`. */
 function describe(thrown: unknown): string {
   return typeof thrown === 'object' ? Object.prototype.toString.call(thrown) : String(thrown);
-}
-
-/**
- * An RFC 9457 problem. `type` is `urn:waybill:problem:<code>`, or in a listener's own (`handler-failed`) what it chose; `code`
- * repeats the code for clients that would rather not parse a URN. Extension members may follow.
- */
-export type Problem = {
-  type: string;
-  title: string;
-  status: number;
-  detail?: string;
-  code: string;
-  [extension: string]: unknown;
-};
-
-const PROBLEM_URN = 'urn:waybill:problem:';
-
-/** The problem a client is shown for `code`; `extensions` are added as members of their own. */
-export function toProblem(code: ErrorCode, detail?: string, extensions?: Record<string, unknown>): Problem {
-  const { status, title } = codes[code];
-  return { type: `${PROBLEM_URN}${code}`, title, status, detail, code, ...extensions };
-}
-
-/** Whether it is a problem type, and none of Waybill's own, in any case of letters. */
-export function isForeignProblemType(type: unknown): boolean {
-  return typeof type === 'string' && !type.toLowerCase().startsWith(PROBLEM_URN);
-}
-
-/** The members of the problem that another tier answered with; none when its body is no JSON. */
-export function parseProblem(body: string): Partial<Problem> {
-  try {
-    return (JSON.parse(body) as Partial<Problem> | null) ?? {};
-  } catch {
-    return {};
-  }
-}
-
-const BODY_AT_FAULT = new Map<number, string>([
-  [400, 'invalid-request'],
-  [413, 'too-large'],
-  [415, 'unsupported-media-type'],
-]);
-
-/** Whether another tier's own answer says that it cannot read the body, and so never will. */
-export function isBodyAtFault(status: number, code: string | undefined): boolean {
-  return code !== undefined && BODY_AT_FAULT.get(status) === code;
-}
-
-/** The error a problem of another tier stands for; a code this version does not know becomes `otherwise`. */
-export function fromProblem(problem: Problem, otherwise: ErrorCode): AppError {
-  const code = Object.hasOwn(codes, problem.code) ? (problem.code as ErrorCode) : otherwise;
-  return new AppError(code, problem.detail ?? problem.title);
 }

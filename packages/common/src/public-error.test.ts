@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { pino } from 'pino';
-import { AppError, fromProblem, toAppError, toProblem } from './errors.ts';
+import { AppError, toAppError } from './errors.ts';
+import { fromProblem, problemFor } from './problem.ts';
 import { toPublicError } from './public-error.ts';
 
 function listen() {
@@ -13,7 +14,7 @@ test('an error of ours is told as it is, and not logged', () => {
   const { log, lines } = listen();
   for (const error of [
     new AppError('too-large', 'too large'),
-    fromProblem(toProblem('unexpected', 'see my log'), 'not-accepted'),
+    fromProblem(problemFor('unexpected', 'see my log'), 'not-accepted'),
   ])
     assert.equal(toPublicError(error, log), error);
   assert.deepEqual(lines, []);

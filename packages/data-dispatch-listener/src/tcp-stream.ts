@@ -5,7 +5,8 @@
  */
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { AppError, toProblem } from '@waybill/common/errors.ts';
+import { AppError } from '@waybill/common/errors.ts';
+import { problemFor, toProblem } from '@waybill/common/problem.ts';
 import { within } from '@waybill/common/within.ts';
 import { TerminalError } from '@waybill/listener/handler.ts';
 import type { Logger } from 'pino';
@@ -113,6 +114,6 @@ function toErrorLine(error: unknown): string {
 /** Only our own errors were written for a reader's eyes. */
 function toLineProblem(error: unknown) {
   if (error instanceof TerminalError)
-    return toProblem('handler-failed', error.message, { error_code: error.code });
-  return error instanceof AppError ? toProblem(error.code, error.message) : toProblem('unexpected');
+    return problemFor('handler-failed', error.message, { error_code: error.code });
+  return error instanceof AppError ? toProblem(error) : problemFor('unexpected');
 }

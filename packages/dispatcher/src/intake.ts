@@ -1,12 +1,13 @@
 /** `POST /events`: a signed batch of events from public-web, every one accounted for. */
 import type { PublishOutcome } from '@waybill/common/broker/ports.ts';
-import { AppError, toProblem } from '@waybill/common/errors.ts';
+import { AppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, expiryMs, toEvent } from '@waybill/common/event/event.ts';
 import { parseForwardedJson, toArray } from '@waybill/common/event/event-json.ts';
 import type { ClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import type { IntakeAnswer } from '@waybill/common/internal-call/intake-answer.ts';
 import type { Key } from '@waybill/common/internal-call/internal-keys.ts';
 import { verifyCall } from '@waybill/common/internal-call/verify-call.ts';
+import { problemFor, toProblem } from '@waybill/common/problem.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import type { PublishEvent } from './publish.ts';
@@ -49,7 +50,7 @@ export function createIntake({
       record(id, await publishEvent(event), answer);
     } catch (thrown) {
       const error = toPublicError(thrown, log, { correlation_id: id });
-      answer.rejected.push({ id, problem: toProblem(error.code, error.message) });
+      answer.rejected.push({ id, problem: toProblem(error) });
     }
   }
 }
@@ -58,7 +59,7 @@ function record(id: string, outcome: PublishOutcome, answer: IntakeAnswer): void
   if (outcome === 'unroutable') answer.unroutable.push(id);
   else if (outcome === 'unknown') answer.unknown.push(id);
   else if (outcome === 'not-accepted')
-    answer.rejected.push({ id, problem: toProblem('not-accepted', 'the broker does not take events now') });
+    answer.rejected.push({ id, problem: problemFor('not-accepted', 'the broker does not take events now') });
 }
 
 function correlationIdOf(value: unknown): string {

@@ -7,12 +7,12 @@
  */
 import { type Batcher, createBatcher } from '@waybill/common/batch.ts';
 import { HTTP_MAX_EVENTS, MAX_BATCH_BYTES, MAX_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
-import { isBodyAtFault, parseProblem } from '@waybill/common/errors.ts';
 import { BATCH_CONTENT_TYPE, type EncodedEvent, encodeBatch } from '@waybill/common/event/event-json.ts';
 import type { ClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
 import type { Key } from '@waybill/common/internal-call/internal-keys.ts';
 import type { ReplyAddress } from '@waybill/common/internal-call/reply-address.ts';
+import { isBodyAtFault, parseProblem } from '@waybill/common/problem.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
 import { batchSize } from '@waybill/common/telemetry/metrics.ts';
 import { untraced } from '@waybill/common/telemetry/tracing.ts';

@@ -1,10 +1,11 @@
 /** Events a listener makes: replies, further events, and problems. */
 import { randomUUID } from 'node:crypto';
 import { MAX_EVENT_BYTES } from '@waybill/common/batch-limits.ts';
-import { AppError, toProblem } from '@waybill/common/errors.ts';
+import { AppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, PROBLEM_TYPE, stripInternal, toEvent } from '@waybill/common/event/event.ts';
 import { assertAnswerable } from '@waybill/common/event/event-headers.ts';
 import { type EncodedEvent, encodeEvent } from '@waybill/common/event/event-json.ts';
+import { problemFor } from '@waybill/common/problem.ts';
 import { instanceId } from '@waybill/common/process/instance.ts';
 import type { EventSpan } from '@waybill/common/telemetry/tracing.ts';
 import { assertCarried, withBase64 } from './carried-data.ts';
@@ -54,7 +55,7 @@ export function makeProblem({
   code,
   detail,
 }: Maker & { reason: string; code: string; detail?: string }): EncodedEvent {
-  const problem = toProblem('handler-failed', detail, { reason, error_code: code, event_id: event.id });
+  const problem = problemFor('handler-failed', detail, { reason, error_code: code, event_id: event.id });
   const data = { type: PROBLEM_TYPE, datacontenttype: 'application/problem+json', data: problem };
   return makeEvent(data, { event, service }, 'reply');
 }

@@ -4,10 +4,11 @@ import { createServer as createHttpServer, type RequestListener, type ServerResp
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
-import { type ErrorCode, toProblem } from '@waybill/common/errors.ts';
+import type { ErrorCode } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { verifyRequest } from '@waybill/common/internal-call/http-signature.ts';
 import type { Key } from '@waybill/common/internal-call/internal-keys.ts';
+import { problemFor } from '@waybill/common/problem.ts';
 import type { KeyPair } from './certificates.ts';
 
 /** What a stand-in does with a batch; a probe is an empty one. It answers `response`, or does not. */
@@ -94,7 +95,7 @@ export function respond(status: number): OnBatch {
 
 /** Answers every batch with the problem of `code`, as a tier does. */
 export function refuse(code: ErrorCode): OnBatch {
-  const problem = toProblem(code);
+  const problem = problemFor(code);
   return (_events, response) => response.writeHead(problem.status).end(JSON.stringify(problem));
 }
 

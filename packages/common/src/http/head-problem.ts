@@ -1,6 +1,6 @@
 /** What every HTTP port refuses for its head alone, before anything of its body is read. */
 import type { IncomingMessage } from 'node:http';
-import { type Problem, toProblem } from '../errors.ts';
+import { type Problem, problemFor } from '../problem.ts';
 
 /** Headers that are read here as one value. Node joins two of them (`ce-id: 1, 2`), or drops the second. */
 const SINGLE: ReadonlySet<string> = new Set([
@@ -15,17 +15,17 @@ const SINGLE: ReadonlySet<string> = new Set([
 /** The problem of a request whose head alone is at fault; undefined for any other. */
 export function headProblem({ headers, httpVersion, rawHeaders }: IncomingMessage): Problem | undefined {
   if (headers.host === undefined && httpVersion === '1.1')
-    return toProblem('invalid-request', 'there is no Host header (RFC 9112, section 3.2)');
+    return problemFor('invalid-request', 'there is no Host header (RFC 9112, section 3.2)');
   const doubled = isAnyDoubled(rawHeaders, headers) && doubledName(rawHeaders);
-  if (doubled) return toProblem('invalid-request', `there are two headers ${doubled}, which has one value`);
+  if (doubled) return problemFor('invalid-request', `there are two headers ${doubled}, which has one value`);
   const { 'transfer-encoding': coding, 'content-encoding': encoding } = headers;
   if (coding !== undefined && coding.trim().toLowerCase() !== 'chunked')
     return {
-      ...toProblem('invalid-request', `the transfer coding ${coding} is not known: send chunked`),
+      ...problemFor('invalid-request', `the transfer coding ${coding} is not known: send chunked`),
       status: 501,
     };
   if (encoding !== undefined && !/^(?:[ \t,]|identity)*$/i.test(encoding))
-    return toProblem(
+    return problemFor(
       'unsupported-media-type',
       `the content coding ${encoding} is not decoded: send identity`,
     );

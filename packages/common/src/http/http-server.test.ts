@@ -142,6 +142,19 @@ describe('errors', () => {
     assert.deepEqual(logs, []);
   });
 
+  test('an AppError that knows when the same may work says so in Retry-After, in seconds', async (t) => {
+    const { url } = await throwing(
+      t,
+      (ms) => new AppError('rate-limited', 'why', { retryAfterMs: Number(ms) }),
+    );
+    for (const [ms, seconds] of [
+      [1, '1'],
+      [1_001, '2'],
+      [490_000, '490'],
+    ] as const)
+      assert.equal((await fetch(`${url}/${ms}`)).headers.get('retry-after'), seconds);
+  });
+
   test('anything else thrown is 500, tells the client nothing, and is logged once', async (t) => {
     const thrown: Record<string, unknown> = {
       error: new Error('canary'),
@@ -162,9 +175,9 @@ describe('errors', () => {
   });
 
   test('extensions are members of the problem', async (t) => {
-    const error = new AppError('unroutable', 'why');
+    const error = new AppError('unroutable', 'why', { extensions: { event_id: 'e-1' } });
     const { url } = await serve(t, {
-      routes: (app) => app.get('/', (_request, reply) => sendProblem(reply, error, { event_id: 'e-1' })),
+      routes: (app) => app.get('/', (_request, reply) => sendProblem(reply, error)),
     });
     assert.equal((await problemOf(await fetch(url))).event_id, 'e-1');
   });

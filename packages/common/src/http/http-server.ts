@@ -17,8 +17,8 @@ import {
   LogController,
 } from 'fastify';
 import { MAX_EVENT_BYTES } from '../batch-limits.ts';
-import { AppError, type ErrorCode, type Problem, toProblem } from '../errors.ts';
-import { clockSkewMs } from '../internal-call/http-signature.ts';
+import { AppError, type ErrorCode } from '../errors.ts';
+import { type Problem, problemFor, toProblem } from '../problem.ts';
 import { DRAIN_MS } from '../process/shutdown.ts';
 import { toPublicError } from '../public-error.ts';
 import { within } from '../within.ts';
@@ -107,11 +107,9 @@ export function createHttpServer({
   });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', createBodyReader(bodyLimitBytes));
-  app.setErrorHandler((error: FastifyError, request, reply) => {
-    const known = fromFastifyError(error, request.log);
-    const skewMs = clockSkewMs(known);
-    return sendProblem(reply, known, skewMs === undefined ? undefined : { clock_skew_ms: skewMs });
-  });
+  app.setErrorHandler((error: FastifyError, request, reply) =>
+    sendProblem(reply, fromFastifyError(error, request.log)),
+  );
   app.setNotFoundHandler(({ method, url }, reply) => {
     const path = url.split('?', 1)[0] as string;
     const allowed = allowedMethods(path);
@@ -140,18 +138,15 @@ export function portOf(app: FastifyInstance): number | undefined {
   return typeof address === 'object' ? address?.port : undefined;
 }
 
-/** Answers with an RFC 9457 problem; `not-accepted` and `rate-limited` carry `Retry-After`. */
-export function sendProblem(
-  reply: FastifyReply,
-  error: AppError,
-  extensions?: Record<string, unknown>,
-): FastifyReply {
-  return sendProblemBody(reply, toProblem(error.code, error.message, extensions));
+/** Answers with the RFC 9457 problem of `error`. */
+export function sendProblem(reply: FastifyReply, error: AppError): FastifyReply {
+  return sendProblemBody(reply, toProblem(error), error.retryAfterMs);
 }
 
-/** Answers with a problem made elsewhere. */
-export function sendProblemBody(reply: FastifyReply, problem: Problem): FastifyReply {
-  if (problem.status === 503 || problem.status === 429) reply.header('retry-after', '1');
+/** Answers with a problem made elsewhere. 429 and 503 carry `Retry-After`, in whole seconds from 1 up. */
+export function sendProblemBody(reply: FastifyReply, problem: Problem, retryAfterMs = 0): FastifyReply {
+  if (problem.status === 503 || problem.status === 429)
+    reply.header('retry-after', String(Math.max(1, Math.ceil(retryAfterMs / 1000))));
   return reply
     .code(problem.status)
     .header('content-type', 'application/problem+json')
@@ -238,7 +233,7 @@ function refuseTunnel(_request: IncomingMessage, socket: Duplex): void {
 }
 
 function malformedAnswer(status: number): string {
-  const body = JSON.stringify({ ...toProblem('invalid-request', STATUS_CODES[status]), status });
+  const body = JSON.stringify({ ...problemFor('invalid-request', STATUS_CODES[status]), status });
   return (
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\n` +
     `content-type: application/problem+json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
@@ -247,7 +242,7 @@ function malformedAnswer(status: number): string {
 
 /** An `Expect` that is not `100-continue` (RFC 9110, section 10.1.1). */
 function refuseExpectation({ headers }: IncomingMessage, response: ServerResponse): void {
-  const problem = toProblem('invalid-request', `the expectation ${headers.expect} cannot be met`);
+  const problem = problemFor('invalid-request', `the expectation ${headers.expect} cannot be met`);
   response.writeHead(417, { 'content-type': 'application/problem+json', connection: 'close' });
   response.end(JSON.stringify({ ...problem, status: 417 }));
 }

@@ -181,7 +181,7 @@ test('says nothing about clocks unless all else is right', () => {
     assert.equal(clockSkewMs(refusal({ ...changes, ...late })), undefined);
   }
   assert.equal(clockSkewMs(new Error('other')), undefined);
-  assert.equal(clockSkewMs(new AppError('unauthorized', 'other', { cause: null })), undefined);
+  assert.equal(clockSkewMs(new AppError('unauthorized', 'other')), undefined);
 });
 
 test('refuses to sign without a key', () => {

@@ -92,9 +92,8 @@ export function verifyHead({ method, path, headers, keys }: ReceivedHead): Verif
  * same. A positive one needs a clock that is really ahead.
  */
 export function clockSkewMs(error: unknown): number | undefined {
-  const cause = error instanceof AppError ? error.cause : undefined;
-  const isSkew = typeof cause === 'object' && cause !== null && 'clockSkewMs' in cause;
-  return isSkew ? (cause as { clockSkewMs: number }).clockSkewMs : undefined;
+  const skewMs = error instanceof AppError ? error.extensions?.clock_skew_ms : undefined;
+  return typeof skewMs === 'number' ? skewMs : undefined;
 }
 
 const COMPONENTS = '("@method" "@path" "content-digest")';
@@ -147,10 +146,11 @@ function assertInWindow(createdMs: number, nowMs: number): void {
   throw unauthorized(
     `signature created at ${new Date(createdMs).toISOString()} is outside the window of ` +
       `${SIGNATURE_WINDOW_MS / 1000} s (clocks differ by ${Math.round(Math.abs(skewMs) / 1000)} s)`,
-    { clockSkewMs: skewMs },
+    { clock_skew_ms: skewMs },
   );
 }
 
-function unauthorized(message: string, cause?: { clockSkewMs: number }): AppError {
-  return new AppError('unauthorized', message, { cause });
+/** The caller is told by how much the clocks differ, as a member of the problem: it judges its own by that. */
+function unauthorized(message: string, extensions?: { clock_skew_ms: number }): AppError {
+  return new AppError('unauthorized', message, { extensions });
 }

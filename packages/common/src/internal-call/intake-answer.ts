@@ -1,4 +1,4 @@
-import type { Problem } from '../errors.ts';
+import type { Problem } from '../problem.ts';
 
 /**
  * What a dispatcher's `POST /events` answers with 200. Ids are correlation ids; an event that is not named is

@@ -29,7 +29,7 @@ export type Caller = {
   /**
    * Counts the events of a batch, of which being let in has counted one.
    *
-   * @throws AppError `rate-limited`; see {@link retryAfterSeconds}.
+   * @throws AppError `rate-limited`, with `retryAfterMs`.
    */
   countEvents(count: number): void;
 };
@@ -37,7 +37,7 @@ export type Caller = {
 /**
  * Lets a caller in, and counts one event.
  *
- * @throws AppError `unauthorized` without a right key where one is needed; `rate-limited`.
+ * @throws AppError `unauthorized` without a right key where one is needed; `rate-limited`, with `retryAfterMs`.
  */
 export type Admit = (request: { key: string | undefined; address: string }) => Caller;
 
@@ -81,12 +81,6 @@ export function createAdmit({
   };
 }
 
-/** After how many whole seconds, at least 1, a `rate-limited` caller may try again; undefined for any other error. */
-export function retryAfterSeconds(error: unknown): number | undefined {
-  const cause = error instanceof AppError && error.code === 'rate-limited' ? error.cause : undefined;
-  return (cause as { retryAfterSeconds: number } | undefined)?.retryAfterSeconds;
-}
-
 /**
  * The key that a request shows: `Authorization: Bearer <key>`, else `x-api-key`. Undefined when it shows none.
  * Nowhere in the URL: those are logged and traced.
@@ -115,10 +109,8 @@ function toCaller(apiKey: ApiKey | undefined, bucket: TokenBucket | undefined): 
 function take(bucket: TokenBucket | undefined, count: number, taken = 0): void {
   const waitMs = bucket?.take(count, taken) ?? 0;
   if (waitMs === 0) return;
-  const seconds = Math.max(1, Math.ceil(waitMs / 1000));
-  throw new AppError('rate-limited', `too many events; try again in ${seconds} s`, {
-    cause: { retryAfterSeconds: seconds },
-  });
+  const seconds = Math.ceil(waitMs / 1000);
+  throw new AppError('rate-limited', `too many events; try again in ${seconds} s`, { retryAfterMs: waitMs });
 }
 
 /** Whoever has one IPv6 address has the 2^64 of its network. */

@@ -7,13 +7,7 @@
  */
 import { createKeyedBatcher } from '@waybill/common/batch.ts';
 import { HTTP_MAX_EVENTS, INTERNAL_BODY_LIMIT_BYTES, MAX_BATCH_BYTES } from '@waybill/common/batch-limits.ts';
-import {
-  AppError,
-  type ErrorCode,
-  fromProblem,
-  isBodyAtFault,
-  parseProblem,
-} from '@waybill/common/errors.ts';
+import { AppError, type ErrorCode } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import {
   BATCH_CONTENT_TYPE,
@@ -25,6 +19,7 @@ import type { ClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
 import type { IntakeAnswer } from '@waybill/common/internal-call/intake-answer.ts';
 import type { Key } from '@waybill/common/internal-call/internal-keys.ts';
+import { fromProblem, isBodyAtFault, parseProblem } from '@waybill/common/problem.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
 import { batchSize } from '@waybill/common/telemetry/metrics.ts';
 import { untraced } from '@waybill/common/telemetry/tracing.ts';

@@ -19,7 +19,8 @@
  *
  * With a store that is shared, a key that another instance is at is answered 504 `outcome-unknown`, to be tried again.
  */
-import { AppError, toProblem } from '@waybill/common/errors.ts';
+import { AppError } from '@waybill/common/errors.ts';
+import { problemFor } from '@waybill/common/problem.ts';
 import { within } from '@waybill/common/within.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { fingerprintOf, parseIdempotencyKey } from '../ways-in/http/idempotency-key.ts';
@@ -201,7 +202,7 @@ function provesNothingRan({ status, body }: KeptAnswer): boolean {
 /** One effect is promised even where its answer is too large to give again. */
 function toKeep(answer: KeptAnswer): KeptAnswer {
   if (Buffer.byteLength(answer.body) <= MAX_ANSWER_BYTES) return answer;
-  const problem = toProblem('outcome-unknown', 'it was answered, but the answer was too large to be kept');
+  const problem = problemFor('outcome-unknown', 'it was answered, but the answer was too large to be kept');
   const headers = { 'content-type': 'application/problem+json' };
   return { status: problem.status, headers, body: JSON.stringify(problem) };
 }

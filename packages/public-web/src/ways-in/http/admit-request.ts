@@ -1,7 +1,7 @@
 /** The public routes behind admission: who asks is looked at before the body is read. */
-import { AppError, toProblem } from '@waybill/common/errors.ts';
+import { AppError } from '@waybill/common/errors.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { type Admit, type Caller, retryAfterSeconds, shownKey } from '../../admission/admission.ts';
+import { type Admit, type Caller, shownKey } from '../../admission/admission.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -32,16 +32,7 @@ export function requireAdmission(app: FastifyInstance, admit: Admit): void {
 
 /** What is thrown on goes to the server's own error handler. */
 function refuse(error: unknown, _request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const seconds = retryAfterSeconds(error);
-  if (seconds === undefined) {
-    // RFC 9110, section 11.6.1.
-    if (error instanceof AppError && error.code === 'unauthorized')
-      reply.header('www-authenticate', 'Bearer');
-    throw error;
-  }
-  return reply
-    .code(429)
-    .header('retry-after', String(seconds))
-    .header('content-type', 'application/problem+json')
-    .send(JSON.stringify(toProblem('rate-limited', (error as AppError).message)));
+  // RFC 9110, section 11.6.1.
+  if (error instanceof AppError && error.code === 'unauthorized') reply.header('www-authenticate', 'Bearer');
+  throw error;
 }

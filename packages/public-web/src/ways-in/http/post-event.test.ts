@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { type Problem, toProblem } from '@waybill/common/errors.ts';
 import { type CloudEvent, INTERNAL_ATTRIBUTES, PROBLEM_TYPE } from '@waybill/common/event/event.ts';
 import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
 import { mediaType } from '@waybill/common/event/media-type.ts';
+import { type Problem, problemFor } from '@waybill/common/problem.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
 import type { OnBatch } from '@waybill/test-harness/stand-in.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -286,7 +286,7 @@ describe('what becomes of a request', () => {
       name: 'the dispatcher rejected as malformed',
       onBatch: (events, response) =>
         answer(response, {
-          rejected: ids(events).map((id) => ({ id, problem: toProblem('invalid-request', 'no') })),
+          rejected: ids(events).map((id) => ({ id, problem: problemFor('invalid-request', 'no') })),
         }),
       status: 400,
       code: 'invalid-request',
@@ -313,7 +313,7 @@ describe('what becomes of a request', () => {
 
   it("answers 502 with the listener's code and the id of the event when the listener failed", async () => {
     const failures = [
-      toProblem('handler-failed', 'it broke', { error_code: 'bad-luck' }),
+      problemFor('handler-failed', 'it broke', { error_code: 'bad-luck' }),
       'no problem at all',
     ];
     for (const data of failures) {
@@ -353,8 +353,8 @@ describe('what becomes of a request', () => {
   });
 
   it("lets a listener choose the type of its problem, but none of Waybill's own", async () => {
-    const { type: ours, title: ourTitle } = toProblem('handler-failed');
-    const other = toProblem('not-accepted').type;
+    const { type: ours, title: ourTitle } = problemFor('handler-failed');
+    const other = problemFor('not-accepted').type;
     for (const [given, type, title] of [
       ['https://example.com/out-of-stock', 'https://example.com/out-of-stock', 'Theirs'],
       [other, ours, ourTitle],

@@ -2,9 +2,10 @@
  * `POST /` and `POST /events`: an event in, its reply out, in the mode it came in; and `/ping`, which makes the event.
  */
 import { randomUUID } from 'node:crypto';
-import { AppError, isForeignProblemType, type Problem, toProblem } from '@waybill/common/errors.ts';
+import { AppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, PROBLEM_TYPE, stripInternal } from '@waybill/common/event/event.ts';
 import { sendProblemBody } from '@waybill/common/http/http-server.ts';
+import { isForeignProblemType, type Problem, problemFor, toProblem } from '@waybill/common/problem.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Caller } from '../../admission/admission.ts';
@@ -66,7 +67,7 @@ export function createPing(options: PostEventOptions) {
       data: { sentAt: Date.now() },
     };
     const [answer] = await exchangeAll([event], options, request, reply);
-    if (!answer || answer.problem) return sendProblemBody(reply, answer?.problem ?? toProblem('unexpected'));
+    if (!answer || answer.problem) return sendProblemBody(reply, answer?.problem ?? problemFor('unexpected'));
     return send(reply, encodeResponse('plain', answer.reply, answer.id));
   };
 }
@@ -87,8 +88,7 @@ function exchangeAll(
   const bytes = Buffer.isBuffer(request.body) ? request.body.length / inputs.length : 0;
   return Promise.all(
     inputs.map(async (input): Promise<Answer> => {
-      if (input instanceof AppError)
-        return { id: randomUUID(), problem: toProblem(input.code, input.message) };
+      if (input instanceof AppError) return { id: randomUUID(), problem: toProblem(input) };
       const startedMs = performance.now();
       const answer = await exchangeOne(exchange, request, input, { deadlineMs: waitMs, bytes, hold, signal });
       account({
@@ -120,7 +120,7 @@ async function exchangeOne(
       : { id, reply: stripInternal(reply) };
   } catch (thrown) {
     const error = toPublicError(thrown, log, { event_id: id });
-    return { id, problem: toProblem(error.code, error.message, { event_id: id }) };
+    return { id, problem: toProblem(error, { event_id: id }) };
   }
 }
 
@@ -129,7 +129,7 @@ async function exchangeOne(
  * type (and the title that goes with it) none of ours, and its status none that invites clients to send the event again.
  */
 function toClientProblem({ data }: CloudEvent, eventId: string): Problem {
-  const problem = toProblem('handler-failed', undefined, { event_id: eventId });
+  const problem = problemFor('handler-failed', undefined, { event_id: eventId });
   if (typeof data !== 'object' || data === null) return problem;
   const given = data as Partial<Problem>;
   const isTheirs = given.type === undefined || isForeignProblemType(given.type);
