@@ -19,10 +19,7 @@ import { type RoundMeasurement, summarize } from './summarize.ts';
 import type { RunningSystem, System } from './systems.ts';
 import { startTelemetrySink } from './telemetry-sink.ts';
 import { writeResults } from './write-results.ts';
-import { runLoad } from './wrk.ts';
-
-/** What compilers of V8 need to have seen the most of what they will see. */
-const WARM_UP = { connections: 32, seconds: 3 };
+import { runLoad, WARM_UP } from './wrk.ts';
 
 const options = readOptions(process.argv.slice(2));
 const machine = await describeMachine();

@@ -3,7 +3,7 @@ import type { RunningSystem } from './systems.ts';
 import { PING } from './wrk.ts';
 
 /** How long a system has until it answers for the first time, on a machine that starts all of them. */
-const START_MS = 60_000;
+export const START_MS = 60_000;
 
 /** Resolves when a system answers a ping as all must. Rejects when it does not within 60 s. */
 export async function answering({ urls }: RunningSystem): Promise<void> {

@@ -10,6 +10,7 @@ import { brokerUrl } from './broker-url.ts';
 import { describeMemory } from './describe-memory.ts';
 import { quantile } from './statistics.ts';
 import { startWaybill } from './waybill.ts';
+import { PING } from './wrk.ts';
 
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 300);
 const FACTOR = Number(process.env.BENCH_FACTOR ?? 3);
@@ -20,13 +21,12 @@ const REPORT_MS = 30_000;
 const waybill = await startWaybill({
   amqpUrl: await brokerUrl(),
   listener: { program: 'bench/slow-listener.mjs', env: { CONCURRENCY: 16, LISTENER_MS: 20 } },
-  publicWebEnv: { PUBLIC_EVENT_TYPES: 'SlowRequest' },
 });
 const url = waybill.urls.join();
 const request = {
   method: /** @type {const} */ ('POST'),
   headers: { 'content-type': 'application/json', prefer: `wait=${WAIT_S}` },
-  body: JSON.stringify({ type: 'SlowRequest' }),
+  body: PING,
 };
 
 await autocannon({ ...request, url, connections: 256, duration: 3 });

@@ -1,15 +1,16 @@
-/** A listener whose handler takes LISTENER_MS. */
+/** ping-listener, but that its handler takes LISTENER_MS. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { createListener } from '@waybill/listener/create-listener.ts';
+import { ping } from '../packages/ping-listener/src/ping.ts';
 
 const LISTENER_MS = Number(process.env.LISTENER_MS);
 
 await createListener({
-  service: 'slow',
+  service: 'ping',
   handlers: {
-    SlowRequest: async () => {
+    PingRequest: async (event, context) => {
       if (LISTENER_MS > 0) await delay(LISTENER_MS);
-      return { reply: { type: 'SlowResponse', data: null } };
+      return ping(event, context);
     },
   },
 });

@@ -30,6 +30,9 @@ export type LoadReport = {
 /** What every system is asked. */
 export const PING = JSON.stringify({ type: 'PingRequest', data: { sentAt: 1 } });
 
+/** The load before the first measurement of a system: V8 compiles what it sees often, and that takes this long. */
+export const WARM_UP = { connections: 32, seconds: 3 };
+
 /**
  * Each connection sends the next request when the last was answered, from one thread.
  *
