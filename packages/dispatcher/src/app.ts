@@ -1,8 +1,8 @@
 import { INTERNAL_BODY_LIMIT_BYTES } from '@waybill/common/batch-limits.ts';
 import { createHttpServer } from '@waybill/common/http/http-server.ts';
 import type { KeyPair } from '@waybill/common/http/tls.ts';
-import { markInternal } from '@waybill/common/internal-call/internal-server.ts';
 import { refuseUnsigned } from '@waybill/common/internal-call/verify-call.ts';
+import { markInternal } from '@waybill/common/telemetry/internal-server.ts';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { createIntake } from './intake.ts';

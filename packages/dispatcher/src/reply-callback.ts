@@ -7,21 +7,19 @@
  */
 import { type Batcher, createBatcher } from '@waybill/common/batch.ts';
 import { HTTP_MAX_EVENTS, MAX_BATCH_BYTES, MAX_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
-import { BATCH_CONTENT_TYPE, type EncodedEvent, encodeBatch } from '@waybill/common/event/event-json.ts';
+import { type EncodedEvent, encodeBatch } from '@waybill/common/event/event-json.ts';
+import { createCallTier } from '@waybill/common/internal-call/call-tier.ts';
 import type { ClockCheck } from '@waybill/common/internal-call/clock-check.ts';
-import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
 import type { Key } from '@waybill/common/internal-call/internal-keys.ts';
 import type { ReplyAddress } from '@waybill/common/internal-call/reply-address.ts';
-import { isBodyAtFault, parseProblem } from '@waybill/common/problem.ts';
+import { isBodyAtFault } from '@waybill/common/problem.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
 import { batchSize } from '@waybill/common/telemetry/metrics.ts';
-import { untraced } from '@waybill/common/telemetry/tracing.ts';
 import type { Logger } from 'pino';
 import { Agent } from 'undici';
 
-/** For a small call; and what a large one may take beyond: 1 s for each 128 KiB, so that being large is no failure. */
+/** For a small call. */
 const CALL_TIMEOUT_MS = 1_000;
-const MIN_BYTES_PER_MS = 128;
 /** Replies waiting on one lane: a second's worth at full rate. More are set aside. */
 const MAX_QUEUED = 4_096;
 const FORGET_EVERY_MS = 60_000;
@@ -64,7 +62,11 @@ export function createReplyCallback({
   log: Logger;
 }): ReplyCallback {
   const lanes = new Map<string, Lane>();
-  const agent = new Agent({ connections: MAX_BATCHES_IN_FLIGHT, connect: { timeout: CALL_TIMEOUT_MS } });
+  const callTier = createCallTier({ keys, clock });
+  const connections = new Agent({
+    connections: MAX_BATCHES_IN_FLIGHT,
+    connect: { timeout: CALL_TIMEOUT_MS },
+  });
   const timer = setInterval(forgetExpiredLanes, FORGET_EVERY_MS);
   timer.unref();
 
@@ -124,34 +126,25 @@ export function createReplyCallback({
   }
 
   async function post(lane: Lane, replies: EncodedEvent[]): Promise<CallbackOutcome[]> {
-    const { url } = lane;
+    const { origin, pathname: path } = lane.url;
     const body = encodeBatch(replies);
-    const path = url.pathname;
-    try {
-      const { statusCode, body: answer } = await untraced(() =>
-        agent.request({
-          origin: url.origin,
-          path,
-          method: 'POST',
-          headers: {
-            'content-type': BATCH_CONTENT_TYPE,
-            ...signRequest({ method: 'POST', path, body, keys }),
-          },
-          body,
-          signal: AbortSignal.timeout(CALL_TIMEOUT_MS + Math.ceil(body.length / MIN_BYTES_PER_MS)),
-        }),
-      );
-      lane.reason = `it answered ${statusCode}`;
-      if (statusCode === 410) noteElsewhere(lane);
-      const text = await answer.text();
-      const outcomes = toOutcomes(statusCode, text, replies);
-      noteClock(statusCode, text);
-      return outcomes;
-    } catch (error) {
-      lane.reason = (error as Error).message;
-      log.debug({ url: url.href, err: error }, 'callback failed');
+    const parse = toUnknownIds;
+    const answer = await callTier({ connections, origin, path, body, timeoutMs: CALL_TIMEOUT_MS, parse });
+    if (answer.kind === 'failed') {
+      lane.reason = answer.error.message;
+      log.debug({ url: lane.url.href, err: answer.error }, 'callback failed');
       return replies.map(() => 'failing');
     }
+    if (answer.kind === 'answered') {
+      lane.reason = 'it answered 200';
+      return replies.map(({ event }) =>
+        answer.answer.has(event.correlationid ?? '') ? 'gone' : 'delivered',
+      );
+    }
+    lane.reason = `it answered ${answer.status}`;
+    if (answer.status === 410) noteElsewhere(lane);
+    const outcome = toOutcome(answer.status, answer.problem.code);
+    return replies.map(() => outcome);
   }
 
   /** Once: an instance that was replaced has its last replies come here, but one with a wrong INTERNAL_URL all of them. */
@@ -162,14 +155,6 @@ export function createReplyCallback({
         'replies dropped: another instance is at their address (setting INTERNAL_URL of public-web)',
       );
     lane.isElsewhere = true;
-  }
-
-  /** Of a call that got a public-web's answer. */
-  function noteClock(statusCode: number, body: string): void {
-    if (statusCode === 200) clock.agrees();
-    if (statusCode !== 401) return;
-    const { clock_skew_ms } = parseProblem(body);
-    if (typeof clock_skew_ms === 'number') clock.differs(-clock_skew_ms);
   }
 
   function forgetExpiredLanes(): void {
@@ -189,25 +174,24 @@ export function createReplyCallback({
     },
     async close() {
       clearInterval(timer);
-      await agent.close();
+      await connections.close();
     },
   };
 }
 
 /**
  * 410: the instance is another one now, so whoever waited is gone. A problem of public-web's own with the batch will not
- * pass; anything else but 200 may.
+ * pass; anything else may.
  */
-function toOutcomes(statusCode: number, body: string, replies: EncodedEvent[]): CallbackOutcome[] {
-  if (statusCode === 410) return replies.map(() => 'gone');
-  if (statusCode !== 200) {
-    const { code } = parseProblem(body);
-    if (code === 'not-accepted') return replies.map(() => 'busy');
-    const outcome = isBodyAtFault(statusCode, code) ? 'refused' : 'failing';
-    return replies.map(() => outcome);
-  }
-  const { unknown: ids } = JSON.parse(body) as { unknown?: string[] };
-  if (!Array.isArray(ids)) throw new Error('the answer is not that of a public-web');
-  const unknown = new Set(ids);
-  return replies.map(({ event }) => (unknown.has(event.correlationid ?? '') ? 'gone' : 'delivered'));
+function toOutcome(status: number, code: string | undefined): CallbackOutcome {
+  if (status === 410) return 'gone';
+  if (code === 'not-accepted') return 'busy';
+  return isBodyAtFault(status, code) ? 'refused' : 'failing';
+}
+
+/** The correlation ids nobody waits for. */
+function toUnknownIds(body: string): ReadonlySet<string> {
+  const { unknown } = JSON.parse(body) as { unknown?: string[] };
+  if (!Array.isArray(unknown)) throw new Error('the answer is not that of a public-web');
+  return new Set(unknown);
 }

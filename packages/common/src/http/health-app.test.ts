@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { pino } from 'pino';
-import { isInternalRequest } from '../internal-call/internal-server.ts';
+import { isInternalRequest } from '../telemetry/internal-server.ts';
 import { createHealthApp } from './health-app.ts';
 import { portOf } from './http-server.ts';
 

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
-import { markInternal } from '../internal-call/internal-server.ts';
+import { markInternal } from '../telemetry/internal-server.ts';
 import { addHealthRoutes, createHttpServer, type Readiness } from './http-server.ts';
 
 /**

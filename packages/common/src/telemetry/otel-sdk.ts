@@ -8,11 +8,11 @@ import { metrics } from '@opentelemetry/api';
 import { getNodeAutoInstrumentations } from '@opentelemetry/auto-instrumentations-node';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import { register as registerImportHooks } from 'import-in-the-middle/register-hooks.mjs';
-import { isInternalRequest } from '../internal-call/internal-server.ts';
 import { resourceAttributes } from '../process/instance.ts';
 import { within } from '../within.ts';
 import { edgePropagator, linkInboundTrace } from './edge-trace.ts';
 import { isExported } from './exported-signals.ts';
+import { isInternalRequest } from './internal-server.ts';
 import { SHUTDOWN_TELEMETRY } from './shutdown-telemetry.ts';
 
 /** Of the 2 s that `shutdownTelemetry` takes at most: a backend of metrics that is slow must not keep the spans. */

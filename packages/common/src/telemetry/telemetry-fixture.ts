@@ -2,8 +2,8 @@
 import { createNoopMeter, metrics } from '@opentelemetry/api';
 import { fastify } from 'fastify';
 import { request } from 'undici';
-import { markInternal } from '../internal-call/internal-server.ts';
 import { instanceId } from '../process/instance.ts';
+import { markInternal } from './internal-server.ts';
 import { createLogger, flushLogs } from './logging.ts';
 import { events, parked, reconnects } from './metrics.ts';
 import { shutdownTelemetry } from './shutdown-telemetry.ts';

@@ -9,24 +9,18 @@ import { createKeyedBatcher } from '@waybill/common/batch.ts';
 import { HTTP_MAX_EVENTS, INTERNAL_BODY_LIMIT_BYTES, MAX_BATCH_BYTES } from '@waybill/common/batch-limits.ts';
 import { AppError, type ErrorCode } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
-import {
-  BATCH_CONTENT_TYPE,
-  type EncodedEvent,
-  encodeBatch,
-  encodeEvent,
-} from '@waybill/common/event/event-json.ts';
+import { type EncodedEvent, encodeBatch, encodeEvent } from '@waybill/common/event/event-json.ts';
+import { createCallTier, type TierAnswer } from '@waybill/common/internal-call/call-tier.ts';
 import type { ClockCheck } from '@waybill/common/internal-call/clock-check.ts';
-import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
 import type { IntakeAnswer } from '@waybill/common/internal-call/intake-answer.ts';
 import type { Key } from '@waybill/common/internal-call/internal-keys.ts';
-import { fromProblem, isBodyAtFault, parseProblem } from '@waybill/common/problem.ts';
+import { fromProblem, isBodyAtFault } from '@waybill/common/problem.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
 import { batchSize } from '@waybill/common/telemetry/metrics.ts';
-import { untraced } from '@waybill/common/telemetry/tracing.ts';
 import type { Logger } from 'pino';
 import { createUpstreams, type Upstream } from './upstreams.ts';
 
-/** A dispatcher's second in its queue, the broker's 5 s to confirm, and the way there and back. */
+/** A dispatcher's second in its queue, the broker's 5 s to confirm, and the way there and back of a small batch. */
 const CALL_TIMEOUT_MS = 7_000;
 /**
  * Longest wait for a turn. Batches are stuck for longer when a dispatcher is frozen or the broker confirms nothing; who
@@ -66,6 +60,7 @@ export async function createDispatcherClient({
   maxQueued: number;
   log: Logger;
 }): Promise<DispatcherClient> {
+  const callTier = createCallTier({ keys, clock });
   const upstreams = await createUpstreams({ urls, probe, log });
 
   // By type, so that a type whose queue is stuck holds up no other.
@@ -97,29 +92,15 @@ export async function createDispatcherClient({
 
   async function post(upstream: Upstream, body: Buffer): Promise<PostResult> {
     upstream.inFlight += 1;
-    try {
-      const { statusCode, body: answer } = await untraced(() =>
-        upstream.pool.request({
-          method: 'POST',
-          path: '/events',
-          headers: {
-            'content-type': BATCH_CONTENT_TYPE,
-            ...signRequest({ method: 'POST', path: '/events', body, keys }),
-          },
-          body,
-          signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
-        }),
-      );
-      const result = toResult(statusCode, await answer.text());
-      if (result.kind === 'answered') clock.agrees();
-      else if (result.clockSkewMs !== undefined) clock.differs(-result.clockSkewMs);
-      return result;
-    } catch (error) {
-      const reason = `${upstream.origin}: ${(error as Error).message}`;
-      return { kind: isNotSent(error) ? 'not-accepted' : 'unknown', reason };
-    } finally {
-      upstream.inFlight -= 1;
-    }
+    const answer = await callTier({
+      connections: upstream.pool,
+      path: '/events',
+      body,
+      timeoutMs: CALL_TIMEOUT_MS,
+      parse: toIntakeAnswer,
+    });
+    upstream.inFlight -= 1;
+    return toResult(answer, upstream);
   }
 
   async function probe(upstream: Upstream): Promise<boolean> {
@@ -144,7 +125,7 @@ export async function createDispatcherClient({
 
 type PostResult =
   | { kind: 'answered'; answer: IntakeAnswer }
-  | { kind: 'not-accepted' | 'refused' | 'unknown'; reason: string; clockSkewMs?: number };
+  | { kind: 'not-accepted' | 'refused' | 'unknown'; reason: string };
 
 /** What a dispatcher answers before it publishes anything. */
 const NOTHING_PUBLISHED: ReadonlySet<string | undefined> = new Set<ErrorCode>([
@@ -156,14 +137,16 @@ const NOTHING_PUBLISHED: ReadonlySet<string | undefined> = new Set<ErrorCode>([
   'unsupported-media-type',
 ]);
 
-function toResult(statusCode: number, body: string): PostResult {
-  if (statusCode === 200) return { kind: 'answered', answer: toIntakeAnswer(body) };
-  const { code, detail = '', clock_skew_ms } = parseProblem(body);
-  const reason = `the dispatcher answered ${statusCode}: ${detail}`;
-  const isNotAccepted = NOTHING_PUBLISHED.has(code);
-  if (isBodyAtFault(statusCode, code)) return { kind: 'refused', reason };
-  const clockSkewMs = typeof clock_skew_ms === 'number' ? clock_skew_ms : undefined;
-  return { kind: isNotAccepted ? 'not-accepted' : 'unknown', reason, clockSkewMs };
+function toResult(tierAnswer: TierAnswer<IntakeAnswer>, { origin }: Upstream): PostResult {
+  if (tierAnswer.kind === 'answered') return tierAnswer;
+  if (tierAnswer.kind === 'failed') {
+    const { error, isWritten } = tierAnswer;
+    return { kind: isWritten ? 'unknown' : 'not-accepted', reason: `${origin}: ${error.message}` };
+  }
+  const { status, problem } = tierAnswer;
+  const reason = `the dispatcher answered ${status}: ${problem.detail ?? ''}`;
+  if (isBodyAtFault(status, problem.code)) return { kind: 'refused', reason };
+  return { kind: NOTHING_PUBLISHED.has(problem.code) ? 'not-accepted' : 'unknown', reason };
 }
 
 function toIntakeAnswer(body: string): IntakeAnswer {
@@ -184,9 +167,4 @@ function outcomeOf({ event }: EncodedEvent, { unroutable, rejected, unknown }: I
 
 function allOf(events: EncodedEvent[], outcome: AppError): SendOutcome[] {
   return events.map(() => outcome);
-}
-
-/** Before a connection stood no byte was sent. A code does not tell: a standing one can end in EHOSTUNREACH. */
-function isNotSent(error: unknown): boolean {
-  return (error as { syscall?: string }).syscall === 'connect';
 }
