@@ -1,11 +1,11 @@
 /** ping-listener, but that its handler takes LISTENER_MS. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { createListener } from '@waybill/listener/create-listener.ts';
+import { runListener } from '@waybill/listener/run-listener.ts';
 import { ping } from '../packages/ping-listener/src/ping.ts';
 
 const LISTENER_MS = Number(process.env.LISTENER_MS);
 
-await createListener({
+await runListener({
   service: 'ping',
   handlers: {
     PingRequest: async (event, context) => {

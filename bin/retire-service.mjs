@@ -19,7 +19,7 @@ const usage = `usage: node bin/retire-service.mjs <service> --to <service> | --d
                    AMQP_URL_FILE names, or amqp://guest:guest@localhost:5672)
   --help           print this
 
-The service is the name that it gives in createListener: ping has the queue waybill.ping. Stop all of its listeners first;
+The service is the name that it gives in runListener: ping has the queue waybill.ping. Stop all of its listeners first;
 while one runs this refuses. With --type stop, or replace, those that have a handler for it: they bind it again within 2 s.
 
 What is moved keeps its deadline and its client, and its attempts are counted anew.`;

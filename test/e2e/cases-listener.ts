@@ -1,9 +1,9 @@
 /** A listener whose replies are odd in one way each, for what must come through the whole system unchanged. */
-import { createListener } from '@waybill/listener/create-listener.ts';
+import { runListener } from '@waybill/listener/run-listener.ts';
 
 const type = 'Case.Answer';
 
-await createListener({
+await runListener({
   service: 'cases',
   handlers: {
     'Case.Buffer': () => ({

@@ -4,13 +4,13 @@
  */
 import { appendFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createListener } from '@waybill/listener/create-listener.ts';
+import { runListener } from '@waybill/listener/run-listener.ts';
 
 const file = String(process.argv[2]);
 /** So that faults meet handlers under way. */
 const MAX_HANDLING_MS = 30;
 
-await createListener({
+await runListener({
   service: 'ping',
   handlers: {
     PingRequest: async ({ id, data }) => {

@@ -1,5 +1,14 @@
 import { isIP, isIPv6 } from 'node:net';
-import { count, EnvError, jwks, makeExactValidator, ms, port, str } from '@waybill/common/config.ts';
+import {
+  count,
+  EnvError,
+  jwks,
+  loadConfig,
+  makeExactValidator,
+  ms,
+  port,
+  str,
+} from '@waybill/common/config.ts';
 import { brokerAddresses } from '@waybill/common/credentials/broker-address.ts';
 import { listenerSettings } from '@waybill/listener/config.ts';
 
@@ -53,3 +62,6 @@ export const dataDispatchSettings = {
   TCP_MAX_CONNECTIONS: count({ default: 1_000, desc: 'Most readers of the TCP stream' }),
   TCP_STALL_MS: ms({ default: 30_000, desc: 'How long a reader of the TCP stream may take for one batch' }),
 };
+
+/** Reads and checks the settings; throws one error that names every fault. */
+export const loadDataDispatchConfig = (env?: NodeJS.ProcessEnv) => loadConfig(dataDispatchSettings, env);

@@ -5,18 +5,14 @@
  *                                         ↘ stream-batches: dataset-source → queue-sink ─▶ the client's broker
  *     a TCP client → tcp-stream → stream-batches: dataset-source → socket-sink ─▶ the TCP client
  */
-
-import { loadConfig } from '@waybill/common/config.ts';
 import { allowedBrokerOf } from '@waybill/common/credentials/broker-address.ts';
 import { createCredentialsOpener } from '@waybill/common/credentials/sealed-credentials.ts';
 import { NEW_CLIENT_TYPE } from '@waybill/common/event/event.ts';
-import { serviceName } from '@waybill/common/process/instance.ts';
 import { warnOfFewOpenFiles } from '@waybill/common/process/open-files.ts';
 import { runService } from '@waybill/common/process/run-service.ts';
-import { createLogger } from '@waybill/common/telemetry/logging.ts';
-import { createListener } from '@waybill/listener/create-listener.ts';
+import { connectListener } from '@waybill/listener/connect-listener.ts';
 import { createClientConnections } from './client-connections.ts';
-import { dataDispatchSettings } from './config.ts';
+import { loadDataDispatchConfig } from './config.ts';
 import { createDatasetSource } from './dataset-source.ts';
 import { CONTINUATION } from './dataset-stream.ts';
 import { createDispatchDataset } from './dispatch-dataset.ts';
@@ -25,9 +21,7 @@ import { createTcpStream } from './tcp-stream.ts';
 /** A chunk takes 1 s, and ends by itself after 30 s; this is for what nobody foresaw. */
 const CHUNK_TIMEOUT_MS = 60_000;
 
-await runService(async () => {
-  const config = loadConfig(dataDispatchSettings);
-  const log = createLogger({ service: serviceName, level: config.LOG_LEVEL });
+await runService(loadDataDispatchConfig, async ({ config, log }) => {
   warnOfFewOpenFiles(log, { TCP_MAX_CONNECTIONS: config.TCP_MAX_CONNECTIONS });
   const dataset = { name: config.DATASET_NAME, batchSize: config.BATCH_SIZE };
   const source = createDatasetSource({
@@ -43,7 +37,6 @@ await runService(async () => {
     read: source.reader(dataset),
     log,
   });
-  log.info({ tcpPort: tcp.port, dataset: dataset.name }, 'streaming by TCP');
 
   const handle = createDispatchDataset({
     source,
@@ -56,13 +49,17 @@ await runService(async () => {
     maxPauseMs: config.CLIENT_QUEUE_MAX_PAUSE_MS,
   });
   const handler = { handle, maxAttempts: config.CHUNK_ATTEMPTS, timeoutMs: CHUNK_TIMEOUT_MS };
-  await createListener({
+  const listener = await connectListener({
     service: 'data-dispatch',
     handlers: { [NEW_CLIENT_TYPE]: handler, [CONTINUATION]: handler },
-    drain: tcp.close,
-    async close() {
-      await connections.close();
-      source.close();
-    },
+    config,
+    log,
   });
+
+  return {
+    ports: { tcpPort: tcp.port },
+    readiness: listener.readiness,
+    drain: () => Promise.all([listener.drain(), tcp.close()]),
+    close: () => Promise.all([listener.close(), connections.close(), source.close()]),
+  };
 });

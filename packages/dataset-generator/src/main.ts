@@ -5,14 +5,9 @@
  */
 import { createGrpcServer } from '@waybill/common/grpc/grpc-server.ts';
 import { loadProto } from '@waybill/common/grpc/proto.ts';
-import { createHealthApp } from '@waybill/common/http/health-app.ts';
-import { drainHttpServer, portOf } from '@waybill/common/http/http-server.ts';
 import { keyPairOf } from '@waybill/common/http/tls.ts';
-import { serviceName } from '@waybill/common/process/instance.ts';
 import { runService } from '@waybill/common/process/run-service.ts';
-import { CLOSE_MS, DRAIN_MS, FINISH_MS, shutdownOnSignal } from '@waybill/common/process/shutdown.ts';
-import { createLogger, flushLogs } from '@waybill/common/telemetry/logging.ts';
-import { shutdownTelemetry } from '@waybill/common/telemetry/shutdown-telemetry.ts';
+import { DRAIN_MS } from '@waybill/common/process/shutdown.ts';
 import { loadDatasetGeneratorConfig } from './config.ts';
 import { createDatasetService } from './dataset-service.ts';
 import { createDatasets } from './datasets.ts';
@@ -26,11 +21,7 @@ const MAX_UNREAD_BYTES = 2 * MAX_SEND_BYTES;
 /** Each data-dispatch-listener has one. */
 const MAX_CONNECTIONS = 100;
 
-await runService(async () => {
-  const config = loadDatasetGeneratorConfig();
-  const log = createLogger({ service: serviceName, level: config.LOG_LEVEL });
-  let isStopping = false;
-
+await runService(loadDatasetGeneratorConfig, async ({ config, log, isStopping }) => {
   const server = await createGrpcServer({
     definition: loadProto('dataset_service.proto'),
     service: 'dataset_service.DatasetService',
@@ -41,7 +32,7 @@ await runService(async () => {
     host: config.HOST,
     port: config.GRPC_PORT,
     tls: keyPairOf(config),
-    isServing: () => !isStopping,
+    isServing: () => !isStopping(),
     maxReceiveBytes: MAX_RECEIVE_BYTES,
     maxSendBytes: MAX_SEND_BYTES,
     maxConnections: MAX_CONNECTIONS,
@@ -49,25 +40,5 @@ await runService(async () => {
     bytesOf: (message) => (message as { data?: Buffer }).data?.length ?? 0,
     log,
   });
-  const healthApp = createHealthApp({ log, readiness: () => (isStopping ? 'stopping' : undefined) });
-  await healthApp.listen({ host: config.HOST, port: config.HEALTH_PORT });
-  log.info({ port: server.port, healthPort: portOf(healthApp) }, 'listening');
-
-  shutdownOnSignal({
-    log,
-    pauseMs: config.SHUTDOWN_PAUSE_MS,
-    onSignal: () => {
-      isStopping = true;
-    },
-    steps: [
-      { name: 'calls under way', run: () => server.close(DRAIN_MS) },
-      {
-        name: 'health port and telemetry',
-        maxMs: FINISH_MS,
-        run: () =>
-          Promise.all([drainHttpServer(healthApp, { idleMs: 0, deadlineMs: CLOSE_MS }), shutdownTelemetry()]),
-      },
-      { name: 'logs', run: flushLogs },
-    ],
-  });
+  return { ports: { port: server.port }, drain: () => server.close(DRAIN_MS) };
 });

@@ -5,33 +5,19 @@
  */
 import { drainHttpServer, portOf } from '@waybill/common/http/http-server.ts';
 import { runService } from '@waybill/common/process/run-service.ts';
-import { shutdownOnSignal } from '@waybill/common/process/shutdown.ts';
-import { createLogger } from '@waybill/common/telemetry/logging.ts';
 import { createDevTelemetryApp } from './app.ts';
 import { loadDevTelemetryConfig } from './config.ts';
 import { createTraceStore } from './store.ts';
 
-await runService(async () => {
-  const config = loadDevTelemetryConfig();
-  const log = createLogger({ service: 'dev-telemetry', level: config.LOG_LEVEL });
-  let isStopping = false;
-
+await runService(loadDevTelemetryConfig, async ({ config, log, isStopping }) => {
   const app = createDevTelemetryApp({
     log,
     store: createTraceStore({ maxBytes: config.MAX_BYTES }),
-    readiness: () => (isStopping ? 'stopping' : undefined),
+    readiness: () => (isStopping() ? 'stopping' : undefined),
   });
   await app.listen({ host: '127.0.0.1', port: config.PORT });
   log.warn(
     'for development only: traces and logs are kept in memory and anyone on this machine may read them',
   );
-  log.info({ port: portOf(app) }, 'listening');
-
-  shutdownOnSignal({
-    log,
-    onSignal: () => {
-      isStopping = true;
-    },
-    steps: [{ name: 'port', run: () => drainHttpServer(app, { idleMs: 100 }) }],
-  });
+  return { ports: { port: portOf(app) }, drain: () => drainHttpServer(app, { idleMs: 100 }) };
 });

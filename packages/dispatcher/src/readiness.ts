@@ -8,13 +8,11 @@ import type { ClockCheck } from '@waybill/common/internal-call/clock-check.ts';
  * one that has lost half of it, or what it declares there, which is a trouble of its own.
  */
 export function createReadiness({
-  isStopping,
   publisher,
   subscriber,
   watch,
   clock,
 }: {
-  isStopping(): boolean;
   publisher: Pick<Publisher, 'isConnected'>;
   subscriber: Pick<Subscriber, 'isConnected'>;
   watch: Pick<Broker['watch'], 'trouble'>;
@@ -24,7 +22,7 @@ export function createReadiness({
   return () => {
     const [publishes, consumes] = [publisher.isConnected(), subscriber.isConnected()];
     hasReachedBroker ||= publishes && consumes;
-    const trouble = isStopping() ? 'stopping' : watch.trouble();
+    const trouble = watch.trouble();
     if (trouble !== undefined) return trouble;
     if (!hasReachedBroker) return 'the broker has not been reached yet';
     if (publishes !== consumes) return 'one of the two connections to the broker is away';

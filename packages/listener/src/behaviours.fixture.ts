@@ -7,15 +7,14 @@ import { EventEmitter, once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createLogger } from '@waybill/common/telemetry/logging.ts';
-import { createListener } from './create-listener.ts';
+import { runService } from '@waybill/common/process/run-service.ts';
+import { loadListenerConfig } from './config.ts';
+import { connectListener } from './connect-listener.ts';
 import { type Handler, type HandlerWithOptions, TerminalError } from './handler.ts';
 import { oncePerEvent } from './once-per-event.ts';
 import type { ResultStore } from './result-store.ts';
 
 const [service = 'behaviours'] = process.argv.slice(2);
-/** Of the same stream as the framework's, so that the order of lines is the order of what they tell. */
-const log = createLogger({ service });
 let underWay = 0;
 const comings = createComings();
 const handleOnce = oncePerEvent(haveEffect);
@@ -209,13 +208,16 @@ const unreadable: Record<string, () => unknown> = {
   undefined: () => undefined,
 };
 
-await createListener({
-  service,
-  drain: async () => log.info('ends what else it does'),
-  close: async () => log.info('closed what else is open'),
-  handlers: Object.fromEntries(
+await runService(loadListenerConfig, async ({ config, log }) => {
+  const handlers = Object.fromEntries(
     Object.entries(behaviours).map(([name, handler]) => [`${service}.${name}`, logged(handler)]),
-  ),
+  );
+  const listener = await connectListener({ service, handlers, config, log });
+  return {
+    readiness: listener.readiness,
+    drain: () => Promise.all([listener.drain(), log.info('ends what else it does')]),
+    close: () => Promise.all([listener.close(), log.info('closed what else is open')]),
+  };
 });
 
 function answer(data: unknown) {

@@ -18,3 +18,6 @@ export const listenerSettings = {
 
 /** Reads and checks the settings; throws one error that names every fault. */
 export const loadListenerConfig = (env?: NodeJS.ProcessEnv) => loadConfig(listenerSettings, env);
+
+/** The settings of a listener, as read. */
+export type ListenerConfig = ReturnType<typeof loadListenerConfig>;

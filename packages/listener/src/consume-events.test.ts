@@ -7,7 +7,7 @@ import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import { startTcpProxy } from '@waybill/test-harness/tcp-proxy.ts';
 import { pino } from 'pino';
-import { consumeEvents } from './consume-events.ts';
+import { createListener } from './create-listener.ts';
 import {
   attemptsIn,
   createListenerBench,
@@ -123,7 +123,7 @@ describe('a listener whose handlers are all busy', () => {
   const SERVICE = 'saturated';
   const topology = listenerTopology(SERVICE, [`${SERVICE}.Work`]);
 
-  /** A consumer in this process, of one event at a time; `handle` is given the ids and numbers of attempts. */
+  /** A listener in this process, of one event at a time; `handle` is given the ids and numbers of attempts. */
   async function consume(
     t: TestContext,
     startWithinMs: number,
@@ -132,7 +132,7 @@ describe('a listener whose handlers are all busy', () => {
     const client = { url: bench.broker.url, name: SERVICE, topology, log: pino({ level: 'silent' }) };
     const [publisher, subscriber] = [await createAmqpPublisher(client), await createAmqpSubscriber(client)];
     t.after(() => Promise.all([publisher.close(0), subscriber.close()]));
-    const consumer = consumeEvents({
+    const listener = createListener({
       service: SERVICE,
       handlers: {
         [`${SERVICE}.Work`]: async ({ id }, { attempt }) => {
@@ -142,7 +142,7 @@ describe('a listener whose handlers are all busy', () => {
       },
       ...{ publisher, subscriber, concurrency: 1, startWithinMs, log: client.log },
     });
-    await eventually(() => assert.ok(consumer.isActive() && publisher.isAvailable()));
+    await eventually(() => assert.ok(listener.isActive() && publisher.isAvailable()));
   }
 
   it('gives what had no turn in time to another, with its history, and keeps what it has begun', async (t) => {

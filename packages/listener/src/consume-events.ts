@@ -1,17 +1,8 @@
-/** Wires a service's queues to its handlers: what arrives goes to `handle-delivery`. */
-import type { Delivery, Publisher, Subscriber } from '@waybill/common/broker/ports.ts';
-import { DRAIN_MS } from '@waybill/common/process/shutdown.ts';
-import { inFlight } from '@waybill/common/telemetry/metrics.ts';
+/** Wires a service's queues to `handle-delivery`, and holds what is under way. */
+import type { Delivery, Subscriber } from '@waybill/common/broker/ports.ts';
 import { within } from '@waybill/common/within.ts';
-import pLimit from 'p-limit';
-import type { Logger } from 'pino';
-import { createGiveUp } from './give-up.ts';
-import { createHandOn } from './hand-on.ts';
-import { createHandleDelivery, type HeldDelivery, type Suspect } from './handle-delivery.ts';
-import { createHandleEvent } from './handle-event.ts';
-import type { Handler, HandlerWithOptions } from './handler.ts';
-import { createPublishReply } from './publish-reply.ts';
-import { createSurvivedLosses } from './survived-losses.ts';
+import type { HandleDelivery, HeldDelivery, Suspect } from './handle-delivery.ts';
+import type { SurvivedLosses } from './survived-losses.ts';
 import { takeSuspects } from './take-suspects.ts';
 
 /** How long what is left at the end of a drain may take to be given back: half a second of the 10 (`shutdown.ts`). */
@@ -20,64 +11,29 @@ const GIVE_BACK_MS = 500;
 export type Consumer = {
   /** Whether events arrive now. */
   isActive(): boolean;
-  /**
-   * Takes no more events, and waits until those under way are acked or lost, for at most `DRAIN_MS`. What is left then is
-   * given back to the broker, and nothing counts against it.
-   */
-  drain(): Promise<void>;
+  /** Takes no more events, waits for those under way for at most `waitMs`, and gives back what is left then. */
+  stop(waitMs: number): Promise<void>;
 };
 
 /**
  * Consumes the work queue of `service`, and its isolated queue one message at a time: an event there is suspected of
  * having killed a process, and what else the process holds is counted along when it does it again.
- *
- * @param startWithinMs how long an event may wait for its turn here before it is given back.
  */
 export function consumeEvents({
   service,
-  handlers,
-  publisher,
   subscriber,
   concurrency,
-  startWithinMs,
-  log,
+  handleDelivery,
+  survivedLosses,
 }: {
   service: string;
-  handlers: Record<string, Handler | HandlerWithOptions>;
-  publisher: Publisher;
   subscriber: Subscriber;
   concurrency: number;
-  startWithinMs: number;
-  log: Logger;
+  handleDelivery: HandleDelivery;
+  survivedLosses: SurvivedLosses;
 }): Consumer {
-  const stopping = new AbortController();
-  const publishReply = createPublishReply({ publisher });
-  const giveUp = createGiveUp({ service, publisher, publishReply });
-  const handleEvent = createHandleEvent({
-    service,
-    handlers,
-    publisher,
-    publishReply,
-    giveUp,
-    handOn: createHandOn({ service, publisher, log }),
-    stopping: stopping.signal,
-    log,
-  });
-  const limit = pLimit(concurrency);
-  const survivedLosses = createSurvivedLosses();
-  const handleDelivery = createHandleDelivery({
-    service,
-    publisher,
-    handleEvent,
-    giveUp,
-    limit,
-    survivedLosses,
-    startWithinMs,
-    log,
-  });
   const underWay = new Set<HeldDelivery>();
   const connections = new WeakSet<AbortSignal>();
-  inFlight.addCallback((result) => result.observe(limit.activeCount, { tier: 'listener' }));
 
   function hold(delivery: Delivery, suspect?: Suspect): HeldDelivery {
     watchLoss(delivery.signal);
@@ -111,9 +67,8 @@ export function consumeEvents({
 
   return {
     isActive: () => work.isActive(),
-    async drain() {
-      stopping.abort();
-      if (await within(DRAIN_MS, finish())) return;
+    async stop(waitMs) {
+      if (await within(waitMs, finish())) return;
       for (const held of underWay) held.giveBack('unfinished');
       await within(GIVE_BACK_MS, allSettled());
     },

@@ -13,14 +13,8 @@ import type { Logger } from 'pino';
 import { type DeliveredEvent, originalOf } from './delivered-event.ts';
 import type { GiveUp } from './give-up.ts';
 import type { HandOn } from './hand-on.ts';
-import {
-  DEFAULT_TIMEOUT_MS,
-  type FurtherEvent,
-  type Handler,
-  type HandlerResult,
-  type HandlerWithOptions,
-  TerminalError,
-} from './handler.ts';
+import { type FurtherEvent, type HandlerResult, type Handlers, TerminalError } from './handler.ts';
+import { DEFAULT_MAX_ATTEMPTS, withDefaults } from './handler-options.ts';
 import { failedAttemptsOf } from './headers.ts';
 import { assertHops, hopsAfter, TooManyHopsError } from './hops.ts';
 import { type Maker, makeEvent } from './make-event.ts';
@@ -32,8 +26,6 @@ import { type Outcome, withTrace } from './with-trace.ts';
 
 /** What becomes of an event whose handler made a result: its reply may come too late. */
 type Success = 'handled' | 'expired';
-
-const DEFAULT_MAX_ATTEMPTS = 5;
 
 /**
  * Handles one event of a delivery.
@@ -54,7 +46,7 @@ export function createHandleEvent({
   log,
 }: {
   service: string;
-  handlers: Record<string, Handler | HandlerWithOptions>;
+  handlers: Handlers;
   publisher: Publisher;
   publishReply: PublishReply;
   giveUp: GiveUp;
@@ -222,10 +214,4 @@ function describe(error: Error): { code: string; message: string } {
   const message = String(error.message);
   const why = error.cause instanceof Error ? error.cause.message : '';
   return { code: String(code), message: message.endsWith(why) ? message : `${message}: ${why}` };
-}
-
-function withDefaults(handler: Handler | HandlerWithOptions): Required<HandlerWithOptions> {
-  const options: HandlerWithOptions = typeof handler === 'function' ? { handle: handler } : handler;
-  const { handle, maxAttempts = DEFAULT_MAX_ATTEMPTS, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
-  return { handle, maxAttempts, timeoutMs };
 }

@@ -83,9 +83,6 @@ export type HandlerContext = {
   log: Logger;
 };
 
-/** How long one attempt may take when its handler does not say. */
-export const DEFAULT_TIMEOUT_MS = 30_000;
-
 /** A handler with settings of its own. */
 export type HandlerWithOptions = {
   handle: Handler;
@@ -94,6 +91,9 @@ export type HandlerWithOptions = {
   /** How long one attempt may take, in milliseconds (default 30,000, at most 20 minutes); the event's own deadline may be nearer. */
   timeoutMs?: number;
 };
+
+/** The handlers of a listener, by event type. */
+export type Handlers = Record<string, Handler | HandlerWithOptions>;
 
 /** An error that no further attempt would mend. The client is told 502 at once, with this code and message. */
 export class TerminalError extends Error {

@@ -1,5 +1,5 @@
 /** ping-listener: answers `PingRequest` with `PingResponse`. The example of how a listener is written. */
-import { createListener } from '@waybill/listener/create-listener.ts';
+import { runListener } from '@waybill/listener/run-listener.ts';
 import { ping } from './ping.ts';
 
-await createListener({ service: 'ping', handlers: { PingRequest: ping } });
+await runListener({ service: 'ping', handlers: { PingRequest: ping } });

@@ -8,7 +8,6 @@
  *     a dispatcher ─▶ POST /dispatch (internal port) → post-replies → parked-requests
  */
 
-import { createHealthApp } from '@waybill/common/http/health-app.ts';
 import { drainHttpServer, portOf } from '@waybill/common/http/http-server.ts';
 import { keyPairOf } from '@waybill/common/http/tls.ts';
 import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
@@ -17,14 +16,12 @@ import {
   createReplyAddresses,
   createReplyAddressVerifier,
 } from '@waybill/common/internal-call/reply-address.ts';
-import { instanceId, serviceName } from '@waybill/common/process/instance.ts';
+import { instanceId } from '@waybill/common/process/instance.ts';
 import { warnOfFewOpenFiles } from '@waybill/common/process/open-files.ts';
 import { runService } from '@waybill/common/process/run-service.ts';
-import { CLOSE_MS, DRAIN_MS, FINISH_MS, shutdownOnSignal } from '@waybill/common/process/shutdown.ts';
+import { CLOSE_MS, DRAIN_MS } from '@waybill/common/process/shutdown.ts';
 import { isolateGrpcTraces } from '@waybill/common/telemetry/edge-trace.ts';
-import { createLogger, flushLogs } from '@waybill/common/telemetry/logging.ts';
 import { parked as parkedGauge } from '@waybill/common/telemetry/metrics.ts';
-import { shutdownTelemetry } from '@waybill/common/telemetry/shutdown-telemetry.ts';
 import { createAdmit } from './admission/admission.ts';
 import { isPublicType, labelOfType } from './admission/public-types.ts';
 import { loadPublicWebConfig } from './config.ts';
@@ -41,15 +38,12 @@ import { createParkedRequests } from './replies/parked-requests.ts';
 import { createGrpcApp } from './ways-in/grpc/grpc-app.ts';
 import { createPublicApp } from './ways-in/http/app.ts';
 
-await runService(async () => {
-  const config = loadPublicWebConfig();
-  const log = createLogger({ service: serviceName, level: config.LOG_LEVEL });
+await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
   const { MAX_CONNECTIONS, GRPC_MAX_CONNECTIONS } = config;
   warnOfFewOpenFiles(log, { MAX_CONNECTIONS, GRPC_MAX_CONNECTIONS });
   const keys = deriveInternalKeys(config.INTERNAL_SECRETS);
   const labelOf = (type: string) => labelOfType(type, config.PUBLIC_EVENT_TYPES);
   const tls = keyPairOf(config);
-  let isStopping = false;
 
   const clock = createClockCheck();
   const held = createHeldReplies();
@@ -81,7 +75,7 @@ await runService(async () => {
     maxQueued: config.MAX_PARKED,
     log,
   });
-  const readiness = () => (isStopping ? 'stopping' : clock.readiness());
+  const readiness = () => (isStopping() ? 'stopping' : clock.readiness());
   const account = createAccount({ log });
   const acceptClient = createAcceptClient({
     account,
@@ -124,8 +118,6 @@ await runService(async () => {
     tls,
   });
   await app.listen({ host: config.HOST, port: config.PORT });
-  const healthApp = createHealthApp({ log, readiness });
-  await healthApp.listen({ host: config.HOST, port: config.HEALTH_PORT });
   isolateGrpcTraces();
   const grpc =
     config.CREDENTIALS_PUBLIC_KEY &&
@@ -139,42 +131,16 @@ await runService(async () => {
       maxConnections: config.GRPC_MAX_CONNECTIONS,
       tls,
     }));
-  const ports = {
-    port: portOf(app),
-    internalPort: portOf(internalApp),
-    healthPort: portOf(healthApp),
-    grpcPort: grpc?.port,
-  };
-  log.info({ ...ports, instance: instanceId }, 'listening');
 
-  shutdownOnSignal({
-    log,
-    pauseMs: config.SHUTDOWN_PAUSE_MS,
-    onSignal: () => {
-      isStopping = true;
+  return {
+    ports: { port: portOf(app), internalPort: portOf(internalApp), grpcPort: grpc?.port },
+    readiness,
+    // Replies still arrive while the parked requests drain, so the internal port closes after them.
+    drain() {
+      // Before connections are cut off, so that whoever waits longer is still told the outcome.
+      setTimeout(parked.close, DRAIN_MS - CLOSE_MS).unref();
+      return Promise.all([drainHttpServer(app), grpc?.close(DRAIN_MS), parked.drained()]);
     },
-    steps: [
-      // Replies still arrive while the parked requests drain, so the internal port closes after them.
-      {
-        name: 'public ports and parked requests',
-        run() {
-          // Before connections are cut off, so that whoever waits longer is still told the outcome.
-          setTimeout(parked.close, DRAIN_MS - CLOSE_MS).unref();
-          return Promise.all([drainHttpServer(app), grpc?.close(DRAIN_MS), parked.drained()]);
-        },
-      },
-      {
-        name: 'internal and health port, dispatchers and telemetry',
-        maxMs: FINISH_MS,
-        run: () =>
-          Promise.all([
-            drainHttpServer(internalApp, { deadlineMs: CLOSE_MS }),
-            drainHttpServer(healthApp, { idleMs: 0, deadlineMs: CLOSE_MS }),
-            dispatchers.close(),
-            shutdownTelemetry(),
-          ]),
-      },
-      { name: 'logs', run: flushLogs },
-    ],
-  });
+    close: () => Promise.all([drainHttpServer(internalApp, { deadlineMs: CLOSE_MS }), dispatchers.close()]),
+  };
 });

@@ -1,18 +1,21 @@
-/** The program that `run-service.test.ts` runs: one way a start can go per argument. */
+/** The program that `run-service.test.ts` runs: one way a start, or a life, can go per argument. */
+import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { count, loadConfig, str } from '../config.ts';
 import { AppError } from '../errors.ts';
-import { runService } from './run-service.ts';
+import { type RunningService, runService, type ServiceContext } from './run-service.ts';
 
-const starts: Record<string, () => Promise<void>> = {
-  well: async () => console.log('started'),
-  'with wrong settings': async () => {
-    loadConfig({ A: str(), B: count() }, { B: 'x' });
-  },
+type Start = (context: ServiceContext<object>) => Promise<RunningService>;
+
+/** Until SIGUSR2. Nothing of it keeps the process alive. */
+const toldToGoOn = () => once(process, 'SIGUSR2');
+let trouble: string | undefined = 'the cache is cold';
+
+const starts: Record<string, Start> = {
+  'with wrong settings': async () => loadConfig({ A: str(), B: count() }, { B: 'x' }) as never,
   'on a taken port': async () => {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    createServer().on('error', reject).listen(Number(process.env.TAKEN_PORT), '127.0.0.1', resolve);
-    await promise;
+    await once(createServer().listen(Number(process.env.TAKEN_PORT), '127.0.0.1'), 'listening');
+    throw new Error('the port is free');
   },
   'on a port that is not allowed': async () => {
     throw Object.assign(new Error('listen EACCES'), { code: 'EACCES', port: 80, address: '0.0.0.0' });
@@ -24,10 +27,39 @@ const starts: Record<string, () => Promise<void>> = {
     throw new AppError('broker-unavailable', 'no broker');
   },
   'with undefined thrown': () => Promise.reject(),
+
+  /** Drains until SIGUSR2, and tells before and after whether it is told to stop. */
+  well: async ({ log, isStopping }) => ({
+    ports: { port: 1234 },
+    async drain() {
+      log.info({ isStopping: isStopping() }, 'draining');
+      await toldToGoOn();
+    },
+    close: async () => log.info('closing'),
+  }),
+  'with trouble until SIGUSR2': async () => {
+    void toldToGoOn().then(() => {
+      trouble = undefined;
+    });
+    return { readiness: () => trouble, drain: async () => {} };
+  },
+  'that cannot drain': async ({ log }) => ({
+    async drain() {
+      throw new Error('no luck');
+    },
+    close: async () => log.info('closing'),
+  }),
+  'that cannot close': async () => ({ drain: async () => {}, close: () => new Promise(() => {}) }),
 };
 
-await runService(async () => {
-  // What a failed start has opened must not keep the process alive.
-  if (process.argv[2] !== 'well') setInterval(() => {}, 60_000);
-  await starts[process.argv[2] ?? '']?.();
-});
+const [how = '', hasHealthPort] = process.argv.slice(2);
+const health = hasHealthPort === 'without-health' ? {} : { HOST: '127.0.0.1', HEALTH_PORT: 0 };
+
+await runService(
+  () => ({ LOG_LEVEL: 'info', ...health }),
+  async (context) => {
+    // What a failed start has opened must not keep the process alive.
+    setInterval(() => {}, 60_000);
+    return await (starts[how] as Start)(context);
+  },
+);

@@ -1,16 +1,117 @@
+/**
+ * The life of a process: settings, a logger, its start, health on a port of its own, readiness, and the way to its end.
+ * A `main.ts` says what is particular to its service, as one function, and nothing of the rest.
+ *
+ *     settings → log → start → health port → `listening`
+ *     SIGTERM or SIGINT → not ready → (pause) → drain → close, health port, telemetry → logs → exit
+ */
+import type { FastifyInstance } from 'fastify';
+import type { Level, Logger } from 'pino';
 import { AppError } from '../errors.ts';
+import { createHealthApp } from '../http/health-app.ts';
+import { drainHttpServer, portOf, type Readiness } from '../http/http-server.ts';
+import { createLogger, flushLogs } from '../telemetry/logging.ts';
+import { shutdownTelemetry } from '../telemetry/shutdown-telemetry.ts';
+import { instanceId, serviceName } from './instance.ts';
+import { CLOSE_MS, FINISH_MS, shutdownOnSignal } from './shutdown.ts';
+
+/** The settings that the life of a process depends on. */
+export type ServiceConfig = {
+  LOG_LEVEL: Level;
+  /** Where the health port is; a service without one answers for its health on a port of its own. */
+  HOST?: string;
+  HEALTH_PORT?: number;
+  /** How long all goes on as before after a signal, not ready any more (default 0). */
+  SHUTDOWN_PAUSE_MS?: number;
+};
+
+/** What a service is started with. */
+export type ServiceContext<Config> = {
+  config: Config;
+  log: Logger;
+  /** Whether the process was told to stop. */
+  isStopping(): boolean;
+};
+
+/** A service that has been started. */
+export type RunningService = {
+  /** The ports it listens on, by name, for the line `listening`; the health port is added. */
+  ports?: Record<string, number | undefined>;
+  /** Why it is not ready, besides that it stops. Default: it is. */
+  readiness?: Readiness;
+  /** Takes no more work, and ends what is under way or gives it back, in at most 5.5 s (`DRAIN_MS`, and half a second). */
+  drain(): Promise<unknown>;
+  /** Closes what is still open after that. What takes longer than `FINISH_MS` is left to end with the process. */
+  close?(): Promise<unknown>;
+};
 
 /**
- * Runs the start of a process. What the operator can mend (settings, a taken port) is told in one message without a
- * stack trace; everything else with one. Either way the process exits 1.
+ * Runs a service as this process, until a signal ends it. Resolves when it listens.
+ *
+ * A start that fails ends the process with code 1. What the operator can mend (settings, a taken port) is then told in
+ * one message without a stack trace; everything else with one.
+ *
+ * @example
+ * await runService(loadGreeterConfig, async ({ config, log }) => {
+ *   const app = createGreeterApp({ log });
+ *   await app.listen({ host: config.HOST, port: config.PORT });
+ *   return { ports: { port: portOf(app) }, drain: () => drainHttpServer(app) };
+ * });
  */
-export async function runService(start: () => Promise<void>): Promise<void> {
+export async function runService<Config extends ServiceConfig>(
+  loadConfig: () => Config,
+  start: (context: ServiceContext<Config>) => Promise<RunningService>,
+): Promise<void> {
   try {
-    await start();
+    const config = loadConfig();
+    const log = createLogger({ service: serviceName, level: config.LOG_LEVEL });
+    let isStopping = false;
+    const service = await start({ config, log, isStopping: () => isStopping });
+    const health = await listenForHealth(config, log, () =>
+      isStopping ? 'stopping' : service.readiness?.(),
+    );
+    const healthPort = health && portOf(health);
+    log.info({ ...service.ports, healthPort, instance: instanceId }, 'listening');
+    shutdownOnSignal({
+      log,
+      pauseMs: config.SHUTDOWN_PAUSE_MS,
+      onSignal: () => {
+        isStopping = true;
+      },
+      steps: stepsOf(service, health),
+    });
   } catch (error) {
     console.error(explain(error));
     process.exit(1);
   }
+}
+
+async function listenForHealth(
+  { HOST, HEALTH_PORT }: ServiceConfig,
+  log: Logger,
+  readiness: Readiness,
+): Promise<FastifyInstance | undefined> {
+  if (HEALTH_PORT === undefined) return undefined;
+  const app = createHealthApp({ log, readiness });
+  await app.listen({ host: HOST, port: HEALTH_PORT });
+  return app;
+}
+
+function stepsOf(service: RunningService, health: FastifyInstance | undefined) {
+  return [
+    { name: 'drain', run: () => service.drain() },
+    {
+      name: 'close',
+      maxMs: FINISH_MS,
+      run: () =>
+        Promise.all([
+          service.close?.(),
+          health && drainHttpServer(health, { idleMs: 0, deadlineMs: CLOSE_MS }),
+          shutdownTelemetry(),
+        ]),
+    },
+    { name: 'logs', run: flushLogs },
+  ];
 }
 
 function explain(error: unknown): string {

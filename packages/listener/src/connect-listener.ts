@@ -1,0 +1,46 @@
+import { warnOfForgottenQueues } from '@waybill/common/broker/amqp-forgotten-queues.ts';
+import { createBroker } from '@waybill/common/broker/create-broker.ts';
+import type { RunningService } from '@waybill/common/process/run-service.ts';
+import { CLOSE_MS } from '@waybill/common/process/shutdown.ts';
+import type { Logger } from 'pino';
+import { assertListener } from './assert-listener.ts';
+import type { ListenerConfig } from './config.ts';
+import { createListener } from './create-listener.ts';
+import type { Handlers } from './handler.ts';
+
+/**
+ * Creates a listener with the broker that its settings name, which may still be away: a part of a service that does more
+ * than listen. Its queues are declared, and it is waited for and reconnected to.
+ *
+ * @throws AppError as {@link createListener}.
+ */
+export async function connectListener({
+  service,
+  handlers,
+  config,
+  log,
+}: {
+  service: string;
+  handlers: Handlers;
+  config: ListenerConfig;
+  log: Logger;
+}): Promise<Required<Omit<RunningService, 'ports'>>> {
+  assertListener(service, handlers);
+  const types = Object.keys(handlers);
+  const { AMQP_URL: amqpUrl, MANAGEMENT_URL: managementUrl, CONCURRENCY: concurrency } = config;
+  const { publisher, subscriber, watch } = await createBroker({
+    url: amqpUrl,
+    name: service,
+    topology: { service, types },
+    log,
+  });
+  if (managementUrl) warnOfForgottenQueues({ managementUrl, amqpUrl, service, types, log });
+  const listener = createListener({ service, handlers, publisher, subscriber, concurrency, log });
+  return {
+    // One that takes nothing from the broker is of no use yet, so unlike the other tiers it is not ready.
+    readiness: () =>
+      watch.trouble() ?? (listener.isActive() ? undefined : 'not subscribed: the broker is not connected'),
+    drain: listener.drain,
+    close: () => Promise.all([publisher.close(CLOSE_MS), subscriber.close()]),
+  };
+}

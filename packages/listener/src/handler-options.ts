@@ -1,0 +1,14 @@
+import type { Handler, HandlerWithOptions } from './handler.ts';
+
+/** Attempts before an event is given up, when its handler does not say, or there is none. */
+export const DEFAULT_MAX_ATTEMPTS = 5;
+
+/** How long one attempt may take when its handler does not say. */
+const DEFAULT_TIMEOUT_MS = 30_000;
+
+/** A handler with all of its settings. */
+export function withDefaults(handler: Handler | HandlerWithOptions): Required<HandlerWithOptions> {
+  const options: HandlerWithOptions = typeof handler === 'function' ? { handle: handler } : handler;
+  const { handle, maxAttempts = DEFAULT_MAX_ATTEMPTS, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  return { handle, maxAttempts, timeoutMs };
+}
