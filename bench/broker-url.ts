@@ -1,6 +1,6 @@
-import { startRabbitmq } from '@waybill/test-harness/rabbitmq.ts';
+import { startBroker } from './start-broker.ts';
 
 /** The broker that AMQP_URL names, or without it a RabbitMQ that lives as long as this process. */
 export async function brokerUrl(): Promise<string> {
-  return process.env.AMQP_URL ?? (await startRabbitmq()).url;
+  return process.env.AMQP_URL ?? (await startBroker()).url;
 }

@@ -8,13 +8,13 @@
  *
  * Exits 1, naming the system, when one gives an answer that is an error.
  */
-import { startRabbitmq } from '@waybill/test-harness/rabbitmq.ts';
 import { comparisonTable } from './comparison-table.ts';
 import { answering } from './expect-answer.ts';
 import { installPeers } from './install-peers.ts';
 import { describeMachine } from './machine.ts';
 import { measure } from './measure.ts';
 import { readOptions } from './options.ts';
+import { startBroker } from './start-broker.ts';
 import { type RoundMeasurement, summarize } from './summarize.ts';
 import type { RunningSystem, System } from './systems.ts';
 import { startTelemetrySink } from './telemetry-sink.ts';
@@ -24,7 +24,7 @@ import { runLoad, WARM_UP } from './wrk.ts';
 const options = readOptions(process.argv.slice(2));
 const machine = await describeMachine();
 installPeers();
-const broker = await startRabbitmq();
+const broker = await startBroker();
 const sink = options.hasTelemetry ? await startTelemetrySink() : undefined;
 const systems: RunningSystem[] = [];
 for (const system of options.systems) {

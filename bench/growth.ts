@@ -11,18 +11,18 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { startRabbitmq } from '@waybill/test-harness/rabbitmq.ts';
 import { growthOfLoad, type LoadStep } from './growth-of-load.ts';
 import { describeMachine } from './machine.ts';
 import { toCount } from './options.ts';
 import { growthOfParked } from './parked-memory.ts';
+import { startBroker } from './start-broker.ts';
 import { toTable } from './table.ts';
 
 const PADDED = JSON.stringify({ type: 'PingRequest', data: { sentAt: 1, padding: '@' } });
 const LOADS: Record<string, LoadStep[]> = {
   connections: [1, 4, 16, 64, 256, 1024, 4096].map((connections) => ({ step: connections, connections })),
   payload: [100, 1_000, 10_000, 100_000, 200_000].map((paddingBytes) => ({
-    ...{ step: paddingBytes, connections: 64, body: PADDED, paddingBytes },
+    ...{ step: paddingBytes, connections: 16, body: PADDED, paddingBytes },
   })),
   'listener-ms': [0, 1, 10, 100].map((listenerMs) => ({ step: listenerMs, connections: 256, listenerMs })),
   instances: [1, 2, 4].map((instances) => ({ step: instances, connections: 256, instances })),
@@ -43,7 +43,7 @@ for (const name of names)
     throw new Error(`--only: no ${name} among ${Object.keys(LOADS)},parked`);
 
 const machine = await describeMachine();
-const broker = await startRabbitmq();
+const broker = await startBroker();
 const tables: Record<string, Record<string, number>[]> = {};
 for (const name of names) {
   const options = { broker, seconds };

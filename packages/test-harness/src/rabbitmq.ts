@@ -74,7 +74,7 @@ export async function startRabbitmq(options: RabbitmqOptions = {}): Promise<Rabb
   await writeConfiguration(folder, ports, options);
   // An epmd beside the scripts comes first.
   const PATH = [scripts, process.env.PATH].join(delimiter);
-  const env = { ...rabbitmqEnvironment(folder, ports), PATH };
+  const env = { ...rabbitmqEnvironment(folder, ports, options), PATH };
 
   // Ours in the foreground; RabbitMQ would start a daemon that outlives it.
   const epmd = spawn('epmd', ['-port', String(ports.epmd), '-address', '127.0.0.1'], {
