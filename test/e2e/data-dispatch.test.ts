@@ -1,13 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
-import {
-  credentials,
-  type GrpcObject,
-  loadPackageDefinition,
-  type ServiceClientConstructor,
-} from '@grpc/grpc-js';
-import { loadProto } from '@waybill/common/grpc/proto.ts';
+import { credentials } from '@grpc/grpc-js';
+import { loadPackage } from '@waybill/common/grpc/proto.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import { freshBroker, rabbitmqMissing, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import type { ChannelModel, GetMessage } from 'amqplib';
@@ -28,15 +23,13 @@ const range = (count: number) => Array.from({ length: count }, (_, index) => ind
 
 /** A client of the public gRPC port that has nothing but the proto file. */
 function notify(port: number | undefined, request: object): Promise<{ status: string; message: string }> {
-  const loaded = loadPackageDefinition(loadProto('data_dispatcher_service.proto'));
-  const Service = (loaded.data_dispatcher_service as GrpcObject)
-    .DataDispatcherService as ServiceClientConstructor;
-  const client = new Service(`127.0.0.1:${port}`, credentials.createInsecure());
+  const { DataDispatcherService } = loadPackage('data_dispatcher_service.proto').data_dispatcher_service;
+  const client = new DataDispatcherService(`127.0.0.1:${port}`, credentials.createInsecure());
   return new Promise((resolve, reject) => {
-    client.NotifyNewClient?.(request, (error: Error | null, answer: { status: string; message: string }) => {
+    client.NotifyNewClient(request, (error, answer) => {
       client.close();
-      if (error) reject(error);
-      else resolve(answer);
+      if (answer) resolve(answer);
+      else reject(error);
     });
   });
 }

@@ -6,11 +6,11 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, it, type TestContext } from 'node:test';
-import { loadPackageDefinition, Server, ServerCredentials } from '@grpc/grpc-js';
+import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { freePort } from '@waybill/test-harness/free-port.ts';
 import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { type Channel, type ChannelModel, connect, type Options } from 'amqplib';
-import { loadProto } from '../../packages/common/src/grpc/proto.ts';
+import { loadPackage } from '../../packages/common/src/grpc/proto.ts';
 
 const STREAM = 'a7b0a6a4-6f3e-4a0e-9a64-6f3a4a0e9a64';
 const TRACE = 'c'.repeat(32);
@@ -270,10 +270,7 @@ type NewClientRequest = { client_id: string; queue_name: string };
 type Answer = { status: string; message: string };
 
 async function serve(t: TestContext, answer: (request: NewClientRequest) => Answer): Promise<string> {
-  const { data_dispatcher_service } = loadPackageDefinition(
-    loadProto('data_dispatcher_service.proto'),
-    // biome-ignore lint/suspicious/noExplicitAny: grpc-js does not type what it loads
-  ) as any;
+  const { data_dispatcher_service } = loadPackage('data_dispatcher_service.proto');
   const server = new Server();
   server.addService(data_dispatcher_service.DataDispatcherService.service, {
     NotifyNewClient: (call: { request: NewClientRequest }, callback: (error: null, answer: Answer) => void) =>

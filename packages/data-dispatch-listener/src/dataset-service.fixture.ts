@@ -1,25 +1,15 @@
 /** A dataset service for tests, whose batches say which they are, and which can be made to misbehave. */
-import {
-  type GrpcObject,
-  loadPackageDefinition,
-  Server,
-  ServerCredentials,
-  type ServerUnaryCall,
-  type ServiceClientConstructor,
-  type ServiceError,
-  type sendUnaryData,
-  status,
-} from '@grpc/grpc-js';
-import { loadProto } from '@waybill/common/grpc/proto.ts';
-
-export type GetBatchRequest = { dataset_name: string; batch_size: number; batch_index: number };
+import { Server, ServerCredentials, status } from '@grpc/grpc-js';
+import type { DatasetServiceHandlers } from '@waybill/common/grpc/generated/dataset_service/DatasetService.ts';
+import type { GetBatchRequest__Output } from '@waybill/common/grpc/generated/dataset_service/GetBatchRequest.ts';
+import { loadPackage } from '@waybill/common/grpc/proto.ts';
 
 export type DatasetServiceFixture = {
   /** `host:port`. */
   address: string;
   port: number;
   /** Every call of GetBatch so far. */
-  calls: GetBatchRequest[];
+  calls: GetBatchRequest__Output[];
   /** What the next calls end with; undefined answers, `hang` never does. */
   setFault(fault: status | 'hang' | undefined): void;
   stop(): void;
@@ -40,13 +30,13 @@ export async function startDatasetService({
   bytes: number;
   port?: number;
 }): Promise<DatasetServiceFixture> {
-  const calls: GetBatchRequest[] = [];
+  const calls: GetBatchRequest__Output[] = [];
   let fault: status | 'hang' | undefined;
 
-  function GetBatch({ request }: ServerUnaryCall<GetBatchRequest, object>, callback: sendUnaryData<object>) {
+  const GetBatch: DatasetServiceHandlers['GetBatch'] = ({ request }, callback) => {
     calls.push(request);
     const { dataset_name: name, batch_index: index } = request;
-    const fail = (code: status, details: string) => callback({ code, details } as ServiceError);
+    const fail = (code: status, details: string) => callback({ code, details });
     if (fault === 'hang') return;
     if (fault !== undefined) return fail(fault, 'as the test wants');
     if (name !== 'test') return fail(status.NOT_FOUND, 'Dataset not found');
@@ -56,11 +46,11 @@ export async function startDatasetService({
       batch_index: index,
       is_last_batch: index === batches - 1,
     });
-  }
+  };
 
   const server = new Server();
-  const loaded = loadPackageDefinition(loadProto('dataset_service.proto')).dataset_service as GrpcObject;
-  server.addService((loaded.DatasetService as ServiceClientConstructor).service, { GetBatch });
+  const { DatasetService } = loadPackage('dataset_service.proto').dataset_service;
+  server.addService(DatasetService.service, { GetBatch });
   const bound = await new Promise<number>((resolve, reject) =>
     server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, chosen) =>
       error ? reject(error) : resolve(chosen),

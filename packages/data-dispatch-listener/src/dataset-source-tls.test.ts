@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
+import type { AppError } from '@waybill/common/errors.ts';
+import type { DatasetServiceHandlers } from '@waybill/common/grpc/generated/dataset_service/DatasetService.ts';
 import { createGrpcServer } from '@waybill/common/grpc/grpc-server.ts';
 import { loadProto } from '@waybill/common/grpc/proto.ts';
 import { createAuthority, type KeyPair, refusedPairs, trust } from '@waybill/test-harness/certificates.ts';
@@ -10,17 +12,15 @@ const authority = createAuthority();
 trust(authority);
 const pair = authority.issue({ names: ['localhost'] });
 
-type Callback = (error: null, batch: object) => void;
+const GetBatch: DatasetServiceHandlers['GetBatch'] = (_call, callback) =>
+  callback(null, { data: Buffer.from('samples'), is_last_batch: true });
 
 /** Reads a batch of a service with `tls`, at `https://localhost:<port>` or what `addressOf` makes of the port. */
 async function read(t: TestContext, tls: KeyPair, addressOf = (port: number) => `https://localhost:${port}`) {
   const server = await createGrpcServer({
     definition: loadProto('dataset_service.proto'),
     service: 'dataset_service.DatasetService',
-    implementation: {
-      GetBatch: (_call: unknown, callback: Callback) =>
-        callback(null, { data: Buffer.from('samples'), is_last_batch: true }),
-    },
+    implementation: { GetBatch },
     host: 'localhost',
     port: 0,
     tls,
@@ -51,6 +51,10 @@ describe('a dataset service with TLS', () => {
 
   for (const { why, pair: refused, reason } of refusedPairs(authority))
     it(`is not read from when it shows a certificate ${why}`, async (t) => {
-      await assert.rejects(read(t, refused), { code: 'dataset-unavailable', message: reason });
+      await assert.rejects(read(t, refused), ({ code, cause }: AppError) => {
+        assert.equal(code, 'dataset-unavailable');
+        assert.match(String(cause), reason);
+        return true;
+      });
     });
 });

@@ -3,18 +3,12 @@
  * and read ahead of whoever reads in order. Both are bounded in bytes.
  */
 import { createSecureContext } from 'node:tls';
-import {
-  type Client,
-  credentials,
-  type GrpcObject,
-  loadPackageDefinition,
-  type ServiceClientConstructor,
-  type ServiceError,
-  status,
-} from '@grpc/grpc-js';
+import { credentials, type ServiceError, status } from '@grpc/grpc-js';
 import { backOff } from '@waybill/common/back-off.ts';
 import { AppError } from '@waybill/common/errors.ts';
-import { loadProto } from '@waybill/common/grpc/proto.ts';
+import type { DatasetServiceClient } from '@waybill/common/grpc/generated/dataset_service/DatasetService.ts';
+import type { GetBatchRequest } from '@waybill/common/grpc/generated/dataset_service/GetBatchRequest.ts';
+import { loadPackage } from '@waybill/common/grpc/proto.ts';
 import { TerminalError } from '@waybill/listener/handler.ts';
 import { LRUCache } from 'lru-cache';
 import type { Batch, ReadBatch } from './stream-batches.ts';
@@ -45,11 +39,7 @@ export type DatasetSource = {
   close(): void;
 };
 
-type GetBatch = (
-  request: { dataset_name: string; batch_size: number; batch_index: number },
-  options: { deadline: Date },
-  callback: (error: ServiceError | null, batch?: { data: Buffer; is_last_batch: boolean }) => void,
-) => void;
+const { DatasetService } = loadPackage('dataset_service.proto').dataset_service;
 
 /** Connects, lazily, to the dataset service at `address`: `host:port`, or `https://host:port` for TLS. */
 export function createDatasetSource({
@@ -108,9 +98,7 @@ export function createDatasetSource({
   };
 }
 
-function createClient(address: string): Client & { GetBatch: GetBatch } {
-  const loaded = loadPackageDefinition(loadProto('dataset_service.proto'));
-  const DatasetService = (loaded.dataset_service as GrpcObject).DatasetService as ServiceClientConstructor;
+function createClient(address: string): DatasetServiceClient {
   const target = address.replace(/^https:\/\//, '');
   // Not createSsl: variables of gRPC's own would decide there which authorities are trusted.
   const security =
@@ -126,10 +114,13 @@ function createClient(address: string): Client & { GetBatch: GetBatch } {
     'grpc.max_reconnect_backoff_ms': 2_000,
     'grpc.keepalive_time_ms': 10_000,
     'grpc.keepalive_timeout_ms': 5_000,
-  }) as unknown as Client & { GetBatch: GetBatch };
+  });
 }
 
-function getBatch(client: { GetBatch: GetBatch }, request: Parameters<GetBatch>[0]): Promise<Batch> {
+function getBatch(
+  client: DatasetServiceClient,
+  request: GetBatchRequest & { batch_index: number },
+): Promise<Batch> {
   const deadline = new Date(Date.now() + CALL_DEADLINE_MS);
   return new Promise((resolve, reject) => {
     client.GetBatch(request, { deadline }, (error, batch) => {
@@ -154,7 +145,7 @@ const REFUSALS: ReadonlySet<status | undefined> = new Set([
 ]);
 
 /** The service's own words, or the library's with addresses in them, are the cause: readers of the TCP stream see the rest. */
-function toDatasetError(error: ServiceError | null): Error {
+function toDatasetError(error: ServiceError | null | undefined): Error {
   const options = { cause: new Error(error?.details ?? 'an empty answer') };
   if (error?.code === status.NOT_FOUND)
     return new TerminalError('dataset-not-found', 'there is no such dataset', options);

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { status } from '@grpc/grpc-js';
 import { AppError } from '@waybill/common/errors.ts';
+import type { DataBatch__Output } from '@waybill/common/grpc/generated/dataset_service/DataBatch.ts';
 import { createGrpcServer } from '@waybill/common/grpc/grpc-server.ts';
 import { loadProto } from '@waybill/common/grpc/proto.ts';
 import { pino } from 'pino';
 import { type Dataset, shuffled } from './dataset.ts';
-import { connectToDatasets, type DataBatch } from './dataset-client.fixture.ts';
+import { connectToDatasets } from './dataset-client.fixture.ts';
 import { createDatasetService } from './dataset-service.ts';
 
 const SAMPLES = 10;
@@ -73,7 +74,7 @@ describe('the dataset service', () => {
   it('serves a batch as large as a message may be', async (t) => {
     const client = await start(t);
     const batch = await client.call('GetBatch', { dataset_name: 'wide', batch_size: 524, batch_index: 0 });
-    assert.equal((batch.data as Buffer).length, 524 * 200_000);
+    assert.equal(batch.data.length, 524 * 200_000);
   });
 
   it('streams every batch in order', async (t) => {
@@ -161,13 +162,13 @@ async function start(t: TestContext, more: Record<string, Dataset> = {}) {
   return connectToDatasets(t, server.port);
 }
 
-async function read(stream: AsyncIterable<unknown>): Promise<DataBatch[]> {
-  const batches: DataBatch[] = [];
-  for await (const batch of stream) batches.push(batch as DataBatch);
+async function read(stream: AsyncIterable<unknown>): Promise<DataBatch__Output[]> {
+  const batches: DataBatch__Output[] = [];
+  for await (const batch of stream) batches.push(batch as DataBatch__Output);
   return batches;
 }
 
-function joined(batches: DataBatch[]): Buffer {
+function joined(batches: DataBatch__Output[]): Buffer {
   return Buffer.concat(batches.map(({ data }) => data));
 }
 

@@ -1,25 +1,16 @@
 /** `dataset_service.DatasetService`: see `proto/dataset_service.proto`. */
 import { once } from 'node:events';
-import {
-  type ServerUnaryCall,
-  type ServerWritableStream,
-  type ServiceError,
-  type sendUnaryData,
-  status,
-  type UntypedServiceImplementation,
-} from '@grpc/grpc-js';
+import { type handleUnaryCall, type ServerWritableStream, type ServiceError, status } from '@grpc/grpc-js';
 import { AppError } from '@waybill/common/errors.ts';
+import type { DataBatch } from '@waybill/common/grpc/generated/dataset_service/DataBatch.ts';
+import type { DatasetServiceHandlers } from '@waybill/common/grpc/generated/dataset_service/DatasetService.ts';
+import type { StreamBatchesRequest__Output } from '@waybill/common/grpc/generated/dataset_service/StreamBatchesRequest.ts';
 import type { Logger } from 'pino';
 import { type Dataset, sliceBatch } from './dataset.ts';
 import type { Datasets } from './datasets.ts';
 
 /** Largest message, from the contract, less the fields beside the samples. */
 const MAX_BATCH_BYTES = 100 * 1024 * 1024 - 64;
-
-type Named = { dataset_name: string };
-type BatchRequest = Named & { batch_size: number; batch_index: number };
-type StreamRequest = Named & { batch_size: number; shuffle: boolean; max_batches: number };
-type DataBatch = { data: Buffer; batch_index: number; is_last_batch: boolean };
 
 /** What a call ends with instead of an answer. */
 class Refusal extends Error {
@@ -38,15 +29,15 @@ export function createDatasetService({
 }: {
   datasets: Datasets;
   log: Logger;
-}): UntypedServiceImplementation {
+}): DatasetServiceHandlers {
   return {
-    GetBatch: unary(log, async ({ dataset_name, batch_size, batch_index }: BatchRequest) => {
+    GetBatch: unary(log, async ({ dataset_name, batch_size, batch_index }) => {
       const dataset = await findOr(datasets.find, dataset_name);
       checkBatchSize(dataset, batch_size);
       return toBatch(dataset, batch_size, batch_index);
     }),
 
-    GetDatasetInfo: unary(log, async ({ dataset_name }: Named) => {
+    GetDatasetInfo: unary(log, async ({ dataset_name }) => {
       const { samples, sampleShape, dataType, isSynthetic } = await findOr(datasets.find, dataset_name);
       return {
         dataset_name: isSynthetic ? `${dataset_name} (synthetic)` : dataset_name,
@@ -59,7 +50,7 @@ export function createDatasetService({
 
     HealthCheck: unary(log, async () => ({ status: 'SERVING', message: 'Service is healthy.' })),
 
-    async StreamBatches(call: ServerWritableStream<StreamRequest, DataBatch>) {
+    async StreamBatches(call) {
       try {
         await streamBatches(call, datasets);
         call.end();
@@ -72,7 +63,7 @@ export function createDatasetService({
 
 /** No faster than the client reads. */
 async function streamBatches(
-  call: ServerWritableStream<StreamRequest, DataBatch>,
+  call: ServerWritableStream<StreamBatchesRequest__Output, DataBatch>,
   datasets: Datasets,
 ): Promise<void> {
   const { dataset_name, batch_size, shuffle, max_batches } = call.request;
@@ -111,8 +102,11 @@ function toBatch(dataset: Dataset, batchSize: number, index: number): DataBatch 
   return { data: batch.data, batch_index: index, is_last_batch: batch.isLast };
 }
 
-function unary<Request, Answer>(log: Logger, answer: (request: Request) => Promise<Answer>) {
-  return ({ request }: ServerUnaryCall<Request, Answer>, callback: sendUnaryData<Answer>): void => {
+function unary<Request, Answer>(
+  log: Logger,
+  answer: (request: Request) => Promise<Answer>,
+): handleUnaryCall<Request, Answer> {
+  return ({ request }, callback) => {
     answer(request).then(
       (message) => callback(null, message),
       (thrown) => callback(toStatus(thrown, log)),

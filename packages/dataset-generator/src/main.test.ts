@@ -38,7 +38,7 @@ describe('dataset-generator', () => {
         batch_index: index,
       });
       assert.equal(batch.batch_index, index);
-      sizes.push((batch.data as Buffer).length);
+      sizes.push(batch.data.length);
       if (batch.is_last_batch) last.push(index);
     }
     assert.deepEqual(last, [333]);

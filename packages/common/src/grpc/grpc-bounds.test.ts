@@ -3,8 +3,9 @@ import { once } from 'node:events';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
 import { connect as connectTcp } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { status, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
 import { pino } from 'pino';
+import type { DatasetServiceHandlers } from './generated/dataset_service/DatasetService.ts';
 import { createGrpcServer } from './grpc-server.ts';
 import { loadProto } from './proto.ts';
 
@@ -17,12 +18,11 @@ type Options = Partial<Parameters<typeof createGrpcServer>[0]>;
 /** A server whose GetBatch answers with 200 kB, and a connection to it. */
 async function start(t: TestContext, options: Options = {}) {
   const answer = { data: Buffer.alloc(ANSWER_BYTES), batch_index: 0, is_last_batch: true };
+  const GetBatch: DatasetServiceHandlers['GetBatch'] = (_call, callback) => callback(null, answer);
   const server = await createGrpcServer({
     definition: loadProto('dataset_service.proto'),
     service: SERVICE,
-    implementation: {
-      GetBatch: (_call: unknown, callback: (error: null, answer: object) => void) => callback(null, answer),
-    } as unknown as UntypedServiceImplementation,
+    implementation: { GetBatch },
     host: '127.0.0.1',
     port: 0,
     isServing: () => true,

@@ -25,7 +25,11 @@ const MAX_RECEIVE_BYTES = 1024;
 
 type Reply = { error: ServiceError | null; response: Record<string, unknown> };
 type Callback = (error: Partial<ServiceError> | null, response?: object) => void;
+type HealthMethod = MethodDefinition<object, { status: string }>;
 type UnaryCall = { request: { dataset_name: string } };
+
+const Check = healthService.Check as HealthMethod;
+const Watch = healthService.Watch as HealthMethod;
 
 describe('the gRPC server', () => {
   it('serves the service', async (t) => {
@@ -77,11 +81,10 @@ describe('the gRPC server', () => {
     let isServing = false;
     const { port } = await start(t, {}, () => isServing);
     const health = connect(t, port, Client);
-    const watch = healthService.Watch as unknown as MethodDefinition<object, { status: string }>;
     const statuses = health.makeServerStreamRequest(
-      watch.path,
-      watch.requestSerialize,
-      watch.responseDeserialize,
+      Watch.path,
+      Watch.requestSerialize,
+      Watch.responseDeserialize,
       { service: SERVICE },
     );
     statuses.on('error', () => {});
@@ -95,11 +98,10 @@ describe('the gRPC server', () => {
 
   it('is not kept from closing by one who watches its health', async (t) => {
     const { port, server } = await start(t, {});
-    const watch = healthService.Watch as unknown as MethodDefinition<object, { status: string }>;
     const statuses = connect(t, port, Client).makeServerStreamRequest(
-      watch.path,
-      watch.requestSerialize,
-      watch.responseDeserialize,
+      Watch.path,
+      Watch.requestSerialize,
+      Watch.responseDeserialize,
       { service: '' },
     );
     await nextData(statuses);
@@ -226,12 +228,11 @@ async function nextData(stream: NodeJS.EventEmitter): Promise<unknown> {
 }
 
 function check(client: Client, service: string): Promise<string> {
-  const method = healthService.Check as unknown as MethodDefinition<object, { status: string }>;
   return new Promise((resolve, reject) =>
     client.makeUnaryRequest(
-      method.path,
-      method.requestSerialize,
-      method.responseDeserialize,
+      Check.path,
+      Check.requestSerialize,
+      Check.responseDeserialize,
       { service },
       (error, response) => (error ? reject(error) : resolve(response?.status ?? '')),
     ),

@@ -5,28 +5,26 @@
  * A handler that throws, or returns a promise that rejects, ends its own call with INTERNAL and no word of what happened,
  * which goes to the log. grpc-js leaves a rejection unhandled, and so would end the process.
  */
-import { once } from 'node:events';
+import { type EventEmitter, once } from 'node:events';
 import { type AddressInfo, createServer, type Server as TcpServer } from 'node:net';
 import {
   Server,
   ServerCredentials,
-  type ServerWritableStream,
   type ServiceDefinition,
+  type sendUnaryData,
   status,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import type { PackageDefinition } from '@grpc/proto-loader';
-import { HealthImplementation } from 'grpc-health-check';
 import type { Logger } from 'pino';
 import { cutOff, keepSockets } from '../http/open-sockets.ts';
 import type { KeyPair } from '../http/tls.ts';
 import { toPublicError } from '../public-error.ts';
 import { within } from '../within.ts';
 import { createCallBounds } from './grpc-bounds.ts';
+import { createGrpcHealth } from './grpc-health.ts';
 import { addReflection } from './grpc-reflection.ts';
 
-/** How often health is brought up to date. */
-const HEALTH_INTERVAL_MS = 500;
 /** Connections at once; one more is closed. */
 const MAX_CONNECTIONS = 1_000;
 /** Calls at once on one connection; more wait. */
@@ -81,8 +79,9 @@ export async function createGrpcServer({
   log: Logger;
 }): Promise<GrpcServer> {
   const callBounds = createCallBounds(bounds);
+  const health = createGrpcHealth({ service, isServing });
   const server = new Server({
-    interceptors: [callBounds.interceptor],
+    interceptors: [callBounds.interceptor, health.interceptor],
     'grpc.max_receive_message_length': maxReceiveBytes,
     'grpc.max_send_message_length': maxSendBytes,
     'grpc.max_concurrent_streams': MAX_CONCURRENT_STREAMS,
@@ -91,14 +90,14 @@ export async function createGrpcServer({
     'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
   });
   server.addService(definition[service] as ServiceDefinition, guard(implementation, log));
-  const stopHealth = addHealth(server, service, isServing);
+  health.addTo(server);
   addReflection(server, definition);
   const listening = await listen(server, { host, port, tls, maxConnections });
 
   return {
     port: (listening.address() as AddressInfo).port,
     async close(deadlineMs = 1_000) {
-      stopHealth();
+      health.close();
       callBounds.close();
       // Once its connections are closed too, which those of another server are to `tryShutdown` at once.
       const ended = new Promise<void>((resolve) => listening.close(() => resolve()));
@@ -110,18 +109,13 @@ export async function createGrpcServer({
   };
 }
 
-type Call = ServerWritableStream<unknown, unknown>;
-type Callback = (error: unknown, ...rest: unknown[]) => void;
-/** A handler of either kind: with a callback for one answer, or writing to the call. */
-type Handler = (call: Call, callback?: Callback) => unknown;
-
-/** Answers for handlers that fail. */
+/** Answers for handlers that fail: those of unary calls and client streams have a callback, the others write to the call. */
 function guard(implementation: UntypedServiceImplementation, log: Logger): UntypedServiceImplementation {
   const guarded = Object.entries(implementation).map(([method, handler]) => {
-    const handle: Handler = async (call, callback) => {
+    const handle = async (call: EventEmitter, callback?: sendUnaryData<unknown>) => {
       const answer = callback && answerOnce(callback);
       try {
-        await (handler as unknown as Handler).call(implementation, call, answer);
+        await Reflect.apply(handler, implementation, [call, answer]);
       } catch (error) {
         const details = toPublicError(error, log, { method }).message;
         const refusal = { code: status.INTERNAL, details };
@@ -135,41 +129,11 @@ function guard(implementation: UntypedServiceImplementation, log: Logger): Untyp
 }
 
 /** A handler that answers and then throws must not answer twice. */
-function answerOnce(callback: Callback): Callback {
+function answerOnce(callback: sendUnaryData<unknown>): sendUnaryData<unknown> {
   let isCalled = false;
   return (...answer) => {
     if (!isCalled) callback(...answer);
     isCalled = true;
-  };
-}
-
-/** Returns what makes both NOT_SERVING for good, and ends the calls that watch them: `close` would wait for those. */
-function addHealth(server: Server, service: string, isServing: () => boolean): () => void {
-  const health = new HealthImplementation();
-  const watching = new Set<Call>();
-  let wasUp: boolean | undefined;
-  function set(isUp: boolean): void {
-    // Every setStatus is a message to those who watch, whether or not it changed.
-    if (isUp === wasUp) return;
-    wasUp = isUp;
-    for (const name of ['', service]) health.setStatus(name, isUp ? 'SERVING' : 'NOT_SERVING');
-  }
-  set(isServing());
-  const timer = setInterval(() => set(isServing()), HEALTH_INTERVAL_MS).unref();
-  health.addToServer({
-    addService: (definition: ServiceDefinition, { watch, ...others }: UntypedServiceImplementation) => {
-      const trackedWatch = (call: Call) => {
-        watching.add(call);
-        call.once('cancelled', () => watching.delete(call));
-        (watch as unknown as Handler)(call);
-      };
-      server.addService(definition, { ...others, watch: trackedWatch as unknown as Handler as never });
-    },
-  } as unknown as Server);
-  return () => {
-    clearInterval(timer);
-    set(false);
-    for (const call of watching) call.end();
   };
 }
 

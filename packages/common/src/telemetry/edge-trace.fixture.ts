@@ -1,6 +1,6 @@
 /** The program that `edge-trace.test.ts` runs under the preload: a gRPC server, of the public or of an inner tier. */
-import type { ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js';
 import { pino } from 'pino';
+import type { DataDispatcherServiceHandlers } from '../grpc/generated/data_dispatcher_service/DataDispatcherService.ts';
 import { createGrpcServer } from '../grpc/grpc-server.ts';
 import { loadProto } from '../grpc/proto.ts';
 import { isolateGrpcTraces, linkInboundGrpcTrace } from './edge-trace.ts';
@@ -8,10 +8,10 @@ import { shutdownTelemetry } from './shutdown-telemetry.ts';
 
 if (process.argv[2] === 'public') isolateGrpcTraces();
 
-function answer(_call: ServerUnaryCall<unknown, object>, callback: sendUnaryData<object>): void {
+const answer: DataDispatcherServiceHandlers['HealthCheck'] = (_call, callback) => {
   linkInboundGrpcTrace();
   callback(null, { status: 'SERVING' });
-}
+};
 
 const { port } = await createGrpcServer({
   definition: loadProto('data_dispatcher_service.proto'),

@@ -2,17 +2,9 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import {
-  type Client,
-  type ClientUnaryCall,
-  credentials,
-  loadPackageDefinition,
-  Metadata,
-  type ServiceClientConstructor,
-  type ServiceError,
-  status,
-} from '@grpc/grpc-js';
-import { loadProto } from '@waybill/common/grpc/proto.ts';
+import { type ClientUnaryCall, credentials, Metadata, type requestCallback, status } from '@grpc/grpc-js';
+import type { DataDispatcherServiceClient as Stub } from '@waybill/common/grpc/generated/data_dispatcher_service/DataDispatcherService.ts';
+import { loadPackage } from '@waybill/common/grpc/proto.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import { startOtlpReceiver } from '@waybill/test-harness/otlp-receiver.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
@@ -34,23 +26,16 @@ import {
 } from '../../public-web.fixture.ts';
 
 type Answer = { status: string; message: string };
-type Callback = (error: ServiceError | null, answer?: Answer) => void;
-type Stub = Client & {
-  NotifyNewClient(fields: object, metadata: Metadata, callback: Callback): ClientUnaryCall;
-  HealthCheck(fields: object, callback: Callback): ClientUnaryCall;
-};
+type Callback = requestCallback<Answer>;
 
-const loaded = loadPackageDefinition(loadProto('data_dispatcher_service.proto'));
-const { DataDispatcherService } = loaded.data_dispatcher_service as unknown as {
-  DataDispatcherService: ServiceClientConstructor;
-};
+const { DataDispatcherService } = loadPackage('data_dispatcher_service.proto').data_dispatcher_service;
 const stubs: Stub[] = [];
 
 function connect(service: Service): Stub {
   const { grpcPort } = service.logs.find(({ msg }) => msg === 'listening') ?? {};
   const stub = new DataDispatcherService(`127.0.0.1:${grpcPort}`, credentials.createInsecure());
-  stubs.push(stub as unknown as Stub);
-  return stub as unknown as Stub;
+  stubs.push(stub);
+  return stub;
 }
 
 /** Resolves with the answer; rejects where the gRPC status is not OK. `start` makes the call. */

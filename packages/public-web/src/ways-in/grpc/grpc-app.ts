@@ -1,6 +1,7 @@
 /** The public gRPC port: `data_dispatcher_service.DataDispatcherService`, health and reflection. */
-import { type Metadata, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
+import { type Metadata, type ServerUnaryCall, status } from '@grpc/grpc-js';
 import { AppError, type ErrorCode } from '@waybill/common/errors.ts';
+import type { DataDispatcherServiceHandlers } from '@waybill/common/grpc/generated/data_dispatcher_service/DataDispatcherService.ts';
 import type { CallRefusal } from '@waybill/common/grpc/grpc-bounds.ts';
 import { createGrpcServer } from '@waybill/common/grpc/grpc-server.ts';
 import { loadProto } from '@waybill/common/grpc/proto.ts';
@@ -56,18 +57,20 @@ export function createGrpcApp({ admit, acceptClient, readiness, log, ...listenOp
     }
   }
 
+  const implementation: DataDispatcherServiceHandlers = {
+    NotifyNewClient(call, callback) {
+      linkInboundGrpcTrace();
+      return accept(call).then((answer) => callback(null, answer));
+    },
+    HealthCheck(_call, callback) {
+      callback(null, toHealth(readiness()));
+    },
+  };
+
   return createGrpcServer({
     definition: loadProto('data_dispatcher_service.proto'),
     service: SERVICE,
-    implementation: {
-      NotifyNewClient(call: ServerUnaryCall<unknown, Answer>, callback: sendUnaryData<Answer>) {
-        linkInboundGrpcTrace();
-        return accept(call).then((answer) => callback(null, answer));
-      },
-      HealthCheck(_call: ServerUnaryCall<unknown, Answer>, callback: sendUnaryData<Answer>) {
-        callback(null, toHealth(readiness()));
-      },
-    },
+    implementation,
     ...listenOptions,
     // Health and reflection stay open.
     admit({ path, metadata, peer }) {

@@ -1,0 +1,8 @@
+// Original file: proto/dataset_service.proto
+
+
+export interface HealthCheckRequest {
+}
+
+export interface HealthCheckRequest__Output {
+}
