@@ -7,18 +7,17 @@ import { text } from 'node:stream/consumers';
 import { describe, type TestContext, test } from 'node:test';
 import { createHealthApp } from '@waybill/common/http/health-app.ts';
 import { portOf } from '@waybill/common/http/http-server.ts';
+import { createInternalApp } from '@waybill/common/internal-call/internal-app.ts';
 import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { createDevTelemetryApp } from '../packages/dev-telemetry/src/app.ts';
 import { createTraceStore } from '../packages/dev-telemetry/src/store.ts';
-import { createInternalApp as createDispatcherApp } from '../packages/dispatcher/src/app.ts';
 import { createAdmit } from '../packages/public-web/src/admission/admission.ts';
 import { createAccount } from '../packages/public-web/src/core/account.ts';
 import { createIdempotency } from '../packages/public-web/src/idempotency/idempotency.ts';
 import { createMemoryIdempotencyStore } from '../packages/public-web/src/idempotency/idempotency-store.ts';
 import { createHeldReplies } from '../packages/public-web/src/replies/held-replies.ts';
-import { createInternalApp } from '../packages/public-web/src/replies/internal-app.ts';
 import { createPublicApp } from '../packages/public-web/src/ways-in/http/app.ts';
 
 const log = pino({ level: 'silent' });
@@ -79,30 +78,9 @@ const servers: Record<string, { create(): Promise<FastifyInstance> | FastifyInst
       ...HEALTH,
     },
   },
-  'public-web, internal': {
-    create: () =>
-      createInternalApp({
-        log,
-        keys,
-        parked: unused,
-        held: unused,
-        clock: unused,
-        replyAddresses: unused,
-        instance: 'a',
-      }),
+  'an internal port': {
+    create: () => createInternalApp({ log, keys, clock: unused, path: '/dispatch', handle: unused }),
     routes: { '/dispatch': { POST: 401 } },
-  },
-  dispatcher: {
-    create: () =>
-      createDispatcherApp({
-        log,
-        keys,
-        isBrokerAvailable: () => true,
-        publishEvent: unused,
-        clock: unused,
-        isStopping: () => false,
-      }),
-    routes: { '/events': { POST: 401 } },
   },
   'the health ports': { create: () => createHealthApp({ log, readiness: () => undefined }), routes: HEALTH },
   'dev-telemetry': {

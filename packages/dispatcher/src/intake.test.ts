@@ -3,13 +3,13 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
 import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
+import { createInternalApp } from '@waybill/common/internal-call/internal-app.ts';
 import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
 import { startTcpProxy, type TcpProxy } from '@waybill/test-harness/tcp-proxy.ts';
 import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { pino } from 'pino';
-import { createInternalApp } from './app.ts';
 import {
   type Answer,
   type Consumer,
@@ -21,6 +21,7 @@ import {
   startDispatcher,
   startListener,
 } from './dispatcher.fixture.ts';
+import { createIntake } from './intake.ts';
 
 describe('POST /events', () => {
   let broker: TestBroker;
@@ -182,11 +183,14 @@ it('an error nobody foresaw is logged with its stack, and told to nobody', async
   const lines: string[] = [];
   const app = createInternalApp({
     log: pino({}, { write: (line: string) => void lines.push(line) }),
-    isBrokerAvailable: () => true,
-    publishEvent: async () => assert.fail('canary'),
     keys: keys.call,
     clock: createClockCheck(),
-    isStopping: () => false,
+    path: '/events',
+    handle: createIntake({
+      isBrokerAvailable: () => true,
+      publishEvent: async () => assert.fail('canary'),
+      isStopping: () => false,
+    }),
   });
   const body = JSON.stringify([newEvent('Known')]);
   const headers = signRequest({ method: 'POST', path: '/events', body, keys: keys.call });
@@ -201,14 +205,17 @@ it('a dispatcher that is stopping answers 503 and publishes nothing, so that pub
   let published = 0;
   const app = createInternalApp({
     log: pino({ level: 'silent' }),
-    isBrokerAvailable: () => true,
-    async publishEvent() {
-      published += 1;
-      return 'confirmed';
-    },
     keys: keys.call,
     clock: createClockCheck(),
-    isStopping: () => true,
+    path: '/events',
+    handle: createIntake({
+      isBrokerAvailable: () => true,
+      async publishEvent() {
+        published += 1;
+        return 'confirmed';
+      },
+      isStopping: () => true,
+    }),
   });
   const body = JSON.stringify([newEvent('Known')]);
   const headers = signRequest({ method: 'POST', path: '/events', body, keys: keys.call });

@@ -8,13 +8,14 @@ import { createBroker } from '@waybill/common/broker/create-broker.ts';
 import { drainHttpServer, portOf } from '@waybill/common/http/http-server.ts';
 import { keyPairOf } from '@waybill/common/http/tls.ts';
 import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
+import { createInternalApp } from '@waybill/common/internal-call/internal-app.ts';
 import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
 import { createReplyAddressVerifier } from '@waybill/common/internal-call/reply-address.ts';
 import { serviceName } from '@waybill/common/process/instance.ts';
 import { runService } from '@waybill/common/process/run-service.ts';
 import { CLOSE_MS } from '@waybill/common/process/shutdown.ts';
-import { createInternalApp } from './app.ts';
 import { loadDispatcherConfig } from './config.ts';
+import { createIntake } from './intake.ts';
 import { createLostTypes } from './lost-types.ts';
 import { createPublishEvent } from './publish.ts';
 import { createReadiness } from './readiness.ts';
@@ -43,16 +44,19 @@ await runService(loadDispatcherConfig, async ({ config, log, isStopping }) => {
   const app = createInternalApp({
     log,
     tls: keyPairOf(config),
-    isBrokerAvailable: () => publisher.isAvailable() && subscriber.isConnected(),
-    publishEvent: createPublishEvent({
-      publisher,
-      lostTypes: createLostTypes({ publisher, watch, log }),
-      maxByType: config.BATCH_MAX_BY_TYPE,
-      log,
-    }),
     keys: keys.call,
     clock,
-    isStopping,
+    path: '/events',
+    handle: createIntake({
+      isBrokerAvailable: () => publisher.isAvailable() && subscriber.isConnected(),
+      publishEvent: createPublishEvent({
+        publisher,
+        lostTypes: createLostTypes({ publisher, watch, log }),
+        maxByType: config.BATCH_MAX_BY_TYPE,
+        log,
+      }),
+      isStopping,
+    }),
   });
   await app.listen({ host: config.HOST, port: config.PORT });
 

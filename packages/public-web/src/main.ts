@@ -11,6 +11,7 @@
 import { drainHttpServer, portOf } from '@waybill/common/http/http-server.ts';
 import { keyPairOf } from '@waybill/common/http/tls.ts';
 import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
+import { createInternalApp } from '@waybill/common/internal-call/internal-app.ts';
 import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
 import {
   createReplyAddresses,
@@ -33,8 +34,8 @@ import { createDispatcherClient } from './dispatchers/dispatcher-client.ts';
 import { createIdempotency } from './idempotency/idempotency.ts';
 import { createMemoryIdempotencyStore } from './idempotency/idempotency-store.ts';
 import { createHeldReplies } from './replies/held-replies.ts';
-import { createInternalApp } from './replies/internal-app.ts';
 import { createParkedRequests } from './replies/parked-requests.ts';
+import { createPostReplies } from './replies/post-replies.ts';
 import { createGrpcApp } from './ways-in/grpc/grpc-app.ts';
 import { createPublicApp } from './ways-in/http/app.ts';
 
@@ -53,12 +54,15 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
   const internalApp = createInternalApp({
     log,
     tls,
-    parked,
-    held,
     keys: keys.call,
     clock,
-    replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
-    instance: instanceId,
+    path: '/dispatch',
+    handle: createPostReplies({
+      parked,
+      held,
+      replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
+      instance: instanceId,
+    }),
   });
   const internalUrl = await internalApp.listen({ host: config.INTERNAL_HOST, port: config.INTERNAL_PORT });
 

@@ -2,11 +2,10 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
-import { createHttpServer } from '../http/http-server.ts';
 import { type ClockCheck, createClockCheck } from './clock-check.ts';
 import { signRequest } from './http-signature.ts';
+import { createInternalApp } from './internal-app.ts';
 import { deriveInternalKeys } from './internal-keys.ts';
-import { verifyCall } from './verify-call.ts';
 
 const { call: keys } = deriveInternalKeys(['a secret of this test with more than 32 characters']);
 
@@ -15,8 +14,8 @@ describe('a tier', () => {
   let app: FastifyInstance;
   let url: string;
   before(async () => {
-    app = createHttpServer({ log: pino({ level: 'silent' }) });
-    app.post('/events', async (request) => verifyCall(request, { keys, clock }).toString());
+    const log = pino({ level: 'silent' });
+    app = createInternalApp({ log, keys, clock, path: '/events', handle: async () => ({}) });
     url = await app.listen({ host: '127.0.0.1', port: 0 });
   });
   after(() => app.close());

@@ -2,26 +2,30 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
+import { createInternalApp } from '@waybill/common/internal-call/internal-app.ts';
 import {
   createReplyAddresses,
   createReplyAddressVerifier,
 } from '@waybill/common/internal-call/reply-address.ts';
 import { pino } from 'pino';
 import { keys, pong } from '../public-web.fixture.ts';
-import { createInternalApp } from './internal-app.ts';
 import { createParkedRequests } from './parked-requests.ts';
+import { createPostReplies } from './post-replies.ts';
 
 it('while clients are slow to read what has come, replies are put off and those they answer stay parked', async () => {
   const held = { isFull: true, hasRoom: () => !held.isFull };
   const parked = createParkedRequests({ maxParked: 10 });
   const app = createInternalApp({
     log: pino({ level: 'silent' }),
-    parked,
-    held,
     keys: keys.call,
     clock: createClockCheck(),
-    replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
-    instance: 'this',
+    path: '/dispatch',
+    handle: createPostReplies({
+      parked,
+      held,
+      replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
+      instance: 'this',
+    }),
   });
   const url = 'http://127.0.0.1/dispatch';
   const address = createReplyAddresses({

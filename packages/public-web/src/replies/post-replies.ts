@@ -3,48 +3,35 @@
 import { AppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { decodeMessage } from '@waybill/common/event/event-json.ts';
-import type { ClockCheck } from '@waybill/common/internal-call/clock-check.ts';
-import type { Key } from '@waybill/common/internal-call/internal-keys.ts';
+import type { InternalCall } from '@waybill/common/internal-call/internal-app.ts';
 import type { createReplyAddressVerifier } from '@waybill/common/internal-call/reply-address.ts';
-import { verifyCall } from '@waybill/common/internal-call/verify-call.ts';
 import { startEventSpan } from '@waybill/common/telemetry/tracing.ts';
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { HeldReplies } from './held-replies.ts';
 import type { ParkedRequests } from './parked-requests.ts';
 
 export type PostRepliesOptions = {
   parked: ParkedRequests;
   held: Pick<HeldReplies, 'hasRoom'>;
-  keys: Key[];
-  clock: ClockCheck;
   replyAddresses: ReturnType<typeof createReplyAddressVerifier>;
   /** The name of this instance, as in its reply addresses. */
   instance: string;
 };
 
 /**
- * The handler of `POST /dispatch`: a signed JSON batch of replies. Answers 200 `{"unknown":[correlation id]}` naming
+ * What handles `POST /dispatch`, a JSON batch of replies. Answers 200 `{"unknown":[correlation id]}` naming
  * those nobody waits for (any more), so the same batch delivered twice is harmless; 410 when the replies are for
- * another instance; 401 when the call is not signed; 503 when clients are slow to read what has come before.
+ * another instance; 503 when clients are slow to read what has come before.
  */
-export function createPostReplies({
-  parked,
-  held,
-  keys,
-  clock,
-  replyAddresses,
-  instance,
-}: PostRepliesOptions) {
-  return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-    const body = verifyCall(request, { keys, clock });
+export function createPostReplies({ parked, held, replyAddresses, instance }: PostRepliesOptions) {
+  return async ({ body, contentType, log }: InternalCall): Promise<{ unknown: unknown[] }> => {
     if (!held.hasRoom()) throw new AppError('not-accepted', 'too many replies wait for their clients');
-    const replies = decodeMessage({ contentType: request.headers['content-type'] ?? '', body });
+    const replies = decodeMessage({ contentType, body });
     await assertForUs(replies);
     const unknown = replies
       .filter((event) => !deliver(event, sizeIn(body, replies, event)))
       .map(({ correlationid }) => correlationid);
-    if (unknown.length > 0) request.log.warn({ unknown }, 'replies nobody waits for');
-    return reply.send({ unknown });
+    if (unknown.length > 0) log.warn({ unknown }, 'replies nobody waits for');
+    return { unknown };
   };
 
   async function assertForUs(replies: CloudEvent[]): Promise<void> {
