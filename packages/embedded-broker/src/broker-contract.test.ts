@@ -1,22 +1,24 @@
-/** The embedded broker keeps the promises that RabbitMQ keeps: the same suite runs on both. */
+/** The embedded broker keeps the promises that RabbitMQ keeps: the same suites run on both. */
 import { after, before, describe } from 'node:test';
-import { createAmqpPublisher } from '@waybill/common/broker/amqp-publisher.ts';
-import { createAmqpSubscriber } from '@waybill/common/broker/amqp-subscriber.ts';
-import { brokerContract } from '@waybill/common/broker/contract.ts';
+import { amqpBroker } from '@waybill/common/broker/amqp.fixture.ts';
+import { amqpContract } from '@waybill/common/broker/amqp-contract.fixture.ts';
+import { brokerContract } from '@waybill/common/broker/contract.fixture.ts';
 import { createEmbeddedBroker, type EmbeddedBroker } from './create-embedded-broker.ts';
 
-describe('embedded', () => {
-  let broker: EmbeddedBroker;
-  before(async () => {
-    broker = await createEmbeddedBroker();
-  });
-  after(() => broker.close());
+for (const [suite, define] of [
+  ['the ports', (broker: Parameters<typeof amqpBroker>[0]) => brokerContract(amqpBroker(broker))],
+  ['AMQP', amqpContract],
+] as const)
+  describe(`embedded, by ${suite}`, () => {
+    let broker: EmbeddedBroker;
+    before(async () => {
+      broker = await createEmbeddedBroker();
+    });
+    after(() => broker.close());
 
-  brokerContract({
-    name: 'the embedded broker',
-    url: () => broker.url,
-    createPublisher: createAmqpPublisher,
-    createSubscriber: createAmqpSubscriber,
-    closeConnections: async () => broker.closeConnections(),
+    define({
+      name: 'the embedded broker',
+      url: () => broker.url,
+      closeConnections: async () => broker.closeConnections(),
+    });
   });
-});

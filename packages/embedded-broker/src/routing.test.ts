@@ -34,6 +34,15 @@ onBothBrokers('routes', (open) => {
     assert.deepEqual(await drain(client.channel, other), ['a', 'x']);
   });
 
+  it('nothing more by a binding that is removed, even if its queue or exchange is not there', async (t) => {
+    const { channel, name } = await open(t);
+    await channel.assertExchange(name, 'direct');
+    const { queue } = await channel.assertQueue('', { exclusive: true });
+    await channel.unbindQueue(`${name}.missing`, name, 'key');
+    await channel.unbindQueue(queue, `${name}.missing`, 'key');
+    await channel.unbindExchange(name, `${name}.missing`, 'key');
+  });
+
   const keys = ['a', 'a.b', 'a.b.c', 'b', '', 'a.', '.a', 'a.x.y.c'];
   for (const [pattern, taken] of [
     ['#', keys],

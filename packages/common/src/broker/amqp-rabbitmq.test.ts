@@ -4,9 +4,9 @@ import { after, before, describe, it } from 'node:test';
 import { createManagementApi } from '@waybill/test-harness/management-api.ts';
 import { findRabbitmq, type Rabbitmq, startRabbitmq } from '@waybill/test-harness/rabbitmq.ts';
 import { pino } from 'pino';
-import { rabbitmqAt } from './amqp.fixture.ts';
-import { available, createBench, messageTo, publishAll, soon } from './contract-bench.ts';
-import { describeServerFaults } from './contract-reconnecting.ts';
+import { available, createAmqpBench } from './amqp-bench.fixture.ts';
+import { describeServerFaults } from './amqp-reconnecting.fixture.ts';
+import { messageTo, publishAll, soon } from './contract-bench.fixture.ts';
 
 describe('a RabbitMQ in trouble', { skip: findRabbitmq() ? false : 'RabbitMQ is not installed' }, () => {
   let rabbitmq: Rabbitmq;
@@ -16,7 +16,8 @@ describe('a RabbitMQ in trouble', { skip: findRabbitmq() ? false : 'RabbitMQ is 
   after(() => rabbitmq.stop());
 
   const contract = {
-    ...rabbitmqAt(() => rabbitmq.url),
+    name: 'RabbitMQ',
+    url: () => rabbitmq.url,
     closeConnections: () => rabbitmq.ctl('close_all_connections', 'test'),
   };
   describeServerFaults(contract);
@@ -32,7 +33,7 @@ describe('a RabbitMQ in trouble', { skip: findRabbitmq() ? false : 'RabbitMQ is 
     );
     const { host } = new URL(rabbitmq.url);
     const [u, p, v] = [user, password, vhost].map(encodeURIComponent);
-    const bench = createBench({ ...contract, url: () => `amqp://${u}:${p}@${host}/${v}` }, t);
+    const bench = createAmqpBench({ ...contract, url: () => `amqp://${u}:${p}@${host}/${v}` }, t);
 
     await publishAll(await bench.publisher(), bench.service, ['1']);
 
@@ -40,7 +41,7 @@ describe('a RabbitMQ in trouble', { skip: findRabbitmq() ? false : 'RabbitMQ is 
   });
 
   it('accepts no message while it blocks publishers, goes on delivering, and recovers by itself', async (t) => {
-    const bench = createBench(contract, t);
+    const bench = createAmqpBench(contract, t);
     const proxy = await bench.proxy();
     const connects: string[] = [];
     const log = pino({}, { write: (line) => void (line.includes('connected to') && connects.push(line)) });
@@ -72,7 +73,7 @@ describe('a RabbitMQ in trouble', { skip: findRabbitmq() ? false : 'RabbitMQ is 
   });
 
   it('blocks a connection, which is forgotten with it', async (t) => {
-    const bench = createBench(contract, t);
+    const bench = createAmqpBench(contract, t);
     const proxy = await bench.proxy();
     const publisher = await bench.publisher({ url: proxy.url, confirmTimeoutMs: 100 });
     await rabbitmq.ctl('set_vm_memory_high_watermark', '0');
@@ -86,7 +87,7 @@ describe('a RabbitMQ in trouble', { skip: findRabbitmq() ? false : 'RabbitMQ is 
   });
 
   it('still has what it confirmed after it was killed, and both clients come back', async (t) => {
-    const bench = createBench(contract, t);
+    const bench = createAmqpBench(contract, t);
     const publisher = await bench.publisher();
     const bodies = Array.from({ length: 100 }, (_, i) => String(i));
     await publishAll(publisher, bench.service, bodies);

@@ -4,18 +4,22 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { freshBroker, rabbitmqMissing, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { type Channel, IllegalOperationError } from 'amqplib';
 import { pino } from 'pino';
-import { rabbitmqAt } from './amqp.fixture.ts';
-import { brokerContract } from './contract.ts';
-import {
-  available,
-  createBench,
-  messageTo,
-  onRawChannel,
-  publishAll,
-  quorumQueue,
-  soon,
-} from './contract-bench.ts';
+import { amqpBroker } from './amqp.fixture.ts';
+import { available, createAmqpBench, onRawChannel, quorumQueue } from './amqp-bench.fixture.ts';
+import { amqpContract } from './amqp-contract.fixture.ts';
+import { brokerContract } from './contract.fixture.ts';
+import { messageTo, publishAll, soon } from './contract-bench.fixture.ts';
 import type { PublishOutcome } from './ports.ts';
+
+describe('RabbitMQ', { skip: rabbitmqMissing }, () => {
+  let broker: TestBroker;
+  before(async () => {
+    broker = await freshBroker();
+  });
+  after(() => broker.close());
+
+  brokerContract(amqpBroker({ name: 'RabbitMQ', url: () => broker.url }));
+});
 
 describe('amqplib', { skip: rabbitmqMissing }, () => {
   let broker: TestBroker;
@@ -24,11 +28,11 @@ describe('amqplib', { skip: rabbitmqMissing }, () => {
   });
   after(() => broker.close());
 
-  const rabbitmq = rabbitmqAt(() => broker.url);
-  brokerContract(rabbitmq);
+  const rabbitmq = { name: 'RabbitMQ', url: () => broker.url };
+  amqpContract(rabbitmq);
 
   it('says that a queue has other arguments than declared, tries again, and comes once it has not', async (t) => {
-    const bench = createBench(rabbitmq, t);
+    const bench = createAmqpBench(rabbitmq, t);
     const lines: string[] = [];
     const log = pino({ level: 'error' }, { write: (line) => void lines.push(line) });
     const proxy = await bench.proxy();
@@ -48,7 +52,7 @@ describe('amqplib', { skip: rabbitmqMissing }, () => {
   });
 
   it('did not accept what a channel that was closing did not take, for nothing was written', async (t) => {
-    const bench = createBench(rabbitmq, t);
+    const bench = createAmqpBench(rabbitmq, t);
     const publisher = await bench.publisher({ confirmTimeoutMs: 100 });
     const prototype: Pick<Channel, 'publish'> = await onRawChannel(bench.url, async (channel) =>
       Object.getPrototypeOf(channel),
@@ -60,7 +64,7 @@ describe('amqplib', { skip: rabbitmqMissing }, () => {
   });
 
   it('connects to an IPv6 address', async (t) => {
-    const bench = createBench(rabbitmq, t);
+    const bench = createAmqpBench(rabbitmq, t);
     const proxy = await bench.proxy({ host: '::1' });
     assert.match(proxy.url, /@\[::1\]:/);
 
@@ -70,7 +74,7 @@ describe('amqplib', { skip: rabbitmqMissing }, () => {
   });
 
   it('takes its settings from nothing in the query of the URL', async (t) => {
-    const bench = createBench(rabbitmq, t);
+    const bench = createAmqpBench(rabbitmq, t);
 
     const publisher = await bench.publisher({ url: `${bench.url}?heartbeat=x&frameMax=1&channelMax=-1` });
 
@@ -82,7 +86,7 @@ describe('amqplib', { skip: rabbitmqMissing }, () => {
     { limit: 'bytes', bodyBytes: 1024 * 1024, accepts: 64 },
   ])
     it(`does not accept more than ${accepts} ${limit === 'bytes' ? 'MB' : limit} unconfirmed`, async (t) => {
-      const bench = createBench(rabbitmq, t);
+      const bench = createAmqpBench(rabbitmq, t);
       const proxy = await bench.proxy();
       const fault = { drop: 'to-client' as const };
       const publisher = await bench.publisher({ url: proxy.url, confirmTimeoutMs: 60_000 });

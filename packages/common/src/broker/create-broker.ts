@@ -4,7 +4,7 @@
  * nothing to publish by, and whoever takes events from elsewhere asks for both.
  */
 import type { AmqpClientOptions } from './amqp-connection.ts';
-import { createAmqpPublisher } from './amqp-publisher.ts';
+import { type AmqpPublisherOptions, createAmqpPublisher } from './amqp-publisher.ts';
 import { type AmqpSubscriber, createAmqpSubscriber } from './amqp-subscriber.ts';
 import { amqpTopology } from './amqp-topology.ts';
 import type { Broker } from './ports.ts';
@@ -17,14 +17,14 @@ import { createTopologyWatch, KEEP_INTERVAL_MS } from './topology-watch.ts';
  */
 const HOLD_MS = 5_000;
 
+export type BrokerOptions = Omit<AmqpClientOptions, 'topology' | 'watch'> &
+  Pick<AmqpPublisherOptions, 'confirmTimeoutMs'> & { topology: Topology };
+
 /**
  * Creates both ports on AMQP, which start connecting, and declares their topology anew every 2 s: a binding that somebody has
  * deleted is missed by nobody else.
  */
-export async function createBroker({
-  topology,
-  ...clientOptions
-}: Omit<AmqpClientOptions, 'topology' | 'watch'> & { topology: Topology }): Promise<Broker> {
+export async function createBroker({ topology, ...clientOptions }: BrokerOptions): Promise<Broker> {
   const watch = createTopologyWatch({ log: clientOptions.log });
   const options = { ...clientOptions, topology: amqpTopology(topology), watch };
   const subscriber = await createAmqpSubscriber(options);

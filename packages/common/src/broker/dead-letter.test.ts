@@ -1,22 +1,13 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
-import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
+import { describe, it } from 'node:test';
+import { createMemoryBroker } from '@waybill/embedded-broker/create-memory-broker.ts';
 import type { CloudEvent } from '../event/event.ts';
 import { deadLetters } from '../telemetry/metrics.ts';
-import { rabbitmqAt } from './amqp.fixture.ts';
-import { dispatcherTopology } from './amqp-topology.ts';
-import { createBench } from './contract-bench.ts';
+import { collect, soon } from './contract-bench.fixture.ts';
 import { deadLetter } from './dead-letter.ts';
 import type { Delivery } from './ports.ts';
 
 describe('deadLetter', () => {
-  let broker: TestBroker;
-  before(async () => {
-    broker = await freshBroker();
-  });
-  after(() => broker.close());
-
-  const contract = rabbitmqAt(() => broker.url);
   const event: CloudEvent = {
     specversion: '1.0',
     id: '1',
@@ -39,8 +30,8 @@ describe('deadLetter', () => {
     requeue: () => assert.fail('the caller acks'),
   };
 
-  it('keeps the event as it was, with why, from where, how often tried, and its trace', async (t) => {
-    const { publisher, next } = await collectDeadLetters(t);
+  it('keeps the event as it was, with why, from where, how often tried, and its trace', async () => {
+    const { publisher, next } = await collectDeadLetters();
 
     await deadLetter({
       publisher,
@@ -66,8 +57,8 @@ describe('deadLetter', () => {
     });
   });
 
-  it('keeps a message without an event raw', async (t) => {
-    const { publisher, next } = await collectDeadLetters(t);
+  it('keeps a message without an event raw', async () => {
+    const { publisher, next } = await collectDeadLetters();
 
     await deadLetter({
       publisher,
@@ -84,10 +75,9 @@ describe('deadLetter', () => {
   });
 
   it('rejects when the delivery is lost before the broker has it', async (t) => {
-    const bench = createBench(contract, t);
-    const proxy = await bench.proxy();
-    const publisher = await bench.publisher({ url: proxy.url, confirmTimeoutMs: 100 });
-    await proxy.close();
+    const { publisher, faults } = createMemoryBroker();
+    await soon(() => assert.ok(publisher.isAvailable()));
+    faults.refuse();
     const error = { code: 'invalid-request', message: 'not JSON' };
     const lost = { ...delivery, signal: AbortSignal.abort() };
     const counted = t.mock.method(deadLetters, 'add');
@@ -100,13 +90,10 @@ describe('deadLetter', () => {
     assert.ok(!reasons.includes('unparsable'), 'whoever gets it then counts it');
   });
 
-  async function collectDeadLetters(t: Parameters<typeof createBench>[1]) {
-    const bench = createBench(contract, t);
-    const topology = dispatcherTopology;
-    const publisher = await bench.publisher({ topology });
-    const consumption = await bench.consume(await bench.subscriber({ topology }), {
-      from: { deadLetters: true },
-    });
+  async function collectDeadLetters() {
+    const { publisher, subscriber } = createMemoryBroker();
+    const consumption = collect(subscriber, { from: { deadLetters: true }, prefetch: 1 });
+    await soon(() => assert.ok(consumption.isActive()));
     async function next(): Promise<Delivery> {
       const found = await consumption.next();
       found.ack();

@@ -1,74 +1,70 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
-import { rabbitmqAt } from './amqp.fixture.ts';
-import { createBench, depthOf, messageTo, onRawChannel } from './contract-bench.ts';
+import { createMemoryBroker } from '@waybill/embedded-broker/create-memory-broker.ts';
+import { messageTo, soon } from './contract-bench.fixture.ts';
 import { publishUntilConfirmed } from './publish-until-confirmed.ts';
 
-describe('publishUntilConfirmed', () => {
-  let broker: TestBroker;
-  before(async () => {
-    broker = await freshBroker();
-  });
-  after(() => broker.close());
+const SERVICE = 'ping';
+const WORK = { work: SERVICE };
+const MESSAGE = messageTo(SERVICE);
 
-  const contract = rabbitmqAt(() => broker.url);
+describe('publishUntilConfirmed', () => {
   const neverAborts = new AbortController().signal;
 
-  it('resolves once the broker has the message, however often the connection goes', async (t) => {
-    const bench = createBench(contract, t);
-    const proxy = await bench.proxy();
-    const publisher = await bench.publisher({ url: proxy.url });
+  /** A broker with the queues of a service, and a publisher that is connected. */
+  async function start(options: { confirmTimeoutMs?: number } = {}) {
+    const broker = createMemoryBroker({ topology: { service: SERVICE, types: ['T'] }, ...options });
+    await soon(() => assert.ok(broker.publisher.isAvailable()));
+    return broker;
+  }
 
-    const published = publishUntilConfirmed(publisher, messageTo(bench.service), neverAborts);
+  it('resolves once the broker has the message, however often the connection goes', async () => {
+    const { publisher, faults, inspect } = await start();
+
+    const published = publishUntilConfirmed(publisher, MESSAGE, neverAborts);
     for (let i = 0; i < 5; i += 1) {
-      proxy.reset();
+      faults.reset();
       await nextTurn();
     }
     await published;
 
-    assert.ok((await depthOf(bench.url, bench.queue)).ready >= 1);
+    assert.ok((await inspect.depth(WORK)).ready >= 1);
   });
 
-  it('waits for a connection', async (t) => {
-    const bench = createBench(contract, t);
-    const proxy = await bench.proxy();
-    const publisher = await bench.unconnectedPublisher({ url: proxy.url });
+  it('waits for a connection', async () => {
+    const { publisher, inspect } = createMemoryBroker({ topology: { service: SERVICE, types: ['T'] } });
     assert.equal(publisher.isAvailable(), false);
 
-    await publishUntilConfirmed(publisher, messageTo(bench.service), neverAborts);
+    await publishUntilConfirmed(publisher, MESSAGE, neverAborts);
 
-    assert.equal((await depthOf(bench.url, bench.queue)).ready, 1);
+    assert.equal((await inspect.depth(WORK)).ready, 1);
   });
 
-  it('declares a queue of ours again that is missing', async (t) => {
-    const bench = createBench(contract, t);
-    const publisher = await bench.publisher();
-    await onRawChannel(bench.url, (channel) => channel.deleteQueue(bench.queue));
+  it('declares a queue of ours again that is missing', async () => {
+    const { publisher, inspect } = await start();
+    await inspect.deleteQueue(WORK);
 
-    await publishUntilConfirmed(publisher, messageTo(bench.service), neverAborts);
+    await publishUntilConfirmed(publisher, MESSAGE, neverAborts);
 
-    assert.equal((await depthOf(bench.url, bench.queue)).ready, 1);
+    assert.equal((await inspect.depth(WORK)).ready, 1);
   });
 
-  it('gives up what no queue takes although all of ours are there', async (t) => {
-    const bench = createBench(contract, t);
-    const publisher = await bench.publisher();
+  it('gives up what no queue takes although all of ours are there', async () => {
+    const { publisher } = await start();
 
     await assert.rejects(publishUntilConfirmed(publisher, messageTo('nobody'), neverAborts), {
       code: 'unroutable',
+      message: 'no queue takes waybill.nobody',
     });
   });
 
-  it('gives up when its signal aborts', async (t) => {
-    const bench = createBench(contract, t);
-    const proxy = await bench.proxy();
-    const publisher = await bench.publisher({ url: proxy.url, confirmTimeoutMs: 100 });
-    await proxy.close();
+  it('gives up when its signal aborts', async () => {
+    const { publisher, faults } = await start({ confirmTimeoutMs: 100 });
+    faults.refuse();
     const controller = new AbortController();
 
-    const published = publishUntilConfirmed(publisher, messageTo(bench.service), controller.signal);
+    const published = publishUntilConfirmed(publisher, MESSAGE, controller.signal);
     await nextTurn();
     controller.abort();
 

@@ -4,6 +4,8 @@ import { type Binding, isExchangeType } from '../exchange.ts';
 import type { Vhost } from '../vhost.ts';
 import type { Channel, Handlers } from './channel.ts';
 
+const NOT_FOUND = 404;
+
 export const exchangeMethods: Handlers = {
   'exchange.declare'(channel, fields) {
     const { vhost } = channel;
@@ -42,7 +44,7 @@ export const exchangeMethods: Handlers = {
   },
 
   'exchange.unbind'(channel, fields) {
-    channel.vhost.unbind(...exchangeBinding(channel.vhost, fields));
+    unbind(channel.vhost, () => exchangeBinding(channel.vhost, fields));
     if (!fields.noWait) channel.send('exchange.unbind-ok', {});
   },
 
@@ -52,7 +54,7 @@ export const exchangeMethods: Handlers = {
   },
 
   'queue.unbind'(channel, fields) {
-    channel.vhost.unbind(...queueBinding(channel, fields));
+    unbind(channel.vhost, () => queueBinding(channel, fields));
     channel.send('queue.unbind-ok', {});
   },
 };
@@ -64,6 +66,15 @@ export function expectNotReserved(kind: 'exchange' | 'queue', name: string): voi
 }
 
 type Ends = [source: ReturnType<Vhost['exchange']>, Binding];
+
+/** What is not there is not bound, which is all that is asked for. */
+function unbind(vhost: Vhost, findEnds: () => Ends): void {
+  try {
+    vhost.unbind(...findEnds());
+  } catch (error) {
+    if (!(error instanceof AmqpError && error.code === NOT_FOUND)) throw error;
+  }
+}
 
 function exchangeBinding(
   vhost: Vhost,

@@ -1,16 +1,22 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 import { freePort } from '@waybill/test-harness/free-port.ts';
 import type { Fault, TcpProxy } from '@waybill/test-harness/tcp-proxy.ts';
-import type { BrokerContract } from './contract.ts';
-import { available, type Bench, collect, createBench, framesIn, publishAll, soon } from './contract-bench.ts';
+import {
+  type AmqpBench,
+  type AmqpBroker,
+  available,
+  createAmqpBench,
+  framesIn,
+} from './amqp-bench.fixture.ts';
+import { collect, publishAll, soon } from './contract-bench.fixture.ts';
 import type { Publisher } from './ports.ts';
 
-export function describeReconnecting(contract: BrokerContract): void {
+export function describeAmqpReconnecting(broker: AmqpBroker): void {
   describe('reconnecting', () => {
     it('waits for a broker that is not there at the start', async (t) => {
-      const bench = createBench(contract, t);
+      const bench = createAmqpBench(broker, t);
       const port = await freePort();
       const url = new URL(bench.url);
       url.port = String(port);
@@ -26,7 +32,7 @@ export function describeReconnecting(contract: BrokerContract): void {
     });
 
     it('comes back after its connections are reset, 50 times, and piles up no listeners', async (t) => {
-      const bench = createBench(contract, t);
+      const bench = createAmqpBench(broker, t);
       const proxy = await bench.proxy();
       const publisher = await bench.publisher({ url: proxy.url });
       const consumption = await bench.consume(await bench.subscriber({ url: proxy.url }));
@@ -48,7 +54,7 @@ export function describeReconnecting(contract: BrokerContract): void {
     });
 
     it('comes back wherever the connection is reset while it is set up', async (t) => {
-      const { bench, proxy, bytes } = await measuredSetup(contract, t);
+      const { bench, proxy, bytes } = await measuredSetup(broker, t);
       for (let share = 0; share < 40; share += 1)
         proxy.setNextFault({ resetAfterBytes: Math.ceil((bytes * (share + 1)) / 39) });
 
@@ -64,7 +70,7 @@ export function describeReconnecting(contract: BrokerContract): void {
     });
 
     it('comes back when the peer goes silent while the connection is set up', async (t) => {
-      const { bench, proxy, bytes } = await measuredSetup(contract, t);
+      const { bench, proxy, bytes } = await measuredSetup(broker, t);
       // The last answers of the setup: the handshake before it has a timeout of its own.
       const cuts = [1, 15, 30, 60];
       for (const fromEnd of cuts) proxy.setNextFault({ dropAfterBytes: bytes - fromEnd });
@@ -76,7 +82,7 @@ export function describeReconnecting(contract: BrokerContract): void {
 
     for (const [answer, method] of Object.entries(ANSWERS))
       it(`comes back when the close of the connection arrives along with ${answer}`, async (t) => {
-        const bench = createBench(contract, t);
+        const bench = createAmqpBench(broker, t);
         const proxy = await bench.proxy();
         proxy.setNextFault({ rewrite: (chunk) => appendConnectionClose(chunk, method) });
 
@@ -88,7 +94,7 @@ export function describeReconnecting(contract: BrokerContract): void {
       });
 
     it('understands a peer whose bytes arrive one by one', async (t) => {
-      const bench = createBench(contract, t);
+      const bench = createAmqpBench(broker, t);
       const proxy = await bench.proxy();
       proxy.setFault({ sliceBytes: 1 });
       const publisher = await bench.publisher({ url: proxy.url });
@@ -98,7 +104,7 @@ export function describeReconnecting(contract: BrokerContract): void {
     });
 
     it('gives a silent peer up after the heartbeat, and gets its deliveries again', async (t) => {
-      const bench = createBench(contract, t);
+      const bench = createAmqpBench(broker, t);
       const proxy = await bench.proxy();
       const fault: Fault = {};
       proxy.setNextFault(fault);
@@ -115,11 +121,11 @@ export function describeReconnecting(contract: BrokerContract): void {
 }
 
 /** What only the server can do, to everybody who is connected. */
-export function describeServerFaults(contract: BrokerContract): void {
-  const { closeConnections } = contract;
+export function describeServerFaults(broker: AmqpBroker): void {
+  const { closeConnections } = broker;
   if (closeConnections)
     it('comes back when the server closes its connections', async (t) => {
-      const bench = createBench(contract, t);
+      const bench = createAmqpBench(broker, t);
       const publisher = await bench.publisher();
       const consumption = await bench.consume(await bench.subscriber());
       await publishAll(publisher, bench.service, ['1']);
@@ -137,7 +143,7 @@ export function describeServerFaults(contract: BrokerContract): void {
 }
 
 async function expectFlow(
-  bench: Bench,
+  bench: AmqpBench,
   publisher: Publisher,
   consumption: ReturnType<typeof collect>,
 ): Promise<void> {
@@ -148,10 +154,10 @@ async function expectFlow(
 
 /** A proxy, and how many bytes a client gets through it until it is set up. */
 async function measuredSetup(
-  contract: BrokerContract,
-  t: Parameters<typeof createBench>[1],
-): Promise<{ bench: Bench; proxy: TcpProxy & { url: string }; bytes: number }> {
-  const bench = createBench(contract, t);
+  broker: AmqpBroker,
+  t: TestContext,
+): Promise<{ bench: AmqpBench; proxy: TcpProxy & { url: string }; bytes: number }> {
+  const bench = createAmqpBench(broker, t);
   const proxy = await bench.proxy();
   await bench.publisher({ url: proxy.url });
   return { bench, proxy, bytes: proxy.bytesToClient() };

@@ -1,26 +1,36 @@
+/** What the tests of AMQP itself stand on: queues without the rest of the topology, and proxies that see every byte. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { EventEmitter, on } from 'node:events';
 import type { TestContext } from 'node:test';
-import { eventually } from '@waybill/test-harness/eventually.ts';
 import { startTcpProxy, type TcpProxy } from '@waybill/test-harness/tcp-proxy.ts';
 import { type Channel, connect } from 'amqplib';
 import { pino } from 'pino';
 import type { AmqpClientOptions } from './amqp-connection.ts';
+import { createAmqpPublisher } from './amqp-publisher.ts';
+import { createAmqpSubscriber } from './amqp-subscriber.ts';
 import { type AmqpTopology, type Queue, serviceQueues } from './amqp-topology.ts';
-import type { BrokerContract } from './contract.ts';
-import type { Delivery, OutgoingMessage, Publisher, Source, Subscriber, Subscription } from './ports.ts';
+import { type Consumption, collect, soon } from './contract-bench.fixture.ts';
+import type { Publisher, Source, Subscriber } from './ports.ts';
 
 /** For machines that are busy with other tests; nothing takes nearly as long. */
 const DEADLINE_MS = 30_000;
 
+/** A broker that speaks AMQP. */
+export type AmqpBroker = {
+  name: string;
+  /** Asked for when the tests run. */
+  url(): string;
+  /** Has the server close every connection. */
+  closeConnections?(): Promise<unknown>;
+};
+
 type ClientOptions = Partial<AmqpClientOptions> & { confirmTimeoutMs?: number };
 
-/** What one test works with: a queue of its own, and clients and proxies that are closed after it. */
-export type Bench = {
+/** What one test works with: a service of its own, and clients and proxies that are closed after it. */
+export type AmqpBench = {
   url: string;
-  /** The service that the queue belongs to. */
   service: string;
+  /** Its work queue, the only one that its clients declare. */
   queue: string;
   topology: AmqpTopology;
   log: AmqpClientOptions['log'];
@@ -35,21 +45,16 @@ export type Bench = {
   proxy(options?: { host?: string; port?: number }): Promise<TcpProxy & { url: string }>;
 };
 
-/** Deliveries in the order they come. `next` rejects 30 s after the subscription. */
-export type Consumption = Subscription & { next(): Promise<Delivery> };
-
-export function createBench(contract: BrokerContract, t: TestContext): Bench {
-  const url = contract.url();
+export function createAmqpBench(broker: Pick<AmqpBroker, 'url'>, t: TestContext): AmqpBench {
+  const url = broker.url();
   const service = `contract-${randomUUID()}`;
   const queue = serviceQueues(service).work;
   const topology = { exchanges: [], queues: [quorumQueue(queue)], bindings: [] };
   const log = pino({ level: 'silent' });
   const defaults = { url, name: 'contract', topology, log, confirmTimeoutMs: DEADLINE_MS };
-  const onActive = async (subscription: Subscription) =>
-    soon(() => assert.ok(subscription.isActive(), 'the subscription is not active'));
 
   async function unconnectedPublisher(options: ClientOptions = {}): Promise<Publisher> {
-    const publisher = await contract.createPublisher({ ...defaults, ...options });
+    const publisher = await createAmqpPublisher({ ...defaults, ...options });
     t.after(() => publisher.close(0));
     return publisher;
   }
@@ -67,13 +72,13 @@ export function createBench(contract: BrokerContract, t: TestContext): Bench {
       return publisher;
     },
     async subscriber(options = {}) {
-      const subscriber = await contract.createSubscriber({ ...defaults, ...options });
+      const subscriber = await createAmqpSubscriber({ ...defaults, ...options });
       t.after(() => subscriber.close());
       return subscriber;
     },
     async consume(subscriber, options = {}) {
       const consumption = collect(subscriber, { from: { work: service }, prefetch: 100, ...options });
-      await onActive(consumption);
+      await soon(() => assert.ok(consumption.isActive(), 'the subscription is not active'));
       return consumption;
     },
     async proxy(options = {}) {
@@ -84,21 +89,6 @@ export function createBench(contract: BrokerContract, t: TestContext): Bench {
   };
 }
 
-/** Subscribes and keeps what is delivered until it is asked for. */
-export function collect(subscriber: Subscriber, options: { from: Source; prefetch: number }): Consumption {
-  const arrivals = new EventEmitter();
-  const signal = AbortSignal.timeout(DEADLINE_MS);
-  const deliveries = on(arrivals, 'delivery', { signal });
-  const onDelivery = (delivery: Delivery) => void arrivals.emit('delivery', delivery);
-  const subscription = subscriber.subscribe({ ...options, onDelivery });
-  return { ...subscription, next: async () => (await deliveries.next()).value?.[0] };
-}
-
-/** Waits for what can only be looked at; see {@link eventually}. */
-export function soon<T>(check: () => T | Promise<T>): Promise<T> {
-  return eventually(check, { timeoutMs: DEADLINE_MS });
-}
-
 export async function available(publisher: Publisher): Promise<void> {
   await soon(() => assert.ok(publisher.isAvailable(), 'the publisher is not available'));
 }
@@ -107,18 +97,7 @@ export function quorumQueue(name: string, args: Queue['arguments'] = {}): Queue 
   return { name, arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': 20, ...args } };
 }
 
-/** A message for the work queue of `service`. */
-export function messageTo(service: string, body: string | Buffer = 'hello'): OutgoingMessage {
-  return { to: { service }, contentType: 'text/plain', body: Buffer.from(body) };
-}
-
-/** Publishes each body and expects it to be confirmed. */
-export async function publishAll(publisher: Publisher, service: string, bodies: string[]): Promise<void> {
-  const outcomes = await Promise.all(bodies.map((body) => publisher.publish(messageTo(service, body))));
-  assert.deepEqual(new Set(outcomes), new Set(['confirmed']));
-}
-
-/** Looks past the ports, on a connection of its own. */
+/** Looks past the clients, on a connection of its own. */
 export async function onRawChannel<T>(url: string, use: (channel: Channel) => Promise<T>): Promise<T> {
   const connection = await connect(url);
   try {

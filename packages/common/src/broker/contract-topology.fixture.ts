@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { BrokerContract } from './contract.fixture.ts';
+import { createBench, isConnected, messageTo, soon } from './contract-bench.fixture.ts';
+import type { Destination, Source } from './ports.ts';
+import { RETRY_DELAYS_MS } from './topology.ts';
+
+/** One after another: they share what all services do. */
+export function describeTopology(contract: BrokerContract): void {
+  describe('the topology', () => {
+    it('routes the types that a service is declared for to its work queue, however often it is declared', async (t) => {
+      const bench = createBench(contract, t);
+      const { publisher, subscriber } = await bench.connect();
+      await publisher.declare();
+      const consumption = await bench.consume(subscriber);
+      const publish = (type: string) => publisher.publish({ ...messageTo(''), to: { type } });
+
+      assert.equal(await publish(`${bench.type}.other`), 'unroutable');
+      assert.equal(await publish(bench.type), 'confirmed');
+
+      const { routingKey, destination, ack } = await consumption.next();
+      assert.equal(routingKey, bench.type);
+      assert.equal(destination.name, `waybill.events:${bench.type}:waybill.${bench.service}`);
+      assert.equal(publisher.describe({ type: bench.type }).name, `waybill.events:${bench.type}`);
+      ack();
+    });
+
+    it('says which types a service takes, be its queue there or not, until it takes them no more', async (t) => {
+      const bench = createBench(contract, t);
+      const { service, type } = bench;
+      const gone = await bench.connect();
+      await Promise.all([gone.publisher.close(), gone.subscriber.close()]);
+      const { publisher } = await bench.connect({ topology: 'dispatcher' });
+      assert.equal(await publisher.isDeclared(`${type}.other`), false);
+      assert.equal(await publisher.isDeclared(type), true);
+
+      await bench.inspect.deleteQueue(bench.work);
+      assert.equal(await publisher.publish({ ...messageTo(''), to: { type } }), 'unroutable');
+      assert.equal(await publisher.isDeclared(type), true);
+
+      await publisher.unbind({ service, type });
+      assert.equal(await publisher.isDeclared(type), false);
+      // It need not be there.
+      await publisher.unbind({ service, type });
+    });
+
+    it('brings messages that were set aside back to the work queue, once each and with their headers', async (t) => {
+      const bench = createBench(contract, t);
+      const { publisher, subscriber } = await bench.connect();
+      const consumption = await bench.consume(subscriber);
+      const bodies = Array.from({ length: 20 }, (_, i) => String(i));
+
+      for (const body of bodies)
+        await publisher.publish({
+          ...messageTo(bench.service, body),
+          to: { service: bench.service, delayMs: RETRY_DELAYS_MS[0] },
+          headers: { attempts: 2 },
+        });
+
+      const back = [];
+      for (const _ of bodies) {
+        const delivery = await consumption.next();
+        assert.equal(delivery.headers.attempts, 2);
+        back.push(String(delivery.body));
+        delivery.ack();
+      }
+      assert.deepEqual(new Set(back), new Set(bodies));
+    });
+
+    const ways: [what: string, to: Destination, from: Source][] = [
+      ['replies', { replies: 'now' }, { replies: true }],
+      ['replies that were set aside', { replies: 'later' }, { replies: true }],
+      ['dead letters, by the key that they had,', { deadLetters: 'Some.Type' }, { deadLetters: true }],
+    ];
+    for (const [what, to, from] of ways)
+      it(`brings ${what} to whoever takes them`, async (t) => {
+        const bench = createBench(contract, t);
+        const { publisher, subscriber } = await bench.connect({ topology: 'dispatcher' });
+        const consumption = await bench.consume(subscriber, { from });
+
+        assert.equal(await publisher.publish({ ...messageTo('', bench.service), to }), 'confirmed');
+
+        const { body, from: came, routingKey, ack } = await consumption.next();
+        assert.equal(String(body), bench.service);
+        assert.deepEqual(came, from);
+        if ('deadLetters' in to) assert.equal(routingKey, 'Some.Type');
+        ack();
+      });
+
+    it('gives up, as a dead letter, what is requeued again and again', async (t) => {
+      const bench = createBench(contract, t);
+      const { publisher, subscriber } = await bench.connect();
+      const dead = await bench.consume(subscriber, { from: { deadLetters: true } });
+      const { cancel } = subscriber.subscribe({
+        from: bench.work,
+        prefetch: 1,
+        onDelivery: ({ requeue }) => requeue(),
+      });
+
+      await publisher.publish({ ...messageTo('', 'poison'), to: { type: bench.type } });
+
+      const { body, routingKey, ack } = await dead.next();
+      assert.deepEqual([String(body), routingKey], ['poison', bench.type]);
+      ack();
+      await cancel();
+    });
+
+    it('is declared anew by a publisher that finds the exchange of events missing, which then publishes', async (t) => {
+      const bench = createBench(contract, t);
+      const connections = await bench.connect();
+      await bench.inspect.deleteExchange();
+
+      const outcome = await connections.publisher.publish({ ...messageTo(''), to: { type: bench.type } });
+
+      assert.equal(outcome, 'confirmed');
+      assert.equal((await bench.inspect.depth(bench.work)).ready, 1);
+      await soon(() => assert.ok(isConnected(connections)));
+    });
+  });
+}
