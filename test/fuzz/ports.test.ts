@@ -117,7 +117,7 @@ describe('whatever a stranger sends to', () => {
       name === 'dataset-generator' ? [healthPort] : [port, internalPort, healthPort],
     );
     const open = ports.filter((port) => port !== undefined);
-    assert.equal(open.length, 8);
+    assert.equal(open.length, 9);
     const answers = await Promise.all(
       open.flatMap((port) =>
         halves.map((half) =>

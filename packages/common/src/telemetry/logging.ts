@@ -18,6 +18,7 @@ import { createLineWriter, type LineWriter } from './line-writer.ts';
 import { logLinesDropped } from './metrics.ts';
 import { redactSecrets } from './redact-secrets.ts';
 import { serializeError } from './serialize-error.ts';
+import { failingExports } from './watch-exports.ts';
 
 /** Severity numbers of the OpenTelemetry logs data model. */
 const SEVERITIES: Record<Level, number> = { trace: 1, debug: 5, info: 9, warn: 13, error: 17, fatal: 21 };
@@ -58,6 +59,7 @@ export function createLogger({
     serializers: { err: serializeError },
     hooks: { streamWrite: redactSecrets },
   };
+  if (!stdout) failingExports.subscribe((failing) => log.warn(failing, 'what is exported does not arrive'));
   stdout ??= startStdout(() => log);
   const log = pino(options, destination(stdout));
   return log;
@@ -138,6 +140,7 @@ function startOtlpTransport(): OtlpTransport {
     code: 'PINO_CONFIG',
     config: { messageKey: 'msg', errorKey: 'err', levels: { labels } },
   });
+  transport.on('failing', (failing) => failingExports.publish(failing));
   // Without the worker the lines still reach stdout; unheard, its error would end the process.
   transport.on('error', (error: Error) =>
     process.emitWarning(`logs are no longer exported: ${error.message}`),

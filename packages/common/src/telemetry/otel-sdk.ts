@@ -6,6 +6,7 @@
  */
 import { metrics } from '@opentelemetry/api';
 import { getNodeAutoInstrumentations } from '@opentelemetry/auto-instrumentations-node';
+import { OTLPExporterBase } from '@opentelemetry/otlp-exporter-base';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import { register as registerImportHooks } from 'import-in-the-middle/register-hooks.mjs';
 import { resourceAttributes } from '../process/instance.ts';
@@ -14,6 +15,7 @@ import { edgePropagator, linkInboundTrace } from './edge-trace.ts';
 import { isExported } from './exported-signals.ts';
 import { isInternalRequest } from './internal-server.ts';
 import { SHUTDOWN_TELEMETRY } from './shutdown-telemetry.ts';
+import { failingExports, watchExports } from './watch-exports.ts';
 
 /** Of the 2 s that `shutdownTelemetry` takes at most: a backend of metrics that is slow must not keep the spans. */
 const FLUSH_METRICS_MS = 500;
@@ -22,6 +24,7 @@ const FLUSH_METRICS_MS = 500;
 export function startSdk(): void {
   // For modules that ESM imports; what CommonJS requires is patched without it.
   registerImportHooks({ include: ['http', 'https', 'pino', '@grpc/grpc-js'] });
+  watchExports(OTLPExporterBase, (failing) => failingExports.publish(failing));
   const sdk = new NodeSDK({
     resourceDetectors: [{ detect: () => ({ attributes: resourceAttributes }) }],
     textMapPropagator: edgePropagator,

@@ -8,6 +8,7 @@ import { createLogger, flushLogs } from './logging.ts';
 import { events, parked, reconnects } from './metrics.ts';
 import { shutdownTelemetry } from './shutdown-telemetry.ts';
 import { type MessagingDestination, setHttpRoute, startEventSpan, untraced } from './tracing.ts';
+import { failingExports } from './watch-exports.ts';
 
 const log = createLogger({ service: 'fixture' });
 
@@ -23,6 +24,18 @@ const modes: Record<string, () => unknown> = {
   'exit at once': () => {
     log.info('last words');
     process.exit(0);
+  },
+  'go on until three signals fail': () => {
+    let failing = 0;
+    failingExports.subscribe(() => {
+      failing += 1;
+      if (failing === 3) setTimeout(() => process.exit(0), 1_000);
+    });
+    setInterval(() => {
+      startEventSpan({ name: 'send', kind: 'producer', event, label: event.type }).end();
+      log.info('on and on');
+      reconnects.add(1);
+    }, 10);
   },
   'exit on SIGTERM': () => {
     const keepAlive = setInterval(() => {}, 60_000);

@@ -5,6 +5,7 @@ import { createServer, type Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
+import { freePort } from '@waybill/test-harness/free-port.ts';
 import { type OtlpReceiver, startOtlpReceiver } from '@waybill/test-harness/otlp-receiver.ts';
 
 const CLIENT_TRACE = '0af7651916cd43dd8448eb211c80319c';
@@ -341,6 +342,28 @@ test('what is counted first in the last moment is exported as an increase too', 
   assert.equal((await program.ended).code, 0);
   assert.deepEqual(receiver.counts('waybill.reconnects'), [[0, 1]]);
 });
+
+for (const protocol of ['http/protobuf', 'http/json', 'grpc'])
+  test(`an OTLP endpoint that is not there is logged once for each signal, by ${protocol}`, async () => {
+    const program = run('go on until three signals fail', {
+      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${await freePort()}`,
+      OTEL_EXPORTER_OTLP_PROTOCOL: protocol,
+      OTEL_EXPORTER_OTLP_TIMEOUT: '300',
+      OTEL_EXPORTER_OTLP_LOGS_TIMEOUT: '300',
+      OTEL_BSP_SCHEDULE_DELAY: '50',
+      OTEL_BLRP_SCHEDULE_DELAY: '50',
+      OTEL_METRIC_EXPORT_INTERVAL: '400',
+      OTEL_METRIC_EXPORT_TIMEOUT: '400',
+    });
+    const ended = await program.ended;
+    const warnings = lines(ended).filter(({ level }) => level === 'warn');
+    assert.deepEqual(warnings.map(({ signal }) => signal).sort(), ['logs', 'metrics', 'traces']);
+    for (const { msg, reason } of warnings) {
+      assert.equal(msg, 'what is exported does not arrive');
+      assert.match(String(reason), /./);
+    }
+    assert.deepEqual({ code: ended.code, stderr: ended.stderr }, { code: 0, stderr: '' });
+  });
 
 for (const [does, onConnection] of [
   ['never answers', () => {}],
