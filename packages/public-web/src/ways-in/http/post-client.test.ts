@@ -126,7 +126,7 @@ describe('POST /clients', () => {
       Object.keys(requestBody.content['application/json'].schema.properties),
       Object.keys(client),
     );
-    const refused = ['400', '401', '403', '404', '413', '415', '421', '422', '429'];
+    const refused = ['400', '401', '403', '404', '408', '413', '415', '421', '422', '429', '431'];
     assert.deepEqual(Object.keys(responses), ['202', ...refused, '503', '504']);
   });
 });
