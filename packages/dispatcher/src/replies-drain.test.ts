@@ -5,9 +5,9 @@ import { EVENT_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
 import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import { createReplyAddressVerifier } from '@waybill/common/internal-call/reply-address.ts';
 import { pino } from 'pino';
+import type { Deliverer } from './deliverer.ts';
 import { addressOf, keys, newReplies } from './dispatcher.fixture.ts';
 import { consumeReplies } from './replies.ts';
-import type { ReplyCallback } from './reply-callback.ts';
 
 /** Ports that hand over one reply and never confirm anything, as a broker that blocks publishers. */
 function blockedBroker(t: TestContext) {
@@ -44,7 +44,7 @@ function blockedBroker(t: TestContext) {
 
 function startConsuming(
   { subscriber, publisher }: Pick<ReturnType<typeof blockedBroker>, 'subscriber' | 'publisher'>,
-  deliver: ReplyCallback['deliver'],
+  deliver: Deliverer['deliver'],
 ) {
   return consumeReplies({
     subscriber,

@@ -26,7 +26,7 @@ import { events } from '@waybill/common/telemetry/metrics.ts';
 import { startEventSpan } from '@waybill/common/telemetry/tracing.ts';
 import { within } from '@waybill/common/within.ts';
 import type { Logger } from 'pino';
-import type { CallbackOutcome, ReplyCallback } from './reply-callback.ts';
+import type { Deliverer, DeliveryOutcome } from './deliverer.ts';
 
 /** Messages taken and not yet acked: a second's worth at full rate, so that a frozen address stalls no other. */
 const PREFETCH = 256;
@@ -34,7 +34,7 @@ const PREFETCH = 256;
 export type RepliesOptions = {
   subscriber: Subscriber;
   publisher: Publisher;
-  callback: ReplyCallback;
+  callback: Deliverer;
   replyAddresses: ReturnType<typeof createReplyAddressVerifier>;
   clock: ClockCheck;
   log: Logger;
@@ -154,7 +154,7 @@ function setAside(replies: EncodedEvent[], publisher: Publisher, signal: AbortSi
 /** Counts and logs what became of a reply. */
 function account(
   { id, type }: CloudEvent,
-  outcome: CallbackOutcome | 'expired' | 'unknown-reply-address',
+  outcome: DeliveryOutcome | 'expired' | 'unknown-reply-address',
   log: Logger,
 ): undefined {
   events.add(1, { tier: 'dispatcher', type, outcome });

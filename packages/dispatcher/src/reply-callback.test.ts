@@ -2,12 +2,14 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { encodeEvent } from '@waybill/common/event/event-json.ts';
 import { type ClockCheck, createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
 import { hang, type OnBatch, refuse, reset, respond } from '@waybill/test-harness/stand-in.ts';
 import { pino } from 'pino';
+import type { Deliverer, DeliveryOutcome } from './deliverer.ts';
 import { type Instance, keys, newEvent, startInstance, takeAll } from './dispatcher.fixture.ts';
-import { type CallbackOutcome, createReplyCallback, type ReplyCallback } from './reply-callback.ts';
+import { createReplyCallback } from './reply-callback.ts';
 
-let callback: ReplyCallback;
+let callback: Deliverer;
 let clock: ClockCheck;
 /** What the log says of how calls ended; grows. */
 let reasons: string[];
@@ -45,17 +47,17 @@ function deliver(
   instance: { url: string },
   name = instance.url,
   reply = encodeEvent(newEvent('PingResponse')),
-): Promise<CallbackOutcome> {
+): Promise<DeliveryOutcome> {
   const address = {
     kind: 'callback',
     url: `${instance.url}/dispatch`,
     instance: name,
     expMs: Date.now() + 60_000,
   };
-  return callback.deliver(address as Parameters<ReplyCallback['deliver']>[0], reply);
+  return callback.deliver(address as Parameters<Deliverer['deliver']>[0], reply);
 }
 
-function deliverMany(instance: Instance, count: number): Promise<CallbackOutcome[]> {
+function deliverMany(instance: Instance, count: number): Promise<DeliveryOutcome[]> {
   return Promise.all(Array.from({ length: count }, () => deliver(instance)));
 }
 
@@ -232,6 +234,28 @@ describe('a failing address', () => {
     assert.equal(await Promise.race([held, deliver(alive)]), 'delivered');
     await held;
   });
+});
+
+it('small replies pass by large ones that are slow, however many: none of them fails', async () => {
+  const held: (() => void)[] = [];
+  const instance = await start((events, response) => {
+    const isLarge = events.some(({ data }) => typeof data === 'string');
+    if (isLarge) held.push(() => takeAll(events, response));
+    else takeAll(events, response);
+  });
+  const data = 'x'.repeat(250_000);
+  const large = Array.from({ length: 8 }, () =>
+    deliver(instance, instance.url, encodeEvent(newEvent('PingResponse', { data }))),
+  );
+  await instance.batch(1);
+  const outcomes = await deliverMany(instance, 239);
+  assert.deepEqual(new Set(outcomes), new Set(['delivered']));
+  assert.equal(held.length, 2, 'large ones go two at a time');
+  for (let taken = 0; taken < 8; taken += 1) {
+    await eventually(() => assert.ok(held.length > 0));
+    held.shift()?.();
+  }
+  assert.deepEqual(new Set(await Promise.all(large)), new Set(['delivered']));
 });
 
 it('an instance that keeps its name at a new address gets its replies there', async () => {

@@ -1,0 +1,19 @@
+import type { EncodedEvent } from '@waybill/common/event/event-json.ts';
+import type { ReplyAddress } from '@waybill/common/internal-call/reply-address.ts';
+
+/**
+ * What became of a reply:
+ * - `delivered`: it is where its address says.
+ * - `gone`: nobody waits for it, drop it.
+ * - `refused`: the receiver cannot read this very reply, and never will.
+ * - `failing`: the address does not answer now.
+ * - `busy`: it answers, but takes no replies for the moment.
+ */
+export type DeliveryOutcome = 'delivered' | 'gone' | 'refused' | 'failing' | 'busy';
+
+/** Delivers replies to addresses of one kind. */
+export type Deliverer = {
+  /** Never rejects. What is `failing` or `busy` is set aside in the broker, and comes again. */
+  deliver(address: ReplyAddress, reply: EncodedEvent): Promise<DeliveryOutcome>;
+  close(): Promise<void>;
+};

@@ -1,0 +1,101 @@
+/**
+ * The lanes of a deliverer: two for each address, so that no address delays another, and no large reply a small one.
+ */
+import { HTTP_MAX_EVENTS, MAX_BATCH_BYTES, MAX_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
+import type { EncodedEvent } from '@waybill/common/event/event-json.ts';
+import type { ReplyAddress } from '@waybill/common/internal-call/reply-address.ts';
+import { toPublicError } from '@waybill/common/public-error.ts';
+import type { Logger } from 'pino';
+import type { DeliveryOutcome } from './deliverer.ts';
+import { createLane, type Lane, type SentBatch } from './lane.ts';
+
+/** A reply that would take more than its share of a full batch is a large one. */
+const MAX_SMALL_BYTES = MAX_BATCH_BYTES / HTTP_MAX_EVENTS;
+/** Batches of large replies under way to one address. */
+const MAX_LARGE_IN_FLIGHT = 2;
+const FORGET_EVERY_MS = 60_000;
+
+/** Most batches under way to one address. */
+export const MAX_CALLS_PER_ADDRESS = MAX_BATCHES_IN_FLIGHT + MAX_LARGE_IN_FLIGHT;
+
+/** The far end of the lanes to one address. */
+export type Target = {
+  /** Name it in log lines. */
+  fields: object;
+  /** Sends one batch. */
+  send(replies: EncodedEvent[]): Promise<SentBatch>;
+};
+
+export type LanesOptions<Address> = {
+  /** The same for addresses that share their lanes. */
+  keyOf(address: Address): string;
+  /** Called once for each key. */
+  open(address: Address): Target;
+  log: Logger;
+};
+
+export type Lanes<Address> = {
+  /** Never rejects. */
+  deliver(address: Address, reply: EncodedEvent): Promise<DeliveryOutcome>;
+  close(): void;
+};
+
+type Entry = {
+  small: Lane;
+  large: Lane;
+  /** When the last address seen for them expires: then nothing more can come. */
+  expMs: number;
+};
+
+/** Creates the {@link Lanes} of one deliverer. */
+export function createLanes<Address extends ReplyAddress>({
+  keyOf,
+  open,
+  log,
+}: LanesOptions<Address>): Lanes<Address> {
+  const entries = new Map<string, Entry>();
+  const timer = setInterval(forgetExpired, FORGET_EVERY_MS);
+  timer.unref();
+
+  function entryFor(address: Address): Entry {
+    const key = keyOf(address);
+    const existing = entries.get(key);
+    if (existing) {
+      existing.expMs = Math.max(existing.expMs, address.expMs);
+      return existing;
+    }
+    const { fields, send } = open(address);
+    const laneOf = (size: 'small' | 'large', maxInFlight: number) =>
+      createLane({
+        maxInFlight,
+        send,
+        onChange: (isFailing, reason) =>
+          log[isFailing ? 'warn' : 'info']({ ...fields, size, isFailing, reason }, 'reply address'),
+      });
+    const entry: Entry = {
+      small: laneOf('small', MAX_BATCHES_IN_FLIGHT),
+      large: laneOf('large', MAX_LARGE_IN_FLIGHT),
+      expMs: address.expMs,
+    };
+    entries.set(key, entry);
+    return entry;
+  }
+
+  function forgetExpired(): void {
+    for (const [key, { small, large, expMs }] of entries)
+      if (expMs < Date.now() && small.isIdle() && large.isIdle()) entries.delete(key);
+  }
+
+  return {
+    async deliver(address, reply) {
+      try {
+        const { small, large } = entryFor(address);
+        return await (reply.bytes > MAX_SMALL_BYTES ? large : small).deliver(reply);
+      } catch (thrown) {
+        toPublicError(thrown, log, { event_id: reply.event.id });
+        return 'failing';
+      }
+    },
+    close: () => clearInterval(timer),
+  };
+}
