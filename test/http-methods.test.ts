@@ -14,7 +14,6 @@ import { pino } from 'pino';
 import { createDevTelemetryApp } from '../packages/dev-telemetry/src/app.ts';
 import { createTraceStore } from '../packages/dev-telemetry/src/store.ts';
 import { createAdmit } from '../packages/public-web/src/admission/admission.ts';
-import { createAccount } from '../packages/public-web/src/core/account.ts';
 import { createIdempotency } from '../packages/public-web/src/idempotency/idempotency.ts';
 import { createMemoryIdempotencyStore } from '../packages/public-web/src/idempotency/idempotency-store.ts';
 import { createHeldReplies } from '../packages/public-web/src/replies/held-replies.ts';
@@ -51,17 +50,14 @@ const servers: Record<string, { create(): Promise<FastifyInstance> | FastifyInst
         log,
         admit: createAdmit({ apiKeys: undefined, addressRate: undefined } as never),
         acceptClient: unused,
-        account: createAccount({ log }),
-        exchange: async (event) => ({ ...event, type: 'PingResponse' }),
+        answerEvent: async (event) => ({ id: event.id, reply: { ...event, type: 'PingResponse' } }),
         idempotency: createIdempotency({
           store: createMemoryIdempotencyStore({ windowMs: 1_000, maxKeys: 1 }),
-          deadlineMs: 1_000,
           maxJoined: 1,
         }),
         deadlineMs: 1_000,
         held: createHeldReplies(),
         allowedHosts: [],
-        labelOf: (type) => type,
         readiness: () => undefined,
         maxConnections: 1_000,
         maxEventLoopDelayMs: 1e6,

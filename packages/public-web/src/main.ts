@@ -2,10 +2,10 @@
  * public-web: the only tier the public reaches. It parks each request, hands its event to a dispatcher, and answers
  * when a dispatcher calls back.
  *
- *     POST /events → post-event → exchange → parked-requests
- *                                          ↘ dispatcher-client → upstreams ─▶ a dispatcher
- *     POST /clients, gRPC → accept-client → dispatcher-client
- *     a dispatcher ─▶ POST /dispatch (internal port) → post-replies → parked-requests
+ *     ways-in/http: POST /events → core/answer-event → ask → replies/parked-requests → inbox
+ *                                                        ↘ dispatchers/dispatcher-client → upstreams ─▶ a dispatcher
+ *     ways-in/http: POST /clients, ways-in/grpc → core/accept-client → dispatchers/dispatcher-client
+ *     a dispatcher ─▶ POST /dispatch (internal port) → replies/post-replies → inbox
  */
 
 import { drainHttpServer, portOf } from '@waybill/common/http/http-server.ts';
@@ -28,12 +28,14 @@ import { isPublicType, labelOfType } from './admission/public-types.ts';
 import { loadPublicWebConfig } from './config.ts';
 import { createAcceptClient } from './core/accept-client.ts';
 import { createAccount } from './core/account.ts';
-import { createExchange } from './core/exchange.ts';
+import { createAnswerEvent } from './core/answer-event.ts';
+import { createAsk } from './core/ask.ts';
 import { createExpectedWait } from './core/expected-wait.ts';
 import { createDispatcherClient } from './dispatchers/dispatcher-client.ts';
 import { createIdempotency } from './idempotency/idempotency.ts';
 import { createMemoryIdempotencyStore } from './idempotency/idempotency-store.ts';
 import { createHeldReplies } from './replies/held-replies.ts';
+import { createInbox } from './replies/inbox.ts';
 import { createParkedRequests } from './replies/parked-requests.ts';
 import { createPostReplies } from './replies/post-replies.ts';
 import { createGrpcApp } from './ways-in/grpc/grpc-app.ts';
@@ -48,7 +50,8 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
 
   const clock = createClockCheck();
   const held = createHeldReplies();
-  const parked = createParkedRequests({ maxParked: config.MAX_PARKED, heldBytes: held.bytes });
+  const inbox = createInbox();
+  const parked = createParkedRequests({ inbox, maxParked: config.MAX_PARKED, heldBytes: held.bytes });
   parkedGauge.addCallback((result) => result.observe(parked.size()));
 
   const internalApp = createInternalApp({
@@ -58,7 +61,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     clock,
     path: '/dispatch',
     handle: createPostReplies({
-      parked,
+      inbox,
       held,
       replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
       instance: instanceId,
@@ -84,36 +87,35 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
   const acceptClient = createAcceptClient({
     account,
     parked,
+    inbox,
     dispatchers,
     publicKey: config.CREDENTIALS_PUBLIC_KEY,
     allowedBrokers: config.CLIENT_BROKERS,
     deadlineMs: config.DEADLINE_MS,
+  });
+  const ask = createAsk({
+    parked,
+    expectedWait: createExpectedWait(),
+    dispatchers,
+    isPublicType: (type) => isPublicType(type, config.PUBLIC_EVENT_TYPES),
+    labelOf,
+    currentReplyAddress: replyAddresses.current,
   });
   const admit = createAdmit({ apiKeys: config.API_KEYS, addressRate: config.RATE_LIMIT });
   const app = await createPublicApp({
     log,
     admit,
     acceptClient,
-    account,
     held,
-    exchange: createExchange({
-      parked,
-      expectedWait: createExpectedWait(),
-      dispatchers,
-      isPublicType: (type) => isPublicType(type, config.PUBLIC_EVENT_TYPES),
-      labelOf,
-      currentReplyAddress: replyAddresses.current,
-    }),
+    answerEvent: createAnswerEvent({ ask, account, labelOf }),
     idempotency: createIdempotency({
       store: createMemoryIdempotencyStore({
         windowMs: config.IDEMPOTENCY_WINDOW_MS,
         maxKeys: config.IDEMPOTENCY_MAX_KEYS,
       }),
-      deadlineMs: config.DEADLINE_MS,
       maxJoined: config.MAX_PARKED,
     }),
     deadlineMs: config.DEADLINE_MS,
-    labelOf,
     readiness,
     maxConnections: config.MAX_CONNECTIONS,
     // A page that rebinds a name has no API key.
@@ -142,8 +144,8 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     // Replies still arrive while the parked requests drain, so the internal port closes after them.
     drain() {
       // Before connections are cut off, so that whoever waits longer is still told the outcome.
-      setTimeout(parked.close, DRAIN_MS - CLOSE_MS).unref();
-      return Promise.all([drainHttpServer(app), grpc?.close(DRAIN_MS), parked.drained()]);
+      setTimeout(inbox.shut, DRAIN_MS - CLOSE_MS).unref();
+      return Promise.all([drainHttpServer(app), grpc?.close(DRAIN_MS), inbox.drained()]);
     },
     close: () => Promise.all([drainHttpServer(internalApp, { deadlineMs: CLOSE_MS }), dispatchers.close()]),
   };

@@ -6,9 +6,11 @@ import { createCredentialsOpener } from '@waybill/common/credentials/sealed-cred
 import { AppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, toEvent } from '@waybill/common/event/event.ts';
 import type { DispatcherClient, SendOutcome } from '../dispatchers/dispatcher-client.ts';
+import { createInbox } from '../replies/inbox.ts';
 import { createParkedRequests } from '../replies/parked-requests.ts';
 import { createAcceptClient } from './accept-client.ts';
 import { createAccount } from './account.ts';
+import type { WaitingClient } from './ask.ts';
 
 const CANARY = 'canary-password';
 const client = {
@@ -44,9 +46,11 @@ function start({
 } = {}) {
   const sent: CloudEvent[] = [];
   const lines: Record<string, unknown>[] = [];
-  const parked = createParkedRequests({ maxParked });
+  const inbox = createInbox();
+  const parked = createParkedRequests({ inbox, maxParked });
   const acceptClient = createAcceptClient({
     parked,
+    inbox,
     dispatchers: {
       send(event, isCancelled) {
         sent.push(event);
@@ -60,9 +64,9 @@ function start({
   });
   const note = (line: object) => void lines.push(line as Record<string, unknown>);
   const log = { info: note, error: note };
-  const accept = (changes: object = {}, signal = new AbortController().signal) =>
-    acceptClient({ ...client, ...changes }, { signal, log: log as never });
-  return { accept, sent, lines, parked };
+  const accept = (changes: object = {}, onGone: WaitingClient['onGone'] = () => {}) =>
+    acceptClient({ ...client, ...changes }, { onGone, log: log as never });
+  return { accept, sent, lines, inbox, parked };
 }
 
 const refuse = (code: AppError['code'], message: string) => async (): Promise<SendOutcome> =>
@@ -164,16 +168,19 @@ describe('createAcceptClient', () => {
   });
 
   it('does not send the event of a caller that has gone', async () => {
-    const gone = new AbortController();
+    let leave = () => {};
     let isCancelled = () => false;
     const { accept, parked } = start({
       send(_event, ask) {
         isCancelled = ask;
-        gone.abort();
+        leave();
         return new Promise(() => {});
       },
     });
-    await assert.rejects(accept({}, gone.signal), { code: 'client-gone' });
+    const accepted = accept({}, (giveUp) => {
+      leave = giveUp;
+    });
+    await assert.rejects(accepted, { code: 'client-gone' });
     assert.equal(isCancelled(), true);
     assert.equal(parked.size(), 0);
   });
@@ -194,7 +201,7 @@ describe('createAcceptClient', () => {
 
   it('seals nothing for a caller past the bound on those that wait', async (t) => {
     const sending = Promise.withResolvers<void>();
-    const { accept, parked } = start({
+    const { accept, inbox } = start({
       maxParked: 1,
       send() {
         sending.resolve();
@@ -207,13 +214,13 @@ describe('createAcceptClient', () => {
     const { mock } = t.mock.method(crypto.subtle, 'generateKey');
     await assert.rejects(accept(), { code: 'not-accepted' });
     assert.equal(mock.callCount(), 0);
-    parked.close();
+    inbox.shut();
     await assert.rejects(first);
   });
 
   it('refuses a caller past the bound on those that wait, and all when this instance stops', async () => {
     const sending = Promise.withResolvers<void>();
-    const { accept, parked } = start({
+    const { accept, inbox } = start({
       maxParked: 1,
       send() {
         sending.resolve();
@@ -223,7 +230,7 @@ describe('createAcceptClient', () => {
     const first = assert.rejects(accept(), { code: 'not-accepted' });
     await sending.promise;
     await assert.rejects(accept(), { code: 'not-accepted', message: /too many/ });
-    parked.close();
+    inbox.shut();
     await first;
     await assert.rejects(accept(), { code: 'not-accepted', message: 'this instance is stopping' });
   });

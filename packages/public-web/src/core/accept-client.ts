@@ -12,18 +12,19 @@ import { toPublicError } from '@waybill/common/public-error.ts';
 import type { Logger } from 'pino';
 import type { DispatcherClient } from '../dispatchers/dispatcher-client.ts';
 import { sendEvent } from '../dispatchers/send-event.ts';
+import type { Inbox } from '../replies/inbox.ts';
 import type { ParkedRequest, ParkedRequests } from '../replies/parked-requests.ts';
-import { PUBLIC_WEB_SOURCE } from '../ways-in/http/post-event.ts';
 import type { Account } from './account.ts';
+import type { WaitingClient } from './ask.ts';
 import { toNewClient } from './new-client.ts';
-import { waitForReply } from './wait-for-reply.ts';
+import { PUBLIC_WEB_SOURCE } from './source.ts';
 
 /** What the longest user and password are when sealed, about. */
 const MAX_SEALED_BYTES = 4 * 1024;
 
 /**
  * Accepts a client, described by the fields of `NewClientRequest`; resolves with the id of its stream once the broker
- * has confirmed the event. `signal` aborts when the caller has gone: an event not yet sent is not sent. Logs one line
+ * has confirmed the event. When the caller has gone, an event not yet sent is not sent. Logs one line
  * and counts one event, whatever comes of it.
  *
  * @throws AppError what the caller is to be told: `invalid-request`, `unroutable` (404) when no listener takes such
@@ -31,12 +32,13 @@ const MAX_SEALED_BYTES = 4 * 1024;
  */
 export type AcceptClient = (
   fields: unknown,
-  options: { signal: AbortSignal; log: Pick<Logger, 'info' | 'debug' | 'error'> },
+  options: { onGone: WaitingClient['onGone']; log: Pick<Logger, 'info' | 'debug' | 'error'> },
 ) => Promise<string>;
 
 /** Creates {@link AcceptClient}. Without a `publicKey` every client is refused as `unroutable`. */
 export function createAcceptClient({
   parked,
+  inbox,
   dispatchers,
   publicKey,
   allowedBrokers,
@@ -45,6 +47,7 @@ export function createAcceptClient({
 }: {
   /** Bounds what is under way, and ends it at its deadline and when this instance stops. */
   parked: ParkedRequests;
+  inbox: Pick<Inbox, 'deliver'>;
   dispatchers: Pick<DispatcherClient, 'send'>;
   publicKey: PublicJwk | undefined;
   allowedBrokers: readonly AllowedBroker[];
@@ -53,12 +56,12 @@ export function createAcceptClient({
 }): AcceptClient {
   const sealer = publicKey && createCredentialsSealer(publicKey);
 
-  return async (fields, { signal, log }) => {
+  return async (fields, { onGone, log }) => {
     const startedMs = performance.now();
     const id = randomUUID();
     let error: AppError | undefined;
     try {
-      await accept(id, fields, signal);
+      await accept(id, fields, onGone);
       return id;
     } catch (thrown) {
       error = toPublicError(thrown, log, { event_id: id });
@@ -76,7 +79,7 @@ export function createAcceptClient({
     }
   };
 
-  async function accept(id: string, fields: unknown, signal: AbortSignal): Promise<void> {
+  async function accept(id: string, fields: unknown, onGone: WaitingClient['onGone']): Promise<void> {
     if (!sealer)
       throw new AppError('unroutable', 'datasets are not dispatched here (setting CREDENTIALS_PUBLIC_KEY)');
     const { amqp_user: user, amqp_pass: pass, ...use } = toNewClient(fields);
@@ -86,7 +89,8 @@ export function createAcceptClient({
     const request = parked.park(deadlineMs, MAX_SEALED_BYTES);
     const sealed = sealer.seal({ user, pass, ...use });
     void send(id, use, sealed, request);
-    await waitForReply(request, signal);
+    onGone(() => request.fail(new AppError('client-gone', 'the client has gone')));
+    await request.reply;
   }
 
   /** The broker's confirm is the reply. */
@@ -101,7 +105,7 @@ export function createAcceptClient({
       const isCancelled = () => !request.startSending();
       const outcome = await sendEvent(event, { dispatchers, label: NEW_CLIENT_TYPE, isCancelled });
       if (outcome) request.fail(outcome);
-      else parked.settle(request.correlationId, event);
+      else inbox.deliver(event);
     } catch (thrown) {
       request.fail(toAppError(thrown));
     }

@@ -22,22 +22,24 @@
 import { AppError } from '@waybill/common/errors.ts';
 import { problemFor } from '@waybill/common/problem.ts';
 import { within } from '@waybill/common/within.ts';
-import type { FastifyReply, FastifyRequest } from 'fastify';
-import { fingerprintOf, parseIdempotencyKey } from '../ways-in/http/idempotency-key.ts';
-import { preferredDeadlineMs } from '../ways-in/http/prefer.ts';
-import { sendExactly } from '../ways-in/http/send-exactly.ts';
+import type { Logger } from 'pino';
+import type { WaitingClient } from '../core/ask.ts';
 import type { IdempotencyEntry, IdempotencyStore, KeptAnswer } from './idempotency-store.ts';
 
-/** What a route needs to honour the header. A request without it passes at the price of looking for it. */
-export type Idempotency = {
-  preHandler(request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void;
-  onSend(request: FastifyRequest, reply: FastifyReply, payload: unknown, done: SendDone): void;
+/** A request that came with a key. */
+export type KeyedRequest = {
+  /** With what tells its caller from others, as the key of another caller is another key. */
+  key: string;
+  /** The same for two requests that are the same. */
+  fingerprint: string;
+  /** How long it waits for the answer to another. */
+  waitMs: number;
+  onGone: WaitingClient['onGone'];
+  log: Pick<Logger, 'error'>;
 };
 
-type SendDone = (error: Error | null, payload?: unknown) => void;
-
 /** The first request with a key, until it is answered. */
-type Run = {
+export type Run = {
   key: string;
   fingerprint: string;
   /** What the store has under the key; nothing: the key is claimed for this run. */
@@ -47,9 +49,17 @@ type Run = {
   resolve(answer: KeptAnswer): void;
 };
 
-const HEADER = 'idempotency-key';
-/** What describes the body; other headers belong to one request only. */
-const KEPT_HEADER = /^(?:content-type|retry-after|ce-.+)$/;
+export type Idempotency = {
+  /**
+   * Begins a request. Where it is the first with its key there is a `run`, which is to be given the answer that the
+   * request gets, whatever it is. `answer` is that to an earlier request; where it resolves with none, this one is to run.
+   * It rejects with an AppError: `idempotency-key-reused`, `outcome-unknown`, `not-accepted` or `client-gone`.
+   */
+  begin(request: KeyedRequest): { run?: Run; answer: Promise<KeptAnswer | undefined> };
+  /** Keeps the answer to a run; to be awaited before it goes out, so that whoever has it finds it again. */
+  finish(run: Run, answer: KeptAnswer, log: Pick<Logger, 'error'>): Promise<void>;
+};
+
 /** Room for a batch of ordinary replies, and 64 of them in the store. */
 const MAX_ANSWER_BYTES = 1024 * 1024;
 /** By status. A listener's own problem may have the first of these statuses, but none of these codes. */
@@ -59,54 +69,36 @@ const NOTHING_RAN: ReadonlyMap<number, string> = new Map([
   [503, 'not-accepted'],
 ]);
 
-const runs = new WeakMap<FastifyRequest, Run>();
-
-/** Whether others may ask for the answer to `request`, so that it is worth having without its client. */
-export function isAwaitedByOthers(request: FastifyRequest): boolean {
-  return runs.has(request);
-}
-
-/** Creates the hooks; all routes share one. */
+/** Creates the {@link Idempotency} of one instance. */
 export function createIdempotency({
   store,
-  deadlineMs,
   maxJoined,
 }: {
   store: IdempotencyStore;
-  /** The longest a client waits. */
-  deadlineMs: number;
   /** Most requests that wait for the answer to another. */
   maxJoined: number;
 }): Idempotency {
   const running = new Map<string, Run>();
   let joined = 0;
 
-  /** The answer to an earlier request; undefined for the first. */
-  async function begin(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    header: string | string[],
-  ): Promise<KeptAnswer | undefined> {
-    // The key of another caller is another key. Without API keys all callers are one.
-    const key = `${request.caller.apiKeyId ?? ''} ${parseIdempotencyKey(header)}`;
-    const fingerprint = fingerprintOf(request);
-    const first = running.get(key);
-    if (first?.fingerprint === fingerprint) return await join(first, request, reply);
-    if (first) return await answerOther(first, fingerprint);
+  function start({ key, fingerprint, log }: KeyedRequest): Run {
     const { promise: answer, resolve } = Promise.withResolvers<KeptAnswer>();
-    const claimed = claim(key, { fingerprint }, request);
-    const run: Run = { key, fingerprint, kept: claimed, hasClaim: false, answer, resolve };
+    const run: Run = {
+      key,
+      fingerprint,
+      kept: claim(key, { fingerprint }, log),
+      hasClaim: false,
+      answer,
+      resolve,
+    };
     running.set(key, run);
-    runs.set(request, run);
-    const kept = await claimed;
-    run.hasClaim = kept === undefined;
-    return kept && answerIn(kept, fingerprint);
+    return run;
   }
 
   async function claim(
     key: string,
     entry: IdempotencyEntry,
-    { log }: FastifyRequest,
+    log: KeyedRequest['log'],
   ): Promise<IdempotencyEntry | undefined> {
     try {
       return await store.claim(key, entry);
@@ -116,52 +108,55 @@ export function createIdempotency({
     }
   }
 
-  async function join(run: Run, request: FastifyRequest, { raw }: FastifyReply): Promise<KeptAnswer> {
+  async function join(run: Run, { waitMs, onGone }: KeyedRequest): Promise<KeptAnswer> {
     if (joined >= maxJoined)
       throw new AppError('outcome-unknown', 'too many requests wait for the answer to another');
-    const waitMs = preferredDeadlineMs(request.headers.prefer, deadlineMs);
-    // Those who wait may be many, and their bodies large.
-    request.body = undefined;
     joined += 1;
-    const { promise: gone, resolve: onGone } = Promise.withResolvers<void>();
-    raw.once('close', onGone);
+    const { promise: gone, resolve } = Promise.withResolvers<void>();
+    let isGone = false;
+    onGone(() => {
+      isGone = true;
+      resolve();
+    });
     try {
       const isInTime = await within(waitMs, Promise.race([run.answer, gone]));
-      if (raw.destroyed) throw new AppError('client-gone', 'the client has gone');
+      if (isGone) throw new AppError('client-gone', 'the client has gone');
       if (isInTime) return await run.answer;
     } finally {
       joined -= 1;
-      raw.off('close', onGone);
     }
     throw new AppError('outcome-unknown', `no answer to the first request within ${waitMs} ms`);
   }
 
-  /** Before the answer goes out, so that whoever has it finds it again. */
-  async function finish(run: Run, answer: KeptAnswer, { log }: FastifyRequest): Promise<void> {
-    try {
-      if (run.hasClaim && provesNothingRan(answer)) await store.release(run.key);
-      else if (run.hasClaim)
-        await store.keep(run.key, { fingerprint: run.fingerprint, answer: toKeep(answer) });
-    } catch (error) {
-      log.error({ err: error }, 'an answer is not kept for its idempotency key');
-    } finally {
-      running.delete(run.key);
-      run.resolve(answer);
-    }
-  }
-
   return {
-    preHandler(request, reply, done) {
-      const header = request.headers[HEADER];
-      if (header === undefined) return done();
-      begin(request, reply, header).then((answer) => (answer ? answerAgain(reply, answer) : done()), done);
+    begin(request) {
+      const { key, fingerprint } = request;
+      const first = running.get(key);
+      if (first?.fingerprint === fingerprint) return { answer: join(first, request) };
+      if (first) return { answer: answerOther(first, fingerprint) };
+      const run = start(request);
+      return { run, answer: answerKept(run) };
     },
-    onSend(request, reply, payload, done) {
-      const run = request.headers[HEADER] === undefined ? undefined : runs.get(request);
-      if (!run) return done(null, payload);
-      finish(run, toAnswer(reply, payload), request).then(() => done(null, payload));
+    async finish(run, answer, log) {
+      try {
+        if (run.hasClaim && provesNothingRan(answer)) await store.release(run.key);
+        else if (run.hasClaim)
+          await store.keep(run.key, { fingerprint: run.fingerprint, answer: toKeep(answer) });
+      } catch (error) {
+        log.error({ err: error }, 'an answer is not kept for its idempotency key');
+      } finally {
+        running.delete(run.key);
+        run.resolve(answer);
+      }
     },
   };
+}
+
+/** The answer in the store; none: the run has the key for itself. */
+async function answerKept(run: Run): Promise<KeptAnswer | undefined> {
+  const kept = await run.kept;
+  run.hasClaim = kept === undefined;
+  return kept && answerIn(kept, run.fingerprint);
 }
 
 /** Of two requests that differ the first need not be the key's: what the store has tells. */
@@ -179,19 +174,6 @@ function answerIn({ fingerprint, answer }: IdempotencyEntry, expected: string): 
 function assertSame(fingerprint: string, expected: string): void {
   if (fingerprint !== expected)
     throw new AppError('idempotency-key-reused', 'the same Idempotency-Key came with another body or route');
-}
-
-function answerAgain(reply: FastifyReply, { status, headers, body }: KeptAnswer): void {
-  reply.log.info({ status }, 'answered as an earlier request with this idempotency key');
-  reply.code(status).header('idempotency-replayed', 'true');
-  sendExactly(reply, { headers, body: Buffer.from(body as string) });
-}
-
-function toAnswer(reply: FastifyReply, payload: unknown): KeptAnswer {
-  const kept = Object.entries(reply.getHeaders()).filter(([name]) => KEPT_HEADER.test(name));
-  const headers = Object.fromEntries(kept.map(([name, value]) => [name, String(value)]));
-  const body = Buffer.isBuffer(payload) ? payload : String(payload ?? '');
-  return { status: reply.statusCode, headers, body };
 }
 
 function provesNothingRan({ status, body }: KeptAnswer): boolean {

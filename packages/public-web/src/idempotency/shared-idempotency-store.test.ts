@@ -7,6 +7,7 @@ import { createHttpServer } from '@waybill/common/http/http-server.ts';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import type { Caller } from '../admission/admission.ts';
+import { createIdempotencyHooks } from '../ways-in/http/idempotency-hooks.ts';
 import { createIdempotency } from './idempotency.ts';
 import {
   createMemoryIdempotencyStore,
@@ -185,7 +186,7 @@ function startInstance(t: TestContext, { store, work, maxJoined = 100 }: Instanc
     done();
     work.arrive();
   });
-  app.post('/', createIdempotency({ store, maxJoined, deadlineMs: 60_000 }), (_request, reply) =>
+  app.post('/', createIdempotencyHooks(createIdempotency({ store, maxJoined }), 60_000), (_request, reply) =>
     work.run().then((body) => reply.send(body)),
   );
   t.after(() => app.close());

@@ -4,7 +4,6 @@
  * A request is small and its reply may be large, a batch has 256 of them, and a client may read slowly: what is parked
  * says nothing of this.
  */
-import type { ServerResponse } from 'node:http';
 
 /** Most bytes of the replies to one request. Only a batch can have more: a single reply is an event, and those are smaller. */
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
@@ -15,11 +14,13 @@ const MAX_HELD_BYTES = 128 * 1024 * 1024;
 export type HeldAnswer = {
   /** Counts a reply in; false when the answer would be too large with it: then it is to be dropped. */
   hold(bytes: number): boolean;
+  /** Counts its replies out, and later ones no more: it has been sent, or given up. */
+  release(): void;
 };
 
 export type HeldReplies = {
-  /** Begins an answer, which is held until `raw` is closed: sent, or given up. */
-  answer(raw: ServerResponse): HeldAnswer;
+  /** Begins an answer, which is held until it is released. */
+  answer(): HeldAnswer;
   /** Whether more replies may be taken. */
   hasRoom(): boolean;
   bytes(): number;
@@ -35,20 +36,20 @@ export function createHeldReplies({
 } = {}): HeldReplies {
   let heldBytes = 0;
   return {
-    answer(raw) {
+    answer() {
       let answerBytes = 0;
-      let isClosed = raw.closed;
-      raw.once('close', () => {
-        isClosed = true;
-        heldBytes -= answerBytes;
-      });
+      let isReleased = false;
       return {
         hold(bytes) {
           if (answerBytes > 0 && answerBytes + bytes > maxAnswerBytes) return false;
-          if (isClosed) return true;
+          if (isReleased) return true;
           answerBytes += bytes;
           heldBytes += bytes;
           return true;
+        },
+        release() {
+          if (!isReleased) heldBytes -= answerBytes;
+          isReleased = true;
         },
       };
     },

@@ -1,12 +1,13 @@
 /**
- * The requests that wait for their reply, by correlation id.
+ * The requests that wait for their reply: entries of the inbox that close after one.
  *
- * A request is parked before its event is sent, so a fast reply always finds it. It leaves exactly once: settled by
- * its reply, failed, past its deadline, or released because its client has gone. A second reply finds nobody.
+ * A request is parked before its event is sent, so a fast reply always finds it. It leaves exactly once: with its reply,
+ * failed (because its client has gone, or nothing was enqueued), or past its deadline. A second reply finds nobody.
  */
 import { randomFillSync } from 'node:crypto';
 import { AppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
+import type { Inbox } from './inbox.ts';
 
 export type ParkedRequest = {
   /** 128 random bits, base64url. */
@@ -26,90 +27,72 @@ export type ParkedRequests = {
   /**
    * @param bytes about how large the event is.
    * @param hold is asked whether the answer has room for the reply; when not, the wait ends with `handler-failed`.
-   * @throws AppError `not-accepted` when as many are parked as are allowed, or after {@link close}.
+   * @throws AppError `not-accepted` when as many are parked as are allowed, or when this instance stops.
    */
   park(deadlineMs: number, bytes: number, hold?: (replyBytes: number) => boolean): ParkedRequest;
-  /** Hands the reply, of about `bytes`, to whoever waits under `correlationId`; false when nobody does. */
-  settle(correlationId: string, reply: CloudEvent, bytes?: number): boolean;
   size(): number;
-  /** Resolves when nothing is parked. */
-  drained(): Promise<void>;
-  /** Tells everyone who waits what their deadline would have told them, and parks nobody any more. */
-  close(): void;
 };
 
 /** Most bytes of events that wait, and of replies not yet read; each is held a few times over until it is answered. */
 const MAX_PARKED_BYTES = 128 * 1024 * 1024;
 
-type Entry = {
-  bytes: number;
-  resolve(reply: CloudEvent, bytes: number): void;
-  giveUp(when: string): void;
-  timer: NodeJS.Timeout;
-};
-
-/** Creates {@link ParkedRequests} for at most `maxParked` at once; `heldBytes` is what replies take that were settled. */
+/**
+ * Creates {@link ParkedRequests} for at most `maxParked` at once, whose replies arrive in `inbox`; `heldBytes` is what
+ * replies take that have come.
+ */
 export function createParkedRequests({
+  inbox,
   maxParked,
   heldBytes = () => 0,
 }: {
+  inbox: Inbox;
   maxParked: number;
   heldBytes?(): number;
 }): ParkedRequests {
-  const entries = new Map<string, Entry>();
-  let onDrained: (() => void) | undefined;
+  let parkedCount = 0;
   let parkedBytes = 0;
-  let isClosed = false;
-
-  function remove(correlationId: string): Entry | undefined {
-    const entry = entries.get(correlationId);
-    if (!entry) return undefined;
-    entries.delete(correlationId);
-    parkedBytes -= entry.bytes;
-    clearTimeout(entry.timer);
-    if (entries.size === 0) onDrained?.();
-    return entry;
-  }
 
   return {
     park(deadlineMs, bytes, hold = () => true) {
-      if (isClosed) throw new AppError('not-accepted', 'this instance is stopping');
-      if (entries.size >= maxParked || parkedBytes + heldBytes() + bytes > MAX_PARKED_BYTES)
+      if (parkedCount >= maxParked || parkedBytes + heldBytes() + bytes > MAX_PARKED_BYTES)
         throw new AppError('not-accepted', 'too many requests wait for a reply');
       const correlationId = randomKey();
-      const { promise, resolve: answer, reject } = Promise.withResolvers<CloudEvent>();
-      const resolve = (reply: CloudEvent, replyBytes: number) =>
-        hold(replyBytes) ? answer(reply) : reject(noRoom());
-      const fail = (error: AppError) => {
-        if (remove(correlationId)) reject(error);
-      };
+      const { promise, resolve, reject } = Promise.withResolvers<CloudEvent>();
       let isSending = false;
-      const giveUp = (when: string) => fail(tooLate(isSending, when));
-      const timer = setTimeout(giveUp, deadlineMs, `within ${deadlineMs} ms`);
-      const startSending = () => {
-        isSending = entries.has(correlationId);
-        return isSending;
+      const leave = () => {
+        parkedCount -= 1;
+        parkedBytes -= bytes;
       };
-      entries.set(correlationId, { bytes, resolve, giveUp, timer });
+      const sink = {
+        take(reply: CloudEvent, replyBytes: number) {
+          inbox.close(correlationId);
+          leave();
+          if (hold(replyBytes)) resolve(reply);
+          else reject(noRoom());
+        },
+        expire(when: string) {
+          leave();
+          reject(tooLate(isSending, when));
+        },
+      };
+      inbox.open(correlationId, sink, deadlineMs);
+      parkedCount += 1;
       parkedBytes += bytes;
-      return { correlationId, reply: promise, fail, startSending };
+      return {
+        correlationId,
+        reply: promise,
+        startSending() {
+          isSending = inbox.isOpen(correlationId);
+          return isSending;
+        },
+        fail(error) {
+          if (!inbox.close(correlationId)) return;
+          leave();
+          reject(error);
+        },
+      };
     },
-    settle(correlationId, reply, bytes = 0) {
-      const entry = remove(correlationId);
-      entry?.resolve(reply, bytes);
-      return entry !== undefined;
-    },
-    size: () => entries.size,
-    drained: () =>
-      entries.size === 0
-        ? Promise.resolve()
-        : new Promise((resolve) => {
-            onDrained = resolve;
-          }),
-    close() {
-      isClosed = true;
-      for (const { giveUp } of [...entries.values()]) giveUp('before this instance stopped');
-    },
+    size: () => parkedCount,
   };
 }
 

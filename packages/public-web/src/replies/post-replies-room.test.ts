@@ -9,19 +9,21 @@ import {
 } from '@waybill/common/internal-call/reply-address.ts';
 import { pino } from 'pino';
 import { keys, pong } from '../public-web.fixture.ts';
+import { createInbox } from './inbox.ts';
 import { createParkedRequests } from './parked-requests.ts';
 import { createPostReplies } from './post-replies.ts';
 
 it('while clients are slow to read what has come, replies are put off and those they answer stay parked', async () => {
   const held = { isFull: true, hasRoom: () => !held.isFull };
-  const parked = createParkedRequests({ maxParked: 10 });
+  const inbox = createInbox();
+  const parked = createParkedRequests({ inbox, maxParked: 10 });
   const app = createInternalApp({
     log: pino({ level: 'silent' }),
     keys: keys.call,
     clock: createClockCheck(),
     path: '/dispatch',
     handle: createPostReplies({
-      parked,
+      inbox,
       held,
       replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
       instance: 'this',

@@ -7,10 +7,10 @@ import type { InternalCall } from '@waybill/common/internal-call/internal-app.ts
 import type { createReplyAddressVerifier } from '@waybill/common/internal-call/reply-address.ts';
 import { startEventSpan } from '@waybill/common/telemetry/tracing.ts';
 import type { HeldReplies } from './held-replies.ts';
-import type { ParkedRequests } from './parked-requests.ts';
+import type { Inbox } from './inbox.ts';
 
 export type PostRepliesOptions = {
-  parked: ParkedRequests;
+  inbox: Pick<Inbox, 'deliver'>;
   held: Pick<HeldReplies, 'hasRoom'>;
   replyAddresses: ReturnType<typeof createReplyAddressVerifier>;
   /** The name of this instance, as in its reply addresses. */
@@ -22,7 +22,7 @@ export type PostRepliesOptions = {
  * those nobody waits for (any more), so the same batch delivered twice is harmless; 410 when the replies are for
  * another instance; 503 when clients are slow to read what has come before.
  */
-export function createPostReplies({ parked, held, replyAddresses, instance }: PostRepliesOptions) {
+export function createPostReplies({ inbox, held, replyAddresses, instance }: PostRepliesOptions) {
   return async ({ body, contentType, log }: InternalCall): Promise<{ unknown: unknown[] }> => {
     if (!held.hasRoom()) throw new AppError('not-accepted', 'too many replies wait for their clients');
     const replies = decodeMessage({ contentType, body });
@@ -44,9 +44,9 @@ export function createPostReplies({ parked, held, replyAddresses, instance }: Po
 
   function deliver(event: CloudEvent, bytes: number): boolean {
     const span = startEventSpan({ name: 'deliver', kind: 'internal', event, label: event.type });
-    const isSettled = parked.settle(event.correlationid ?? '', event, bytes);
+    const isTaken = inbox.deliver(event, bytes);
     span.end();
-    return isSettled;
+    return isTaken;
   }
 }
 

@@ -12,6 +12,7 @@ import { linkInboundGrpcTrace } from '@waybill/common/telemetry/edge-trace.ts';
 import type { Logger } from 'pino';
 import { type Admit, type Caller, shownKey } from '../../admission/admission.ts';
 import type { AcceptClient } from '../../core/accept-client.ts';
+import type { WaitingClient } from '../../core/ask.ts';
 import { ACCEPTED } from '../http/post-client.ts';
 
 /** A request has six fields of 255 characters at most. */
@@ -48,7 +49,7 @@ export function createGrpcApp({ admit, acceptClient, readiness, log, ...listenOp
     const apiKeyId = callers.get(call.metadata)?.apiKeyId;
     try {
       await acceptClient(call.request, {
-        signal: callerGone(call),
+        onGone: callerGone(call),
         log: apiKeyId === undefined ? log : log.child({ api_key_id: apiKeyId }),
       });
       return ACCEPTED;
@@ -116,10 +117,10 @@ function toHealth(reason: string | undefined): Answer {
   return { status: 'SERVING', message: 'Data dispatcher service is healthy' };
 }
 
-/** Aborts when the caller cancels, goes away, or its deadline passes. */
-function callerGone(call: ServerUnaryCall<unknown, Answer>): AbortSignal {
-  const gone = new AbortController();
-  if (call.cancelled) gone.abort();
-  call.once('cancelled', () => gone.abort());
-  return gone.signal;
+/** Tells when the caller cancels, goes away, or its deadline passes. */
+function callerGone(call: ServerUnaryCall<unknown, Answer>): WaitingClient['onGone'] {
+  return (giveUp) => {
+    if (call.cancelled) giveUp();
+    else call.once('cancelled', giveUp);
+  };
 }

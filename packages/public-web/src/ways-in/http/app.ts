@@ -12,6 +12,7 @@ import type { AcceptClient } from '../../core/accept-client.ts';
 import type { Idempotency } from '../../idempotency/idempotency.ts';
 import { requireAdmission } from './admit-request.ts';
 import { addDocs } from './docs-page.ts';
+import { createIdempotencyHooks } from './idempotency-hooks.ts';
 import { clientRouteSchema, eventRouteSchema, pingRouteSchema, postPingRouteSchema } from './openapi.ts';
 import { createPostClient } from './post-client.ts';
 import { createPing, createPostEvent, type PostEventOptions } from './post-event.ts';
@@ -45,11 +46,14 @@ export async function createPublicApp(options: PublicAppOptions): Promise<Fastif
   app.setValidatorCompiler(() => () => true);
   refuseOtherHosts(app, createAllowedHosts(options.allowedHosts));
 
-  app.addHook('onRequest', async (request, reply) => {
-    if (request.routeOptions.url) setHttpRoute(request.routeOptions.url);
+  app.addHook('onRequest', (request, reply, done) => {
     const span = trace.getActiveSpan()?.spanContext();
+    if (span === undefined) return done();
+    const { url } = request.routeOptions;
+    if (url) setHttpRoute(url);
     // W3C Trace Context Level 2 draft: where to look when something was slow or wrong.
-    if (span) reply.header('traceresponse', `00-${span.traceId}-${span.spanId}-0${span.traceFlags}`);
+    reply.header('traceresponse', `00-${span.traceId}-${span.spanId}-0${span.traceFlags}`);
+    done();
   });
 
   // Health and the descriptions stay open to all.
@@ -65,7 +69,7 @@ export async function createPublicApp(options: PublicAppOptions): Promise<Fastif
 function addEventRoutes(app: FastifyInstance, options: PublicAppOptions): void {
   requireAdmission(app, options.admit);
   allowNoContentType(app);
-  const { idempotency } = options;
+  const idempotency = createIdempotencyHooks(options.idempotency, options.deadlineMs);
   const postEvent = createPostEvent(options);
   app.post('/', { ...idempotency, schema: { ...eventRouteSchema, operationId: 'postRoot' } }, postEvent);
   app.post(

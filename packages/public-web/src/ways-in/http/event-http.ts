@@ -20,7 +20,9 @@ export type HttpMode = 'plain' | 'binary' | 'structured' | 'batched';
 export type HttpMessage = { headers: IncomingHttpHeaders; body: Buffer };
 
 /** What a request held. In batched mode an event at fault stands as its error, so that its neighbours can go on. */
-export type DecodedRequest = { mode: HttpMode; events: (CloudEvent | AppError)[] };
+export type DecodedRequest =
+  | { mode: Exclude<HttpMode, 'batched'>; events: [CloudEvent] }
+  | { mode: 'batched'; events: (CloudEvent | AppError)[] };
 
 /**
  * Reads the events of a request.

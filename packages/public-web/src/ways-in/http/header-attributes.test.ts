@@ -8,7 +8,6 @@ import { portOf } from '@waybill/common/http/http-server.ts';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { createAdmit } from '../../admission/admission.ts';
-import { createAccount } from '../../core/account.ts';
 import { createIdempotency } from '../../idempotency/idempotency.ts';
 import { createMemoryIdempotencyStore } from '../../idempotency/idempotency-store.ts';
 import { createHeldReplies } from '../../replies/held-replies.ts';
@@ -20,20 +19,17 @@ before(async () => {
   app = await createPublicApp({
     log: pino({ level: 'silent' }),
     admit: createAdmit({ apiKeys: undefined, addressRate: undefined } as never),
-    account: createAccount({ log: pino({ level: 'silent' }) }),
     acceptClient: undefined as never,
-    async exchange(event) {
+    async answerEvent(event) {
       received = { ...event };
-      return event;
+      return { id: event.id, reply: event };
     },
     idempotency: createIdempotency({
       store: createMemoryIdempotencyStore({ windowMs: 1_000, maxKeys: 1 }),
-      deadlineMs: 1_000,
       maxJoined: 1,
     }),
     held: createHeldReplies(),
     deadlineMs: 1_000,
-    labelOf: (type) => type,
     readiness: () => undefined,
     maxConnections: 100,
     maxEventLoopDelayMs: 1e6,

@@ -16,7 +16,7 @@ export function createPostClient(acceptClient: AcceptClient) {
     if (mediaType(request.headers['content-type']) !== 'application/json')
       throw new AppError('unsupported-media-type', 'send application/json');
     const fields = parseJson(Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0));
-    const streamId = await acceptClient(fields, { signal: clientGone(reply), log: request.log });
+    const streamId = await acceptClient(fields, { onGone: clientGone(reply), log: request.log });
     return reply.code(202).send({ stream_id: streamId, ...ACCEPTED });
   };
 }

@@ -5,6 +5,7 @@ import { createHttpServer } from '@waybill/common/http/http-server.ts';
 import { pino } from 'pino';
 import type { Caller } from '../../admission/admission.ts';
 import { createAccount } from '../../core/account.ts';
+import { createAnswerEvent } from '../../core/answer-event.ts';
 import { createHeldReplies } from '../../replies/held-replies.ts';
 import { createPostEvent } from './post-event.ts';
 
@@ -23,15 +24,17 @@ for (const [how, contentType, body] of [
       request.caller = { assertMaySend() {}, countEvents() {} } as unknown as Caller;
     });
     const thrown = new TypeError('canary');
-    const exchange = () => Promise.reject(thrown);
+    const ask = () => Promise.reject(thrown);
     app.post(
       '/events',
       createPostEvent({
-        exchange,
-        account: createAccount({ log: app.log }),
+        answerEvent: createAnswerEvent({
+          ask,
+          account: createAccount({ log: app.log }),
+          labelOf: () => 'label',
+        }),
         held: createHeldReplies(),
         deadlineMs: 1_000,
-        labelOf: () => 'label',
       }),
     );
     const answer = await app.inject({

@@ -8,7 +8,6 @@ import { type Problem, problemFor } from '@waybill/common/problem.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
 import type { OnBatch } from '@waybill/test-harness/stand-in.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { createAccount } from '../../core/account.ts';
 import {
   answer,
   confirmAll,
@@ -234,22 +233,22 @@ describe('types a client may send', () => {
 
 it('an event whose client went while its body was read is given up before it is sent', async () => {
   const raw = Object.assign(new EventEmitter(), { destroyed: true });
-  const reply = { raw, header: () => reply, headers: () => reply, code: () => reply, send: () => reply };
-  const log = { info: () => {} };
-  const wasAborted: boolean[] = [];
+  const request = { headers: {} } as unknown as FastifyRequest;
+  const reply = { raw, request, headers: () => reply, send: () => reply };
+  let isGivenUp = false;
   const handle = createPing({
-    account: createAccount({ log }),
     held: createHeldReplies(),
     deadlineMs: 1_000,
-    labelOf: (type) => type,
-    async exchange(event, { signal }) {
-      wasAborted.push(signal.aborted);
-      return event;
+    async answerEvent(event, { client }) {
+      client.onGone(() => {
+        isGivenUp = true;
+      });
+      assert.equal(isGivenUp, true);
+      return { id: event.id, reply: event };
     },
   });
-  const request = { headers: {}, log, caller: { assertMaySend() {} } };
-  await handle(request as unknown as FastifyRequest, reply as unknown as FastifyReply);
-  assert.deepEqual(wasAborted, [true]);
+  await handle(request, reply as unknown as FastifyReply);
+  assert.equal(isGivenUp, true);
 });
 
 describe('what becomes of a request', () => {

@@ -3,15 +3,17 @@ import { it } from 'node:test';
 import { AppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import type { SendOutcome } from '../dispatchers/dispatcher-client.ts';
+import { createInbox } from '../replies/inbox.ts';
 import { createParkedRequests } from '../replies/parked-requests.ts';
-import { createExchange } from './exchange.ts';
+import { createAsk } from './ask.ts';
 import { createExpectedWait } from './expected-wait.ts';
 
 /** Sends an event to dispatchers that say `outcome` of it; resolves once they have. */
 async function start(outcome: SendOutcome, deadlineMs: number) {
   const said = Promise.withResolvers<void>();
-  const parked = createParkedRequests({ maxParked: 10 });
-  const exchange = createExchange({
+  const inbox = createInbox();
+  const parked = createParkedRequests({ inbox, maxParked: 10 });
+  const ask = createAsk({
     parked,
     expectedWait: createExpectedWait(),
     dispatchers: {
@@ -20,26 +22,25 @@ async function start(outcome: SendOutcome, deadlineMs: number) {
         setImmediate(said.resolve);
         return outcome;
       },
-      async close() {},
     },
     isPublicType: () => true,
     labelOf: (type) => type,
     currentReplyAddress: () => 'address',
   });
   const event: CloudEvent = { specversion: '1.0', id: 'e1', source: '/test', type: 'PingRequest' };
-  const answer = exchange(event, { deadlineMs, bytes: 1, signal: new AbortController().signal });
+  const answer = ask(event, { deadlineMs, bytes: 1, client: { onGone() {}, hold: () => true } });
   // Heard of where it is awaited.
   answer.catch(() => {});
   await said.promise;
-  return { answer, parked, event };
+  return { answer, inbox, parked, event };
 }
 
 const unknown = () => new AppError('outcome-unknown', 'the dispatcher did not answer');
 
 it('an event that may be in the broker has its reply waited for', async () => {
-  const { answer, parked, event } = await start(unknown(), 60_000);
+  const { answer, inbox, event } = await start(unknown(), 60_000);
   const reply = { ...event, type: 'PingResponse' };
-  assert.equal(parked.settle(String(event.correlationid), reply), true);
+  assert.equal(inbox.deliver(reply), true);
   assert.equal(await answer, reply);
 });
 

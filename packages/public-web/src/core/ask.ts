@@ -1,24 +1,27 @@
 /**
- * One event out, its reply back: parks the request, stamps the event, sends it, and waits.
+ * One event out, its reply back (request-reply): parks the request, stamps the event, sends it, and waits.
  */
 import { AppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import type { DispatcherClient } from '../dispatchers/dispatcher-client.ts';
 import { sendEvent } from '../dispatchers/send-event.ts';
-import type { HeldAnswer } from '../replies/held-replies.ts';
 import type { ParkedRequest, ParkedRequests } from '../replies/parked-requests.ts';
 import type { ExpectedWait } from './expected-wait.ts';
-import { waitForReply } from './wait-for-reply.ts';
 
-export type ExchangeOptions = {
+/** The client that waits for an answer, as its way in knows it. */
+export type WaitingClient = {
+  /** Calls back once the client has gone without its answer; at once when it has gone already. */
+  onGone(giveUp: () => void): void;
+  /** Counts a reply to it in; false when its answer has no room for a reply of so many bytes. */
+  hold(bytes: number): boolean;
+};
+
+export type AskOptions = {
+  client: WaitingClient;
   /** How long to wait. */
   deadlineMs: number;
   /** About how large the event is. */
   bytes: number;
-  /** Whether the answer has room for a reply as large. */
-  hold?: HeldAnswer['hold'];
-  /** Aborts when the client has gone. */
-  signal: AbortSignal;
 };
 
 /**
@@ -27,10 +30,10 @@ export type ExchangeOptions = {
  *
  * @throws AppError what the client is to be told instead; within `deadlineMs` at the latest.
  */
-export type Exchange = (event: CloudEvent, options: ExchangeOptions) => Promise<CloudEvent>;
+export type Ask = (event: CloudEvent, options: AskOptions) => Promise<CloudEvent>;
 
-/** Creates the {@link Exchange} of one instance. */
-export function createExchange({
+/** Creates the {@link Ask} of one instance. */
+export function createAsk({
   parked,
   expectedWait,
   dispatchers,
@@ -40,22 +43,30 @@ export function createExchange({
 }: {
   parked: ParkedRequests;
   expectedWait: ExpectedWait;
-  dispatchers: DispatcherClient;
+  dispatchers: Pick<DispatcherClient, 'send'>;
   isPublicType(type: string): boolean;
   /** What names a type in telemetry. */
   labelOf(type: string): string;
   currentReplyAddress(): string;
-}): Exchange {
-  return async (event, options) => {
+}): Ask {
+  const expiryTime = createExpiryTime();
+
+  return async (event, { client, deadlineMs, bytes }) => {
     if (!isPublicType(event.type))
       throw new AppError(
         'unroutable',
         `clients may not send events of type ${event.type} (setting PUBLIC_EVENT_TYPES)`,
       );
-    const leave = expectedWait.enter(event.type, options.deadlineMs);
+    const leave = expectedWait.enter(event.type, deadlineMs);
     let isAnswered = false;
     try {
-      const reply = await parkAndSend(event, options);
+      const request = parked.park(deadlineMs, bytes, client.hold);
+      event.correlationid = request.correlationId;
+      event.expirytime = expiryTime(deadlineMs);
+      event.replyto = currentReplyAddress();
+      void send(event, request);
+      client.onGone(() => request.fail(new AppError('client-gone', 'the client has gone')));
+      const reply = await request.reply;
       isAnswered = true;
       return reply;
     } finally {
@@ -63,22 +74,22 @@ export function createExchange({
     }
   };
 
-  async function parkAndSend(
-    event: CloudEvent,
-    { deadlineMs, bytes, hold, signal }: ExchangeOptions,
-  ): Promise<CloudEvent> {
-    const request = parked.park(deadlineMs, bytes, hold);
-    event.correlationid = request.correlationId;
-    event.expirytime = new Date(Date.now() + deadlineMs).toISOString();
-    event.replyto = currentReplyAddress();
-    void send(event, request);
-    return await waitForReply(request, signal);
-  }
-
   async function send(event: CloudEvent, request: ParkedRequest): Promise<void> {
     const isCancelled = () => !request.startSending();
     const outcome = await sendEvent(event, { dispatchers, label: labelOf(event.type), isCancelled });
     // An event whose outcome is unknown may well be in the broker, and its reply on the way: the deadline tells.
     if (outcome && outcome.code !== 'outcome-unknown') request.fail(outcome);
   }
+}
+
+/** The time in `deadlineMs`. Those who ask in one millisecond, as under load, share one text. */
+function createExpiryTime(): (deadlineMs: number) => string {
+  let lastMs = 0;
+  let last = '';
+  return (deadlineMs) => {
+    const expiryMs = Date.now() + deadlineMs;
+    if (expiryMs !== lastMs) last = new Date(expiryMs).toISOString();
+    lastMs = expiryMs;
+    return last;
+  };
 }

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { AppError } from '@waybill/common/errors.ts';
+import { type CloudEvent, INTERNAL_ATTRIBUTES, PROBLEM_TYPE } from '@waybill/common/event/event.ts';
+import { answerBatch, createAnswerEvent, type Request, toReplyEvent } from './answer-event.ts';
+import type { Ask } from './ask.ts';
+
+const event: CloudEvent = { specversion: '1.0', id: 'e1', source: '/client', type: 'PingRequest' };
+
+/** Answers events by `ask` for a caller that may send all types but `Secret`, and notes what is accounted for. */
+function start(ask: Ask) {
+  const accounted: [id: string, status: number, code: string | undefined][] = [];
+  const answerEvent = createAnswerEvent({
+    ask,
+    account: ({ event: { id }, status, code }) => void accounted.push([id, status, code]),
+    labelOf: (type) => type,
+  });
+  const request: Request = {
+    caller: {
+      assertMaySend(type) {
+        if (type === 'Secret') throw new AppError('forbidden', 'not this one');
+      },
+    },
+    client: { onGone() {}, hold: () => true },
+    log: { info() {}, debug() {}, error() {} },
+    deadlineMs: 1_000,
+    bytes: 1,
+  };
+  return { accounted, answer: (given: CloudEvent) => answerEvent(given, request), answerEvent, request };
+}
+
+it('an event is answered with its reply, without what is internal, and counted once', async () => {
+  const internal = Object.fromEntries(INTERNAL_ATTRIBUTES.map((name) => [name, 'x']));
+  const { answer, accounted } = start(async () => ({ ...event, ...internal, id: 'r1', data: 7 }));
+  assert.deepEqual(await answer(event), { id: 'e1', reply: { ...event, id: 'r1', data: 7 } });
+  assert.deepEqual(accounted, [['e1', 200, undefined]]);
+});
+
+it('an event that its caller may not send is asked of nobody', async () => {
+  const { answer, accounted } = start(() => assert.fail('asked'));
+  const { problem } = await answer({ ...event, type: 'Secret' });
+  assert.deepEqual([problem?.code, problem?.status, problem?.event_id], ['forbidden', 403, 'e1']);
+  assert.deepEqual(accounted, [['e1', 403, 'forbidden']]);
+});
+
+it("a listener's problem is a problem of the client's own event", async () => {
+  const data = { type: 'urn:waybill:problem:forged', status: 503, detail: 'why', code: 'not-accepted' };
+  const { answer } = start(async () => ({ ...event, type: PROBLEM_TYPE, data }));
+  const { problem } = await answer(event);
+  assert.deepEqual(
+    [problem?.type, problem?.status, problem?.code, problem?.detail, problem?.event_id],
+    ['urn:waybill:problem:handler-failed', 502, 'handler-failed', 'why', 'e1'],
+  );
+});
+
+it('the events of a batch are answered in order, each by itself', async () => {
+  const { answerEvent, request, accounted } = start(async (asked) => {
+    if (asked.id === 'e2') throw new AppError('unroutable', 'nobody takes it');
+    return { ...asked, id: `reply to ${asked.id}` };
+  });
+  const inputs = [event, new AppError('invalid-request', 'no event'), { ...event, id: 'e2' }];
+  const answers = await answerBatch(answerEvent, inputs, request);
+  const replies = answers.map(toReplyEvent);
+  assert.deepEqual(
+    replies.map(({ type, data }) => (type === PROBLEM_TYPE ? (data as { code: string }).code : type)),
+    ['PingRequest', 'invalid-request', 'unroutable'],
+  );
+  assert.deepEqual(
+    accounted.map(([id]) => id),
+    ['e1', 'e2'],
+  );
+});

@@ -1,0 +1,101 @@
+/**
+ * An event and its caller in, an answer out: what every way in does with the events that it has read. Nothing here knows
+ * by what transport they came.
+ *
+ * The answer is the reply, or the problem that the client is told instead. Each event is answered once, counted once
+ * and logged once, whatever becomes of it.
+ */
+import { randomUUID } from 'node:crypto';
+import { AppError } from '@waybill/common/errors.ts';
+import { type CloudEvent, PROBLEM_TYPE, stripInternal } from '@waybill/common/event/event.ts';
+import { type Problem, toProblem } from '@waybill/common/problem.ts';
+import { toPublicError } from '@waybill/common/public-error.ts';
+import type { Logger } from 'pino';
+import type { Caller } from '../admission/admission.ts';
+import type { Account } from './account.ts';
+import type { Ask, AskOptions } from './ask.ts';
+import { toClientProblem } from './client-problem.ts';
+import { PUBLIC_WEB_SOURCE } from './source.ts';
+
+/** What became of the event `id`: its reply, without what is internal; or the problem its client is told. */
+export type Answer =
+  | { id: string; reply: CloudEvent; problem?: undefined }
+  | { id: string; problem: Problem };
+
+/** Who asks, as the way in knows it. */
+export type Request = AskOptions & {
+  caller: Pick<Caller, 'assertMaySend'>;
+  log: Pick<Logger, 'info' | 'debug' | 'error'>;
+};
+
+/** Answers an event; never rejects. */
+export type AnswerEvent = (event: CloudEvent, request: Request) => Promise<Answer>;
+
+/** Creates {@link AnswerEvent}. */
+export function createAnswerEvent({
+  ask,
+  account,
+  labelOf,
+}: {
+  ask: Ask;
+  account: Account;
+  /** What names a type in telemetry. */
+  labelOf(type: string): string;
+}): AnswerEvent {
+  return async (event, request) => {
+    const startedMs = performance.now();
+    const answer = await answerOnce(ask, event, request);
+    account({
+      log: request.log,
+      event,
+      label: labelOf(event.type),
+      status: answer.problem?.status ?? 200,
+      code: answer.problem?.code,
+      success: 'answered',
+      durationMs: performance.now() - startedMs,
+    });
+    return answer;
+  };
+}
+
+async function answerOnce(ask: Ask, event: CloudEvent, request: Request): Promise<Answer> {
+  const { id } = event;
+  try {
+    request.caller.assertMaySend(event.type);
+    const reply = await ask(event, request);
+    return reply.type === PROBLEM_TYPE
+      ? { id, problem: toClientProblem(reply, id) }
+      : { id, reply: stripInternal(reply) };
+  } catch (thrown) {
+    const error = toPublicError(thrown, request.log, { event_id: id });
+    return { id, problem: toProblem(error, { event_id: id }) };
+  }
+}
+
+/** Answers the events of a batch, each by itself and in order; one at fault stands as its error. */
+export function answerBatch(
+  answerEvent: AnswerEvent,
+  events: readonly (CloudEvent | AppError)[],
+  request: Request,
+): Promise<Answer[]> {
+  return Promise.all(
+    events.map((event) =>
+      event instanceof AppError
+        ? { id: randomUUID(), problem: toProblem(event) }
+        : answerEvent(event, request),
+    ),
+  );
+}
+
+/** An answer where events are expected: a problem becomes the data of an event. */
+export function toReplyEvent(answer: Answer): CloudEvent {
+  if (!answer.problem) return answer.reply;
+  return {
+    specversion: '1.0',
+    id: randomUUID(),
+    source: PUBLIC_WEB_SOURCE,
+    type: PROBLEM_TYPE,
+    datacontenttype: 'application/problem+json',
+    data: answer.problem,
+  };
+}

@@ -1,0 +1,25 @@
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { isForeignProblemType, type Problem, problemFor } from '@waybill/common/problem.ts';
+
+/**
+ * The problem a listener replied with, as far as it is one. The event has run, whatever it says: its code is
+ * `handler-failed`, its type (and the title that goes with it) none of ours, and its status none that invites clients to
+ * send the event again.
+ */
+export function toClientProblem({ data }: CloudEvent, eventId: string): Problem {
+  const problem = problemFor('handler-failed', undefined, { event_id: eventId });
+  if (typeof data !== 'object' || data === null) return problem;
+  const given = data as Partial<Problem>;
+  const isTheirs = given.type === undefined || isForeignProblemType(given.type);
+  const { type, title } = isTheirs ? { ...problem, ...given } : problem;
+  const status = toClientStatus(given.status) ?? problem.status;
+  return { ...problem, ...given, type, title, status, code: problem.code, event_id: eventId };
+}
+
+/** What clients take for a reason to send the same again: by RFC 9110 (408, 421, 503), 8470 (425), 6585 (429), or by custom (504). */
+const INVITING_RETRIES: readonly unknown[] = [408, 421, 425, 429, 503, 504];
+
+function toClientStatus(status: unknown): number | undefined {
+  const isError = Number.isInteger(status) && Number(status) >= 400 && Number(status) <= 599;
+  return isError && !INVITING_RETRIES.includes(status) ? Number(status) : undefined;
+}

@@ -1,0 +1,76 @@
+/** The hooks by which HTTP routes honour the `Idempotency-Key` header (`idempotency.ts` says what is promised). */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Idempotency, Run } from '../../idempotency/idempotency.ts';
+import type { KeptAnswer } from '../../idempotency/idempotency-store.ts';
+import { clientGone } from './client-gone.ts';
+import { fingerprintOf, parseIdempotencyKey } from './idempotency-key.ts';
+import { preferredDeadlineMs } from './prefer.ts';
+import { sendExactly } from './send-exactly.ts';
+
+/** What a route needs to honour the header. A request without it passes at the price of looking for it. */
+export type IdempotencyHooks = {
+  preHandler(request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void;
+  onSend(request: FastifyRequest, reply: FastifyReply, payload: unknown, done: SendDone): void;
+};
+
+type SendDone = (error: Error | null, payload?: unknown) => void;
+
+const HEADER = 'idempotency-key';
+/** What describes the body; other headers belong to one request only. */
+const KEPT_HEADER = /^(?:content-type|retry-after|ce-.+)$/;
+
+const runs = new WeakMap<FastifyRequest, Run>();
+
+/** Whether others may ask for the answer to `request`, so that it is worth having without its client. */
+export function isAwaitedByOthers(request: FastifyRequest): boolean {
+  return request.headers[HEADER] !== undefined && runs.has(request);
+}
+
+/** Creates the hooks; all routes share one. `deadlineMs` is the longest a client waits. */
+export function createIdempotencyHooks(idempotency: Idempotency, deadlineMs: number): IdempotencyHooks {
+  /** The answer to an earlier request; undefined for the first. */
+  async function begin(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    header: string | string[],
+  ): Promise<KeptAnswer | undefined> {
+    const { run, answer } = idempotency.begin({
+      // Without API keys all callers are one.
+      key: `${request.caller.apiKeyId ?? ''} ${parseIdempotencyKey(header)}`,
+      fingerprint: fingerprintOf(request),
+      waitMs: preferredDeadlineMs(request.headers.prefer, deadlineMs),
+      onGone: clientGone(reply),
+      log: request.log,
+    });
+    if (run) runs.set(request, run);
+    // Those who wait may be many, and their bodies large.
+    else request.body = undefined;
+    return await answer;
+  }
+
+  return {
+    preHandler(request, reply, done) {
+      const header = request.headers[HEADER];
+      if (header === undefined) return done();
+      begin(request, reply, header).then((answer) => (answer ? answerAgain(reply, answer) : done()), done);
+    },
+    onSend(request, reply, payload, done) {
+      const run = request.headers[HEADER] === undefined ? undefined : runs.get(request);
+      if (!run) return done(null, payload);
+      idempotency.finish(run, toAnswer(reply, payload), request.log).then(() => done(null, payload));
+    },
+  };
+}
+
+function answerAgain(reply: FastifyReply, { status, headers, body }: KeptAnswer): void {
+  reply.log.info({ status }, 'answered as an earlier request with this idempotency key');
+  reply.code(status).header('idempotency-replayed', 'true');
+  sendExactly(reply, { headers, body: Buffer.from(body as string) });
+}
+
+function toAnswer(reply: FastifyReply, payload: unknown): KeptAnswer {
+  const kept = Object.entries(reply.getHeaders()).filter(([name]) => KEPT_HEADER.test(name));
+  const headers = Object.fromEntries(kept.map(([name, value]) => [name, String(value)]));
+  const body = Buffer.isBuffer(payload) ? payload : String(payload ?? '');
+  return { status: reply.statusCode, headers, body };
+}
