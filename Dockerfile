@@ -21,7 +21,8 @@ FROM node AS secrets
 RUN install -d -o node -g node /run/secrets/broker /run/secrets/broker-dispatcher \
   /run/secrets/broker-ping-listener /run/secrets/broker-data-dispatch-listener \
   /run/secrets/internal /run/secrets/grafana /run/secrets/private-keys /run/secrets/public-key
-COPY bin/make-secrets.mjs bin/broker-users.mjs bin/sealing-keys.mjs ./
+COPY bin/make-secrets.mjs ./
+COPY bin/plain/broker-users.mjs bin/plain/sealing-keys.mjs plain/
 USER node
 CMD ["node", "make-secrets.mjs", "/run/secrets"]
 

@@ -6,7 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import { connect } from 'amqplib';
-import { makePrivateKey, publicKeyOf } from '../bin/sealing-keys.mjs';
+import { makePrivateKey, publicKeyOf } from '../bin/plain/sealing-keys.mjs';
 import { brokerUrl } from './broker-url.ts';
 import { startProcess, WAYBILL_PRELOAD } from './start-process.ts';
 import { median } from './statistics.ts';

@@ -5,7 +5,7 @@
  *
  * Plain JavaScript without dependencies: it runs on any Node from 20 up, on any machine.
  */
-import { makePrivateKey, publicKeyOf } from './sealing-keys.mjs';
+import { makePrivateKey, publicKeyOf } from './plain/sealing-keys.mjs';
 
 if (process.argv.length > 2) {
   console.error('usage: node bin/make-sealing-key.mjs > private.json');

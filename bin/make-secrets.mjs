@@ -9,8 +9,8 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { brokerDefinitions, servicePermissions } from './broker-users.mjs';
-import { makePrivateKey, publicKeyOf } from './sealing-keys.mjs';
+import { brokerDefinitions, servicePermissions } from './plain/broker-users.mjs';
+import { makePrivateKey, publicKeyOf } from './plain/sealing-keys.mjs';
 
 const [folder] = process.argv.slice(2);
 if (folder === undefined) {

@@ -5,7 +5,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { printable } from './printable.mjs';
+import { printable } from './plain/printable.mjs';
 
 const usage = `usage: node bin/req.mjs [options]
 

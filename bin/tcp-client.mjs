@@ -6,11 +6,11 @@
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { createBatchChecker } from './check-batches.mjs';
-import { printable } from './printable.mjs';
-import { createProgress } from './progress.mjs';
-import { readLines } from './read-lines.mjs';
-import { interrupted, runProgram, toNumber, UserError } from './user-error.mjs';
+import { createBatchChecker } from './plain/check-batches.mjs';
+import { printable } from './plain/printable.mjs';
+import { createProgress } from './plain/progress.mjs';
+import { readLines } from './plain/read-lines.mjs';
+import { interrupted, runProgram, toNumber, UserError } from './plain/user-error.mjs';
 
 const usage = `usage: node bin/tcp-client.mjs [options]
 

@@ -4,9 +4,9 @@
  * Plain JavaScript without dependencies: it runs on any Node from 20 up.
  */
 import { parseArgs } from 'node:util';
-import { drawTrace } from './draw-trace.mjs';
-import { fetchLogs, fetchTrace } from './fetch-trace.mjs';
-import { runProgram, UserError } from './user-error.mjs';
+import { drawTrace } from './plain/draw-trace.mjs';
+import { fetchLogs, fetchTrace } from './plain/fetch-trace.mjs';
+import { runProgram, UserError } from './plain/user-error.mjs';
 
 const usage = `usage: node bin/trace.mjs <trace id> [options]
 

@@ -8,8 +8,8 @@ import { type OtlpReceiver, startOtlpReceiver } from '@waybill/test-harness/otlp
 import { type Rabbitmq, startRabbitmq } from '@waybill/test-harness/rabbitmq.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
 import { cannotStartRabbitmq } from '@waybill/test-harness/test-broker.ts';
+import { notifyByGrpc } from '@waybill/tools/notify-client.ts';
 import { type ChannelModel, connect, type GetMessage } from 'amqplib';
-import { notifyByGrpc } from '../../bin/notify-client.mjs';
 import { askForDataset, connectClient, newClient } from './dataset-consumer.ts';
 import { grpcAddressOf, type System, startSystem } from './system.ts';
 

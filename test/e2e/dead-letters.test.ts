@@ -239,7 +239,7 @@ describe('dead-letters', () => {
 
   it('says in one line that a % of the URL begins no escape', async (t) => {
     const { code, stderr } = await start(t, ['list'], { AMQP_URL: 'amqp://guest:100%@127.0.0.1' }).ended;
-    const words = "the broker's URL (--amqp or AMQP_URL) has a % that begins no escape: write it as %25\n";
+    const words = 'AMQP_URL: has a % that begins no escape: write it as %25\n';
     assert.deepEqual({ code, stderr }, { code: 1, stderr: words });
   });
 
@@ -303,6 +303,19 @@ describe('dead-letters', () => {
     assert.equal(message?.properties.contentType, 'application/cloudevents+json');
     assert.equal(message?.properties.deliveryMode, 2);
     assert.equal(await depth(DEAD_LETTERS_QUEUE), 0);
+  });
+
+  it('shows and replays the digits of numbers that no double holds as they came', async (t) => {
+    const whole = JSON.stringify({ ...makeEvent(), data: { n: 0 } }).replace('"n":0', '"n":9007199254740993');
+    channel.publish('', queues.work, Buffer.from(whole), { contentType: 'application/cloudevents+json' });
+    await channel.waitForConfirms();
+    channel.nack((await channel.get(queues.work)) as GetMessage, false, false);
+    await eventually(async () => assert.equal(await depth(DEAD_LETTERS_QUEUE), 1));
+    const { id } = JSON.parse(whole) as CloudEvent;
+    assert.match((await run(t, 'show', id)).stdout, /"n": 9007199254740993$/m);
+    assert.equal((await run(t, 'replay', id)).code, 0);
+    const [message] = await drain(queues.work);
+    assert.match(String(message?.content), /"n":9007199254740993[,}]/);
   });
 
   it('replays to the work queue also what failed in isolation, or came from a retry queue', async (t) => {

@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers';
 import { describe, it, type TestContext } from 'node:test';
 import { freePort } from '@waybill/test-harness/free-port.ts';
 import { freshBroker } from '@waybill/test-harness/test-broker.ts';
-import { defaultPorts } from '../../bin/system.mjs';
+import { defaultPorts } from '@waybill/tools/system.ts';
 
 describe('npm run demo', () => {
   it('shows the answer to a ping and its trace with the log lines, leaves nothing behind, and exits 0', async (t) => {

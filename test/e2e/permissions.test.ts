@@ -9,7 +9,7 @@ import { type Rabbitmq, startRabbitmq } from '@waybill/test-harness/rabbitmq.ts'
 import { type Service, startService } from '@waybill/test-harness/service.ts';
 import { cannotStartRabbitmq } from '@waybill/test-harness/test-broker.ts';
 import { connect } from 'amqplib';
-import { servicePermissions } from '../../bin/broker-users.mjs';
+import { servicePermissions } from '../../bin/plain/broker-users.mjs';
 import { brokerOf, grpcAddressOf, type System, startSystem } from './system.ts';
 
 it("the documentation has the permissions of the services' users", () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';
 import { describe, it } from 'node:test';
-import { createProgress } from '../../bin/progress.mjs';
+import { createProgress } from '../../bin/plain/progress.mjs';
 
 describe('the progress of a stream', () => {
   it('is one line on a terminal, with a bar where the total is known', () => {

@@ -4,9 +4,9 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { servicePermissions } from '../../bin/broker-users.mjs';
-import { defaultPorts } from '../../bin/system.mjs';
-import { describeTiers } from '../../bin/tiers.mjs';
+import { defaultPorts } from '@waybill/tools/system.ts';
+import { describeTiers } from '@waybill/tools/tiers.ts';
+import { servicePermissions } from '../../bin/plain/broker-users.mjs';
 
 const MINE = { CREDENTIALS_PUBLIC_KEY: 'mine', CREDENTIALS_PRIVATE_KEYS_FILE: '/run/keys' };
 

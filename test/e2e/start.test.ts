@@ -8,7 +8,7 @@ import { type CollectedLog, collectLog } from '@waybill/test-harness/collect-log
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import { freePort } from '@waybill/test-harness/free-port.ts';
 import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
-import { defaultPorts } from '../../bin/system.mjs';
+import { defaultPorts } from '@waybill/tools/system.ts';
 
 describe('npm start', () => {
   let broker: TestBroker;
@@ -126,9 +126,9 @@ describe('npm start on a bare machine', () => {
 
 describe('npm start, when it cannot', () => {
   it('refuses a broker URL that is none in one line', async (t) => {
-    await expectFailure(t, { AMQP_URL: 'http://127.0.0.1' }, /^AMQP_URL is not a URL that starts with amqp:/);
+    await expectFailure(t, { AMQP_URL: 'http://127.0.0.1' }, /^AMQP_URL: must start with amqp:/);
     const stray = 'amqp://guest:100%@127.0.0.1:5672';
-    await expectFailure(t, { AMQP_URL: stray }, /^AMQP_URL has a % that begins no escape: write it as %25$/);
+    await expectFailure(t, { AMQP_URL: stray }, /^AMQP_URL: has a % that begins no escape: write it as %25$/);
   });
 
   it('names a port that is in use and the variable that changes it', async (t) => {

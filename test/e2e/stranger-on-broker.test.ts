@@ -11,7 +11,7 @@ import { type Rabbitmq, startRabbitmq } from '@waybill/test-harness/rabbitmq.ts'
 import type { Service } from '@waybill/test-harness/service.ts';
 import { cannotStartRabbitmq, freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { type Channel, connect } from 'amqplib';
-import { servicePermissions } from '../../bin/broker-users.mjs';
+import { servicePermissions } from '../../bin/plain/broker-users.mjs';
 import {
   type Consumer,
   consume,

@@ -1,6 +1,6 @@
 import { freePort } from '@waybill/test-harness/free-port.ts';
 import { type Service, startService } from '@waybill/test-harness/service.ts';
-import { makePrivateKey, publicKeyOf } from '../../bin/sealing-keys.mjs';
+import { makePrivateKey, publicKeyOf } from '../../bin/plain/sealing-keys.mjs';
 
 export type TierName =
   | 'public-web'

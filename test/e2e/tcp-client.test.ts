@@ -5,7 +5,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, it, type TestContext } from 'node:test';
 import { freePort } from '@waybill/test-harness/free-port.ts';
-import { readLines } from '../../bin/read-lines.mjs';
+import { readLines } from '../../bin/plain/read-lines.mjs';
 
 describe('tcp-client', () => {
   it('reads a whole dataset, also slowly, and says how it was', async (t) => {

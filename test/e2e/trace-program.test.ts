@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '@waybill/test-harness/free-port.ts';
-import { drawTrace } from '../../bin/draw-trace.mjs';
+import { drawTrace } from '../../bin/plain/draw-trace.mjs';
 
 const TRACE_ID = '0c57821a552f5e74fc778f66e6633d81';
 

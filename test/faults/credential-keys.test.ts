@@ -7,7 +7,7 @@ import { freePort } from '@waybill/test-harness/free-port.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
 import { freshBroker, rabbitmqMissing, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import type { Channel, ChannelModel } from 'amqplib';
-import { makePrivateKey, publicKeyOf } from '../../bin/sealing-keys.mjs';
+import { makePrivateKey, publicKeyOf } from '../../bin/plain/sealing-keys.mjs';
 import { askForDataset, connectClient, newClient } from '../e2e/dataset-consumer.ts';
 import { brokerOf } from '../e2e/system.ts';
 import { createTiers, type Tiers } from './tiers.ts';

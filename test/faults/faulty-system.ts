@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { freePort } from '@waybill/test-harness/free-port.ts';
 import { type Rabbitmq, startRabbitmq } from '@waybill/test-harness/rabbitmq.ts';
 import { startService } from '@waybill/test-harness/service.ts';
-import { makePrivateKey, publicKeyOf } from '../../bin/sealing-keys.mjs';
+import { makePrivateKey, publicKeyOf } from '../../bin/plain/sealing-keys.mjs';
 import { brokerOf } from '../e2e/system.ts';
 import { type Link, openLink } from './link.ts';
 import { type ManagedProcess, manageProcess } from './managed-process.ts';

@@ -8,7 +8,7 @@ import { eventually } from '@waybill/test-harness/eventually.ts';
 import { freePort } from '@waybill/test-harness/free-port.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
 import { freshBroker, rabbitmqMissing, type TestBroker } from '@waybill/test-harness/test-broker.ts';
-import { makePrivateKey, publicKeyOf } from '../../bin/sealing-keys.mjs';
+import { makePrivateKey, publicKeyOf } from '../../bin/plain/sealing-keys.mjs';
 import { connectClient, contradictions, firstOccurrences, repetitions } from '../e2e/dataset-consumer.ts';
 import { brokerOf } from '../e2e/system.ts';
 import { startLoad } from './load.ts';

@@ -7,7 +7,7 @@ import { after, describe, test } from 'node:test';
 import { loadConfig, type Settings } from '@waybill/common/config.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import fc from 'fast-check';
-import { makePrivateKey, publicKeyOf } from '../../bin/sealing-keys.mjs';
+import { makePrivateKey, publicKeyOf } from '../../bin/plain/sealing-keys.mjs';
 import { dataDispatchSettings } from '../../packages/data-dispatch-listener/src/config.ts';
 import { datasetGeneratorSettings } from '../../packages/dataset-generator/src/config.ts';
 import { devTelemetrySettings } from '../../packages/dev-telemetry/src/config.ts';

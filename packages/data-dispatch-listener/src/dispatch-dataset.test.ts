@@ -13,7 +13,7 @@ import { eventually } from '@waybill/test-harness/eventually.ts';
 import { freshBroker, rabbitmqMissing, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { type ChannelModel, connect } from 'amqplib';
 import { pino } from 'pino';
-import { makePrivateKey, publicKeyOf } from '../../../bin/sealing-keys.mjs';
+import { makePrivateKey, publicKeyOf } from '../../../bin/plain/sealing-keys.mjs';
 import { createEmbeddedBroker } from '../../embedded-broker/src/create-embedded-broker.ts';
 import { type ClientConnections, createClientConnections } from './client-connections.ts';
 import { type DatasetServiceFixture, startDatasetService } from './dataset-service.fixture.ts';

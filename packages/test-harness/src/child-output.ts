@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
-import { eachLine } from '../../../bin/each-line.mjs';
+import { eachLine } from '@waybill/tools/each-line.ts';
 
 /** Calls `onLine` with each line that `child` writes to its standard output or error, without its line end. */
 export function readLines(child: ChildProcess, onLine: (line: string) => void): void {

@@ -9,14 +9,14 @@
  * Messages that one program holds are hidden from every other, which would report them as gone. So a lock admits one
  * at a time: a queue exclusive to the connection, which ends with it in any case.
  */
-import { connectToBroker } from './broker-connection.mjs';
-import { createPublish } from './publish-confirmed.mjs';
-import { deathHeaders } from './read-dead-letter.mjs';
-import { UserError } from './user-error.mjs';
+import { DEAD_LETTERS_QUEUE as QUEUE } from '@waybill/common/broker/amqp-topology.ts';
+import type { Channel, ConfirmChannel, GetMessage } from 'amqplib';
+import { UserError } from '../../../bin/plain/user-error.mjs';
+import { type Broker, type Connection, connectToBroker } from './broker-connection.ts';
+import { createPublish } from './publish-confirmed.ts';
+import { deathHeaders } from './read-dead-letter.ts';
 
-/** As in packages/common/src/broker/amqp-topology.ts, which only runs on a newer Node. */
-const QUEUE = 'waybill.dead-letters';
-const LOCK = 'waybill.dead-letters.lock';
+const LOCK = `${QUEUE}.lock`;
 
 /** Half of RabbitMQ's limit: the other half is for programs that are killed before they have renewed anything. */
 const RENEW_AT = 10;
@@ -25,14 +25,12 @@ const LOCK_RETRY_MS = 250;
 const RESOURCE_LOCKED = 405;
 const NOT_FOUND = 404;
 
-/** @typedef {import('amqplib').GetMessage} Message */
-/** @typedef {Awaited<ReturnType<typeof openDeadLetterQueue>>} DeadLetterQueue */
+export type DeadLetterQueue = Awaited<ReturnType<typeof openDeadLetterQueue>>;
 
 /**
- * @param {import('./broker-connection.mjs').Broker} broker
- * @throws {UserError} when the broker cannot be reached, there is no such queue, or another program is at it
+ * @throws UserError when the broker cannot be reached, there is no such queue, or another program is at it
  */
-export async function openDeadLetterQueue(broker) {
+export async function openDeadLetterQueue(broker: Broker) {
   const connection = await connectToBroker(broker, 'dead-letters');
   try {
     await lock(connection);
@@ -46,16 +44,10 @@ export async function openDeadLetterQueue(broker) {
   }
 }
 
-/**
- * @param {import('./broker-connection.mjs').Connection} connection
- * @param {import('amqplib').ConfirmChannel} channel
- * @param {number} total
- */
-function operations(connection, channel, total) {
+function operations(connection: Connection, channel: ConfirmChannel, total: number) {
   const publish = createPublish(channel);
 
-  /** @param {Message} message */
-  async function renew(message) {
+  async function renew(message: GetMessage) {
     const outcome = await publish({
       exchange: '',
       routingKey: QUEUE,
@@ -68,12 +60,8 @@ function operations(connection, channel, total) {
   }
 
   return {
-    /**
-     * Takes what was there at the start, each once and unacked; ends early when `signal` aborts.
-     *
-     * @param {AbortSignal} signal
-     */
-    async *take(signal) {
+    /** Takes what was there at the start, each once and unacked; ends early when `signal` aborts. */
+    async *take(signal: AbortSignal) {
       for (let left = total; left > 0 && !signal.aborted; ) {
         const message = await channel.get(QUEUE);
         if (!message) return;
@@ -89,8 +77,8 @@ function operations(connection, channel, total) {
     publish,
     explain: connection.explain,
 
-    /** @param {Pick<Message, 'fields'>} message one that was taken */
-    remove: (message) => channel.ack(/** @type {Message} */ (message)),
+    /** @param message one that was taken */
+    remove: (message: Pick<GetMessage, 'fields'>) => channel.ack(message as GetMessage),
 
     /** Resolves when the broker has heard of all removals. */
     async removed() {
@@ -112,18 +100,15 @@ function operations(connection, channel, total) {
 /**
  * What a renewed message carries. Left out is what the broker would act on: a lifetime, further routing keys, the
  * user's name. What it said of the message's death goes into headers of ours, as it need not take `x-death` from us.
- *
- * @param {Message} message
  */
-function renewedOptions({ properties }) {
+function renewedOptions({ properties }: GetMessage) {
   const { contentType, contentEncoding, messageId, correlationId, timestamp, type, appId } = properties;
   const { CC, BCC, 'x-delivery-count': _, ...kept } = properties.headers ?? {};
   const headers = { ...kept, ...deathHeaders(kept) };
   return { contentType, contentEncoding, messageId, correlationId, timestamp, type, appId, headers };
 }
 
-/** @param {import('./broker-connection.mjs').Connection} connection */
-async function lock(connection) {
+async function lock(connection: Connection) {
   const giveUpAt = Date.now() + LOCK_TIMEOUT_MS;
   while (!(await tryLock(connection))) {
     if (Date.now() >= giveUpAt)
@@ -134,11 +119,10 @@ async function lock(connection) {
   }
 }
 
-/** @param {import('./broker-connection.mjs').Connection} connection */
-async function tryLock({ model, onBroken }) {
+async function tryLock({ model, onBroken }: Connection) {
   const channel = await model.createChannel();
   channel.on('error', (error) => {
-    if (/** @type {{ code?: number }} */ (error).code !== RESOURCE_LOCKED) onBroken(error);
+    if ((error as { code?: number }).code !== RESOURCE_LOCKED) onBroken(error);
   });
   try {
     await channel.assertQueue(LOCK, {
@@ -148,24 +132,22 @@ async function tryLock({ model, onBroken }) {
     });
     return true;
   } catch (error) {
-    if (/** @type {{ code?: number }} */ (error).code === RESOURCE_LOCKED) return false;
+    if ((error as { code?: number }).code === RESOURCE_LOCKED) return false;
     throw error;
   }
 }
 
-/** @param {import('./broker-connection.mjs').Connection} connection */
-async function openChannel({ model, onBroken }) {
+async function openChannel({ model, onBroken }: Connection) {
   const channel = await model.createConfirmChannel();
   channel.on('error', onBroken);
   return channel;
 }
 
-/** @param {import('amqplib').Channel} channel */
-async function countMessages(channel) {
+async function countMessages(channel: Channel) {
   try {
     return (await channel.checkQueue(QUEUE)).messageCount;
   } catch (error) {
-    if (/** @type {{ code?: number }} */ (error).code !== NOT_FOUND) throw error;
+    if ((error as { code?: number }).code !== NOT_FOUND) throw error;
     throw new UserError(`there is no queue ${QUEUE}: no service of Waybill has been at this broker`);
   }
 }

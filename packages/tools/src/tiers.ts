@@ -1,8 +1,8 @@
 /** Waybill's own services as `npm start` and `npm run demo` run them, each with those secrets alone that it needs. */
 import { randomBytes } from 'node:crypto';
-import { makePrivateKey, publicKeyOf } from './sealing-keys.mjs';
-
-/** @typedef {import('./run-services.mjs').Service} Service */
+import { makePrivateKey, publicKeyOf } from '../../../bin/plain/sealing-keys.mjs';
+import type { Service } from './run-services.ts';
+import type { defaultPorts } from './system.ts';
 
 /** Each goes to those services only that need it; those of TLS to none, as everything is on loopback. */
 const secretSettings = [
@@ -18,11 +18,9 @@ const secretSettings = [
  * public-web is a stage of its own: it stops first, and what it still waits for is answered by the others. So is
  * dataset-generator: it stops after data-dispatch-listener, which may need one more batch.
  *
- * @param {NodeJS.ProcessEnv} env
- * @param {typeof import('./system.mjs').defaultPorts} ports
- * @returns {Service[][]} in stages
+ * @returns in stages
  */
-export function describeTiers(env, ports) {
+export function describeTiers(env: NodeJS.ProcessEnv, ports: typeof defaultPorts): Service[][] {
   const internal = internalSecrets(env);
   const sealing = sealingKeys(env);
   const broker = pick(env, 'AMQP_URL');
@@ -52,14 +50,12 @@ export function describeTiers(env, ports) {
   return [[datasetGenerator], [dispatcher, pingListener, dataDispatchListener], [publicWeb]];
 }
 
-/** @param {NodeJS.ProcessEnv} env */
-function internalSecrets(env) {
+function internalSecrets(env: NodeJS.ProcessEnv) {
   const given = pick(env, 'INTERNAL_SECRETS');
   return isSet(given) ? given : { INTERNAL_SECRETS: randomBytes(32).toString('base64url') };
 }
 
-/** @param {NodeJS.ProcessEnv} env */
-function sealingKeys(env) {
+function sealingKeys(env: NodeJS.ProcessEnv) {
   const publicKey = pick(env, 'CREDENTIALS_PUBLIC_KEY');
   const privateKeys = pick(env, 'CREDENTIALS_PRIVATE_KEYS');
   if (isSet(publicKey) || isSet(privateKeys)) return { publicKey, privateKeys };
@@ -70,40 +66,23 @@ function sealingKeys(env) {
   };
 }
 
-/**
- * A setting, in either of the two ways in which it can be given.
- *
- * @param {NodeJS.ProcessEnv} env
- * @param {string} name
- * @returns {NodeJS.ProcessEnv}
- */
-function pick(env, name) {
+/** A setting, in either of the two ways in which it can be given. */
+function pick(env: NodeJS.ProcessEnv, name: string): NodeJS.ProcessEnv {
   return { [name]: env[name], [`${name}_FILE`]: env[`${name}_FILE`] };
 }
 
-/** @param {NodeJS.ProcessEnv} settings */
-function isSet(settings) {
+function isSet(settings: NodeJS.ProcessEnv) {
   return Object.values(settings).some(Boolean);
 }
 
-/**
- * For what needs no secret.
- *
- * @param {NodeJS.ProcessEnv} env
- */
-export function withoutSecrets(env) {
+/** For what needs no secret. */
+export function withoutSecrets(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const names = secretSettings.flatMap((name) => Object.keys(pick({}, name)));
   return Object.fromEntries(Object.entries(env).filter(([name]) => !names.includes(name)));
 }
 
-/**
- * @param {string} name
- * @param {number} healthPort
- * @param {NodeJS.ProcessEnv} env
- * @param {NodeJS.ProcessEnv} own what this one is given besides; of the secrets, the only ones it is given
- * @returns {Service}
- */
-function tier(name, healthPort, env, own) {
+/** @param own what this one is given besides; of the secrets, the only ones it is given */
+function tier(name: string, healthPort: number, env: NodeJS.ProcessEnv, own: NodeJS.ProcessEnv): Service {
   return {
     name,
     args: ['--import', '@waybill/common/telemetry', `packages/${name}/src/main.ts`],

@@ -4,61 +4,63 @@
  * They run in process groups of their own, so that a Ctrl-C reaches only this process, which then tells each of them
  * once; a terminal tells its whole foreground group, and npm tells its child again.
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { get } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { eachLine } from './each-line.mjs';
-import { createLifeline } from './lifeline.mjs';
-import { printable } from './printable.mjs';
+import { printable } from '../../../bin/plain/printable.mjs';
+import { eachLine } from './each-line.ts';
+import { createLifeline } from './lifeline.ts';
 
-const projectFolder = fileURLToPath(new URL('..', import.meta.url));
+const projectFolder = fileURLToPath(new URL('../../..', import.meta.url));
 
 /** The services drain for up to 10 s; what runs longer is killed. */
 const STOP_DEADLINE_MS = 12_000;
 
-/**
- * @typedef {object} Service
- * @property {string} name
- * @property {string[]} args what Node is started with
- * @property {NodeJS.ProcessEnv} env
- * @property {string} [readyUrl] answers 200 when the service is ready; without it, it is when it has logged `listening`
- */
+export type Service = {
+  name: string;
+  /** What Node is started with. */
+  args: string[];
+  env: NodeJS.ProcessEnv;
+  /** Answers 200 when the service is ready; without it, it is when it has logged `listening`. */
+  readyUrl?: string;
+};
 
-/** @typedef {{ name: string, how: string, isClean: boolean }} End */
+type End = { name: string; how: string; isClean: boolean };
 
-/**
- * @typedef {object} RunningServices
- * @property {Promise<void>} ready resolves when all are ready; never, if they are stopped before
- * @property {Promise<End>} firstEnd how the first one ended
- * @property {() => string[]} waitingFor what is not ready yet, in words
- * @property {() => Promise<End[]>} stop stops the last stage first and resolves with how each one ended
- * @property {() => void} kill ends all at once
- */
+export type RunningServices = {
+  /** Resolves when all are ready; never, if they are stopped before. */
+  ready: Promise<void>;
+  /** How the first one ended. */
+  firstEnd: Promise<End>;
+  /** What is not ready yet, in words. */
+  waitingFor(): string[];
+  /** Stops the last stage first and resolves with how each one ended. */
+  stop(): Promise<End[]>;
+  /** Ends all at once. */
+  kill(): void;
+};
 
-/** @typedef {Service & { child: import('node:child_process').ChildProcess, hasSaidListening: boolean, ended: Promise<End> }} Running */
+type Running = Service & {
+  child: ChildProcess;
+  hasSaidListening: boolean;
+  ended: Promise<End>;
+};
 
-/**
- * Starts the services of each stage together, once those of the stage before are ready.
- *
- * @param {object} options
- * @param {Service[][]} options.stages
- * @param {(name: string, line: string) => void} options.onLine each line of output, fit for a terminal
- * @returns {RunningServices}
- */
-export function runServices({ stages, onLine }) {
-  /** @type {Running[][]} */
-  const running = [];
-  /** @type {Set<Service>} */
+/** Starts the services of each stage together, once those of the stage before are ready. */
+export function runServices({
+  stages,
+  onLine,
+}: {
+  stages: Service[][];
+  /** Is called with each line of output, fit for a terminal. */
+  onLine: (name: string, line: string) => void;
+}): RunningServices {
+  const running: Running[][] = [];
   const waiting = new Set(stages.flat());
   const stopping = new AbortController();
-  /** @type {(end: End) => void} */
-  let onEnd = () => {};
-  /** @type {Promise<End>} */
-  const firstEnd = new Promise((resolve) => {
-    onEnd = resolve;
-  });
+  const { promise: firstEnd, resolve: onEnd } = Promise.withResolvers<End>();
 
   async function startAll() {
     for (const stage of stages) {
@@ -94,19 +96,14 @@ export function runServices({ stages, onLine }) {
   };
 }
 
-/**
- * @param {Service} service
- * @param {(name: string, line: string) => void} onLine
- */
-function start(service, onLine) {
+function start(service: Service, onLine: (name: string, line: string) => void) {
   const child = spawn(process.execPath, service.args, {
     cwd: projectFolder,
     env: service.env,
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   });
-  /** @type {Promise<End>} */
-  const ended = new Promise((resolve) => {
+  const ended = new Promise<End>((resolve) => {
     child.on('error', (error) =>
       resolve({ name: service.name, how: `did not start: ${error.message}`, isClean: false }),
     );
@@ -126,17 +123,12 @@ function start(service, onLine) {
   return running;
 }
 
-/**
- * @param {Running} service
- * @param {AbortSignal} signal
- */
-async function becomesReady(service, signal) {
+async function becomesReady(service: Running, signal: AbortSignal) {
   while (!(await isReady(service))) await delay(100, undefined, { signal });
   signal.throwIfAborted();
 }
 
-/** @param {Running} service */
-async function isReady({ readyUrl, hasSaidListening }) {
+async function isReady({ readyUrl, hasSaidListening }: Running) {
   if (!readyUrl) return hasSaidListening;
   // Without the agent that Node may have go through a proxy.
   const asked = get(readyUrl, { agent: false, signal: AbortSignal.timeout(2000) });
@@ -149,8 +141,7 @@ async function isReady({ readyUrl, hasSaidListening }) {
   }
 }
 
-/** @param {Running[]} stage */
-async function stopStage(stage) {
+async function stopStage(stage: Running[]) {
   const deadline = setTimeout(() => signalAll(stage, 'SIGKILL'), STOP_DEADLINE_MS);
   signalAll(stage, 'SIGTERM');
   const ends = await Promise.all(stage.map(({ ended }) => ended));
@@ -158,10 +149,6 @@ async function stopStage(stage) {
   return ends;
 }
 
-/**
- * @param {Running[]} running
- * @param {NodeJS.Signals} signal
- */
-function signalAll(running, signal) {
+function signalAll(running: Running[], signal: NodeJS.Signals) {
   for (const { child } of running) child.kill(signal);
 }

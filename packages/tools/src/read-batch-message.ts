@@ -1,15 +1,21 @@
 /** A batch in a client's queue, held against what is promised of such messages. */
-import { UserError } from './user-error.mjs';
+import { isRfc3339 } from '@waybill/common/event/rfc3339.ts';
+import type { ConsumeMessage } from 'amqplib';
+import { UserError } from '../../../bin/plain/user-error.mjs';
 
-/** @typedef {{ streamId: string, traceId: string | undefined, index: unknown, data: unknown, isLast: unknown }} BatchMessage */
+export type BatchMessage = {
+  streamId: string;
+  traceId: string | undefined;
+  index: unknown;
+  data: unknown;
+  isLast: unknown;
+};
 
-/**
- * @param {import('amqplib').ConsumeMessage} message
- * @param {{ client: string, queue: string }} expected
- * @returns {BatchMessage}
- * @throws {UserError} names what is not as promised
- */
-export function readBatchMessage(message, { client, queue }) {
+/** @throws UserError names what is not as promised */
+export function readBatchMessage(
+  message: ConsumeMessage,
+  { client, queue }: { client: string; queue: string },
+): BatchMessage {
   const { headers = {}, ...properties } = message.properties;
   const body = parseBody(message.content);
   const { exchange, routingKey } = message.fields;
@@ -25,7 +31,7 @@ export function readBatchMessage(message, { client, queue }) {
     client_id: [body.client_id, headers.client_id],
     batch_index: [body.batch_index, headers.batch_index],
     is_last_batch: [body.is_last_batch, headers.is_last_batch],
-    'its timestamp': [isTime(body.timestamp), true],
+    'its timestamp': [isRfc3339(String(body.timestamp)), true],
   };
   for (const [what, [actual, due]] of Object.entries(pairs)) {
     if (actual === due) continue;
@@ -43,8 +49,7 @@ export function readBatchMessage(message, { client, queue }) {
   };
 }
 
-/** @param {Buffer} content */
-function parseBody(content) {
+function parseBody(content: Buffer) {
   try {
     const body = JSON.parse(content.toString());
     if (typeof body === 'object' && body !== null) return body;
@@ -52,9 +57,4 @@ function parseBody(content) {
     // told below
   }
   throw new UserError(`a message of ${content.length} bytes in the queue is not a JSON object`);
-}
-
-/** @param {unknown} value as of RFC 3339 */
-function isTime(value) {
-  return typeof value === 'string' && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(value);
 }

@@ -4,13 +4,10 @@
  *
  * Without AMQP_URL there is an embedded broker; without an OTLP endpoint, a collector that bin/trace.mjs can read.
  */
-import { readFileSync } from 'node:fs';
-import { nodeFault } from './node-version.mjs';
-import { checkAreFree, readPorts } from './ports.mjs';
-import { describeTiers, withoutSecrets } from './tiers.mjs';
-import { UserError } from './user-error.mjs';
-
-/** @typedef {import('./run-services.mjs').Service} Service */
+import { readBrokerUrl } from './broker-url.ts';
+import { checkAreFree, readPorts } from './ports.ts';
+import type { Service } from './run-services.ts';
+import { describeTiers, withoutSecrets } from './tiers.ts';
 
 /** Each port by the variable that changes it here. */
 export const defaultPorts = {
@@ -29,27 +26,29 @@ export const defaultPorts = {
 const brokerPort = { AMQP_PORT: 5672 };
 const telemetryPort = { TELEMETRY_PORT: 4318 };
 
-/**
- * @typedef {object} System
- * @property {Service[][]} stages each to be started when the one before it is ready
- * @property {string} publicUrl without a slash at its end
- * @property {string} grpcAddress host:port
- * @property {string} tcpAddress host:port
- * @property {string} clientBrokerUrl where clients have their queues: the broker, in its default virtual host
- * @property {string | undefined} brokerUrl of the embedded broker; undefined if AMQP_URL names another
- * @property {string | undefined} telemetryUrl of the collector; undefined if telemetry goes elsewhere, or is off
- */
+export type System = {
+  /** Each to be started when the one before it is ready. */
+  stages: Service[][];
+  /** Without a slash at its end. */
+  publicUrl: string;
+  /** `host:port`. */
+  grpcAddress: string;
+  /** `host:port`. */
+  tcpAddress: string;
+  /** Where clients have their queues: the broker, in its default virtual host. */
+  clientBrokerUrl: string;
+  /** Of the embedded broker; undefined if AMQP_URL names another. */
+  brokerUrl: string | undefined;
+  /** Of the collector; undefined if telemetry goes elsewhere, or is off. */
+  telemetryUrl: string | undefined;
+};
 
 /**
  * Reads the settings and looks whether the ports are free. Starts nothing.
  *
- * @param {NodeJS.ProcessEnv} env
- * @returns {Promise<System>}
- * @throws {UserError} for what the user can mend
+ * @throws UserError for what the user can mend
  */
-export async function describeSystem(env) {
-  const fault = nodeFault();
-  if (fault) throw new UserError(fault);
+export async function describeSystem(env: NodeJS.ProcessEnv): Promise<System> {
   const hasBroker = !env.AMQP_URL && !env.AMQP_URL_FILE;
   const hasTelemetry = !isTelemetrySet(env);
   const namedBroker = hasBroker ? undefined : readBrokerUrl(env);
@@ -82,70 +81,30 @@ export async function describeSystem(env) {
   };
 }
 
-/** @param {NodeJS.ProcessEnv} env */
-function isTelemetrySet(env) {
+function isTelemetrySet(env: NodeJS.ProcessEnv) {
   if (env.OTEL_SDK_DISABLED?.trim().toLowerCase() === 'true') return true;
   return Object.entries(env).some(([name, value]) => name.startsWith('OTEL_EXPORTER_OTLP_') && value);
 }
 
-/** @param {NodeJS.ProcessEnv} env */
-function readBrokerUrl({ AMQP_URL, AMQP_URL_FILE }) {
-  const url = AMQP_URL || readSecret('AMQP_URL_FILE', String(AMQP_URL_FILE));
-  // The URL is not repeated: it may hold a password.
-  if (!URL.canParse(url) || !['amqp:', 'amqps:'].includes(new URL(url).protocol)) {
-    throw new UserError('AMQP_URL is not a URL that starts with amqp:// or amqps://');
-  }
-  try {
-    const { username, password, pathname } = new URL(url);
-    for (const part of [username, password, pathname]) decodeURIComponent(part);
-  } catch {
-    throw new UserError('AMQP_URL has a % that begins no escape: write it as %25');
-  }
-  return url;
-}
-
-/**
- * @param {string} name
- * @param {string} path
- */
-function readSecret(name, path) {
-  try {
-    return readFileSync(path, 'utf8').trim();
-  } catch (error) {
-    throw new UserError(`${name}: ${/** @type {Error} */ (error).message}`);
-  }
-}
-
 /**
  * The broker as `CLIENT_BROKERS` lists it, by each name that clients may call it: a loopback address has more than one.
- *
- * @param {URL} url
  */
-function namesOf({ protocol, hostname, port }) {
+function namesOf({ protocol, hostname, port }: URL) {
   const loopback = ['localhost', '127.0.0.1'];
   const hosts = loopback.includes(hostname) ? loopback : [hostname];
   const prefix = protocol === 'amqps:' ? 'amqps://' : '';
   return hosts.map((host) => prefix + (port ? `${host}:${port}` : host));
 }
 
-/**
- * The one that services use towards clients, who can name a host and a port only.
- *
- * @param {URL} url
- */
-function inDefaultVhost(url) {
+/** The one that services use towards clients, who can name a host and a port only. */
+function inDefaultVhost(url: URL) {
   const copy = new URL(url);
   copy.pathname = '';
   return copy.href;
 }
 
-/**
- * Traces and logs go to the collector soon; metrics, which it would drop, go nowhere.
- *
- * @param {string} url
- * @param {NodeJS.ProcessEnv} env
- */
-function telemetryEnv(url, env) {
+/** Traces and logs go to the collector soon; metrics, which it would drop, go nowhere. */
+function telemetryEnv(url: string, env: NodeJS.ProcessEnv) {
   return {
     OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
     OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${url}/v1/traces`,
@@ -155,12 +114,7 @@ function telemetryEnv(url, env) {
   };
 }
 
-/**
- * @param {NodeJS.ProcessEnv} env
- * @param {number} port
- * @returns {Service}
- */
-function broker(env, port) {
+function broker(env: NodeJS.ProcessEnv, port: number): Service {
   return {
     name: 'embedded-broker',
     args: ['packages/embedded-broker/src/main.ts'],
@@ -168,12 +122,7 @@ function broker(env, port) {
   };
 }
 
-/**
- * @param {NodeJS.ProcessEnv} env
- * @param {number} port
- * @returns {Service}
- */
-function telemetry(env, port) {
+function telemetry(env: NodeJS.ProcessEnv, port: number): Service {
   return {
     name: 'dev-telemetry',
     args: ['packages/dev-telemetry/src/main.ts'],

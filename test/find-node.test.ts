@@ -3,36 +3,37 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { nodeFault } from '../bin/node-version.mjs';
+import { findNode } from '../bin/plain/find-node.mjs';
 
 describe('a Node that is too old', () => {
   it('is told where the dependency is not installed that brings another', async (t) => {
-    const fault = nodeFault({ version: 'v20.20.2', modules: await makeModules(t) });
-    assert.match(String(fault), /this is v20\.20\.2: the development dependency "node", .* is not installed/);
-    assert.match(String(fault), /NODE_ENV=production or --omit=dev$/);
+    const modules = await makeModules(t);
+    assert.throws(() => findNode({ version: 'v20.20.2', modules }), {
+      message: /this is v20\.20\.2: .* "node", .* is not installed: .* NODE_ENV=production or --omit=dev$/,
+    });
   });
 
   it('is told when the install script of that dependency did not run', async (t) => {
     const modules = await makeModules(t, 'package.json');
     // As npm leaves it: a link to what the script would have brought.
     await symlink('../node/bin/node', join(modules, '.bin/node'));
-    const fault = nodeFault({ version: 'v20.20.2', modules });
-    assert.match(String(fault), /the install script of the dependency "node", .* did not run/);
-    assert.match(String(fault), /without --ignore-scripts$/);
+    assert.throws(() => findNode({ version: 'v20.20.2', modules }), {
+      message: /the install script of the dependency "node", .* did not run: .* without --ignore-scripts$/,
+    });
   });
 
-  it('is sent to npm where it was run without', async (t) => {
+  it('is replaced by the one that the project brings', async (t) => {
     const modules = await makeModules(t, 'package.json', 'bin/node');
     await symlink('../node/bin/node', join(modules, '.bin/node'));
-    assert.match(String(nodeFault({ version: 'v22.1.0', modules })), /: run it by "npm"/);
+    assert.equal(findNode({ version: 'v22.1.0', modules }), join(modules, '.bin/node'));
   });
 });
 
 describe('a Node that is new enough', () => {
-  it('is told nothing, wherever it is from', async (t) => {
+  it('is the one, wherever it is from', async (t) => {
     const modules = await makeModules(t);
     for (const version of ['v24.0.0', 'v26.10.0', 'v100.0.0'])
-      assert.equal(nodeFault({ version, modules }), undefined);
+      assert.equal(findNode({ version, modules }), process.execPath);
   });
 });
 

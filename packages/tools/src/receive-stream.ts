@@ -3,55 +3,58 @@
  * or of another notify for the same queue. Ours is the one that the answer names; where it names none (gRPC), the first
  * one that begins with batch 0 and was not there before.
  */
-import { createBatchChecker } from './check-batches.mjs';
-import { readBatchMessage } from './read-batch-message.mjs';
-import { UserError } from './user-error.mjs';
+import type { ConsumeMessage } from 'amqplib';
+import { createBatchChecker } from '../../../bin/plain/check-batches.mjs';
+import { UserError } from '../../../bin/plain/user-error.mjs';
+import type { ClientQueue } from './client-queue.ts';
+import type { Accepted } from './notify-client.ts';
+import { type BatchMessage, readBatchMessage } from './read-batch-message.ts';
 
-/**
- * @typedef {object} ReceivedStream
- * @property {string} streamId
- * @property {string | undefined} traceId
- * @property {number} repeated how many batches came once more than needed
- * @property {Map<string, number>} others how many messages of which other streams there were
- */
+export type ReceivedStream = {
+  streamId: string;
+  traceId: string | undefined;
+  /** How many batches came once more than needed. */
+  repeated: number;
+  /** How many messages of which other streams there were. */
+  others: Map<string, number>;
+};
 
 /**
  * Acks each message once it is checked. Resolves when the stream is complete.
  *
- * @param {object} options
- * @param {import('./client-queue.mjs').ClientQueue} options.queue
- * @param {string} options.queueName
- * @param {string} options.client
- * @param {number | undefined} options.batches how many there must be
- * @param {number} options.timeoutMs how long nothing may come
- * @param {() => Promise<import('./notify-client.mjs').Accepted>} options.notify called when the queue is listened to
- * @param {(bytes: number) => void} options.onBatch called with each batch that was not seen before
- * @returns {Promise<ReceivedStream>}
- * @throws {UserError} at the first thing that is not as promised, or why there is no more
+ * @throws UserError at the first thing that is not as promised, or why there is no more
  */
-export async function receiveStream({ queue, queueName, client, batches, timeoutMs, notify, onBatch }) {
+export async function receiveStream({
+  queue,
+  queueName,
+  client,
+  batches,
+  timeoutMs,
+  notify,
+  onBatch,
+}: {
+  queue: ClientQueue;
+  queueName: string;
+  client: string;
+  /** How many there must be. */
+  batches: number | undefined;
+  /** How long nothing may come. */
+  timeoutMs: number;
+  /** Is called when the queue is listened to. */
+  notify: () => Promise<Accepted>;
+  /** Is called with the size of each batch that was not seen before. */
+  onBatch: (bytes: number) => void;
+}): Promise<ReceivedStream> {
   const checker = createBatchChecker();
   const streams = createStreams(queue.waiting);
   let repeated = 0;
-  /** @type {(stream: ReceivedStream) => void} */
-  let complete = () => {};
-  /** @type {(error: unknown) => void} */
-  let fail = () => {};
-  /** @type {Promise<ReceivedStream>} */
-  const completed = new Promise((resolve, reject) => {
-    complete = resolve;
-    fail = reject;
-  });
+  const { promise: completed, resolve: complete, reject: fail } = Promise.withResolvers<ReceivedStream>();
   const silence = setTimeout(
     () => fail(describeSilence({ timeoutMs, count: checker.count(), others: streams.others })),
     timeoutMs,
   );
 
-  /**
-   * @param {import('amqplib').ConsumeMessage} message
-   * @param {string | undefined} ownStreamId
-   */
-  function take(message, ownStreamId) {
+  function take(message: ConsumeMessage, ownStreamId: string | undefined) {
     silence.refresh();
     const batch = readBatchMessage(message, { client, queue: queueName });
     if (!streams.isOurs(batch, ownStreamId)) return;
@@ -80,21 +83,15 @@ export async function receiveStream({ queue, queueName, client, batches, timeout
 /**
  * Tells our stream from others.
  *
- * @param {number} waiting how many messages were there before
+ * @param waiting how many messages were there before
  */
-function createStreams(waiting) {
-  /** @type {Map<string, number>} */
-  const others = new Map();
-  /** @type {string | undefined} */
-  let ours;
+function createStreams(waiting: number) {
+  const others = new Map<string, number>();
+  let ours: string | undefined;
   let taken = 0;
   return {
     others,
-    /**
-     * @param {import('./read-batch-message.mjs').BatchMessage} batch
-     * @param {string | undefined} ownStreamId
-     */
-    isOurs({ streamId, index }, ownStreamId) {
+    isOurs({ streamId, index }: BatchMessage, ownStreamId: string | undefined) {
       taken += 1;
       const isNew = taken > waiting && !others.has(streamId);
       const isFirst = ownStreamId ? streamId === ownStreamId : isNew && index === 0;
@@ -106,17 +103,20 @@ function createStreams(waiting) {
   };
 }
 
-/**
- * @param {number} count
- * @param {number | undefined} expected
- */
-function expectCount(count, expected) {
+function expectCount(count: number, expected: number | undefined) {
   if (expected === undefined || count === expected) return;
   throw new UserError(`the last batch is ${count - 1}, so there are ${count} and not ${expected}`);
 }
 
-/** @param {{ timeoutMs: number, count: number, others: Map<string, number> }} state */
-function describeSilence({ timeoutMs, count, others }) {
+function describeSilence({
+  timeoutMs,
+  count,
+  others,
+}: {
+  timeoutMs: number;
+  count: number;
+  others: Map<string, number>;
+}) {
   const since =
     count > 0
       ? `nothing came for ${timeoutMs / 1000} s after batch ${count - 1}`

@@ -3,6 +3,7 @@
  * pipe that only this process holds; then it asks them to stop, and kills what is left.
  */
 import { spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
 
 /** As long as a service may take to stop; in seconds, as tries of one each. */
 const TRIES = 12;
@@ -18,8 +19,7 @@ const SCRIPT = `
   done
   kill -s KILL $pids`;
 
-/** @typedef {ReturnType<typeof createLifeline>} Lifeline */
-
+/** Starts the shell; it does not keep this process alive. */
 export function createLifeline() {
   const shell = spawn('/bin/sh', ['-c', SCRIPT, 'lifeline'], {
     stdio: ['pipe', 'ignore', 'ignore'],
@@ -30,10 +30,10 @@ export function createLifeline() {
   shell.on('error', () => {});
   stdin.on('error', () => {});
   shell.unref();
-  /** @type {import('node:net').Socket} */ (stdin).unref();
+  (stdin as Socket).unref();
   return {
-    /** @param {number | undefined} pid of a process that did start */
-    tie(pid) {
+    /** @param pid of a process that did start */
+    tie(pid: number | undefined) {
       if (pid !== undefined) stdin.write(`${pid}\n`);
     },
     /** To be called when they have ended: their ids may be given to others. */

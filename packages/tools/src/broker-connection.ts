@@ -1,36 +1,23 @@
 /** A connection of a program here to a broker. */
-import { readFileSync } from 'node:fs';
-import { connect } from 'amqplib';
-import { UserError } from './user-error.mjs';
+import type { Writable } from 'node:stream';
+import { within } from '@waybill/common/within.ts';
+import { type Channel, type ChannelModel, connect } from 'amqplib';
+import { UserError } from '../../../bin/plain/user-error.mjs';
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const CLOSE_TIMEOUT_MS = 2_000;
 const HEARTBEAT_S = 10;
 
-/** @typedef {ReturnType<typeof toBroker>} Broker */
-/** @typedef {Awaited<ReturnType<typeof connectToBroker>>} Connection */
-
-/**
- * The broker's URL as the services find it.
- *
- * @param {NodeJS.ProcessEnv} env
- */
-export function defaultBrokerUrl({ AMQP_URL, AMQP_URL_FILE }) {
-  if (AMQP_URL || !AMQP_URL_FILE) return AMQP_URL || 'amqp://guest:guest@localhost:5672';
-  try {
-    return readFileSync(AMQP_URL_FILE, 'utf8').trim();
-  } catch (error) {
-    throw new UserError(`AMQP_URL_FILE: ${/** @type {Error} */ (error).message}`);
-  }
-}
+export type Broker = ReturnType<typeof toBroker>;
+export type Connection = Awaited<ReturnType<typeof connectToBroker>>;
 
 /**
  * Query parameters are ignored, as the services do.
  *
- * @param {string} text `amqp://user:password@host:port/vhost`, or `amqps:`
- * @throws {UserError} that does not repeat the URL: it may hold a password
+ * @param text `amqp://user:password@host:port/vhost`, or `amqps:`
+ * @throws UserError that does not repeat the URL: it may hold a password
  */
-export function toBroker(text) {
+export function toBroker(text: string) {
   try {
     const { protocol, hostname, port, username, password, pathname } = new URL(text);
     if (/^amqps?:$/.test(protocol) && hostname !== '')
@@ -52,16 +39,13 @@ export function toBroker(text) {
 }
 
 /**
- * @param {Broker} broker
- * @param {string} name shown by the broker
- * @throws {UserError} names the broker, never the password
+ * @param name shown by the broker
+ * @throws UserError names the broker, never the password
  */
-export async function connectToBroker(broker, name) {
+export async function connectToBroker(broker: Broker, name: string) {
   const model = await open(broker, name);
-  /** @type {Error | undefined} */
-  let broken;
-  /** @param {Error} [error] */
-  function onBroken(error) {
+  let broken: Error | undefined;
+  function onBroken(error?: Error) {
     broken ??= error ?? new Error('the broker closed the connection');
   }
   model.on('error', onBroken);
@@ -73,37 +57,26 @@ export async function connectToBroker(broker, name) {
     /**
      * What fails on a connection that broke fails for that reason.
      *
-     * @param {unknown} error
-     * @returns {unknown} what to throw instead
+     * @returns what to throw instead
      */
-    explain(error) {
+    explain(error: unknown): unknown {
       if (broken === undefined || error instanceof UserError) return error;
       return new UserError(`the broker ended it: ${broken.message}`);
     },
     /**
      * Ends the connection, also to a broker that does not answer. Never rejects.
      *
-     * @param {import('amqplib').Channel} [channel] closed first: RabbitMQ forgets the last acks when it ends with its
-     * connection (measured with 3.10: 10 of 10 messages came back)
+     * @param channel closed first: RabbitMQ forgets the last acks when it ends with its connection (measured with 3.10: 10
+     *   of 10 messages came back)
      */
-    async close(channel) {
-      /** @type {NodeJS.Timeout | undefined} */
-      let timer;
-      const late = new Promise((resolve) => {
-        timer = setTimeout(resolve, CLOSE_TIMEOUT_MS);
-      });
-      await Promise.race([closed(model, channel), late]);
-      clearTimeout(timer);
-      /** @type {any} */ (model.connection).stream.destroy();
+    async close(channel?: Channel): Promise<void> {
+      await within(CLOSE_TIMEOUT_MS, closed(model, channel));
+      (model.connection as unknown as { stream: Writable }).stream.destroy();
     },
   };
 }
 
-/**
- * @param {import('amqplib').ChannelModel} model
- * @param {import('amqplib').Channel} [channel]
- */
-async function closed(model, channel) {
+async function closed(model: ChannelModel, channel?: Channel) {
   try {
     await channel?.close();
     await model.close();
@@ -112,11 +85,7 @@ async function closed(model, channel) {
   }
 }
 
-/**
- * @param {Broker} broker
- * @param {string} name
- */
-async function open(broker, name) {
+async function open(broker: Broker, name: string) {
   const where = `${broker.hostname}:${broker.port}`;
   try {
     // In parts: in a URL the host could change settings.
@@ -130,7 +99,7 @@ async function open(broker, name) {
       },
     );
   } catch (error) {
-    const { code, message } = /** @type {NodeJS.ErrnoException} */ (error);
+    const { code, message } = error as NodeJS.ErrnoException;
     if (/ACCESS.REFUSED/.test(message))
       throw new UserError(`the broker at ${where} refuses user ${broker.username}: is the password right?`);
     if (/NOT.ALLOWED/.test(message))

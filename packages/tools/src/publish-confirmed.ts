@@ -1,29 +1,32 @@
-import { UserError } from './user-error.mjs';
+import type { ConfirmChannel, Options } from 'amqplib';
+import { UserError } from '../../../bin/plain/user-error.mjs';
 
 const CONFIRM_TIMEOUT_MS = 10_000;
 
-/** @typedef {{ exchange: string, routingKey: string, body: Buffer, options: import('amqplib').Options.Publish }} Outgoing */
+type Outgoing = { exchange: string; routingKey: string; body: Buffer; options: Options.Publish };
 
 /**
  * What publishes on `channel`, persistent and mandatory, one message at a time: a returned one is known by its confirm, which
  * follows.
- *
- * @param {import('amqplib').ConfirmChannel} channel
  */
-export function createPublish(channel) {
+export function createPublish(channel: ConfirmChannel) {
   let isReturned = false;
   channel.on('return', () => {
     isReturned = true;
   });
 
   /**
-   * @param {Outgoing} message
-   * @returns {Promise<'confirmed' | 'unroutable' | 'refused'>} 'refused': a queue that would take it is full
-   * @throws {UserError} when the outcome is unknown
+   * @returns 'refused': a queue that would take it is full
+   * @throws UserError when the outcome is unknown
    */
-  return async ({ exchange, routingKey, body, options }) => {
+  return async ({
+    exchange,
+    routingKey,
+    body,
+    options,
+  }: Outgoing): Promise<'confirmed' | 'unroutable' | 'refused'> => {
     isReturned = false;
-    const outcome = await new Promise((resolve, reject) => {
+    const outcome = await new Promise<'confirmed' | 'refused'>((resolve, reject) => {
       const late = () => reject(new UserError('the broker did not confirm in time: an alarm may block it'));
       const timer = setTimeout(late, CONFIRM_TIMEOUT_MS);
       const always = { persistent: true, mandatory: true };

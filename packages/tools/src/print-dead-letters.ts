@@ -1,15 +1,15 @@
 /** Dead letters for people and for programs. Strangers chose much of what is in them, so no control character is printed. */
-import { printable } from './printable.mjs';
 
-/** @typedef {import('./read-dead-letter.mjs').DeadLetter} DeadLetter */
-/** @typedef {Omit<DeadLetter, 'message' | 'events'>} Summary */
+import { printable } from '../../../bin/plain/printable.mjs';
+import type { DeadLetter } from './read-dead-letter.ts';
+
+type Summary = Omit<DeadLetter, 'message' | 'events'>;
 
 const TITLES = ['ID', 'TYPE', 'REASON', 'ERROR', 'ATTEMPTS', 'AGE', 'TRACE ID'];
 /** Of a column; `show` and --json print it in full. */
 const MAX_WIDTH = 40;
 
-/** @param {Summary[]} deadLetters */
-export function printTable(deadLetters) {
+export function printTable(deadLetters: Summary[]) {
   const rows = [TITLES, ...deadLetters.map((deadLetter) => toRow(deadLetter).map(inOneLine))];
   const widths = TITLES.map((_, column) => Math.max(...rows.map((row) => width(row[column], column))));
   for (const row of rows)
@@ -21,12 +21,8 @@ export function printTable(deadLetters) {
     );
 }
 
-/**
- * Its whole: what is known of it, and the event.
- *
- * @param {DeadLetter} deadLetter
- */
-export function printDeadLetter(deadLetter) {
+/** Its whole: what is known of it, and the event. */
+export function printDeadLetter(deadLetter: DeadLetter) {
   const { id, type, reason, errorCode, errorMessage, attempts, queue, routingKey, traceId, message } =
     deadLetter;
   const lines = {
@@ -49,13 +45,11 @@ export function printDeadLetter(deadLetter) {
   console.log(`\n${printable(bodyText(deadLetter))}\n`);
 }
 
-/** @param {Summary[]} deadLetters */
-export function printJson(deadLetters) {
+export function printJson(deadLetters: Summary[]) {
   console.log(printable(JSON.stringify(deadLetters.map(toFacts), null, 2)));
 }
 
-/** @param {DeadLetter[]} deadLetters */
-export function printWholeJson(deadLetters) {
+export function printWholeJson(deadLetters: DeadLetter[]) {
   const whole = deadLetters.map(({ message, events, ...summary }) => ({
     ...toFacts(summary),
     ...toContent({ message, events }),
@@ -63,29 +57,22 @@ export function printWholeJson(deadLetters) {
   console.log(printable(JSON.stringify(whole, null, 2)));
 }
 
-/**
- * @param {DeadLetter} deadLetter
- * @returns {string}
- */
-export function describe({ id, type }) {
+export function describe({ id, type }: DeadLetter): string {
   return inOneLine(`${id} ${type ?? '-'}`);
 }
 
-/** @param {Summary} deadLetter */
-function toRow(deadLetter) {
+function toRow(deadLetter: Summary) {
   const { id, type, eventCount, reason, errorCode, attempts, traceId } = deadLetter;
   const count = eventCount > 1 ? ` ×${eventCount}` : '';
   const cells = [id, type && type + count, reason, errorCode, attempts, age(deadLetter), traceId];
   return cells.map((cell) => String(cell ?? '-'));
 }
 
-/** @param {Summary} summary */
-function toFacts({ isBatch, ...facts }) {
+function toFacts({ isBatch, ...facts }: Summary) {
   return { ...facts, deadLetteredAt: facts.deadLetteredAt?.toISOString() };
 }
 
-/** @param {Pick<DeadLetter, 'message' | 'events'>} deadLetter */
-function toContent({ message, events }) {
+function toContent({ message, events }: Pick<DeadLetter, 'message' | 'events'>) {
   const { contentType, headers } = message.properties;
   return {
     contentType,
@@ -95,15 +82,13 @@ function toContent({ message, events }) {
   };
 }
 
-/** @param {DeadLetter} deadLetter */
-function bodyText({ events, isBatch, message }) {
+function bodyText({ events, isBatch, message }: DeadLetter) {
   if (events) return JSON.stringify(isBatch ? events : events[0], null, 2);
   const text = message.content.toString('utf8');
   return Buffer.from(text, 'utf8').equals(message.content) ? text : message.content.toString('base64');
 }
 
-/** @param {Summary} deadLetter */
-function age({ deadLetteredAt }) {
+function age({ deadLetteredAt }: Summary) {
   if (!deadLetteredAt) return '-';
   const seconds = Math.max(0, Math.round((Date.now() - deadLetteredAt.getTime()) / 1000));
   if (seconds < 120) return `${seconds} s`;
@@ -111,24 +96,15 @@ function age({ deadLetteredAt }) {
   return seconds < 172_800 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86_400)} d`;
 }
 
-/**
- * @param {string | undefined} cell
- * @param {number} column an id is never cut, as it is what the other commands are given
- */
-function width(cell = '', column) {
+/** @param column an id is never cut, as it is what the other commands are given */
+function width(cell: string | undefined = '', column: number) {
   return column === 0 ? cell.length : Math.min(cell.length, MAX_WIDTH);
 }
 
-/**
- * @param {string} cell
- * @param {number} columnWidth
- * @param {number} column
- */
-function fit(cell, columnWidth, column) {
+function fit(cell: string, columnWidth: number, column: number) {
   return (width(cell, column) < cell.length ? `${cell.slice(0, MAX_WIDTH - 1)}…` : cell).padEnd(columnWidth);
 }
 
-/** @param {string} text */
-function inOneLine(text) {
+function inOneLine(text: string) {
   return printable(text).replaceAll('\n', '\\u000a');
 }

@@ -1,0 +1,126 @@
+/**
+ * `npm run demo`: starts the whole system, sends a ping, shows the answer and the trace of that very ping, has
+ * a dataset sent to a client's queue and checks it, stops everything. Exits 0; on a failure it says which part failed and exits 1.
+ */
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { interrupted, runProgram, UserError } from '../../../bin/plain/user-error.mjs';
+import { type RunningServices, runServices } from './run-services.ts';
+import { describeSystem, type System } from './system.ts';
+
+const projectFolder = fileURLToPath(new URL('../../..', import.meta.url));
+
+const START_DEADLINE_MS = 60_000;
+/** Of each service, for the case that it fails. */
+const KEPT_LINES = 20;
+
+await runProgram(async () => {
+  const system = await describeSystem(demoEnv());
+  const startedAt = performance.now();
+  const output = createOutputKeeper();
+  const services = runServices({ stages: system.stages, onLine: output.keep });
+  /** What ends the demo early, from wherever it is. */
+  const trouble = Promise.race([interrupted(), endedByItself(services.firstEnd, output)]);
+  trouble.catch(() => {});
+  let failure: unknown;
+  try {
+    console.log(
+      `starting ${system.stages
+        .flat()
+        .map(({ name }) => name)
+        .join(', ')}`,
+    );
+    await Promise.race([services.ready, trouble, startDeadline(services)]);
+    console.log(`ready after ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`);
+    await Promise.race([showPing(system), trouble]);
+    await Promise.race([showDataset(system), trouble]);
+  } catch (error) {
+    failure = error;
+  }
+  const ends = await services.stop();
+  if (failure) throw failure;
+  const unclean = ends.filter(({ isClean }) => !isClean).map(({ name, how }) => `${name} ${how}`);
+  if (unclean.length > 0) throw new UserError(`the demo failed while stopping: ${unclean.join(', ')}`);
+  console.log('\nstopped; npm start runs the same until Ctrl-C');
+});
+
+/** Telemetry goes to the demo's own collector, whatever is set, and the log lines of every tier come along. */
+function demoEnv() {
+  const own = Object.entries(process.env).filter(([name]) => !name.startsWith('OTEL_'));
+  return { ...Object.fromEntries(own), LOG_LEVEL: process.env.LOG_LEVEL || 'debug' };
+}
+
+function createOutputKeeper() {
+  const linesOf = new Map<string, string[]>();
+  return {
+    keep(name: string, line: string) {
+      const lines = linesOf.get(name) ?? [];
+      linesOf.set(name, [...lines.slice(1 - KEPT_LINES), line]);
+    },
+    last: (name: string) => linesOf.get(name) ?? [],
+  };
+}
+
+async function endedByItself(
+  firstEnd: Promise<{ name: string; how: string }>,
+  output: ReturnType<typeof createOutputKeeper>,
+): Promise<never> {
+  const { name, how } = await firstEnd;
+  throw new UserError([`the demo failed: ${name} ${how}; it said last:`, ...output.last(name)].join('\n  '));
+}
+
+async function startDeadline({ waitingFor }: RunningServices): Promise<never> {
+  await delay(START_DEADLINE_MS, undefined, { ref: false });
+  const seconds = START_DEADLINE_MS / 1000;
+  throw new UserError(`the demo failed: not ready within ${seconds} s: ${waitingFor().join(', ')}`);
+}
+
+async function showPing({ publicUrl, telemetryUrl }: System) {
+  const toOtherPort = publicUrl.endsWith(':8080') ? [] : ['--url', `${publicUrl}/`];
+  const answer = await show(['bin/req.mjs', ...toOtherPort]);
+  const traceId = /^trace id: ([0-9a-f]{32})$/m.exec(answer)?.[1];
+  if (!traceId) throw new UserError('the demo failed: the answer names no trace');
+  console.log();
+  const atOtherPort = telemetryUrl?.endsWith(':4318')
+    ? []
+    : ['--tempo-url', `${telemetryUrl}`, '--wait-ms', '2000'];
+  await show(['bin/trace.mjs', traceId, ...atOtherPort], { isRead: false });
+}
+
+async function showDataset({ grpcAddress, clientBrokerUrl }: System) {
+  console.log();
+  // A name of its own: on a broker of yours there may be such a queue already.
+  const client = ['--client', `demo-${randomUUID().slice(0, 8)}`];
+  const atOtherPort = grpcAddress.endsWith(':50051') ? [] : ['--url', grpcAddress];
+  // The URL may hold a password, so it does not show among the arguments.
+  const env = { AMQP_URL: clientBrokerUrl };
+  await show(['bin/dataset-client.mjs', ...client, ...atOtherPort], { isRead: false, env });
+}
+
+/**
+ * Runs a program of ours as the user would.
+ *
+ * @param options whether its output is read on its way, else it sees the terminal itself; what is added to its environment
+ * @returns its output, if it was read
+ */
+async function show(
+  args: string[],
+  { isRead = true, env = {} }: { isRead?: boolean; env?: NodeJS.ProcessEnv } = {},
+): Promise<string> {
+  console.log(`$ node ${args.join(' ')}`);
+  const child = spawn(process.execPath, args, {
+    cwd: projectFolder,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', isRead ? 'pipe' : 'inherit', 'inherit'],
+  });
+  let text = '';
+  child.stdout?.setEncoding('utf8').on('data', (chunk) => {
+    text += chunk;
+    process.stdout.write(chunk);
+  });
+  const code = await new Promise((resolve) => child.on('close', resolve));
+  if (code !== 0) throw new UserError(`the demo failed: ${args[0]} ended with exit code ${code}`);
+  return text;
+}
