@@ -110,7 +110,7 @@ function assertWithinBounds(config: object): void {
       continue;
     }
     assert(
-      Number.isSafeInteger(value) && value >= (/PORT$|RATE_LIMIT/.test(name) ? 0 : 1),
+      Number.isSafeInteger(value) && value >= (/PORT$|RATE_LIMIT|SHUTDOWN_PAUSE_MS/.test(name) ? 0 : 1),
       `${name}: ${value}`,
     );
     if (/PORT$/.test(name)) assert(value <= 65_535, `${name}: ${value}`);
