@@ -1,8 +1,9 @@
 /**
  * data-dispatch-listener: sends a dataset, batch by batch, to each client's own queue; and to whoever connects by TCP.
  *
- *     NewClientRequest → dispatch-dataset → client-connections, client-queue
- *                                         ↘ stream-batches: dataset-source → queue-sink ─▶ the client's broker
+ *     NewClientRequest → dispatch-dataset (around it: one-at-a-time, progress, pause, hand-over)
+ *         → client-connections, client-queue
+ *         → send-chunk → stream-batches: dataset-source → queue-sink ─▶ the client's broker
  *     a TCP client → tcp-stream → stream-batches: dataset-source → socket-sink ─▶ the TCP client
  */
 import { allowedBrokerOf } from '@waybill/common/credentials/broker-address.ts';

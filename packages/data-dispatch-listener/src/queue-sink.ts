@@ -12,6 +12,7 @@ import { within } from '@waybill/common/within.ts';
 import { TerminalError } from '@waybill/listener/handler.ts';
 import type { ConfirmChannel, Options } from 'amqplib';
 import { toQueueError } from './client-queue.ts';
+import type { DatasetStream } from './dataset-stream.ts';
 import type { Batch, Sink } from './stream-batches.ts';
 
 /** A chunk: what a broken connection repeats is then no more than what a crash does. Measured: 16 send a tenth slower. */
@@ -51,6 +52,11 @@ export class QueueRefusal extends AppError {
   constructor() {
     super('client-queue-busy', "the client's queue takes no more messages");
   }
+}
+
+/** A queue that refused a batch may have taken the next one; a broker that is busy keeps the order. */
+export function withOrder(stream: DatasetStream, error: unknown): DatasetStream {
+  return error instanceof QueueRefusal ? { ...stream, isOneByOne: true } : stream;
 }
 
 /** Creates the sink of one chunk of one stream. */
