@@ -24,6 +24,12 @@ export const errorCodes = {
   'rate-limited': { status: 429, kind: 'retry', title: 'Too many requests' },
   'client-gone': { status: 499, kind: 'terminal', title: 'The client has gone' },
   'handler-failed': { status: 502, kind: 'terminal', title: 'The listener failed to handle the event' },
+  'forged-reply-address': {
+    status: 401,
+    kind: 'terminal',
+    title: 'The reply address is none that this system signed',
+  },
+  'expired-reply-address': { status: 401, kind: 'terminal', title: 'The reply address has expired' },
   'unknown-reply-address': { status: 502, kind: 'terminal', title: 'The kind of reply address is unknown' },
   'not-accepted': { status: 503, kind: 'retry', title: 'The event was not accepted; it is safe to retry' },
   'outcome-unknown': {

@@ -8,8 +8,9 @@ import type { ReplyAddress } from '@waybill/common/internal-call/reply-address.t
  * - `refused`: the receiver cannot read this very reply, and never will.
  * - `failing`: the address does not answer now.
  * - `busy`: it answers, but takes no replies for the moment.
+ * - `unknown-reply-address`: it is of this kind and we signed it, but it does not say what an address of its kind does.
  */
-export type DeliveryOutcome = 'delivered' | 'gone' | 'refused' | 'failing' | 'busy';
+export type DeliveryOutcome = 'delivered' | 'gone' | 'refused' | 'failing' | 'busy' | 'unknown-reply-address';
 
 /** Delivers replies to addresses of one kind. */
 export type Deliverer = {
@@ -17,3 +18,6 @@ export type Deliverer = {
   deliver(address: ReplyAddress, reply: EncodedEvent): Promise<DeliveryOutcome>;
   close(): Promise<void>;
 };
+
+/** By kind of address: whatever is not here cannot be delivered to. */
+export type Deliverers = Readonly<Record<string, Deliverer>>;

@@ -6,6 +6,7 @@ import { dispatcherTopology, listenerTopology } from '@waybill/common/broker/amq
 import type { Delivery, Publisher, Source } from '@waybill/common/broker/ports.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { BATCH_CONTENT_TYPE, encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
+import { callbackAddress } from '@waybill/common/internal-call/callback-address.ts';
 import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
 import { deriveInternalKeys, type Key } from '@waybill/common/internal-call/internal-keys.ts';
 import { createReplyAddresses } from '@waybill/common/internal-call/reply-address.ts';
@@ -147,7 +148,11 @@ export const takeAll: OnBatch = (_events, response) => response.end('{"unknown":
 
 /** The reply address that the instance at `url` signs. */
 export function addressOf(url: string, instance: string, signingKeys: Key[] = keys.replyAddress): string {
-  return createReplyAddresses({ url, instance, keys: signingKeys, maxDeadlineMs: 60_000 }).current();
+  return createReplyAddresses({
+    address: callbackAddress(url, instance),
+    keys: signingKeys,
+    maxDeadlineMs: 60_000,
+  }).current();
 }
 
 /** What publishes replies as a listener does. */

@@ -26,17 +26,17 @@ export type Target = {
   send(replies: EncodedEvent[]): Promise<SentBatch>;
 };
 
-export type LanesOptions<Address> = {
+export type LanesOptions = {
   /** The same for addresses that share their lanes. */
-  keyOf(address: Address): string;
-  /** Called once for each key. */
-  open(address: Address): Target;
+  keyOf(address: ReplyAddress): string;
+  /** Called once for each key. @throws AppError `unknown-reply-address`. */
+  open(address: ReplyAddress): Target;
   log: Logger;
 };
 
-export type Lanes<Address> = {
+export type Lanes = {
   /** Never rejects. */
-  deliver(address: Address, reply: EncodedEvent): Promise<DeliveryOutcome>;
+  deliver(address: ReplyAddress, reply: EncodedEvent): Promise<DeliveryOutcome>;
   close(): void;
 };
 
@@ -48,16 +48,12 @@ type Entry = {
 };
 
 /** Creates the {@link Lanes} of one deliverer. */
-export function createLanes<Address extends ReplyAddress>({
-  keyOf,
-  open,
-  log,
-}: LanesOptions<Address>): Lanes<Address> {
+export function createLanes({ keyOf, open, log }: LanesOptions): Lanes {
   const entries = new Map<string, Entry>();
   const timer = setInterval(forgetExpired, FORGET_EVERY_MS);
   timer.unref();
 
-  function entryFor(address: Address): Entry {
+  function entryFor(address: ReplyAddress): Entry {
     const key = keyOf(address);
     const existing = entries.get(key);
     if (existing) {
@@ -92,8 +88,8 @@ export function createLanes<Address extends ReplyAddress>({
         const { small, large } = entryFor(address);
         return await (reply.bytes > MAX_SMALL_BYTES ? large : small).deliver(reply);
       } catch (thrown) {
-        toPublicError(thrown, log, { event_id: reply.event.id });
-        return 'failing';
+        const { code } = toPublicError(thrown, log, { event_id: reply.event.id });
+        return code === 'unknown-reply-address' ? code : 'failing';
       }
     },
     close: () => clearInterval(timer),

@@ -2,7 +2,7 @@
  * dispatcher: between HTTP and AMQP. It keeps no state that a second one lacks; run any number.
  *
  *     public-web ─▶ POST /events → intake → publish ─▶ broker
- *     waybill.replies ─▶ replies → reply-callback ─▶ public-web's POST /dispatch
+ *     waybill.replies ─▶ replies → deliverers (reply-callback) ─▶ public-web's POST /dispatch
  */
 import { createBroker } from '@waybill/common/broker/create-broker.ts';
 import { drainHttpServer, portOf } from '@waybill/common/http/http-server.ts';
@@ -15,6 +15,7 @@ import { serviceName } from '@waybill/common/process/instance.ts';
 import { runService } from '@waybill/common/process/run-service.ts';
 import { CLOSE_MS } from '@waybill/common/process/shutdown.ts';
 import { loadDispatcherConfig } from './config.ts';
+import type { Deliverers } from './deliverer.ts';
 import { createIntake } from './intake.ts';
 import { createLostTypes } from './lost-types.ts';
 import { createPublishEvent } from './publish.ts';
@@ -31,11 +32,11 @@ await runService(loadDispatcherConfig, async ({ config, log, isStopping }) => {
     topology: 'dispatcher',
     log,
   });
-  const callback = createReplyCallback({ keys: keys.call, clock, log });
+  const deliverers: Deliverers = { callback: createReplyCallback({ keys: keys.call, clock, log }) };
   const replies = consumeReplies({
     subscriber,
     publisher,
-    callback,
+    deliverers,
     replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
     clock,
     log,
@@ -64,6 +65,11 @@ await runService(loadDispatcherConfig, async ({ config, log, isStopping }) => {
     ports: { port: portOf(app) },
     readiness: createReadiness({ publisher, subscriber, watch, clock }),
     drain: () => Promise.all([drainHttpServer(app), replies.drain()]),
-    close: () => Promise.all([callback.close(), publisher.close(CLOSE_MS), subscriber.close()]),
+    close: () =>
+      Promise.all([
+        ...Object.values(deliverers).map((deliverer) => deliverer.close()),
+        publisher.close(CLOSE_MS),
+        subscriber.close(),
+      ]),
   };
 });

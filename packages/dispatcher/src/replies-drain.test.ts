@@ -49,7 +49,7 @@ function startConsuming(
   return consumeReplies({
     subscriber,
     publisher,
-    callback: { deliver, close: async () => {} },
+    deliverers: { callback: { deliver, close: async () => {} } },
     replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
     clock: createClockCheck(),
     log: pino({ level: 'silent' }),

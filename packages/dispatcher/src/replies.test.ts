@@ -164,25 +164,30 @@ describe('replies from the broker', () => {
     assert.equal(deadLetters.messages.length, 0);
   });
 
-  it('to an address that is not signed by this system, or of an unknown kind, are dead-lettered and nobody is called', async () => {
+  it('to an address that is forged, expired or of an unknown kind are dead-lettered as that, and nobody is called', async () => {
     const instance = await start();
     const url = `${instance.url}/dispatch`;
     const others = deriveInternalKeys(['the-secret-of-some-other-system-!']);
     const [{ kid, secret }] = keys.replyAddress as [{ kid: string; secret: Buffer }];
     const sign = (claims: Record<string, unknown>) =>
-      new SignJWT(claims).setProtectedHeader({ alg: 'HS256', kid }).setExpirationTime('1m').sign(secret);
+      new SignJWT(claims).setProtectedHeader({ alg: 'HS256', kid }).sign(secret);
     const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
     const claims = { kind: 'callback', url, instance: 'x', exp: Math.ceil(Date.now() / 1_000) + 60 };
-    const forged: Record<string, unknown> = {
-      'another secret': addressOf(url, 'x', others.replyAddress),
-      'another purpose': addressOf(url, 'x', keys.call),
-      unsigned: `${encode({ alg: 'none', kid })}.${encode(claims)}.`,
-      'a bare URL': url,
-      absent: undefined,
-      'an unknown kind': await sign({ kind: 'webhook', url, instance: 'x' }),
-      'not HTTP': await sign({ kind: 'callback', url: 'file:///etc/passwd', instance: 'x' }),
+    const useless: Record<string, [replyto: unknown, reason: string]> = {
+      'another secret': [addressOf(url, 'x', others.replyAddress), 'forged-reply-address'],
+      'another purpose': [addressOf(url, 'x', keys.call), 'forged-reply-address'],
+      unsigned: [`${encode({ alg: 'none', kid })}.${encode(claims)}.`, 'forged-reply-address'],
+      'a bare URL': [url, 'forged-reply-address'],
+      absent: [undefined, 'forged-reply-address'],
+      expired: [await sign({ ...claims, exp: Math.floor(Date.now() / 1_000) }), 'expired-reply-address'],
+      'an unknown kind': [await sign({ ...claims, kind: 'webhook' }), 'unknown-reply-address'],
+      'a kind that every object has': [
+        await sign({ ...claims, kind: 'constructor' }),
+        'unknown-reply-address',
+      ],
+      'not HTTP': [await sign({ ...claims, url: 'file:///etc/passwd' }), 'unknown-reply-address'],
     };
-    for (const [name, replyto] of Object.entries(forged)) {
+    for (const [name, [replyto, reason]] of Object.entries(useless)) {
       const [reply, good] = [...newReplies(replyto), ...newReplies(instance.replyto)] as [
         CloudEvent,
         CloudEvent,
@@ -191,14 +196,14 @@ describe('replies from the broker', () => {
       await publishReplies(publisher, [reply, good]);
       await deadLetters.until((messages) => messages.length > 0);
       const [letter] = deadLetters.messages as [Delivery];
-      assert.equal(letter.headers[DEAD_LETTER_HEADERS.reason], 'unknown-reply-address', name);
+      assert.equal(letter.headers[DEAD_LETTER_HEADERS.reason], reason, name);
       assert.deepEqual(ids(eventsOf(letter)), [reply.id], name);
       assert.equal(letter.contentType, EVENT_CONTENT_TYPE);
     }
-    await instance.deliveredAll(Object.keys(forged).length);
+    await instance.deliveredAll(Object.keys(useless).length);
     await broker.emptied();
     const replyIds = new Set(instance.delivered());
-    assert.equal(replyIds.size, Object.keys(forged).length, 'only the good ones');
+    assert.equal(replyIds.size, Object.keys(useless).length, 'only the good ones');
   });
 
   it('that cannot be parsed are dead-lettered raw, and the next message is delivered', async () => {

@@ -1,10 +1,10 @@
 /**
- * Replies from the broker: each message is delivered to its public-web and then acked. What cannot be delivered now is
- * set aside in the broker for a second, so a dead address holds neither a delivery nor a lane.
+ * Replies from the broker: each message is delivered where its reply address says, and then acked. What cannot be
+ * delivered now is set aside in the broker for a second, so a dead address holds neither a delivery nor a lane.
  */
 
 import { context } from '@opentelemetry/api';
-import { deadLetter } from '@waybill/common/broker/dead-letter.ts';
+import { type DeadLetterReason, deadLetter } from '@waybill/common/broker/dead-letter.ts';
 import type { Delivery, Publisher, Subscriber, Subscription } from '@waybill/common/broker/ports.ts';
 import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
 import { AppError } from '@waybill/common/errors.ts';
@@ -16,9 +16,11 @@ import {
   encodeMessage,
 } from '@waybill/common/event/event-json.ts';
 import type { ClockCheck } from '@waybill/common/internal-call/clock-check.ts';
-import type {
-  createReplyAddressVerifier,
-  ReplyAddress,
+import {
+  type createReplyAddressVerifier,
+  REPLY_ADDRESS_FAULTS,
+  type ReplyAddress,
+  type ReplyAddressFault,
 } from '@waybill/common/internal-call/reply-address.ts';
 import { DRAIN_MS } from '@waybill/common/process/shutdown.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
@@ -26,7 +28,7 @@ import { events } from '@waybill/common/telemetry/metrics.ts';
 import { startEventSpan } from '@waybill/common/telemetry/tracing.ts';
 import { within } from '@waybill/common/within.ts';
 import type { Logger } from 'pino';
-import type { Deliverer, DeliveryOutcome } from './deliverer.ts';
+import type { Deliverer, Deliverers, DeliveryOutcome } from './deliverer.ts';
 
 /** Messages taken and not yet acked: a second's worth at full rate, so that a frozen address stalls no other. */
 const PREFETCH = 256;
@@ -34,7 +36,7 @@ const PREFETCH = 256;
 export type RepliesOptions = {
   subscriber: Subscriber;
   publisher: Publisher;
-  callback: Deliverer;
+  deliverers: Deliverers;
   replyAddresses: ReturnType<typeof createReplyAddressVerifier>;
   clock: ClockCheck;
   log: Logger;
@@ -101,24 +103,55 @@ async function deliver(
   reply: CloudEvent,
   delivery: Delivery,
   batchSize: number,
-  { publisher, callback, replyAddresses, clock, log }: DeliveryOptions,
+  options: DeliveryOptions,
 ): Promise<EncodedEvent | undefined> {
+  const { publisher, clock, log } = options;
+  const giveUp = (reason: DeadLetterReason, error: AppError) =>
+    deadLetter({ publisher, delivery, event: reply, reason, error });
   // A dispatcher whose clock is ahead would drop what others could still deliver, and never hear that it is.
   if (isExpired(reply) && clock.isConfirmed()) return account(reply, 'expired', log);
-  let address: ReplyAddress;
-  try {
-    address = await replyAddresses.verify(String(reply.replyto));
-  } catch (error) {
-    await deadLetter({
-      publisher,
-      delivery,
-      event: reply,
-      reason: 'unknown-reply-address',
-      error: toPublicError(error, log, { event_id: reply.id }),
-    });
-    return account(reply, 'unknown-reply-address', log);
+  const found = await findDeliverer(reply, options);
+  if ('error' in found) {
+    await giveUp(found.fault, found.error);
+    return account(reply, found.fault, log);
   }
   const { traceparent, tracestate } = reply;
+  const outcome = await route(reply, found, { delivery, batchSize, log });
+  if (outcome === 'refused')
+    await giveUp('unparsable', new AppError('invalid-request', 'the receiver cannot read the reply'));
+  if (outcome === 'unknown-reply-address')
+    await giveUp(outcome, new AppError(outcome, 'the reply address does not say what one of its kind does'));
+  if (outcome !== 'failing' && outcome !== 'busy') return undefined;
+  if (isExpired(reply) && clock.readiness() === undefined) return account(reply, 'expired', log);
+  // As it came: its next way through a dispatcher is a span beside this one, not below it.
+  return encodeEvent({ ...reply, traceparent, tracestate });
+}
+
+type Found = { address: ReplyAddress; deliverer: Deliverer };
+type NotFound = { fault: ReplyAddressFault; error: AppError };
+
+/** Who delivers to the address of `reply`, or why nobody can. */
+async function findDeliverer(
+  { id, replyto }: CloudEvent,
+  { replyAddresses, deliverers, log }: DeliveryOptions,
+): Promise<Found | NotFound> {
+  try {
+    const address = await replyAddresses.verify(String(replyto));
+    const deliverer = Object.hasOwn(deliverers, address.kind) ? deliverers[address.kind] : undefined;
+    if (deliverer) return { address, deliverer };
+    throw new AppError('unknown-reply-address', `cannot reply to an address of kind ${address.kind}`);
+  } catch (thrown) {
+    const error = toPublicError(thrown, log, { event_id: id });
+    const fault = REPLY_ADDRESS_FAULTS.find((code) => code === error.code) ?? 'unknown-reply-address';
+    return { fault, error };
+  }
+}
+
+async function route(
+  reply: CloudEvent,
+  { address, deliverer }: Found,
+  { delivery, batchSize, log }: { delivery: Delivery; batchSize: number; log: Logger },
+): Promise<DeliveryOutcome> {
   const span = startEventSpan({
     name: 'route',
     kind: 'consumer',
@@ -128,17 +161,10 @@ async function deliver(
     batchSize,
   });
   if (span.traceparent) Object.assign(reply, { traceparent: span.traceparent, tracestate: span.tracestate });
-  const outcome = await callback.deliver(address, encodeEvent(reply));
+  const outcome = await deliverer.deliver(address, encodeEvent(reply));
   context.with(span.context, () => account(reply, outcome, log));
   span.end(outcome === 'delivered' ? undefined : { code: outcome });
-  if (outcome === 'refused') {
-    const error = new AppError('invalid-request', 'public-web cannot read the reply');
-    await deadLetter({ publisher, delivery, event: reply, reason: 'unparsable', error });
-  }
-  if (outcome !== 'failing' && outcome !== 'busy') return undefined;
-  if (isExpired(reply) && clock.readiness() === undefined) return account(reply, 'expired', log);
-  // As it came: its next way through a dispatcher is a span beside this one, not below it.
-  return encodeEvent({ ...reply, traceparent, tracestate });
+  return outcome;
 }
 
 function isExpired(reply: CloudEvent): boolean {
@@ -154,7 +180,7 @@ function setAside(replies: EncodedEvent[], publisher: Publisher, signal: AbortSi
 /** Counts and logs what became of a reply. */
 function account(
   { id, type }: CloudEvent,
-  outcome: DeliveryOutcome | 'expired' | 'unknown-reply-address',
+  outcome: DeliveryOutcome | ReplyAddressFault | 'expired',
   log: Logger,
 ): undefined {
   events.add(1, { tier: 'dispatcher', type, outcome });

@@ -2,6 +2,7 @@
 
 import { type EncodedEvent, encodeBatch } from '@waybill/common/event/event-json.ts';
 import { createCallTier, type TierAnswer } from '@waybill/common/internal-call/call-tier.ts';
+import { toCallbackAddress } from '@waybill/common/internal-call/callback-address.ts';
 import type { ClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import type { Key } from '@waybill/common/internal-call/internal-keys.ts';
 import type { ReplyAddress } from '@waybill/common/internal-call/reply-address.ts';
@@ -31,14 +32,15 @@ export function createReplyCallback({
     connections: MAX_CALLS_PER_ADDRESS,
     connect: { timeout: CALL_TIMEOUT_MS },
   });
-  const lanes = createLanes<ReplyAddress>({
+  const lanes = createLanes({
     // By both: an instance that is given its id from outside keeps it when it starts anew at another address.
     keyOf: ({ instance, url }) => `${instance} ${url}`,
     open,
     log,
   });
 
-  function open({ url, instance }: ReplyAddress): Target {
+  function open(address: ReplyAddress): Target {
+    const { url, instance } = toCallbackAddress(address);
     const { origin, pathname: path, href } = new URL(url);
     let isElsewhere = false;
 

@@ -10,6 +10,7 @@
 
 import { drainHttpServer, portOf } from '@waybill/common/http/http-server.ts';
 import { keyPairOf } from '@waybill/common/http/tls.ts';
+import { callbackAddress } from '@waybill/common/internal-call/callback-address.ts';
 import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import { createInternalApp } from '@waybill/common/internal-call/internal-app.ts';
 import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
@@ -70,8 +71,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
   const internalUrl = await internalApp.listen({ host: config.INTERNAL_HOST, port: config.INTERNAL_PORT });
 
   const replyAddresses = createReplyAddresses({
-    url: `${config.INTERNAL_URL ?? internalUrl}/dispatch`,
-    instance: instanceId,
+    address: callbackAddress(`${config.INTERNAL_URL ?? internalUrl}/dispatch`, instanceId),
     keys: keys.replyAddress,
     maxDeadlineMs: config.DEADLINE_MS,
   });

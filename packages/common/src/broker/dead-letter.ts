@@ -11,6 +11,8 @@ export type DeadLetterReason =
   | 'too-many-hops'
   | 'handler-failed'
   | 'listener-crashed'
+  | 'forged-reply-address'
+  | 'expired-reply-address'
   | 'unknown-reply-address';
 
 /** The headers of a dead letter. */

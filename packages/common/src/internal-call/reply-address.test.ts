@@ -4,21 +4,23 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { type JWTPayload, SignJWT, UnsecuredJWT } from 'jose';
 import type { ErrorCode } from '../errors.ts';
+import { callbackAddress, toCallbackAddress } from './callback-address.ts';
 import { deriveInternalKeys, type Key } from './internal-keys.ts';
-import { createReplyAddresses, createReplyAddressVerifier } from './reply-address.ts';
+import { createReplyAddresses, createReplyAddressVerifier, type ReplyAddress } from './reply-address.ts';
 
 const startMs = Date.UTC(2026, 0, 2, 3, 4, 5);
 const oldKeys = deriveInternalKeys(['old-secret-old-secret-old-secret']).replyAddress;
 const newKeys = deriveInternalKeys(['new-secret-new-secret-new-secret']).replyAddress;
 const url = 'http://10.0.0.7:8081/dispatch';
-const claims = { kind: 'callback', url, instance: 'web-1', exp: startMs / 1000 + 180 };
+const address = callbackAddress(url, 'web-1');
+const claims = { ...address, exp: startMs / 1000 + 180 };
 
 /** A clock to set, with addresses and a verifier that read it. */
 function setUp(options: { keys?: Key[]; verifierKeys?: Key[]; maxRemembered?: number } = {}) {
   const clock = { ms: startMs };
   const nowMs = () => clock.ms;
   const { keys = newKeys, verifierKeys = keys, maxRemembered } = options;
-  const addresses = createReplyAddresses({ url, instance: 'web-1', keys, maxDeadlineMs: 30_000, nowMs });
+  const addresses = createReplyAddresses({ address, keys, maxDeadlineMs: 30_000, nowMs });
   return {
     clock,
     addresses,
@@ -33,7 +35,7 @@ function sign(payload: JWTPayload, [key] = newKeys, alg = 'HS256'): Promise<stri
   return new SignJWT(payload).setProtectedHeader({ alg, kid: key.kid }).sign(secret);
 }
 
-async function assertRefused(token: string, message: RegExp, code: ErrorCode = 'unauthorized') {
+async function assertRefused(token: string, message: RegExp, code: ErrorCode = 'forged-reply-address') {
   await assert.rejects(setUp().verifier.verify(token), { name: 'AppError', code, message });
 }
 
@@ -78,11 +80,10 @@ test('hands out addresses that stay valid for two deadlines on a clock a minute 
 });
 
 test('refuses to mint for what is no http(s) URL, or without a key', () => {
-  const options = { instance: 'web-1', keys: newKeys, maxDeadlineMs: 30_000 };
-  for (const bad of ['', 'web-1:8081', '/dispatch', 'ftp://web-1/dispatch']) {
-    assert.throws(() => createReplyAddresses({ ...options, url: bad }), { code: 'invalid-config' });
-  }
-  assert.throws(() => createReplyAddresses({ ...options, url, keys: [] }), { code: 'invalid-config' });
+  for (const bad of ['', 'web-1:8081', '/dispatch', 'ftp://web-1/dispatch'])
+    assert.throws(() => callbackAddress(bad, 'web-1'), { code: 'invalid-config' });
+  const options = { address, keys: [], maxDeadlineMs: 30_000 };
+  assert.throws(() => createReplyAddresses(options), { code: 'invalid-config' });
 });
 
 test('during a rotation the new key signs, and addresses of the old one verify', async () => {
@@ -124,7 +125,7 @@ test('refuses any tampered bit of header, claims or signature', async () => {
 });
 
 test('refuses an expired address', async () => {
-  await assertRefused(await sign({ ...claims, exp: startMs / 1000 }), /"exp" claim/);
+  await assertRefused(await sign({ ...claims, exp: startMs / 1000 }), /expired/, 'expired-reply-address');
 });
 
 test('refuses a remembered address once it has expired, and forgets it', async () => {
@@ -135,19 +136,28 @@ test('refuses a remembered address once it has expired, and forgets it', async (
   await verifier.verify(token);
   assert.equal(verifier.remembered, 1);
   clock.ms += 1;
-  await assert.rejects(verifier.verify(token), { code: 'unauthorized', message: /expired/ });
+  await assert.rejects(verifier.verify(token), { code: 'expired-reply-address' });
   assert.equal(verifier.remembered, 0);
 });
 
-test('tells an address of another kind from a forged one', async () => {
-  const webhook = { ...claims, kind: 'webhook' };
-  await assertRefused(await sign(webhook), /kind "webhook"/, 'unknown-reply-address');
+test('knows no kinds: an address of any is verified, with all that it says', async () => {
+  const webhook = { kind: 'webhook', to: ['here'], exp: claims.exp };
+  const { exp: _, ...says } = webhook;
+  assert.deepEqual(await setUp().verifier.verify(await sign(webhook)), {
+    ...says,
+    expMs: claims.exp * 1000,
+  });
   await assertRefused(await sign(webhook, oldKeys), /unknown key/);
-  await assertRefused(await sign({ ...webhook, exp: startMs / 1000 }), /"exp" claim/);
+  await assertRefused(await sign({ ...webhook, exp: startMs / 1000 }), /expired/, 'expired-reply-address');
+  for (const kind of [undefined, 1]) await assertRefused(await sign({ ...claims, kind }), /no kind/);
+  await assertRefused(await sign({ ...claims, exp: undefined }), /"exp" claim/);
 });
 
-test('refuses signed claims that are missing or malformed', async () => {
+test('a callback address that is missing something, or malformed, is none', () => {
+  const expMs = claims.exp * 1000;
+  assert.deepEqual(toCallbackAddress({ ...address, expMs }), address);
   const changes = [
+    { kind: 'webhook' },
     { url: undefined },
     { url: 'file:///etc/passwd' },
     { url: 'javascript:0' },
@@ -155,8 +165,10 @@ test('refuses signed claims that are missing or malformed', async () => {
     { instance: undefined },
     { instance: 1 },
   ];
-  for (const change of changes) await assertRefused(await sign({ ...claims, ...change }), /claim/);
-  await assertRefused(await sign({ ...claims, exp: undefined }), /"exp" claim/);
+  for (const change of changes)
+    assert.throws(() => toCallbackAddress({ ...address, expMs, ...change } as ReplyAddress), {
+      code: 'unknown-reply-address',
+    });
 });
 
 test('refuses what is no JWT, and a token over 4 kB before parsing it', async () => {

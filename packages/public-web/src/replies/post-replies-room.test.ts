@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
+import { callbackAddress } from '@waybill/common/internal-call/callback-address.ts';
 import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
 import { createInternalApp } from '@waybill/common/internal-call/internal-app.ts';
@@ -29,10 +30,8 @@ it('while clients are slow to read what has come, replies are put off and those 
       instance: 'this',
     }),
   });
-  const url = 'http://127.0.0.1/dispatch';
   const address = createReplyAddresses({
-    url,
-    instance: 'this',
+    address: callbackAddress('http://127.0.0.1/dispatch', 'this'),
     keys: keys.replyAddress,
     maxDeadlineMs: 60_000,
   });

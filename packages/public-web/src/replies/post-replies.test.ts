@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { callbackAddress } from '@waybill/common/internal-call/callback-address.ts';
 import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
 import { deriveInternalKeys, type Key } from '@waybill/common/internal-call/internal-keys.ts';
 import { createReplyAddresses } from '@waybill/common/internal-call/reply-address.ts';
@@ -49,8 +50,7 @@ async function assertStillWaiting(): Promise<void> {
 
 function addressFor(instance: string, replyKeys: Key[] = keys.replyAddress): string {
   return createReplyAddresses({
-    url: dispatchUrl,
-    instance,
+    address: callbackAddress(dispatchUrl, instance),
     keys: replyKeys,
     maxDeadlineMs: 1_000,
   }).current();

@@ -37,7 +37,7 @@ export function createPostReplies({ inbox, held, replyAddresses, instance }: Pos
   async function assertForUs(replies: CloudEvent[]): Promise<void> {
     for (const { replyto } of replies) {
       const address = await replyAddresses.verify(String(replyto));
-      if (address.instance !== instance)
+      if (address.kind !== 'callback' || address.instance !== instance)
         throw new AppError('wrong-instance', `this is ${instance}, the reply is for ${address.instance}`);
     }
   }

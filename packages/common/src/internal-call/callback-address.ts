@@ -1,0 +1,26 @@
+/** Reply addresses of the kind `callback`: public-web signs them, and dispatchers deliver to them. */
+import { AppError } from '../errors.ts';
+import type { ReplyAddress } from './reply-address.ts';
+
+/** `POST` the reply to `url`, public-web's internal `/dispatch`, for `instance`. */
+export type CallbackAddress = { kind: 'callback'; url: string; instance: string };
+
+/** The address of a public-web instance. Throws `invalid-config` unless `url` is an http(s) URL. */
+export function callbackAddress(url: string, instance: string): CallbackAddress {
+  if (!isHttpUrl(url)) throw new AppError('invalid-config', `the reply address is no http(s) URL: ${url}`);
+  return { kind: 'callback', url, instance };
+}
+
+/** Reads a verified address. Throws `unknown-reply-address` when it is of another kind, or says something else. */
+export function toCallbackAddress({ kind, url, instance }: ReplyAddress): CallbackAddress {
+  if (kind !== 'callback')
+    throw new AppError('unknown-reply-address', `an address of kind ${kind} is no callback`);
+  if (!isHttpUrl(url) || typeof instance !== 'string')
+    throw new AppError('unknown-reply-address', 'a claim of the reply address is missing or malformed');
+  return { kind, url, instance };
+}
+
+function isHttpUrl(value: unknown): value is string {
+  const protocol = typeof value === 'string' ? URL.parse(value)?.protocol : undefined;
+  return protocol === 'http:' || protocol === 'https:';
+}
