@@ -2,12 +2,17 @@
 import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 import { MEDIA_TYPE_PATTERN } from '@waybill/common/event/media-type.ts';
 
+/** The last two of each plane but the first, as themselves: not every engine of patterns has an escape for them. */
+const HIGH_NONCHARACTERS = Array.from({ length: 16 }, (_, plane) =>
+  String.fromCodePoint(plane * 0x1_0000 + 0x1_fffe, plane * 0x1_0000 + 0x1_ffff),
+).join('');
+
 /** Without control characters, noncharacters and halves of surrogate pairs; what is longer is refused too. */
 const text = (maxLength: number) => ({
   type: 'string',
   minLength: 1,
   maxLength,
-  pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f\\ud800-\\udfff\\ufdd0-\\ufdef\\ufffe\\uffff]*$',
+  pattern: `^[^\\u0000-\\u001f\\u007f-\\u009f\\ud800-\\udfff\\ufdd0-\\ufdef\\ufffe\\uffff${HIGH_NONCHARACTERS}]*$`,
 });
 const id = text(128);
 const attribute = text(2048);
@@ -19,8 +24,12 @@ const data = {
     'Any JSON, nested at most 31 deep (30 in a batch), without numbers beyond the range of doubles, and without members named `__proto__` or `constructor`',
 };
 
+/** At any depth; this says it of the first. */
+const noReservedMembers = { propertyNames: { not: { enum: ['__proto__', 'constructor'] } } };
+
 const plainEvent = {
   type: 'object',
+  ...noReservedMembers,
   required: ['type'],
   properties: {
     id: { ...id, description: 'Echoed; made by the server when absent' },
@@ -148,6 +157,7 @@ const name = { type: 'string', pattern: '^[\\w.:-]{1,128}$' };
 
 const newClient = {
   type: 'object',
+  ...noReservedMembers,
   required: ['client_id', 'queue_name', 'amqp_host', 'amqp_user', 'amqp_pass'],
   properties: {
     client_id: { ...name, description: 'Travels with every batch' },
