@@ -10,7 +10,6 @@ import { type Logger, pino } from 'pino';
 import { assertListener } from './assert-listener.ts';
 import { consumeEvents } from './consume-events.ts';
 import { createGiveUp } from './give-up.ts';
-import { createHandOn } from './hand-on.ts';
 import { createHandleDelivery } from './handle-delivery.ts';
 import { createHandleEvent } from './handle-event.ts';
 import type { Handlers } from './handler.ts';
@@ -83,7 +82,6 @@ export function createListener({
     publisher,
     publishReply,
     giveUp,
-    handOn: createHandOn({ service, publisher, log }),
     stopping: stopping.signal,
     log,
   });

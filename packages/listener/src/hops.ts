@@ -4,6 +4,7 @@
  */
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { type FurtherEvent, TerminalError } from './handler.ts';
+import type { Step } from './step.ts';
 
 /** An event behind more hops than this is dead-lettered, and no handler sees it. */
 export const MAX_HOPS = 32;
@@ -16,9 +17,12 @@ export function hopsAfter(
   return hopsOf(event) + (isContinuation ? 0 : 1);
 }
 
-/** @throws TooManyHopsError for an event behind too many. */
-export function assertHops(event: CloudEvent): void {
-  if (hopsOf(event) > MAX_HOPS) throw new TooManyHopsError(event);
+/** Fails an event behind too many hops with {@link TooManyHopsError}. */
+export function withHopLimit<T>(next: Step<T>): Step<T> {
+  return async (event, context) => {
+    if (hopsOf(event) > MAX_HOPS) throw new TooManyHopsError(event);
+    return await next(event, context);
+  };
 }
 
 /** No further attempt would change where an event came from. */

@@ -9,7 +9,7 @@ import fc from 'fast-check';
 import { pino } from 'pino';
 import { createHandleEvent } from './handle-event.ts';
 import { crashesOf, failedAttemptsOf } from './headers.ts';
-import { retryDelayMs } from './retry.ts';
+import { retryDelayMs } from './with-retry.ts';
 
 test('no wait is shorter than the one before it, and each is one that has a queue', () => {
   fc.assert(
@@ -109,7 +109,6 @@ async function live({ maxAttempts, deadlineMs, attemptsMs, latenesses }: Life) {
       },
     } as unknown as Publisher,
     publishReply: () => assert.fail('nothing is answered'),
-    handOn: async () => false,
     giveUp: async () => void ends.push(Date.now()),
     stopping: new AbortController().signal,
     log: pino({ level: 'silent' }),

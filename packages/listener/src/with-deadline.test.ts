@@ -3,7 +3,22 @@ import { getEventListeners } from 'node:events';
 import { beforeEach, describe, it } from 'node:test';
 import { withDeadline } from './with-deadline.ts';
 
+const event = { specversion: '1.0', id: '1', source: '/test', type: 'T' } as const;
+
 const never = new Promise<never>(() => {});
+
+/** A run that is given nothing but its signal, with the deadline of a handler. */
+function runWithin<T>(
+  run: (signal: AbortSignal) => Promise<T>,
+  { timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal },
+): Promise<T> {
+  return withDeadline((_event, context: { signal: AbortSignal }) => run(context.signal), { timeoutMs })(
+    event,
+    {
+      signal,
+    },
+  );
+}
 
 describe('withDeadline', () => {
   let lost: AbortController;
@@ -23,7 +38,7 @@ describe('withDeadline', () => {
       signal = given;
       return 'done';
     };
-    assert.equal(await withDeadline(run, { timeoutMs: 10, signal: lost.signal }), 'done');
+    assert.equal(await runWithin(run, { timeoutMs: 10, signal: lost.signal }), 'done');
     t.mock.timers.tick(10);
     assert.equal(signal?.aborted, false);
     assert.equal(getEventListeners(lost.signal, 'abort').length, 0);
@@ -32,14 +47,14 @@ describe('withDeadline', () => {
   it('rejects as the run does', async () => {
     const options = { timeoutMs: 1_000, signal: lost.signal };
     await assert.rejects(
-      withDeadline(() => Promise.reject(new Error('mine')), options),
+      runWithin(() => Promise.reject(new Error('mine')), options),
       /mine/,
     );
   });
 
   it('aborts at the timeout, and waits no longer for a run that does not heed it', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
-    const ended = withDeadline(hang, { timeoutMs: 10, signal: lost.signal });
+    const ended = runWithin(hang, { timeoutMs: 10, signal: lost.signal });
     t.mock.timers.tick(10);
     assert.equal(signal?.aborted, false);
     t.mock.timers.tick(1);
@@ -50,7 +65,7 @@ describe('withDeadline', () => {
   it('never ends before the timeout has passed by the clock of the event', async () => {
     const isEarly = async () => {
       const endMs = Date.now() + 5;
-      await assert.rejects(withDeadline(hang, { timeoutMs: 5, signal: lost.signal }));
+      await assert.rejects(runWithin(hang, { timeoutMs: 5, signal: lost.signal }));
       return Date.now() < endMs;
     };
     const early = [];
@@ -63,13 +78,13 @@ describe('withDeadline', () => {
       new Promise<never>((_, reject) => {
         given.addEventListener('abort', () => reject(new Error('mine')));
       });
-    await assert.rejects(withDeadline(run, { timeoutMs: 5, signal: lost.signal }), {
+    await assert.rejects(runWithin(run, { timeoutMs: 5, signal: lost.signal }), {
       code: 'handler-timeout',
     });
   });
 
   it('aborts when the delivery is lost', async () => {
-    const ended = withDeadline(hang, {
+    const ended = runWithin(hang, {
       timeoutMs: 1_000,
       signal: lost.signal,
     });
@@ -81,7 +96,7 @@ describe('withDeadline', () => {
   it('does not run for a delivery that is lost already', async (t) => {
     lost.abort();
     const run = t.mock.fn(async () => {});
-    await assert.rejects(withDeadline(run, { timeoutMs: 1_000, signal: lost.signal }), {
+    await assert.rejects(runWithin(run, { timeoutMs: 1_000, signal: lost.signal }), {
       code: 'delivery-lost',
     });
     assert.equal(run.mock.callCount(), 0);
@@ -89,7 +104,7 @@ describe('withDeadline', () => {
 
   it('hears a run that fails after its deadline', async () => {
     const { promise, reject } = Promise.withResolvers<never>();
-    const ended = withDeadline(() => promise, { timeoutMs: 1_000, signal: lost.signal });
+    const ended = runWithin(() => promise, { timeoutMs: 1_000, signal: lost.signal });
     lost.abort();
     await assert.rejects(ended, { code: 'delivery-lost' });
     // Unheard, this would end the process and fail the test file.

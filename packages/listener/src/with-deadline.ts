@@ -1,17 +1,29 @@
 import { AppError } from '@waybill/common/errors.ts';
+import { type CloudEvent, expiryMs } from '@waybill/common/event/event.ts';
 
 /**
- * Runs `run` with a signal that aborts after `timeoutMs`, or when `signal` does. A run that does not heed it is no
- * longer waited for; when `signal` has aborted already there is no run.
+ * Gives `next` a signal that aborts after `timeoutMs`, at the event's own deadline, or when its delivery is lost. One that
+ * does not heed it is no longer waited for; when the delivery is lost already, `next` is not called.
  *
- * @throws AppError `handler-timeout` or `delivery-lost`, or what `run` throws.
+ * @throws AppError `handler-timeout` or `delivery-lost`, or what `next` throws.
  */
-export async function withDeadline<T>(
+export function withDeadline<T, Context extends { signal: AbortSignal }>(
+  next: (event: CloudEvent, context: Context) => Promise<T>,
+  { timeoutMs }: { timeoutMs: number },
+): (event: CloudEvent, context: Context) => Promise<T> {
+  return (event, context) =>
+    endedBy(context.signal, Math.min(timeoutMs, Math.max(1, expiryMs(event) - Date.now())), (signal) =>
+      next(event, { ...context, signal }),
+    );
+}
+
+async function endedBy<T>(
+  loss: AbortSignal,
+  timeoutMs: number,
   run: (signal: AbortSignal) => Promise<T>,
-  { timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal },
 ): Promise<T> {
   const lost = () => new AppError('delivery-lost', 'the delivery was lost');
-  if (signal.aborted) throw lost();
+  if (loss.aborted) throw lost();
   const controller = new AbortController();
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const abort = (error: AppError) => {
@@ -25,11 +37,11 @@ export async function withDeadline<T>(
     // Node's timers count whole milliseconds, and so may fire up to one early: just before an event's own deadline.
     timeoutMs + 1,
   );
-  signal.addEventListener('abort', onLost, { once: true });
+  loss.addEventListener('abort', onLost, { once: true });
   try {
     return await Promise.race([run(controller.signal), aborted]);
   } finally {
     clearTimeout(timer);
-    signal.removeEventListener('abort', onLost);
+    loss.removeEventListener('abort', onLost);
   }
 }

@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { OutgoingMessage, Publisher, PublishOutcome } from '@waybill/common/broker/ports.ts';
+import { AppError } from '@waybill/common/errors.ts';
+import { retries } from '@waybill/common/telemetry/metrics.ts';
+import { TerminalError } from './handler.ts';
+import { makeStep } from './step.fixture.ts';
+import { retryDelayMs, withRetry } from './with-retry.ts';
+
+it('an event waits 200 ms, 1 s and 5 s before its next attempts, and 5 s before each further one', () => {
+  assert.deepEqual([1, 2, 3, 4, 100].map(retryDelayMs), [200, 1_000, 5_000, 5_000, 5_000]);
+});
+
+describe('withRetry', () => {
+  const failed = { name: 'failed', failure: new Error('not yet') };
+  const retrying = (publish: Publisher['publish'], outcome: { name: string; failure?: Error } = failed) =>
+    withRetry(async () => outcome, {
+      service: 'svc',
+      publisher: {
+        publish,
+        describe: () => ({ name: 'retry' }),
+        declare: async () => {},
+      } as unknown as Publisher,
+      maxAttempts: 5,
+    });
+
+  it('sets what failed aside for its delay, with its history', async () => {
+    const { event, context } = makeStep();
+    const published: OutgoingMessage[] = [];
+    const step = retrying(async (message) => {
+      published.push(message);
+      return 'confirmed';
+    });
+    assert.equal((await step(event, { ...context, attempt: 2 })).name, 'retried');
+    const [message] = published;
+    assert.deepEqual(message?.to, { service: 'svc', delayMs: 1_000 });
+    assert.deepEqual(message?.headers, { 'waybill-failed-attempts': 2, 'waybill-crashes': 0 });
+  });
+
+  it('counts a retry when the broker has it, and not before', async (t) => {
+    const counted = t.mock.method(retries, 'add');
+    const { event, context } = makeStep();
+    const { promise, resolve } = Promise.withResolvers<PublishOutcome>();
+    const retried = retrying(() => promise)(event, context);
+    await new Promise(setImmediate);
+    assert.equal(counted.mock.callCount(), 0);
+    resolve('confirmed');
+    await retried;
+    assert.equal(counted.mock.callCount(), 1);
+  });
+
+  it('leaves to others what did not fail, what no attempt would mend, and what has no attempt left', async () => {
+    const publish = () => assert.fail('retried');
+    const { event, context } = makeStep();
+    for (const outcome of [
+      { name: 'handled' },
+      { name: 'failed', failure: new TerminalError('declined', 'no money') },
+      { name: 'failed', failure: new AppError('invalid-request', 'no') },
+    ])
+      assert.equal(await retrying(publish, outcome)(event, context), outcome);
+    assert.equal(await retrying(publish)(event, { ...context, attempt: 5 }), failed);
+    const urgent = makeStep({ expirytime: new Date(Date.now() + 150).toISOString() });
+    assert.equal(await retrying(publish)(urgent.event, urgent.context), failed);
+  });
+
+  it('throws when no queue takes the retry, which is no failure of the handler', async () => {
+    const { event, context } = makeStep();
+    await assert.rejects(retrying(async () => 'unroutable')(event, context), { code: 'unroutable' });
+  });
+});

@@ -1,0 +1,51 @@
+import type { OutgoingMessage, Publisher } from '@waybill/common/broker/ports.ts';
+import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
+import { RETRY_DELAYS_MS, type RetryDelayMs } from '@waybill/common/broker/topology.ts';
+import { AppError } from '@waybill/common/errors.ts';
+import { type CloudEvent, expiryMs } from '@waybill/common/event/event.ts';
+import { encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
+import { retries } from '@waybill/common/telemetry/metrics.ts';
+import { originalOf } from './delivered-event.ts';
+import { describeError } from './describe-error.ts';
+import { TerminalError } from './handler.ts';
+import { historyHeaders } from './headers.ts';
+import type { Step, StepContext } from './step.ts';
+
+/**
+ * Sets an event that failed aside, alone, as it came, in the service's retry queue, from which it expires back into the
+ * work queue; unless another attempt would mend nothing, was not allowed, or would start after the event's deadline.
+ */
+export function withRetry(
+  next: Step,
+  { service, publisher, maxAttempts }: { service: string; publisher: Publisher; maxAttempts: number },
+): Step {
+  return async (event, context) => {
+    const outcome = await next(event, context);
+    const { failure } = outcome;
+    const delayMs = retryDelayMs(context.attempt);
+    const isLast = context.attempt >= maxAttempts || Date.now() + delayMs >= expiryMs(event);
+    if (!failure || isTerminal(failure) || isLast) return outcome;
+    context.log.warn({ attempt: context.attempt, err: failure }, 'event failed and will be retried');
+    await publishUntilConfirmed(publisher, again(context, { service, delayMs }), context.signal);
+    retries.add(1, { type: event.type });
+    return { name: 'retried', error: describeError(failure) };
+  };
+}
+
+/** How long an event waits after `failedAttempts` (1 or more) failed ones; the last delay repeats. */
+export function retryDelayMs(failedAttempts: number): RetryDelayMs {
+  return RETRY_DELAYS_MS[Math.min(failedAttempts, RETRY_DELAYS_MS.length) - 1] ?? RETRY_DELAYS_MS[0];
+}
+
+function isTerminal(failure: Error): boolean {
+  return failure instanceof TerminalError || (failure instanceof AppError && failure.kind === 'terminal');
+}
+
+function again(
+  { delivered, attempt }: StepContext,
+  to: { service: string; delayMs: RetryDelayMs },
+): OutgoingMessage {
+  const original: CloudEvent = originalOf(delivered);
+  const headers = historyHeaders({ failedAttempts: attempt, crashes: delivered.crashes });
+  return { to, headers, ...encodeMessage([encodeEvent(original)]) };
+}
