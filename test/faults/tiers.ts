@@ -54,7 +54,7 @@ export async function createTiers(amqpUrl: string): Promise<Tiers> {
         },
       }),
     startBehaviours: (env = {}) =>
-      start({ name: 'behaviours', main: 'packages/listener/src/behaviours.fixture.ts', env }),
+      start({ name: 'behaviours', main: 'packages/listener/src/behaviours-program.fixture.ts', env }),
     async stopAll() {
       const ends = await Promise.allSettled([...running].map(stop));
       const failed = ends.filter((end) => end.status === 'rejected');

@@ -8,7 +8,7 @@ import { AmqpError } from './amqp-error.ts';
 import { type Connection, createConnection } from './connection.ts';
 import { type Log, silentLog } from './log.ts';
 import { createMemory } from './memory.ts';
-import { createVhost, type Vhost } from './vhost.ts';
+import { createVhost, depthsOf, type Vhost } from './vhost.ts';
 
 export type EmbeddedBroker = {
   /** `amqp://user:password@host:port`, of the first user. */
@@ -86,11 +86,9 @@ export async function createEmbeddedBroker({
       vhosts.get(name)?.close();
       vhosts.delete(name);
     },
-    queues(vhost = '/') {
-      const queues = [...(vhosts.get(vhost)?.queues.values() ?? [])];
-      return Object.fromEntries(
-        queues.map((queue) => [queue.name, { ready: queue.readyCount(), unacked: queue.unackedCount() }]),
-      );
+    queues(name = '/') {
+      const vhost = vhosts.get(name);
+      return vhost ? depthsOf(vhost) : {};
     },
     closeConnections(vhost) {
       const closed = connectionsTo(vhost);

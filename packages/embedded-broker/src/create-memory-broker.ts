@@ -17,7 +17,7 @@ import { createLine, type Faults } from './memory-broker/line.ts';
 import { createMemoryPublisher } from './memory-broker/publisher.ts';
 import { fromStored, type ReadMessage } from './memory-broker/stored-message.ts';
 import { createMemorySubscriber } from './memory-broker/subscriber.ts';
-import { createVhost, type Vhost } from './vhost.ts';
+import { createVhost, depthsOf, type Vhost } from './vhost.ts';
 
 export type MemoryBrokerOptions = {
   /** What this process declares. Without it, what is subscribed to is declared, and a service takes events of every type. */
@@ -33,6 +33,8 @@ export type MemoryBroker = MemoryConnections & {
   /** The ports of another process on the same broker. */
   connect(options?: MemoryBrokerOptions): MemoryConnections;
   inspect: Inspect;
+  /** The depth of each queue by its name. */
+  queues(): Record<string, { ready: number; unacked: number }>;
   /** Drops all that is in it. */
   close(): Promise<void>;
 };
@@ -67,6 +69,7 @@ export function createMemoryBroker(options: MemoryBrokerOptions = {}): MemoryBro
     ...connect(options),
     connect,
     inspect: createInspect(vhost),
+    queues: () => depthsOf(vhost),
     async close() {
       await Promise.all(
         [...open].flatMap(({ publisher, subscriber }) => [publisher.close(0), subscriber.close()]),

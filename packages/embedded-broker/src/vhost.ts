@@ -175,6 +175,15 @@ export function createVhost({ name: vhostName, memory }: { name: string; memory:
   };
 }
 
+/** The depth of each queue by its name. */
+export function depthsOf({ queues }: Vhost): Record<string, { ready: number; unacked: number }> {
+  const depths = [...queues.values()].map((queue) => [
+    queue.name,
+    { ready: queue.readyCount(), unacked: queue.unackedCount() },
+  ]);
+  return Object.fromEntries(depths);
+}
+
 function expectAccess(queue: Queue, connection: object, resource: string): void {
   if (queue.owner !== undefined && queue.owner !== connection) throw locked(resource);
 }

@@ -1,178 +1,195 @@
 /**
- * A listener whose handlers misbehave as the tests ask: `behaviours.fixture.ts <service>`. Its event types are
- * `<service>.<behaviour>`, so that services on one broker do not take each other's events.
+ * Handlers that misbehave as the tests ask. Their event types are `<service>.<behaviour>`, so that services on one broker
+ * do not take each other's events.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { runService } from '@waybill/common/process/run-service.ts';
-import { loadListenerConfig } from './config.ts';
-import { connectListener } from './connect-listener.ts';
-import { type Handler, type HandlerWithOptions, TerminalError } from './handler.ts';
+import { type Handler, type Handlers, type HandlerWithOptions, TerminalError } from './handler.ts';
 import { oncePerEvent } from './once-per-event.ts';
 import type { ResultStore } from './result-store.ts';
 
-const [service = 'behaviours'] = process.argv.slice(2);
-let underWay = 0;
-const comings = createComings();
-const handleOnce = oncePerEvent(haveEffect);
-const handleOnceStored = oncePerEvent(haveEffect, {
-  store: createFileStore(process.env.RESULTS_FOLDER ?? ''),
-});
+/** The handlers of `service`, each of which leaves a line `started`, and one `finished` if it gets there. */
+export function createBehaviours(
+  service: string,
+  { resultsFolder = '' }: { resultsFolder?: string } = {},
+): Handlers {
+  let underWay = 0;
+  const comings = createComings();
+  const handleOnce = oncePerEvent(haveEffect);
+  const handleOnceStored = oncePerEvent(haveEffect, {
+    store: createFileStore(resultsFolder),
+  });
 
-const behaviours: Record<string, Handler | HandlerWithOptions> = {
-  Echo: ({ data }, { attempt }) => answer({ data, attempt }),
+  const behaviours: Record<string, Handler | HandlerWithOptions> = {
+    Echo: ({ data }, { attempt }) => answer({ data, attempt }),
 
-  /** For events that nobody waits for. */
-  Note: () => ({}),
+    /** For events that nobody waits for. */
+    Note: () => ({}),
 
-  /** Takes `data.ms`, and answers how many of its kind were under way. */
-  async Work({ data }) {
-    const { ms } = data as { ms: number };
-    underWay += 1;
-    const seen = underWay;
-    await delay(ms);
-    underWay -= 1;
-    return answer({ underWay: seen });
-  },
-
-  /** Fails the first `data.times` attempts. */
-  Stumble({ data }, { attempt }) {
-    if (attempt <= (data as { times: number }).times) throw new Error('the secret internals');
-    return answer({ attempt });
-  },
-
-  /** Throws `data.thrown`, or an error when there is none. */
-  Throw: {
-    maxAttempts: 2,
-    handle({ data }) {
-      const { thrown } = (data ?? {}) as { thrown?: unknown };
-      if (thrown !== undefined) throw thrown;
-      throw Object.assign(new Error('the secret internals'), { code: 'E_SECRET' });
+    /** Takes `data.ms`, and answers how many of its kind were under way. */
+    async Work({ data }) {
+      const { ms } = data as { ms: number };
+      underWay += 1;
+      const seen = underWay;
+      await delay(ms);
+      underWay -= 1;
+      return answer({ underWay: seen });
     },
-  },
 
-  /** Throws what `unreadable` names by `data.kind`: none of it can simply be logged. */
-  ThrowUnreadable: {
-    maxAttempts: 2,
-    handle({ data }) {
-      throw unreadable[(data as { kind: string }).kind]?.();
+    /** Fails the first `data.times` attempts. */
+    Stumble({ data }, { attempt }) {
+      if (attempt <= (data as { times: number }).times) throw new Error('the secret internals');
+      return answer({ attempt });
     },
-  },
 
-  /** Takes from its event whatever it can, and then fails. */
-  Consume: {
-    maxAttempts: 3,
-    handle(event, { log }) {
-      const { list } = event.data as { list: number[] };
-      log.info({ list: [...list] }, 'seen');
-      list.pop();
+    /** Throws `data.thrown`, or an error when there is none. */
+    Throw: {
+      maxAttempts: 2,
+      handle({ data }) {
+        const { thrown } = (data ?? {}) as { thrown?: unknown };
+        if (thrown !== undefined) throw thrown;
+        throw Object.assign(new Error('the secret internals'), { code: 'E_SECRET' });
+      },
+    },
+
+    /** Throws what `unreadable` names by `data.kind`: none of it can simply be logged. */
+    ThrowUnreadable: {
+      maxAttempts: 2,
+      handle({ data }) {
+        throw unreadable[(data as { kind: string }).kind]?.();
+      },
+    },
+
+    /** Takes from its event whatever it can, and then fails. */
+    Consume: {
+      maxAttempts: 3,
+      handle(event, { log }) {
+        const { list } = event.data as { list: number[] };
+        log.info({ list: [...list] }, 'seen');
+        list.pop();
+        for (const name of Object.keys(event)) delete event[name];
+        throw new Error('the secret internals');
+      },
+    },
+
+    /** As {@link Consume}, but answers. */
+    ConsumeAndAnswer(event) {
       for (const name of Object.keys(event)) delete event[name];
+      return answer('consumed');
+    },
+
+    /** Is told that all is confirmed, and fails then. */
+    ConfirmBadly: () => ({
+      ...answer('confirmed'),
+      onConfirmed() {
+        throw Object.freeze(new Error('too late'));
+      },
+    }),
+
+    /** As {@link Throw}, with the default number of attempts. */
+    Fail() {
       throw new Error('the secret internals');
     },
-  },
 
-  /** As {@link Consume}, but answers. */
-  ConsumeAndAnswer(event) {
-    for (const name of Object.keys(event)) delete event[name];
-    return answer('consumed');
-  },
-
-  /** Is told that all is confirmed, and fails then. */
-  ConfirmBadly: () => ({
-    ...answer('confirmed'),
-    onConfirmed() {
-      throw Object.freeze(new Error('too late'));
+    Refuse({ data }) {
+      const cause = new Error('the card reader at 10.0.0.7:5432 says no');
+      throw new TerminalError('card-declined', String(data ?? 'the card was declined'), { cause });
     },
-  }),
 
-  /** As {@link Throw}, with the default number of attempts. */
-  Fail() {
-    throw new Error('the secret internals');
-  },
+    /** Ends its process, by `data.how`, where `data.kills`; answers where not. */
+    async Kill({ data }, { attempt }) {
+      const { kills, how, ms = 0, stumbles } = data as Record<string, unknown> & { ms?: number };
+      if (ms) await delay(ms);
+      if (stumbles && attempt === 1) throw new Error('dies the next time');
+      if (kills && how === 'SIGKILL') process.kill(process.pid, 'SIGKILL');
+      if (kills) process.exit(7);
+      return answer({ survived: true });
+    },
 
-  Refuse({ data }) {
-    const cause = new Error('the card reader at 10.0.0.7:5432 says no');
-    throw new TerminalError('card-declined', String(data ?? 'the card was declined'), { cause });
-  },
+    /** Never settles on its own, whatever its signal says. */
+    Hang: { timeoutMs: 100, maxAttempts: 2, handle: (_event, { signal, log }) => forever(signal, log) },
 
-  /** Ends its process, by `data.how`, where `data.kills`; answers where not. */
-  async Kill({ data }, { attempt }) {
-    const { kills, how, ms = 0, stumbles } = data as Record<string, unknown> & { ms?: number };
-    if (ms) await delay(ms);
-    if (stumbles && attempt === 1) throw new Error('dies the next time');
-    if (kills && how === 'SIGKILL') process.kill(process.pid, 'SIGKILL');
-    if (kills) process.exit(7);
-    return answer({ survived: true });
-  },
+    /** As {@link Hang}, for longer than any test. */
+    Hold: { timeoutMs: 20 * 60_000, handle: (_event, { signal, log }) => forever(signal, log) },
 
-  /** Never settles on its own, whatever its signal says. */
-  Hang: { timeoutMs: 100, maxAttempts: 2, handle: (_event, { signal, log }) => forever(signal, log) },
+    /** Settings that are there but undefined. */
+    Defaults: { timeoutMs: undefined, maxAttempts: undefined, handle: async () => answer(await delay(20)) },
 
-  /** As {@link Hang}, for longer than any test. */
-  Hold: { timeoutMs: 20 * 60_000, handle: (_event, { signal, log }) => forever(signal, log) },
+    /** Returns what `data.returns` says. */
+    Return: ({ data }) => (data as { returns: never }).returns,
 
-  /** Settings that are there but undefined. */
-  Defaults: { timeoutMs: undefined, maxAttempts: undefined, handle: async () => answer(await delay(20)) },
+    /** Answers with lists in lists, `data` deep. */
+    Deep: ({ data }) => answer(JSON.parse('['.repeat(Number(data)) + ']'.repeat(Number(data)))),
 
-  /** Returns what `data.returns` says. */
-  Return: ({ data }) => (data as { returns: never }).returns,
+    Circular() {
+      const secret: Record<string, unknown> = {};
+      secret.internals = secret;
+      return answer(secret);
+    },
 
-  /** Answers with lists in lists, `data` deep. */
-  Deep: ({ data }) => answer(JSON.parse('['.repeat(Number(data)) + ']'.repeat(Number(data)))),
+    BigInt: () => answer(1n),
 
-  Circular() {
-    const secret: Record<string, unknown> = {};
-    secret.internals = secret;
-    return answer(secret);
-  },
+    /** Answers with `data.bytes` letters. */
+    Large: ({ data }) => answer('x'.repeat((data as { bytes: number }).bytes)),
 
-  BigInt: () => answer(1n),
+    /** Makes `data.count` events of type `data.type`. */
+    Fan({ data }) {
+      const { type, count } = data as { type: string; count: number };
+      const events = Array.from({ length: count }, (_, index) => ({ type, data: index }));
+      return { ...answer('fanned'), events };
+    },
 
-  /** Answers with `data.bytes` letters. */
-  Large: ({ data }) => answer('x'.repeat((data as { bytes: number }).bytes)),
+    /** Makes itself again, for ever. */
+    Loop: ({ type }) => ({ events: [{ type }] }),
 
-  /** Makes `data.count` events of type `data.type`. */
-  Fan({ data }) {
-    const { type, count } = data as { type: string; count: number };
-    const events = Array.from({ length: count }, (_, index) => ({ type, data: index }));
-    return { ...answer('fanned'), events };
-  },
+    /** Goes on as often as `data` says, with the same work. */
+    Continue: ({ type, data }) =>
+      Number(data) > 0 ? { events: [{ type, data: Number(data) - 1, isContinuation: true }] } : {},
 
-  /** Makes itself again, for ever. */
-  Loop: ({ type }) => ({ events: [{ type }] }),
+    /** Goes on in 200 ms, once. */
+    Later({ id, type, data }, { log }) {
+      if (data) return {};
+      const next = { type, id: `${id}/1`, data: true, delayMs: 200 } as const;
+      return { events: [next], onConfirmed: () => log.info('all is confirmed') };
+    },
 
-  /** Goes on as often as `data` says, with the same work. */
-  Continue: ({ type, data }) =>
-    Number(data) > 0 ? { events: [{ type, data: Number(data) - 1, isContinuation: true }] } : {},
+    /** Has its effect once per event; see {@link haveEffect}. */
+    Once(event, context) {
+      comings.count(event.id);
+      return handleOnce(event, context);
+    },
 
-  /** Goes on in 200 ms, once. */
-  Later({ id, type, data }, { log }) {
-    if (data) return {};
-    const next = { type, id: `${id}/1`, data: true, delayMs: 200 } as const;
-    return { events: [next], onConfirmed: () => log.info('all is confirmed') };
-  },
+    /** As `Once`, with results in files. */
+    OnceStored(event, context) {
+      comings.count(event.id);
+      return handleOnceStored(event, context);
+    },
 
-  /** Has its effect once per event; see {@link haveEffect}. */
-  Once(event, context) {
-    comings.count(event.id);
-    return handleOnce(event, context);
-  },
+    /** Ends when the process is asked to stop, and no sooner. */
+    async UntilStopped(_event, { stopping }) {
+      if (!stopping.aborted) await once(stopping, 'abort');
+      return answer('stopped');
+    },
+  };
 
-  /** As `Once`, with results in files. */
-  OnceStored(event, context) {
-    comings.count(event.id);
-    return handleOnceStored(event, context);
-  },
+  return Object.fromEntries(
+    Object.entries(behaviours).map(([name, handler]) => [`${service}.${name}`, logged(handler)]),
+  );
 
-  /** Ends when the process is asked to stop, and no sooner. */
-  async UntilStopped(_event, { stopping }) {
-    if (!stopping.aborted) await once(stopping, 'abort');
-    return answer('stopped');
-  },
-};
+  function answer(data: unknown) {
+    return { reply: { type: `${service}.Answer`, data } };
+  }
+
+  /** An effect, which leaves a line; it ends when its event has come `data.comings` times. */
+  async function haveEffect({ id, data }: Parameters<Handler>[0], { log }: Parameters<Handler>[1]) {
+    log.info('effect');
+    await comings.reach(id, (data as { comings: number }).comings);
+    return answer(randomUUID());
+  }
+}
 
 const fails = () => {
   throw new Error('a getter');
@@ -207,29 +224,6 @@ const unreadable: Record<string, () => unknown> = {
   'a symbol': () => Symbol('thrown'),
   undefined: () => undefined,
 };
-
-await runService(loadListenerConfig, async ({ config, log }) => {
-  const handlers = Object.fromEntries(
-    Object.entries(behaviours).map(([name, handler]) => [`${service}.${name}`, logged(handler)]),
-  );
-  const listener = await connectListener({ service, handlers, config, log });
-  return {
-    readiness: listener.readiness,
-    drain: () => Promise.all([listener.drain(), log.info('ends what else it does')]),
-    close: () => Promise.all([listener.close(), log.info('closed what else is open')]),
-  };
-});
-
-function answer(data: unknown) {
-  return { reply: { type: `${service}.Answer`, data } };
-}
-
-/** An effect, which leaves a line; it ends when its event has come `data.comings` times. */
-async function haveEffect({ id, data }: Parameters<Handler>[0], { log }: Parameters<Handler>[1]) {
-  log.info('effect');
-  await comings.reach(id, (data as { comings: number }).comings);
-  return answer(randomUUID());
-}
 
 /** How often events have come. */
 function createComings() {

@@ -2,21 +2,16 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
-import type { Service } from '@waybill/test-harness/service.ts';
-import {
-  attemptsIn,
-  createListenerBench,
-  type ListenerBench,
-  makeRequest,
-} from './listener-bench.fixture.ts';
+import { attemptsIn, makeRequest } from './listener-bench.fixture.ts';
+import { createMemoryBench, type ListenerHere, type MemoryBench } from './memory-bench.fixture.ts';
 
 const SERVICE = 'deliveries';
 
 describe('a listener handling a message', () => {
-  let bench: ListenerBench;
-  let listener: Service;
+  let bench: MemoryBench;
+  let listener: ListenerHere;
   before(async () => {
-    bench = await createListenerBench();
+    bench = await createMemoryBench();
     listener = await bench.startReady(SERVICE);
   });
   after(() => bench.close());
@@ -49,7 +44,7 @@ describe('a listener handling a message', () => {
 
   it('has started nothing of them, and leaves no message behind', async () => {
     assert.equal(attemptsIn(listener.logs, good).length, 0);
-    await bench.broker.emptied();
+    await bench.emptied();
   });
 
   it('never has more events under way than CONCURRENCY, however they are batched', async () => {

@@ -4,13 +4,8 @@ import { toAppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import type { LogLine } from '@waybill/test-harness/collect-log.ts';
 import { startOtlpReceiver } from '@waybill/test-harness/otlp-receiver.ts';
-import type { Service } from '@waybill/test-harness/service.ts';
-import {
-  attemptsIn,
-  createListenerBench,
-  type ListenerBench,
-  makeRequest,
-} from './listener-bench.fixture.ts';
+import { attemptsIn, createListenerBench, makeRequest } from './listener-bench.fixture.ts';
+import { createMemoryBench, type ListenerHere, type MemoryBench } from './memory-bench.fixture.ts';
 
 const SERVICE = 'events';
 const TRACE_ID = '0123456789abcdef0123456789abcdef';
@@ -24,10 +19,10 @@ const request = (behaviour: string, attributes?: Partial<CloudEvent>) =>
 const inMs = (ms: number) => new Date(Date.now() + ms).toISOString();
 
 describe('a listener handling an event', { concurrency: true }, () => {
-  let bench: ListenerBench;
-  let listener: Service;
+  let bench: MemoryBench;
+  let listener: ListenerHere;
   before(async () => {
-    bench = await createListenerBench();
+    bench = await createMemoryBench();
     listener = await bench.startReady(SERVICE);
   });
   after(() => bench.close());
@@ -410,10 +405,14 @@ describe('a listener handling an event', { concurrency: true }, () => {
     await bench.send(event, fourFailures);
     assert.equal((await problemOf(event)).problem.error_code, 'unroutable');
   });
+});
 
+describe('a listener that exports its spans', () => {
   it('makes a span of the trace of the event, and the reply is its child', async (t) => {
     const receiver = await startOtlpReceiver();
     t.after(() => receiver.close());
+    const bench = await createListenerBench();
+    t.after(() => bench.close());
     const service = 'traced';
     await bench.startReady(service, { env: receiver.env });
     const event = makeRequest(service, 'Echo', traced);
