@@ -22,7 +22,6 @@ import { instanceId } from '@waybill/common/process/instance.ts';
 import { warnOfFewOpenFiles } from '@waybill/common/process/open-files.ts';
 import { runService } from '@waybill/common/process/run-service.ts';
 import { CLOSE_MS, DRAIN_MS } from '@waybill/common/process/shutdown.ts';
-import { isolateGrpcTraces } from '@waybill/common/telemetry/edge-trace.ts';
 import { parked as parkedGauge } from '@waybill/common/telemetry/metrics.ts';
 import { createAdmit } from './admission/admission.ts';
 import { isPublicType, labelOfType } from './admission/public-types.ts';
@@ -39,8 +38,8 @@ import { createHeldReplies } from './replies/held-replies.ts';
 import { createInbox } from './replies/inbox.ts';
 import { createParkedRequests } from './replies/parked-requests.ts';
 import { createPostReplies } from './replies/post-replies.ts';
-import { createGrpcApp } from './ways-in/grpc/grpc-app.ts';
-import { createPublicApp } from './ways-in/http/app.ts';
+import { openGrpc } from './ways-in/grpc/open-grpc.ts';
+import { openHttp } from './ways-in/http/open-http.ts';
 
 await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
   const { MAX_CONNECTIONS, GRPC_MAX_CONNECTIONS } = config;
@@ -102,7 +101,9 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     currentReplyAddress: replyAddresses.current,
   });
   const admit = createAdmit({ apiKeys: config.API_KEYS, addressRate: config.RATE_LIMIT });
-  const app = await createPublicApp({
+  const http = await openHttp({
+    host: config.HOST,
+    port: config.PORT,
     log,
     admit,
     acceptClient,
@@ -123,11 +124,9 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     maxEventLoopDelayMs: config.MAX_EVENT_LOOP_DELAY_MS,
     tls,
   });
-  await app.listen({ host: config.HOST, port: config.PORT });
-  isolateGrpcTraces();
   const grpc =
     config.CREDENTIALS_PUBLIC_KEY &&
-    (await createGrpcApp({
+    (await openGrpc({
       admit,
       acceptClient,
       readiness,
@@ -137,16 +136,22 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
       maxConnections: config.GRPC_MAX_CONNECTIONS,
       tls,
     }));
+  const waysIn = grpc ? [http, grpc] : [http];
 
   return {
-    ports: { port: portOf(app), internalPort: portOf(internalApp), grpcPort: grpc?.port },
+    ports: { port: http.port, internalPort: portOf(internalApp), grpcPort: grpc?.port },
     readiness,
     // Replies still arrive while the parked requests drain, so the internal port closes after them.
     drain() {
       // Before connections are cut off, so that whoever waits longer is still told the outcome.
       setTimeout(inbox.shut, DRAIN_MS - CLOSE_MS).unref();
-      return Promise.all([drainHttpServer(app), grpc?.close(DRAIN_MS), inbox.drained()]);
+      return Promise.all([...waysIn.map(({ drain }) => drain()), inbox.drained()]);
     },
-    close: () => Promise.all([drainHttpServer(internalApp, { deadlineMs: CLOSE_MS }), dispatchers.close()]),
+    close: () =>
+      Promise.all([
+        ...waysIn.map(({ close }) => close()),
+        drainHttpServer(internalApp, { deadlineMs: CLOSE_MS }),
+        dispatchers.close(),
+      ]),
   };
 });

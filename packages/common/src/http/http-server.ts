@@ -66,6 +66,8 @@ export function createHttpServer({
   const app = fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
+    // One for all: of most requests there is one line, which names its event, so a request id would join nothing.
+    childLoggerFactory: (logger) => logger,
     bodyLimit: bodyLimitBytes,
     requestTimeout: 10_000,
     connectionTimeout: silenceTimeoutMs,

@@ -54,31 +54,41 @@ export function createAdmit({
   nowMs?: () => number;
 }): Admit {
   const findApiKey = createFindApiKey(apiKeys ?? []);
-  const keyBuckets = new Map<ApiKey, TokenBucket>();
-  for (const key of apiKeys ?? [])
-    if (key.rate !== undefined)
-      keyBuckets.set(key, createTokenBucket({ rate: key.rate, burst: key.burst, nowMs }));
-  const addressBuckets = new LRUCache<string, TokenBucket>({ max: MAX_ADDRESSES });
+  const byKey = new Map<ApiKey, Known>();
+  for (const key of apiKeys ?? []) {
+    const { rate, burst } = key;
+    byKey.set(key, know(key, rate === undefined ? undefined : { rate, burst, nowMs }));
+  }
+  const byAddress = new LRUCache<string, Known>({ max: MAX_ADDRESSES });
+  const unlimited = know();
 
-  function addressBucket(address: string): TokenBucket | undefined {
-    if (addressRate === 0) return undefined;
+  function knownAt(address: string): Known {
+    if (addressRate === 0) return unlimited;
     const network = networkOf(address);
-    const bucket = addressBuckets.get(network) ?? createTokenBucket({ rate: addressRate, nowMs });
-    addressBuckets.set(network, bucket);
-    return bucket;
+    const known = byAddress.get(network) ?? know(undefined, { rate: addressRate, nowMs });
+    byAddress.set(network, known);
+    return known;
   }
 
   return ({ key, address }) => {
     const apiKey = key === undefined || !apiKeys ? undefined : findApiKey(key);
-    const bucket = apiKey ? keyBuckets.get(apiKey) : addressBucket(address);
+    const { caller, bucket } = (apiKey && byKey.get(apiKey)) ?? knownAt(address);
     take(bucket, 1);
     if (apiKeys && !apiKey)
       throw new AppError(
         'unauthorized',
         key === undefined ? 'an API key is needed' : 'the API key is unknown',
       );
-    return toCaller(apiKey, bucket);
+    return caller;
   };
+}
+
+/** A caller, the same for all its requests, and the bucket that all of them take from. */
+type Known = { caller: Caller; bucket: TokenBucket | undefined };
+
+function know(apiKey?: ApiKey, limit?: Parameters<typeof createTokenBucket>[0]): Known {
+  const bucket = limit && createTokenBucket(limit);
+  return { caller: toCaller(apiKey, bucket), bucket };
 }
 
 /**

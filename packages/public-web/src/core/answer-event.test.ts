@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { AppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, INTERNAL_ATTRIBUTES, PROBLEM_TYPE } from '@waybill/common/event/event.ts';
-import { answerBatch, createAnswerEvent, type Request, toReplyEvent } from './answer-event.ts';
+import { answerBatch, createAnswerEvent, type Requester, toReplyEvent } from './answer-event.ts';
 import type { Ask } from './ask.ts';
 
 const event: CloudEvent = { specversion: '1.0', id: 'e1', source: '/client', type: 'PingRequest' };
@@ -15,7 +15,7 @@ function start(ask: Ask) {
     account: ({ event: { id }, status, code }) => void accounted.push([id, status, code]),
     labelOf: (type) => type,
   });
-  const request: Request = {
+  const requester: Requester = {
     caller: {
       assertMaySend(type) {
         if (type === 'Secret') throw new AppError('forbidden', 'not this one');
@@ -26,7 +26,7 @@ function start(ask: Ask) {
     deadlineMs: 1_000,
     bytes: 1,
   };
-  return { accounted, answer: (given: CloudEvent) => answerEvent(given, request), answerEvent, request };
+  return { accounted, answer: (given: CloudEvent) => answerEvent(given, requester), answerEvent, requester };
 }
 
 it('an event is answered with its reply, without what is internal, and counted once', async () => {
@@ -54,12 +54,12 @@ it("a listener's problem is a problem of the client's own event", async () => {
 });
 
 it('the events of a batch are answered in order, each by itself', async () => {
-  const { answerEvent, request, accounted } = start(async (asked) => {
+  const { answerEvent, requester, accounted } = start(async (asked) => {
     if (asked.id === 'e2') throw new AppError('unroutable', 'nobody takes it');
     return { ...asked, id: `reply to ${asked.id}` };
   });
   const inputs = [event, new AppError('invalid-request', 'no event'), { ...event, id: 'e2' }];
-  const answers = await answerBatch(answerEvent, inputs, request);
+  const answers = await answerBatch(answerEvent, inputs, requester);
   const replies = answers.map(toReplyEvent);
   assert.deepEqual(
     replies.map(({ type, data }) => (type === PROBLEM_TYPE ? (data as { code: string }).code : type)),

@@ -23,13 +23,13 @@ export type Answer =
   | { id: string; problem: Problem };
 
 /** Who asks, as the way in knows it. */
-export type Request = AskOptions & {
+export type Requester = AskOptions & {
   caller: Pick<Caller, 'assertMaySend'>;
   log: Pick<Logger, 'info' | 'debug' | 'error'>;
 };
 
 /** Answers an event; never rejects. */
-export type AnswerEvent = (event: CloudEvent, request: Request) => Promise<Answer>;
+export type AnswerEvent = (event: CloudEvent, requester: Requester) => Promise<Answer>;
 
 /** Creates {@link AnswerEvent}. */
 export function createAnswerEvent({
@@ -42,11 +42,11 @@ export function createAnswerEvent({
   /** What names a type in telemetry. */
   labelOf(type: string): string;
 }): AnswerEvent {
-  return async (event, request) => {
+  return async (event, requester) => {
     const startedMs = performance.now();
-    const answer = await answerOnce(ask, event, request);
+    const answer = await answerOnce(ask, event, requester);
     account({
-      log: request.log,
+      log: requester.log,
       event,
       label: labelOf(event.type),
       status: answer.problem?.status ?? 200,
@@ -58,16 +58,16 @@ export function createAnswerEvent({
   };
 }
 
-async function answerOnce(ask: Ask, event: CloudEvent, request: Request): Promise<Answer> {
+async function answerOnce(ask: Ask, event: CloudEvent, requester: Requester): Promise<Answer> {
   const { id } = event;
   try {
-    request.caller.assertMaySend(event.type);
-    const reply = await ask(event, request);
+    requester.caller.assertMaySend(event.type);
+    const reply = await ask(event, requester);
     return reply.type === PROBLEM_TYPE
       ? { id, problem: toClientProblem(reply, id) }
       : { id, reply: stripInternal(reply) };
   } catch (thrown) {
-    const error = toPublicError(thrown, request.log, { event_id: id });
+    const error = toPublicError(thrown, requester.log, { event_id: id });
     return { id, problem: toProblem(error, { event_id: id }) };
   }
 }
@@ -76,13 +76,13 @@ async function answerOnce(ask: Ask, event: CloudEvent, request: Request): Promis
 export function answerBatch(
   answerEvent: AnswerEvent,
   events: readonly (CloudEvent | AppError)[],
-  request: Request,
+  requester: Requester,
 ): Promise<Answer[]> {
   return Promise.all(
     events.map((event) =>
       event instanceof AppError
         ? { id: randomUUID(), problem: toProblem(event) }
-        : answerEvent(event, request),
+        : answerEvent(event, requester),
     ),
   );
 }

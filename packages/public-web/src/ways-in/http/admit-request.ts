@@ -1,6 +1,6 @@
 /** The public routes behind admission: who asks is looked at before the body is read. */
 import { AppError } from '@waybill/common/errors.ts';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Admit, type Caller, shownKey } from '../../admission/admission.ts';
 
 declare module 'fastify' {
@@ -17,6 +17,12 @@ declare module 'fastify' {
 export function requireAdmission(app: FastifyInstance, admit: Admit): void {
   // The type says what holds behind the hook.
   app.decorateRequest('caller', null as unknown as Caller);
+  const logs = new Map<string, FastifyBaseLogger>();
+  const logOf = (apiKeyId: string) => {
+    const log = logs.get(apiKeyId) ?? app.log.child({ api_key_id: apiKeyId });
+    logs.set(apiKeyId, log);
+    return log;
+  };
   app.addHook('onRequest', (request, reply, done) => {
     const { authorization, 'x-api-key': apiKey } = request.headers;
     request.caller = admit({
@@ -24,7 +30,7 @@ export function requireAdmission(app: FastifyInstance, admit: Admit): void {
       address: request.socket.remoteAddress ?? '',
     });
     const { apiKeyId } = request.caller;
-    if (apiKeyId !== undefined) reply.log = request.log = request.log.child({ api_key_id: apiKeyId });
+    if (apiKeyId !== undefined) reply.log = request.log = logOf(apiKeyId);
     done();
   });
   app.setErrorHandler(refuse);

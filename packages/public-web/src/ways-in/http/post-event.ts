@@ -10,7 +10,7 @@ import {
   type Answer,
   type AnswerEvent,
   answerBatch,
-  type Request,
+  type Requester,
   toReplyEvent,
 } from '../../core/answer-event.ts';
 import { PUBLIC_WEB_SOURCE } from '../../core/source.ts';
@@ -43,11 +43,11 @@ export function createPostEvent(options: PostEventOptions) {
     );
     if (decoded.mode === 'batched') {
       const { events } = decoded;
-      const answers = await answerBatch(answerEvent, events, toRequest(reply, events.length, options));
+      const answers = await answerBatch(answerEvent, events, toRequester(reply, events.length, options));
       return send(reply, encodeBatchResponse(answers.map(toReplyEvent)));
     }
     const [event] = decoded.events;
-    return sendAnswer(reply, decoded.mode, await answerEvent(event, toRequest(reply, 1, options)));
+    return sendAnswer(reply, decoded.mode, await answerEvent(event, toRequester(reply, 1, options)));
   };
 }
 
@@ -61,12 +61,12 @@ export function createPing(options: PostEventOptions) {
       type: 'PingRequest',
       data: { sentAt: Date.now() },
     };
-    return sendAnswer(reply, 'plain', await options.answerEvent(event, toRequest(reply, 1, options)));
+    return sendAnswer(reply, 'plain', await options.answerEvent(event, toRequester(reply, 1, options)));
   };
 }
 
 /** Who asks for the answers to `count` events. */
-function toRequest(reply: FastifyReply, count: number, { held, deadlineMs }: PostEventOptions): Request {
+function toRequester(reply: FastifyReply, count: number, { held, deadlineMs }: PostEventOptions): Requester {
   const { headers, body, caller, log } = reply.request;
   const waitMs = preferredDeadlineMs(headers.prefer, deadlineMs);
   if (waitMs < deadlineMs) reply.header('preference-applied', `wait=${waitMs / 1000}`);

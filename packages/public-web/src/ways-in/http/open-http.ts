@@ -1,0 +1,22 @@
+import { drainHttpServer, portOf } from '@waybill/common/http/http-server.ts';
+import { cutOff } from '@waybill/common/http/open-sockets.ts';
+import type { WayIn } from '../way-in.ts';
+import { createPublicApp, type PublicAppOptions } from './app.ts';
+
+/** Opens the public HTTP port. */
+export async function openHttp({
+  host,
+  port,
+  ...options
+}: PublicAppOptions & { host: string; port: number }): Promise<WayIn> {
+  const app = await createPublicApp(options);
+  await app.listen({ host, port });
+  return {
+    port: portOf(app),
+    drain: () => drainHttpServer(app),
+    close() {
+      cutOff(app.server);
+      return app.close();
+    },
+  };
+}
