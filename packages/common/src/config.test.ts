@@ -6,8 +6,6 @@ import { after, describe, test } from 'node:test';
 import {
   amqpUrl,
   count,
-  countByType,
-  eventTypePatterns,
   httpUrl,
   httpUrls,
   loadConfig,
@@ -133,7 +131,7 @@ describe('loadConfig', () => {
 
 test('a wrong value is repeated only as far as shows which it is', () => {
   const long = 'x'.repeat(1_000_000);
-  for (const validator of [count, port, eventTypePatterns, countByType])
+  for (const validator of [count, port])
     assert.match(String(read(validator, long)), /^fault: x{40}… is not /);
 });
 
@@ -163,30 +161,6 @@ test('httpUrl and httpUrls take http and https URLs, and drop the slash at their
   assert.equal(read(httpUrl, 'https://host:1/path//'), 'https://host:1/path');
   assert.deepEqual(read(httpUrls, ' http://a/ ,, https://b '), ['http://a', 'https://b']);
   assertRefused(httpUrls, [',', ' ', 'http://a,b', 'http://a ftp://b'], /^fault: /);
-});
-
-test('eventTypePatterns takes types, with * at their end alone', () => {
-  assert.deepEqual(read(eventTypePatterns, 'PingRequest, com.example.*,*'), [
-    'PingRequest',
-    'com.example.*',
-    '*',
-  ]);
-  assertRefused(eventTypePatterns, ['a b', '*a', 'a**', 'a/b', 't'.repeat(129), ','], /^fault: /);
-});
-
-test('countByType takes <type>=<count> pairs alone', () => {
-  assert.deepEqual(
-    read(countByType, 'A=1, b.c=1024'),
-    new Map([
-      ['A', 1],
-      ['b.c', 1024],
-    ]),
-  );
-  assertRefused(
-    countByType,
-    ['A', 'A=', '=5', 'A=0', 'A=1025', 'A=x', 'A=1=2', 'a b=1', 'A=1;B=2'],
-    /^fault: /,
-  );
 });
 
 test('secrets takes one or two of at least 32 characters', () => {

@@ -3,7 +3,8 @@
  *
  * Any setting `X` may also be given as `X_FILE`, the path of a file that holds its value (secrets from files). An empty
  * value is none.
- * A `config.ts` of a package lists its settings with these validators; its type derives from that list.
+ * A `config.ts` of a package lists its settings with these validators, and those that it alone needs; its type derives
+ * from that list.
  */
 import { readFileSync } from 'node:fs';
 import {
@@ -15,9 +16,7 @@ import {
   makeValidator,
   str,
 } from 'envalid';
-import { parsePrivateJwks, parsePublicJwk } from './credentials/credential-keys.ts';
 import { AppError } from './errors.ts';
-import { EVENT_TYPE_PATTERN } from './event/event.ts';
 
 export { EnvError, makeExactValidator, str } from 'envalid';
 
@@ -64,12 +63,6 @@ export const port = makeExactValidator<number>((text) => integer(text, 0, 65_535
 /** A whole number from 1 up. */
 export const count = makeExactValidator<number>((text) => integer(text, 1, Number.MAX_SAFE_INTEGER));
 
-/** How many of something there may be per second, from 0 up. */
-export const perSecond = makeExactValidator<number>((text) => integer(text, 0, 1_000_000));
-
-/** How many deliveries may be unacked at once; AMQP counts them in 16 bits. */
-export const prefetch = makeExactValidator<number>((text) => integer(text, 1, 65_535));
-
 /** An AMQP URL: `amqp://user:password@host:port/vhost`, or `amqps:`, whose user, password and vhost are percent-encoded. */
 export const amqpUrl = makeValidator<string>((text) => {
   const checked = url(text, ['amqp:', 'amqps:']);
@@ -87,37 +80,6 @@ export const httpUrls = makeExactValidator<string[]>((text) =>
   list(text).map((item) => url(item, ['http:', 'https:']).replace(/\/+$/, '')),
 );
 
-/** A comma-separated list of host names, in lower case; `*.` may stand before one, and `*` for all. */
-export const hostNames = makeExactValidator<string[]>((text) =>
-  list(text).map((item) => {
-    const name = item.toLowerCase();
-    if (!/^(?:\*|(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)$/.test(name))
-      throw new EnvError(`${shown(item)} is not a host name (without scheme and port)`);
-    return name;
-  }),
-);
-
-/** A comma-separated list of event types; `*` may stand at the end of one. */
-export const eventTypePatterns = makeExactValidator<string[]>((text) =>
-  list(text).map((item) => {
-    if (!/^[A-Za-z0-9._-]{0,128}\*?$/.test(item)) throw new EnvError(`${shown(item)} is not an event type`);
-    return item;
-  }),
-);
-
-/** A comma-separated list of `<type>=<count>`. */
-export const countByType = makeExactValidator<Map<string, number>>(
-  (text) =>
-    new Map(
-      list(text).map((item) => {
-        const [type = '', value = '', ...rest] = item.split('=');
-        if (!EVENT_TYPE_PATTERN.test(type) || rest.length > 0)
-          throw new EnvError(`${shown(item)} is not <event type>=<count>`);
-        return [type, integer(value, 1, 1024)];
-      }),
-    ),
-);
-
 /** One or two comma-separated secrets of at least 32 characters: the first signs, all verify. */
 export const secrets = makeExactValidator<string[]>((text) => {
   const items = list(text);
@@ -127,12 +89,6 @@ export const secrets = makeExactValidator<string[]>((text) => {
   if (new Set(items).size < items.length) throw new EnvError('the two secrets must differ');
   return items;
 });
-
-/** The public key that clients' credentials are sealed to: an X25519 JWK with a `kid`, as JSON. */
-export const jwk = makeExactValidator(parsePublicJwk);
-
-/** The private keys that open clients' credentials: an X25519 JWK with a `kid`, or an array of one or two, as JSON. */
-export const jwks = makeExactValidator(parsePrivateJwks);
 
 /** pino's levels. */
 export const logLevel = () =>
@@ -184,11 +140,12 @@ function readFile(name: string, path: string, faults: string[]): string | undefi
 }
 
 /** As much of a wrong value as shows which it is. */
-function shown(text: string): string {
+export function shown(text: string): string {
   return text.length > 40 ? `${text.slice(0, 40)}…` : text;
 }
 
-function integer(text: string, min: number, max: number): number {
+/** The whole number from `min` to `max` that `text` is, in decimal digits; throws when it is none. */
+export function integer(text: string, min: number, max: number): number {
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
   if (!(value >= min && value <= max))
     throw new EnvError(`${shown(text)} is not a whole number from ${min} to ${max}`);

@@ -1,15 +1,7 @@
 import { isIP, isIPv6 } from 'node:net';
-import {
-  count,
-  EnvError,
-  jwks,
-  loadConfig,
-  makeExactValidator,
-  ms,
-  port,
-  str,
-} from '@waybill/common/config.ts';
+import { count, EnvError, loadConfig, makeExactValidator, ms, port, str } from '@waybill/common/config.ts';
 import { brokerAddresses } from '@waybill/common/credentials/broker-address.ts';
+import { parsePrivateJwks } from '@waybill/common/credentials/credential-keys.ts';
 import { listenerSettings } from '@waybill/listener/config.ts';
 
 /** With TLS by name only: grpc-js sends the host as the server's name (SNI), which Node refuses to be an address. */
@@ -25,6 +17,9 @@ const grpcAddress = makeExactValidator<string>((text) => {
 
 const ADDRESS =
   /^(?<scheme>https:\/\/)?(?:\[(?<v6>[^[\]]+)\]|(?<name>[A-Za-z0-9][\w.-]*)):(?<digits>\d{1,5})$/;
+
+/** The private keys that open clients' credentials: an X25519 JWK with a `kid`, or an array of one or two, as JSON. */
+const jwks = makeExactValidator(parsePrivateJwks);
 
 /** Settings of data-dispatch-listener. */
 export const dataDispatchSettings = {

@@ -1,6 +1,31 @@
-import { amqpUrl, countByType, loadConfig, logLevel, port, secrets, str } from '@waybill/common/config.ts';
-import { NEW_CLIENT_TYPE } from '@waybill/common/event/event.ts';
+import {
+  amqpUrl,
+  EnvError,
+  integer,
+  list,
+  loadConfig,
+  logLevel,
+  makeExactValidator,
+  port,
+  secrets,
+  shown,
+  str,
+} from '@waybill/common/config.ts';
+import { EVENT_TYPE_PATTERN, NEW_CLIENT_TYPE } from '@waybill/common/event/event.ts';
 import { tlsRelation, tlsSettings } from '@waybill/common/http/tls.ts';
+
+/** A comma-separated list of `<type>=<count>`. */
+const countByType = makeExactValidator<Map<string, number>>(
+  (text) =>
+    new Map(
+      list(text).map((item) => {
+        const [type = '', value = '', ...rest] = item.split('=');
+        if (!EVENT_TYPE_PATTERN.test(type) || rest.length > 0)
+          throw new EnvError(`${shown(item)} is not <event type>=<count>`);
+        return [type, integer(value, 1, 1024)];
+      }),
+    ),
+);
 
 /** Settings of the dispatcher. */
 export const dispatcherSettings = {

@@ -1,4 +1,16 @@
-import { amqpUrl, httpUrl, loadConfig, logLevel, port, prefetch, str } from '@waybill/common/config.ts';
+import {
+  amqpUrl,
+  httpUrl,
+  integer,
+  loadConfig,
+  logLevel,
+  makeExactValidator,
+  port,
+  str,
+} from '@waybill/common/config.ts';
+
+/** How many deliveries may be unacked at once; AMQP counts them in 16 bits. */
+const prefetch = makeExactValidator<number>((text) => integer(text, 1, 65_535));
 
 /** Settings of every listener. */
 export const listenerSettings = {

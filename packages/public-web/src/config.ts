@@ -1,25 +1,50 @@
 import {
   count,
-  eventTypePatterns,
-  hostNames,
+  EnvError,
   httpUrl,
   httpUrls,
-  jwk,
+  integer,
+  list,
   loadConfig,
   logLevel,
   makeExactValidator,
   ms,
-  perSecond,
   port,
   secrets,
+  shown,
   shutdownPause,
   str,
 } from '@waybill/common/config.ts';
 import { AMQP_PORT, brokerAddresses } from '@waybill/common/credentials/broker-address.ts';
+import { parsePublicJwk } from '@waybill/common/credentials/credential-keys.ts';
 import { tlsRelation, tlsSettings } from '@waybill/common/http/tls.ts';
 import { parseApiKeys } from './admission/api-keys.ts';
 
 const apiKeys = makeExactValidator(parseApiKeys);
+
+/** The public key that clients' credentials are sealed to: an X25519 JWK with a `kid`, as JSON. */
+const jwk = makeExactValidator(parsePublicJwk);
+
+/** How many of something there may be per second, from 0 up. */
+const perSecond = makeExactValidator<number>((text) => integer(text, 0, 1_000_000));
+
+/** A comma-separated list of host names, in lower case; `*.` may stand before one, and `*` for all. */
+const hostNames = makeExactValidator<string[]>((text) =>
+  list(text).map((item) => {
+    const name = item.toLowerCase();
+    if (!/^(?:\*|(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)$/.test(name))
+      throw new EnvError(`${shown(item)} is not a host name (without scheme and port)`);
+    return name;
+  }),
+);
+
+/** A comma-separated list of event types; `*` may stand at the end of one. */
+const eventTypePatterns = makeExactValidator<string[]>((text) =>
+  list(text).map((item) => {
+    if (!/^[A-Za-z0-9._-]{0,128}\*?$/.test(item)) throw new EnvError(`${shown(item)} is not an event type`);
+    return item;
+  }),
+);
 
 /** Settings of public-web. */
 export const publicWebSettings = {
