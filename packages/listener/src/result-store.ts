@@ -1,5 +1,5 @@
 /** Where {@link import('./once-per-event.ts').oncePerEvent} keeps what handlers made of events. */
-import { LRUCache } from 'lru-cache';
+import { createBoundedCache } from '@waybill/common/bounded-cache.ts';
 import type { HandlerResult } from './handler.ts';
 
 /**
@@ -14,8 +14,6 @@ export type ResultStore = {
   set(key: string, result: HandlerResult): Promise<void> | void;
 };
 
-/** All results kept. */
-const MAX_BYTES = 64 * 1024 * 1024;
 /** About what an entry takes besides its texts. */
 const ENTRY_BYTES = 256;
 
@@ -23,7 +21,7 @@ const ENTRY_BYTES = 256;
 export function createMemoryResultStore({
   windowMs,
   maxEvents,
-  nowMs = () => performance.now(),
+  nowMs,
 }: {
   /** How long a result is kept. */
   windowMs: number;
@@ -31,16 +29,10 @@ export function createMemoryResultStore({
   /** A monotonic clock. */
   nowMs?: () => number;
 }): ResultStore {
-  const results = new LRUCache<string, HandlerResult>({
-    max: maxEvents,
-    ttl: windowMs,
-    ttlResolution: 0,
-    maxSize: MAX_BYTES,
-    sizeCalculation: (result, key) => ENTRY_BYTES + 2 * (key.length + JSON.stringify(result).length),
-    perf: { now: nowMs },
+  return createBoundedCache<HandlerResult>({
+    windowMs,
+    maxEntries: maxEvents,
+    bytesOf: (result, key) => ENTRY_BYTES + 2 * (key.length + JSON.stringify(result).length),
+    nowMs,
   });
-  return {
-    get: (key) => results.get(key),
-    set: (key, result) => void results.set(key, result),
-  };
 }

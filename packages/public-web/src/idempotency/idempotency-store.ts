@@ -2,7 +2,7 @@
  * Where answers are kept by idempotency key. In memory the promise holds within one public-web; a store that several
  * share behind this port makes it hold across them.
  */
-import { LRUCache } from 'lru-cache';
+import { createBoundedCache } from '@waybill/common/bounded-cache.ts';
 
 /** An answer that can be given again. */
 export type KeptAnswer = { status: number; headers: Record<string, string>; body: string | Buffer };
@@ -33,8 +33,6 @@ export type IdempotencyStore = {
 
 type MaybePromise<T> = T | Promise<T>;
 
-/** All answers kept. */
-const MAX_BYTES = 64 * 1024 * 1024;
 /** About what an entry takes besides its texts. */
 const ENTRY_BYTES = 512;
 
@@ -45,7 +43,7 @@ const ENTRY_BYTES = 512;
 export function createMemoryIdempotencyStore({
   windowMs,
   maxKeys,
-  nowMs = () => performance.now(),
+  nowMs,
 }: {
   /** How long an answer is kept. */
   windowMs: number;
@@ -53,22 +51,15 @@ export function createMemoryIdempotencyStore({
   /** A monotonic clock. */
   nowMs?: () => number;
 }): IdempotencyStore {
-  const entries = new LRUCache<string, IdempotencyEntry>({
-    max: maxKeys,
-    ttl: windowMs,
-    ttlResolution: 0,
-    maxSize: MAX_BYTES,
-    sizeCalculation: sizeOf,
-    perf: { now: nowMs },
-  });
+  const entries = createBoundedCache({ windowMs, maxEntries: maxKeys, bytesOf, nowMs });
   return {
-    claim: (key) => entries.get(key),
-    keep: (key, entry) => void entries.set(key, entry),
+    claim: entries.get,
+    keep: entries.set,
     release: () => {},
   };
 }
 
-function sizeOf({ answer }: IdempotencyEntry, key: string): number {
+function bytesOf({ answer }: IdempotencyEntry, key: string): number {
   const headers = Object.entries(answer?.headers ?? {})
     .flat()
     .join('').length;

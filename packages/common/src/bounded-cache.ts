@@ -1,0 +1,37 @@
+/** What is kept in memory for a while, so that the same question gets the same answer. */
+import { LRUCache } from 'lru-cache';
+
+/** All values of one cache. */
+const MAX_BYTES = 64 * 1024 * 1024;
+
+export type BoundedCache<Value> = {
+  get(key: string): Value | undefined;
+  /** Keeps `value` from now on for the window. */
+  set(key: string, value: Value): void;
+};
+
+/** Creates a cache. Beyond `maxEntries`, or 64 MiB, what was asked for longest ago is forgotten before its time. */
+export function createBoundedCache<Value extends object>({
+  windowMs,
+  maxEntries,
+  bytesOf,
+  nowMs = () => performance.now(),
+}: {
+  /** How long a value is kept. */
+  windowMs: number;
+  maxEntries: number;
+  /** About what an entry takes, from 1 up. */
+  bytesOf(value: Value, key: string): number;
+  /** A monotonic clock. */
+  nowMs?: () => number;
+}): BoundedCache<Value> {
+  const cache = new LRUCache<string, Value>({
+    max: maxEntries,
+    ttl: windowMs,
+    ttlResolution: 0,
+    maxSize: MAX_BYTES,
+    sizeCalculation: bytesOf,
+    perf: { now: nowMs },
+  });
+  return { get: (key) => cache.get(key), set: (key, value) => void cache.set(key, value) };
+}
