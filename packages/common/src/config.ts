@@ -170,6 +170,15 @@ function isPercentEncoded(text: string): boolean {
   }
 }
 
+/** Parses the JSON of a setting; else throws `refuse(…)`: what `JSON.parse` throws quotes its input, maybe a secret. */
+export function settingJson(text: string, refuse: (reason: string) => AppError): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw refuse('it is not JSON');
+  }
+}
+
 /** The items of a comma-separated list, trimmed; throws when there are none. */
 export function list(text: string): string[] {
   const items = text.split(',').map((item) => item.trim());

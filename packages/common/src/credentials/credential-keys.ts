@@ -3,6 +3,7 @@
  * (RFC 8037). No message here repeats any part of what was given: it may be a private key.
  */
 import { createPrivateKey, createPublicKey } from 'node:crypto';
+import { settingJson } from '../config.ts';
 import { AppError } from '../errors.ts';
 
 /** What seals. `kid` names it, so that it can be changed while what it sealed is still under way. */
@@ -17,7 +18,7 @@ export type PrivateJwk = PublicJwk & { d: string };
  * @throws AppError `invalid-config` when it is anything else, a private key too.
  */
 export function parsePublicJwk(text: string): PublicJwk {
-  const key = toJwk(parseJson(text));
+  const key = toJwk(settingJson(text, refuse));
   if ('d' in key) throw refuse('it is a private key; give the public one, which has no d');
   return { kty: 'OKP', crv: 'X25519', x: key.x, kid: key.kid };
 }
@@ -28,7 +29,7 @@ export function parsePublicJwk(text: string): PublicJwk {
  * @throws AppError `invalid-config` when it is anything else, a public key too.
  */
 export function parsePrivateJwks(text: string): PrivateJwk[] {
-  const value = parseJson(text);
+  const value = settingJson(text, refuse);
   const keys = (Array.isArray(value) ? value : [value]).map(toPrivateJwk);
   if (keys.length < 1 || keys.length > 2) throw refuse('give one key, or an array of two while rotating');
   if (keys[0]?.kid === keys[1]?.kid) throw refuse('both keys have the same kid');
@@ -63,15 +64,6 @@ function toJwk(value: unknown): PublicJwk & { d?: unknown } {
 /** 32 bytes are 43 digits of base64url; the last one holds only 4 bits. */
 function isKeyPart(value: unknown): value is string {
   return typeof value === 'string' && /^[\w-]{42}[AEIMQUYcgkosw048]$/.test(value);
-}
-
-/** What JSON.parse throws quotes its input. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw refuse('it is not JSON');
-  }
 }
 
 function refuse(reason: string): AppError {

@@ -9,6 +9,7 @@
  * a hash leads to no key; but this needs no such argument, and 256 keys take 17 µs.)
  */
 import { hash, timingSafeEqual } from 'node:crypto';
+import { settingJson } from '@waybill/common/config.ts';
 import { AppError } from '@waybill/common/errors.ts';
 
 /** More clients than this belong behind a gateway that has a store of keys. */
@@ -49,7 +50,7 @@ export function createFindApiKey(apiKeys: readonly ApiKey[]): FindApiKey {
  * @throws AppError `invalid-config` that names what is wrong, and repeats no value: it may be a key in place of its hash.
  */
 export function parseApiKeys(text: string): ApiKey[] {
-  const keys = parseJson(text);
+  const keys = settingJson(text, refuse);
   if (!Array.isArray(keys) || keys.length < 1 || keys.length > MAX_KEYS)
     throw refuse(`give a JSON array of 1 to ${MAX_KEYS} keys`);
   keys.forEach(assertApiKey);
@@ -91,15 +92,6 @@ function isNumber(value: unknown, min: number): boolean {
 
 function isTypePattern(value: unknown): boolean {
   return isText(value, /^(?:[A-Za-z0-9._-]{1,128}|[A-Za-z0-9._-]{0,128}\*)$/);
-}
-
-/** What JSON.parse throws quotes its input. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw refuse('it is not JSON');
-  }
 }
 
 function refuse(reason: string): AppError {
