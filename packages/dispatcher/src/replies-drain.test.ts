@@ -1,51 +1,29 @@
 import assert from 'node:assert/strict';
-import { it, type TestContext } from 'node:test';
-import type { Delivery, Publisher, Subscriber } from '@waybill/common/broker/ports.ts';
-import { EVENT_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
+import { it } from 'node:test';
+import type { Publisher } from '@waybill/common/broker/ports.ts';
 import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import { createReplyAddressVerifier } from '@waybill/common/internal-call/reply-address.ts';
+import { createMemoryBroker, type MemoryBroker } from '@waybill/embedded-broker/create-memory-broker.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
 import { pino } from 'pino';
 import type { Deliverer } from './deliverer.ts';
-import { addressOf, keys, newReplies } from './dispatcher.fixture.ts';
+import { addressOf, keys, newReplies, publishReplies } from './dispatcher.fixture.ts';
 import { consumeReplies } from './replies.ts';
 
-/** Ports that hand over one reply and never confirm anything, as a broker that blocks publishers. */
-function blockedBroker(t: TestContext) {
-  // Ends the attempts to publish, whatever became of the test.
-  const lost = new AbortController();
-  t.after(() => lost.abort());
-  const calls: string[] = [];
-  let publishing: () => void;
-  const published = new Promise<void>((resolve) => {
-    publishing = resolve;
-  });
-  const [reply] = newReplies(addressOf('http://127.0.0.1:9/dispatch', 'x'));
-  const delivery = {
-    body: Buffer.from(JSON.stringify(reply)),
-    contentType: EVENT_CONTENT_TYPE,
-    signal: lost.signal,
-    ack: () => calls.push('ack'),
-    requeue: () => calls.push('requeue'),
-  } as unknown as Delivery;
-  const subscriber = {
-    subscribe({ onDelivery }: Parameters<Subscriber['subscribe']>[0]) {
-      onDelivery(delivery);
-      return { isActive: () => true, cancel: async () => void calls.push('cancel') };
-    },
-  } as Subscriber;
-  const publisher = {
-    async publish() {
-      publishing();
-      return 'not-accepted';
-    },
-  } as unknown as Publisher;
-  return { calls, published, subscriber, publisher };
+/** A broker with one reply in it. */
+async function brokerWithReply(): Promise<MemoryBroker> {
+  const broker = createMemoryBroker({ topology: 'dispatcher' });
+  await publishReplies(broker.publisher, newReplies(addressOf('http://127.0.0.1:9/dispatch', 'x')));
+  return broker;
 }
 
-function startConsuming(
-  { subscriber, publisher }: Pick<ReturnType<typeof blockedBroker>, 'subscriber' | 'publisher'>,
-  deliver: Deliverer['deliver'],
-) {
+/** What is in the queue of replies, and who takes from it. */
+const depthOf = async (broker: MemoryBroker) => {
+  const { consumers } = await broker.inspect.depth({ replies: true });
+  return { consumers, ...broker.queues()['waybill.replies'] };
+};
+
+function startConsuming({ subscriber }: MemoryBroker, publisher: Publisher, deliver: Deliverer['deliver']) {
   return consumeReplies({
     subscriber,
     publisher,
@@ -56,31 +34,44 @@ function startConsuming(
   });
 }
 
-it('a drain takes no more, and waits until what is under way is delivered and acked', async (t) => {
-  const broker = blockedBroker(t);
+it('a drain takes no more, and waits until what is under way is delivered and acked', async () => {
+  const broker = await brokerWithReply();
   const delivered = Promise.withResolvers<'delivered'>();
   const called = Promise.withResolvers<void>();
-  const replies = startConsuming(broker, () => {
+  const replies = startConsuming(broker, broker.publisher, () => {
     called.resolve();
     return delivered.promise;
   });
   await called.promise;
-  const drained = replies.drain();
-  await new Promise((resolve) => setImmediate(resolve));
-  assert.deepEqual(broker.calls, ['cancel']);
+  let isDrained = false;
+  const drained = replies.drain().then(() => {
+    isDrained = true;
+  });
+  await eventually(async () =>
+    assert.deepEqual(await depthOf(broker), { consumers: 0, ready: 0, unacked: 1 }),
+  );
+  assert.equal(isDrained, false);
   delivered.resolve('delivered');
   await drained;
-  assert.deepEqual(broker.calls, ['cancel', 'ack']);
+  await broker.subscriber.close();
+  assert.deepEqual(await depthOf(broker), { consumers: 0, ready: 0, unacked: 0 });
 });
 
 it('a drain gives up on what the broker does not confirm, and leaves it unacked for another dispatcher', async (t) => {
-  const broker = blockedBroker(t);
+  const broker = await brokerWithReply();
+  const published = Promise.withResolvers<void>();
+  // As one that blocks publishers.
+  const publish: Publisher['publish'] = async () => {
+    published.resolve();
+    return 'not-accepted';
+  };
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const replies = startConsuming(broker, async () => 'failing');
-  await broker.published;
+  const replies = startConsuming(broker, { ...broker.publisher, publish }, async () => 'failing');
+  await published.promise;
   const drained = replies.drain();
   await new Promise((resolve) => setImmediate(resolve));
   t.mock.timers.tick(6_000);
   await drained;
-  assert.deepEqual(broker.calls, ['cancel']);
+  await broker.subscriber.close();
+  assert.deepEqual(await depthOf(broker), { consumers: 0, ready: 1, unacked: 0 });
 });

@@ -6,12 +6,14 @@
  * @example
  * const broker = createMemoryBroker();
  * const listener = createListener({ service: 'greeting', handlers, ...broker });
+ * const reply = await broker.ask({ type: 'GreetingRequest', data: 'Ada' });
  */
 import { queueOf } from '@waybill/common/broker/amqp-route.ts';
 import { EVENTS_EXCHANGE } from '@waybill/common/broker/amqp-topology.ts';
 import type { Broker, Source } from '@waybill/common/broker/ports.ts';
 import type { Topology } from '@waybill/common/broker/topology.ts';
 import { createMemory } from './memory.ts';
+import { type Ask, createAsk } from './memory-broker/ask.ts';
 import { declareQueue, declareSource, declareTopology } from './memory-broker/declare.ts';
 import { createLine, type Faults } from './memory-broker/line.ts';
 import { createMemoryPublisher } from './memory-broker/publisher.ts';
@@ -32,6 +34,8 @@ export type MemoryConnections = Broker & { faults: Faults };
 export type MemoryBroker = MemoryConnections & {
   /** The ports of another process on the same broker. */
   connect(options?: MemoryBrokerOptions): MemoryConnections;
+  /** Asks as a client does, and gets the reply. */
+  ask: Ask;
   inspect: Inspect;
   /** The depth of each queue by its name. */
   queues(): Record<string, { ready: number; unacked: number }>;
@@ -68,6 +72,7 @@ export function createMemoryBroker(options: MemoryBrokerOptions = {}): MemoryBro
   return {
     ...connect(options),
     connect,
+    ask: createAsk(() => connect({ topology: 'dispatcher' })),
     inspect: createInspect(vhost),
     queues: () => depthsOf(vhost),
     async close() {
