@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { kill } from 'node:process';
 import { after, before, describe, it } from 'node:test';
 import { breakConnection } from '@waybill/common/broker/amqp-connection.ts';
-import { SHUTDOWN_DEADLINE_MS } from '@waybill/common/process/shutdown.ts';
+import { SHUTDOWN_DEADLINE_MS } from '@waybill/common/shutdown-bounds.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import { freePort } from '@waybill/test-harness/free-port.ts';
 import type { Service } from '@waybill/test-harness/service.ts';

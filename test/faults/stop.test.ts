@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { kill } from 'node:process';
 import { describe, it } from 'node:test';
-import { SHUTDOWN_DEADLINE_MS } from '@waybill/common/process/shutdown.ts';
+import { SHUTDOWN_DEADLINE_MS } from '@waybill/common/shutdown-bounds.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import { cannotStartRabbitmq } from '@waybill/test-harness/test-broker.ts';
 import { ask } from './client.ts';

@@ -7,7 +7,7 @@ import { createGrpcServer } from '@waybill/common/grpc/grpc-server.ts';
 import { loadProto } from '@waybill/common/grpc/proto.ts';
 import { keyPairOf } from '@waybill/common/http/tls.ts';
 import { runService } from '@waybill/common/process/run-service.ts';
-import { DRAIN_MS } from '@waybill/common/process/shutdown.ts';
+import { DRAIN_MS } from '@waybill/common/shutdown-bounds.ts';
 import { loadDatasetGeneratorConfig } from './config.ts';
 import { createDatasetService } from './dataset-service.ts';
 import { createDatasets } from './datasets.ts';

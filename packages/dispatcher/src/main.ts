@@ -7,13 +7,13 @@
 import { createBroker } from '@waybill/common/broker/create-broker.ts';
 import { drainHttpServer, portOf } from '@waybill/common/http/http-server.ts';
 import { keyPairOf } from '@waybill/common/http/tls.ts';
+import { serviceName } from '@waybill/common/instance.ts';
 import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import { createInternalApp } from '@waybill/common/internal-call/internal-app.ts';
 import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
 import { createReplyAddressVerifier } from '@waybill/common/internal-call/reply-address.ts';
-import { serviceName } from '@waybill/common/process/instance.ts';
 import { runService } from '@waybill/common/process/run-service.ts';
-import { CLOSE_MS } from '@waybill/common/process/shutdown.ts';
+import { CLOSE_MS } from '@waybill/common/shutdown-bounds.ts';
 import { loadDispatcherConfig } from './config.ts';
 import type { Deliverers } from './deliverer.ts';
 import { createIntake } from './intake.ts';

@@ -22,8 +22,8 @@ import {
   type ReplyAddress,
   type ReplyAddressFault,
 } from '@waybill/common/internal-call/reply-address.ts';
-import { DRAIN_MS } from '@waybill/common/process/shutdown.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
+import { DRAIN_MS } from '@waybill/common/shutdown-bounds.ts';
 import { events } from '@waybill/common/telemetry/metrics.ts';
 import { startEventSpan } from '@waybill/common/telemetry/tracing.ts';
 import { within } from '@waybill/common/within.ts';

@@ -1,7 +1,7 @@
 import { warnOfForgottenQueues } from '@waybill/common/broker/amqp-forgotten-queues.ts';
 import { createBroker } from '@waybill/common/broker/create-broker.ts';
 import type { RunningService } from '@waybill/common/process/run-service.ts';
-import { CLOSE_MS } from '@waybill/common/process/shutdown.ts';
+import { CLOSE_MS } from '@waybill/common/shutdown-bounds.ts';
 import type { Logger } from 'pino';
 import { assertListener } from './assert-listener.ts';
 import type { ListenerConfig } from './config.ts';

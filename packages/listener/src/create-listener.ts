@@ -3,7 +3,7 @@
  * them can be in one; `run-listener.ts` makes it a program.
  */
 import type { Publisher, Subscriber } from '@waybill/common/broker/ports.ts';
-import { DRAIN_MS } from '@waybill/common/process/shutdown.ts';
+import { DRAIN_MS } from '@waybill/common/shutdown-bounds.ts';
 import { inFlight } from '@waybill/common/telemetry/metrics.ts';
 import pLimit from 'p-limit';
 import { type Logger, pino } from 'pino';

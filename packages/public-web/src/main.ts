@@ -10,6 +10,7 @@
 
 import { drainHttpServer, portOf } from '@waybill/common/http/http-server.ts';
 import { keyPairOf } from '@waybill/common/http/tls.ts';
+import { instanceId } from '@waybill/common/instance.ts';
 import { callbackAddress } from '@waybill/common/internal-call/callback-address.ts';
 import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import { createInternalApp } from '@waybill/common/internal-call/internal-app.ts';
@@ -18,10 +19,9 @@ import {
   createReplyAddresses,
   createReplyAddressVerifier,
 } from '@waybill/common/internal-call/reply-address.ts';
-import { instanceId } from '@waybill/common/process/instance.ts';
 import { warnOfFewOpenFiles } from '@waybill/common/process/open-files.ts';
 import { runService } from '@waybill/common/process/run-service.ts';
-import { CLOSE_MS, DRAIN_MS } from '@waybill/common/process/shutdown.ts';
+import { CLOSE_MS, DRAIN_MS } from '@waybill/common/shutdown-bounds.ts';
 import { parked as parkedGauge } from '@waybill/common/telemetry/metrics.ts';
 import { createAdmit } from './admission/admission.ts';
 import { isPublicType, labelOfType } from './admission/public-types.ts';

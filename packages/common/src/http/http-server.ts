@@ -19,8 +19,8 @@ import {
 import { MAX_EVENT_BYTES } from '../batch-limits.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
 import { type Problem, problemFor, toProblem } from '../problem.ts';
-import { DRAIN_MS } from '../process/shutdown.ts';
 import { toPublicError } from '../public-error.ts';
+import { DRAIN_MS } from '../shutdown-bounds.ts';
 import { within } from '../within.ts';
 import { acceptWaiting } from './accept-waiting.ts';
 import { collectAllowedMethods } from './allowed-methods.ts';

@@ -10,10 +10,11 @@ import type { Level, Logger } from 'pino';
 import { AppError } from '../errors.ts';
 import { createHealthApp } from '../http/health-app.ts';
 import { drainHttpServer, portOf, type Readiness } from '../http/http-server.ts';
+import { instanceId, serviceName } from '../instance.ts';
+import { CLOSE_MS, FINISH_MS } from '../shutdown-bounds.ts';
 import { createLogger, flushLogs } from '../telemetry/logging.ts';
 import { shutdownTelemetry } from '../telemetry/shutdown-telemetry.ts';
-import { instanceId, serviceName } from './instance.ts';
-import { CLOSE_MS, FINISH_MS, shutdownOnSignal } from './shutdown.ts';
+import { shutdownOnSignal } from './shutdown.ts';
 
 /** The settings that the life of a process depends on. */
 export type ServiceConfig = {

@@ -1,25 +1,13 @@
 /**
- * Shutdown: named steps in order, under one deadline. Their bounds add up to less: `DRAIN_MS`, `FINISH_MS`, two
- * seconds for the logs (`logging.ts`) and half a second for whoever reads stdout.
+ * Shutdown: named steps in order, under one deadline (`shutdown-bounds.ts`).
  *
  * SIGTERM and SIGINT start it; a second signal changes nothing, because a terminal and a process runner often both
  * deliver the same Ctrl-C. The process exits 0 when all steps are done, 1 when the deadline passes first or a step fails.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { SHUTDOWN_DEADLINE_MS } from '../shutdown-bounds.ts';
 import { within } from '../within.ts';
-
-/** From `faults.md`: drain within 10 s. */
-export const SHUTDOWN_DEADLINE_MS = 10_000;
-
-/** How long work under way is waited for. */
-export const DRAIN_MS = 5_000;
-
-/** How long connections, the ports that are left, and telemetry may take to close after that, all at once. */
-export const FINISH_MS = 1_500;
-
-/** How long what is left after the drain is waited for when its connection closes. */
-export const CLOSE_MS = 1_000;
 
 export type ShutdownStep = {
   name: string;

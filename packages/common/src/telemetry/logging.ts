@@ -11,7 +11,7 @@ import { once } from 'node:events';
 import { fstatSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type DestinationStream, type Level, type Logger, type LoggerOptions, pino } from 'pino';
-import { resourceAttributes } from '../process/instance.ts';
+import { resourceAttributes } from '../instance.ts';
 import { within } from '../within.ts';
 import { isExported } from './exported-signals.ts';
 import { createLineWriter, type LineWriter } from './line-writer.ts';

@@ -9,7 +9,7 @@ import { getNodeAutoInstrumentations } from '@opentelemetry/auto-instrumentation
 import { OTLPExporterBase } from '@opentelemetry/otlp-exporter-base';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import { register as registerImportHooks } from 'import-in-the-middle/register-hooks.mjs';
-import { resourceAttributes } from '../process/instance.ts';
+import { resourceAttributes } from '../instance.ts';
 import { within } from '../within.ts';
 import { edgePropagator, linkInboundTrace } from './edge-trace.ts';
 import { isExported } from './exported-signals.ts';

@@ -2,7 +2,7 @@
 import { createNoopMeter, metrics } from '@opentelemetry/api';
 import { fastify } from 'fastify';
 import { request } from 'undici';
-import { instanceId } from '../process/instance.ts';
+import { instanceId } from '../instance.ts';
 import { markInternal } from './internal-server.ts';
 import { createLogger, flushLogs } from './logging.ts';
 import { events, parked, reconnects } from './metrics.ts';

@@ -1,4 +1,4 @@
-import { DRAIN_MS } from '@waybill/common/process/shutdown.ts';
+import { DRAIN_MS } from '@waybill/common/shutdown-bounds.ts';
 import { isolateGrpcTraces } from '@waybill/common/telemetry/edge-trace.ts';
 import type { WayIn } from '../way-in.ts';
 import { createGrpcApp, type GrpcAppOptions } from './grpc-app.ts';
