@@ -1,8 +1,40 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { CONFIGURATION_PAGE, renderConfiguration } from '../docs/configuration.ts';
 
 test('docs/configuration.md says what the settings are', () => {
   assert.equal(readFileSync(CONFIGURATION_PAGE, 'utf8'), renderConfiguration(), 'run npm run docs');
+});
+
+/** Of programs that the reader writes. */
+const EXAMPLES = ['docs/adr/NNNN-title.md', 'greeting.ts', 'greeting.test.ts'];
+
+test('the files that pages name are there', () => {
+  const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
+    encoding: 'utf8',
+  })
+    .split('\n')
+    .filter(Boolean);
+  const pages = files.filter((file) => file.endsWith('.md'));
+  assert.ok(pages.length > 10);
+  const missing = pages.flatMap((page) => {
+    const text = readFileSync(page, 'utf8');
+    const named = [...text.matchAll(/`([\w.-]+(?:\/[\w.-]+)*\.(?:ts|mjs|sh|md|proto))`/g)].map(
+      ([, path = '']) => path,
+    );
+    const linked = [...text.matchAll(/\]\(([\w./-]+)(?:#[^)]*)?\)/g)].map(([, path = '']) =>
+      join(dirname(page), path),
+    );
+    return [
+      // As far from the project folder as the page tells it: `listener/src/main.ts`, or `main.ts` beside it.
+      ...named.filter(
+        (path) => !EXAMPLES.includes(path) && !files.some((file) => `/${file}`.endsWith(`/${path}`)),
+      ),
+      ...linked.filter((path) => !files.some((file) => file === path || file.startsWith(join(path, '/')))),
+    ].map((path) => `${page}: ${path}`);
+  });
+  assert.deepEqual(missing, []);
 });
