@@ -2,8 +2,8 @@
  * Connections to the brokers of clients. Streams with the same credentials share one, each with channels of its own;
  * one that nobody uses is closed after a while, and one that failed is replaced when it is next asked for.
  *
- * A broker that cannot be reached keeps whoever asks it waiting, and there are other clients: after such a failure only a
- * few may try it at once, until one succeeds. What goes wrong with one client's queue holds up nobody else.
+ * A broker that cannot be reached keeps a stream that tries it waiting, and there are other clients: after such a failure
+ * only a few may try it at once, until one succeeds. What goes wrong with one client's queue holds up nobody else.
  */
 import { breakConnection } from '@waybill/common/broker/amqp-connection.ts';
 import type { AllowedBroker } from '@waybill/common/credentials/broker-address.ts';
@@ -94,7 +94,7 @@ export function createClientConnections({
     void closeConnection(entry);
   }
 
-  /** Nobody else is given it; whoever has it may go on. */
+  /** No other stream is given it; those that have it may go on. */
   function forget(key: string, entry: Entry): void {
     if (entries.get(key) === entry) entries.delete(key);
     clearTimeout(entry.idle);
@@ -140,7 +140,7 @@ export function createClientConnections({
   };
 }
 
-/** Nothing answered at the address, whoever asks. */
+/** Nothing answered at the address, with any credentials. */
 class NoAnswer extends AppError {}
 
 /** Which brokers did not answer when last connected to, and how many are trying them now. */
@@ -199,7 +199,7 @@ async function connectTo(
   } catch (error) {
     throw toConnectError(error as Error);
   }
-  // Whoever sends a byte now and then would keep the socket for as long as it likes.
+  // A broker that sends a byte now and then would keep the socket for as long as it likes.
   late.abort();
   throw toConnectError(new Error('it did not answer in time'));
 }

@@ -1,6 +1,6 @@
 /**
  * Batches from the dataset service, each asked for once however many clients want it: they are kept for a short while,
- * and read ahead of whoever reads in order. Both are bounded in bytes.
+ * and read ahead of a reader that reads in order. Both are bounded in bytes.
  */
 import { createSecureContext } from 'node:tls';
 import { credentials, type ServiceError, status } from '@grpc/grpc-js';
@@ -18,8 +18,8 @@ const CALL_DEADLINE_MS = 5_000;
 const RETRY = { baseMs: 100, capMs: 5_000 };
 /** From the contract. */
 const MAX_MESSAGE_BYTES = 100 * 1024 * 1024;
-/** As base64, in JSON, it fits into the 16 MiB that RabbitMQ takes by default from 4.0 on. */
-const MAX_BATCH_BYTES = 12 * 1000 * 1000;
+/** Of the samples of one batch: as base64, in JSON, they fit into the 16 MiB that RabbitMQ takes by default from 4.0 on. */
+const MAX_SAMPLES_BYTES = 12 * 1000 * 1000;
 /** All batches kept. A dataset of the size of MNIST fits; a larger one is fetched again for clients that are far apart. */
 const CACHE_BYTES = 64 * 1024 * 1024;
 /** A dataset that was replaced is noticed after this. */
@@ -80,10 +80,10 @@ export function createDatasetSource({
       const readAhead = (batch: Batch) => {
         const ahead = Math.min(READ_AHEAD_BATCHES, Math.floor(READ_AHEAD_BYTES / batch.base64.length));
         const end = Math.min(batch.index + ahead, lastIndexes.get(dataset) ?? Number.POSITIVE_INFINITY);
-        // Whoever goes on in order has asked for the nearer ones already.
+        // A reader that goes on in order has asked for the nearer ones already.
         const isInOrder = batch.index - 1 === lastRead;
         lastRead = batch.index;
-        // Whoever reads it meets its error.
+        // The reader of that batch meets its error.
         for (let index = isInOrder ? end : batch.index + 1; index <= end; index += 1)
           fetch(index).catch(() => {});
       };
@@ -125,7 +125,7 @@ function getBatch(
   return new Promise((resolve, reject) => {
     client.GetBatch(request, { deadline }, (error, batch) => {
       if (error || !batch) return reject(toDatasetError(error));
-      if (batch.data.length > MAX_BATCH_BYTES) return reject(tooLarge(batch.data.length));
+      if (batch.data.length > MAX_SAMPLES_BYTES) return reject(tooLarge(batch.data.length));
       const base64 = Buffer.from(batch.data.toString('base64'), 'latin1');
       resolve({ index: request.batch_index, isLast: batch.is_last_batch, base64 });
     });
@@ -133,7 +133,7 @@ function getBatch(
 }
 
 function tooLarge(bytes: number): Error {
-  const message = `a batch has ${bytes} bytes, more than ${MAX_BATCH_BYTES} (setting BATCH_SIZE)`;
+  const message = `a batch has ${bytes} bytes, more than ${MAX_SAMPLES_BYTES} (setting BATCH_SIZE)`;
   return new TerminalError('dataset-refused', message);
 }
 

@@ -1,5 +1,5 @@
 /**
- * data-dispatch-listener: sends a dataset, batch by batch, to each client's own queue; and to whoever connects by TCP.
+ * data-dispatch-listener: sends a dataset, batch by batch, to each client's own queue; and to every client that connects by TCP.
  *
  *     NewClientRequest → dispatch-dataset (around it: one-at-a-time, progress, pause, hand-over)
  *         → client-connections, client-queue

@@ -14,7 +14,7 @@ import { createSocketSink } from './socket-sink.ts';
 import { type ReadBatch, streamBatches } from './stream-batches.ts';
 
 /** How long readers may go on when the process stops, and then take to read why it ended: 2 s of the drain of events. */
-const DRAIN_MS = 1_000;
+const READERS_END_MS = 1_000;
 /** Lines that the system still holds for a reader after the last one is written: Linux buffers up to 4 MB. */
 const LINES_IN_BUFFERS = 40;
 /** How long one reader too many may take to read so. */
@@ -93,9 +93,9 @@ export async function createTcpStream({
 
 async function close(server: Server, serving: Set<Promise<void>>, stopping: AbortController): Promise<void> {
   server.close();
-  if (await within(DRAIN_MS, Promise.all(serving))) return;
+  if (await within(READERS_END_MS, Promise.all(serving))) return;
   stopping.abort(new AppError('not-accepted', 'the service is stopping: connect again, to another instance'));
-  await within(DRAIN_MS, Promise.all(serving));
+  await within(READERS_END_MS, Promise.all(serving));
 }
 
 /** Ends the connection; a reader that does not take the rest within `lingerMs`, or close its side, is cut off. */

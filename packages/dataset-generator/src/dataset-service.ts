@@ -9,8 +9,8 @@ import type { Logger } from 'pino';
 import { type Dataset, sliceBatch } from './dataset.ts';
 import type { Datasets } from './datasets.ts';
 
-/** Largest message, from the contract, less the fields beside the samples. */
-const MAX_BATCH_BYTES = 100 * 1024 * 1024 - 64;
+/** Of the samples in one message: the largest one, from the contract, less the fields beside them. */
+const MAX_ANSWER_DATA_BYTES = 100 * 1024 * 1024 - 64;
 
 /** What a call ends with instead of an answer. */
 class Refusal extends Error {
@@ -88,7 +88,7 @@ async function findOr(find: Datasets['find'], name: string): Promise<Dataset> {
 
 function checkBatchSize({ data, samples }: Dataset, batchSize: number): void {
   if (batchSize < 1) throw new Refusal(status.INVALID_ARGUMENT, 'batch_size must be 1 or more');
-  const largest = Math.floor(MAX_BATCH_BYTES / (data.length / samples));
+  const largest = Math.floor(MAX_ANSWER_DATA_BYTES / (data.length / samples));
   if (Math.min(batchSize, samples) > largest)
     throw new Refusal(
       status.INVALID_ARGUMENT,

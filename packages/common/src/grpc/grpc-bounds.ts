@@ -108,7 +108,7 @@ export function createCallBounds({
         stream.off('data', onFrame);
         receiving.delete(stream);
         bounded.sendStatus(refusal);
-        // Whoever goes on sending is not read any more. In the next turn, or the reset would overtake the status.
+        // A caller that goes on sending is not read any more. In the next turn, or the reset would overtake the status.
         setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
       }
 
