@@ -7,7 +7,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { AppError } from '@waybill/common/errors.ts';
-import { type CloudEvent, PROBLEM_TYPE, stripInternal } from '@waybill/common/event/event.ts';
+import { type CloudEvent, INTERNAL_ATTRIBUTES, PROBLEM_TYPE } from '@waybill/common/event/event.ts';
 import { type Problem, toProblem } from '@waybill/common/problem.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
 import type { Logger } from 'pino';
@@ -65,11 +65,20 @@ async function answerOnce(ask: Ask, event: CloudEvent, requester: Requester): Pr
     const reply = await ask(event, requester);
     return reply.type === PROBLEM_TYPE
       ? { id, problem: toClientProblem(reply, id) }
-      : { id, reply: stripInternal(reply) };
+      : { id, reply: withoutInternal(reply) };
   } catch (thrown) {
     const error = toPublicError(thrown, requester.log, { event_id: id });
     return { id, problem: toProblem(error, { event_id: id }) };
   }
+}
+
+const INTERNAL: ReadonlySet<string> = new Set(INTERNAL_ATTRIBUTES);
+
+/** A copy: V8 is slow with objects that members were deleted from. */
+function withoutInternal(reply: CloudEvent): CloudEvent {
+  const shown = {} as CloudEvent;
+  for (const name in reply) if (!INTERNAL.has(name)) shown[name] = reply[name];
+  return shown;
 }
 
 /** Answers the events of a batch, each by itself and in order; one at fault stands as its error. */
