@@ -2,8 +2,8 @@
 import { execFile } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual, promisify } from 'node:util';
+import { declareTopology } from '@waybill/common/broker/amqp-declare-topology.ts';
 import { listenerTopology } from '@waybill/common/broker/amqp-topology.ts';
-import { declareTopology } from '@waybill/common/broker/declare-topology.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import { createManagementApi } from '@waybill/test-harness/management-api.ts';
 import type { Rabbitmq } from '@waybill/test-harness/rabbitmq.ts';

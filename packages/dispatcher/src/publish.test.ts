@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import type { Publisher } from '@waybill/common/broker/ports.ts';
+import { createMemoryBroker } from '@waybill/embedded-broker/create-memory-broker.ts';
 import { pino } from 'pino';
 import { newEvent } from './dispatcher.fixture.ts';
 import type { LostTypes } from './lost-types.ts';
@@ -10,8 +11,7 @@ function start(publish: Publisher['publish'], maxByType = new Map<string, number
   const lines: string[] = [];
   const log = pino({}, { write: (line: string) => void lines.push(line) });
   const lostTypes: LostTypes = { judge: async (_type, outcome) => outcome };
-  const describe = () => ({ system: 'test', name: 'events', attributes: {} });
-  const publisher = { publish, describe } as unknown as Publisher;
+  const publisher = { ...createMemoryBroker().publisher, publish };
   return { publishEvent: createPublishEvent({ publisher, lostTypes, maxByType, log }), lines };
 }
 

@@ -6,6 +6,7 @@ import type {
   Publisher,
   PublishOutcome,
 } from '@waybill/common/broker/ports.ts';
+import { createMemoryBroker } from '@waybill/embedded-broker/create-memory-broker.ts';
 import { publishEvents } from './publish-events.ts';
 
 const messagesOf = (count: number): OutgoingMessage[] =>
@@ -21,6 +22,7 @@ function createBroker(outcomeOf: (to: Destination) => PublishOutcome) {
   let inFlight = 0;
   let most = 0;
   const publisher: Publisher = {
+    ...createMemoryBroker().publisher,
     async publish({ to }) {
       written.push(to);
       inFlight += 1;
@@ -29,13 +31,6 @@ function createBroker(outcomeOf: (to: Destination) => PublishOutcome) {
       inFlight -= 1;
       return outcomeOf(to);
     },
-    isAvailable: () => true,
-    isConnected: () => true,
-    declare: async () => {},
-    unbind: async () => {},
-    isDeclared: async () => true,
-    describe: () => ({ system: 'test', name: 'events', attributes: {} }),
-    close: async () => {},
   };
   return { publisher, written, most: () => most };
 }

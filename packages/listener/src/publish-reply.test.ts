@@ -3,20 +3,16 @@ import { randomUUID } from 'node:crypto';
 import { describe, it } from 'node:test';
 import type { Publisher, PublishOutcome } from '@waybill/common/broker/ports.ts';
 import { encodeEvent } from '@waybill/common/event/event-json.ts';
+import { createMemoryBroker } from '@waybill/embedded-broker/create-memory-broker.ts';
 import { createPublishReply } from './publish-reply.ts';
 
 const MIB = 1024 * 1024;
 
 /** A broker that says `outcome` of everything. */
-const publisherThat = (publish: () => Promise<PublishOutcome>, declare = async () => {}): Publisher => ({
+const publisherThat = (publish: Publisher['publish']): Publisher => ({
+  ...createMemoryBroker().publisher,
   publish,
-  isAvailable: () => false,
-  isConnected: () => false,
-  declare,
-  unbind: async () => {},
-  isDeclared: async () => true,
-  describe: () => ({ system: 'test', name: 'replies', attributes: {} }),
-  close: async () => {},
+  declare: async () => {},
 });
 
 const replyWithin = (ms: number, replyto: string = randomUUID()) =>

@@ -13,7 +13,6 @@ import { backOffMs } from '../back-off.ts';
 import { AppError } from '../errors.ts';
 import { reconnects } from '../telemetry/metrics.ts';
 import { within } from '../within.ts';
-import type { AmqpTopology, Binding } from './amqp-topology.ts';
 import {
   declareTopology,
   findMissing,
@@ -21,7 +20,8 @@ import {
   type Missing,
   namesOf,
   openQuietly,
-} from './declare-topology.ts';
+} from './amqp-declare-topology.ts';
+import type { AmqpTopology, Binding } from './amqp-topology.ts';
 import type { TopologyWatch } from './topology-watch.ts';
 
 const CONNECT_TIMEOUT_MS = 5_000;
