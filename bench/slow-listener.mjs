@@ -1,6 +1,6 @@
 /** ping-listener, but that its handler takes LISTENER_MS. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { runListener } from '@waybill/listener/run-listener.ts';
+import { runListener } from '@waybill/listener';
 import { ping } from '../packages/ping-listener/src/ping.ts';
 
 const LISTENER_MS = Number(process.env.LISTENER_MS);

@@ -1,5 +1,5 @@
 /** A listener whose replies are odd in one way each, for what must come through the whole system unchanged. */
-import { runListener } from '@waybill/listener/run-listener.ts';
+import { runListener } from '@waybill/listener';
 
 const type = 'Case.Answer';
 

@@ -4,7 +4,7 @@
  */
 import { appendFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { runListener } from '@waybill/listener/run-listener.ts';
+import { runListener } from '@waybill/listener';
 
 const file = String(process.argv[2]);
 /** So that faults meet handlers under way. */

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { startService } from '@waybill/test-harness/service.ts';
 import {
   createListenerBench,
   type ListenerBench,
   makeRequest,
-} from '@waybill/listener/listener-bench.fixture.ts';
-import { startService } from '@waybill/test-harness/service.ts';
+} from '../../listener/src/listener-bench.fixture.ts';
 
 describe('ping-listener', () => {
   let bench: ListenerBench;

@@ -1,5 +1,5 @@
 /** ping-listener: answers `PingRequest` with `PingResponse`. The example of how a listener is written. */
-import { runListener } from '@waybill/listener/run-listener.ts';
+import { runListener } from '@waybill/listener';
 import { ping } from './ping.ts';
 
 await runListener({ service: 'ping', handlers: { PingRequest: ping } });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
-import type { HandlerContext, HandlerResult } from '@waybill/listener/handler.ts';
+import type { HandlerContext, HandlerResult } from '@waybill/listener';
 import { ping } from './ping.ts';
 
 describe('ping', () => {

@@ -1,4 +1,4 @@
-import type { Handler } from '@waybill/listener/handler.ts';
+import type { Handler } from '@waybill/listener';
 
 /** Answers a PingRequest: `sentAt` as it was sent, and when it was taken here, in milliseconds since the epoch. */
 export const ping: Handler = ({ data }) => {

@@ -1,0 +1,15 @@
+/** The front door: what a listener is written, run and tested with. */
+export { createListener, type Listener, type ListenerOptions } from './create-listener.ts';
+export {
+  type FurtherEvent,
+  type Handler,
+  type HandlerContext,
+  type HandlerResult,
+  type Handlers,
+  type HandlerWithOptions,
+  type NewEvent,
+  TerminalError,
+} from './handler.ts';
+export { type OncePerEventOptions, oncePerEvent } from './once-per-event.ts';
+export type { ResultStore } from './result-store.ts';
+export { runListener } from './run-listener.ts';
