@@ -141,7 +141,7 @@ export function createHandleDelivery({
     log.info({ event_ids: events.map(({ id }) => id), queue: delivery.queue }, `${left} events given back`);
     const message = {
       to: 'isolated' in delivery.from ? { isolated: service } : { service },
-      headers: historyHeaders({ failedAttempts: failedAttemptsOf(delivery), crashes }),
+      headers: historyHeaders(delivery, { failedAttempts: failedAttemptsOf(delivery), crashes }),
       ...encodeMessage(events.map(encodeEvent)),
     };
     const publishing = publishUntilConfirmed(publisher, message, delivery.signal);
@@ -164,7 +164,7 @@ export function createHandleDelivery({
   async function isolate({ delivery, crashes }: Held): Promise<void> {
     const events = originalsOf(delivery);
     log.warn({ crashes, event_ids: events.map(({ id }) => id) }, 'isolated after repeated crashes');
-    const headers = historyHeaders({
+    const headers = historyHeaders(delivery, {
       failedAttempts: failedAttemptsOf(delivery),
       crashes: Math.max(ISOLATE_AT, earlierCrashesOf(delivery)),
     });

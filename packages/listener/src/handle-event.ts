@@ -75,7 +75,7 @@ function stepsOf(
   const caught = withFailure(published);
   const wanted = withExpiry(caught);
   const retried = withRetry(wanted, { service, publisher, maxAttempts });
-  const handedOn = withHandOn(retried, { service, publisher });
+  const handedOn = withHandOn(retried, { service, publisher, maxAttempts });
   const givenUp = withDeadLetter(handedOn, { giveUp });
   const recorded = withRecord(givenUp, { label });
   return withTrace(recorded, { label });

@@ -6,6 +6,8 @@ import type { Delivery } from '@waybill/common/broker/ports.ts';
  * that is a dead letter's, and counts its last attempt as well.
  */
 const FAILED_ATTEMPTS_HEADER = 'waybill-failed-attempts';
+/** The service that handed the event on, because it no longer takes its type. It goes round once at the most. */
+export const HANDED_ON_BY_HEADER = 'waybill-handed-on-by';
 /** Processes that died while they held the event, before it was isolated or last tried again. */
 const CRASHES_HEADER = 'waybill-crashes';
 
@@ -28,9 +30,21 @@ export function earlierCrashesOf({ headers }: Delivery): number {
   return toCount(headers[CRASHES_HEADER]);
 }
 
-/** Headers of an event that is attempted again, or isolated. */
-export function historyHeaders(history: { failedAttempts: number; crashes: number }): Record<string, number> {
-  return { [FAILED_ATTEMPTS_HEADER]: history.failedAttempts, [CRASHES_HEADER]: history.crashes };
+/** Whether another service has handed on the events of this delivery. */
+export function isHandedOn({ headers }: Pick<Delivery, 'headers'>): boolean {
+  return HANDED_ON_BY_HEADER in headers;
+}
+
+/** Headers of an event of `delivery` that is attempted again, isolated, or given back. */
+export function historyHeaders(
+  delivery: Pick<Delivery, 'headers'>,
+  history: { failedAttempts: number; crashes: number },
+): Record<string, string | number> {
+  return {
+    [FAILED_ATTEMPTS_HEADER]: history.failedAttempts,
+    [CRASHES_HEADER]: history.crashes,
+    ...(isHandedOn(delivery) && { [HANDED_ON_BY_HEADER]: String(delivery.headers[HANDED_ON_BY_HEADER]) }),
+  };
 }
 
 function toCount(value: unknown): number {

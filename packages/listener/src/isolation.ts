@@ -44,7 +44,12 @@ export function createIsolation(): Isolation {
 
   return {
     async whenNoneRuns() {
-      await pause;
+      const untilMs = performance.now() + MAX_PAUSE_MS;
+      // Another one may have been started meanwhile.
+      for (let awaited: typeof pause; awaited !== pause && performance.now() < untilMs; ) {
+        awaited = pause;
+        await awaited;
+      }
     },
     async move(moving) {
       const moved = moving.then(

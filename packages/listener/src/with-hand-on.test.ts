@@ -7,12 +7,13 @@ import { withHandOn } from './with-hand-on.ts';
 
 describe('withHandOn', () => {
   const unhandled = { name: 'failed', failure: new NoHandlerError('T') };
+  const LAST = 5;
 
   function step({
     publishes,
     unbinds = async () => {},
   }: {
-    publishes: PublishOutcome;
+    publishes: PublishOutcome[];
     unbinds?: () => Promise<void>;
   }) {
     const published: unknown[] = [];
@@ -20,28 +21,59 @@ describe('withHandOn', () => {
       unbind: unbinds,
       async publish({ to, headers }: { to: unknown; headers: unknown }) {
         published.push({ to, headers });
-        return publishes;
+        return publishes.shift() ?? 'unroutable';
       },
+      declare: async () => {},
+      isDeclared: async () => false,
+      describe: () => ({ name: 'T' }),
     } as unknown as Publisher;
-    return { published, handOn: withHandOn(async () => unhandled, { service: 'svc', publisher }) };
+    const options = { service: 'svc', publisher, maxAttempts: LAST };
+    return { published, handOn: withHandOn(async () => unhandled, options) };
+  }
+
+  function lastAttempt(headers = {}) {
+    const { event, context, loss } = makeStep({}, headers);
+    return { event, context: { ...context, attempt: LAST }, loss };
   }
 
   it('gives an event that no handler takes to whoever takes its type now, marked', async () => {
-    const { event, context } = makeStep();
-    const { handOn, published } = step({ publishes: 'confirmed' });
+    const { event, context } = lastAttempt();
+    const { handOn, published } = step({ publishes: ['confirmed'] });
     assert.deepEqual(await handOn(event, context), { name: 'handed-on' });
     assert.deepEqual(published, [{ to: { type: 'T' }, headers: { 'waybill-handed-on-by': 'svc' } }]);
   });
 
-  it('leaves it to others where nobody takes the type, the broker is away, or it went round once', async () => {
-    const away = () => Promise.reject(new Error('away'));
-    for (const [options, headers] of [
-      [{ publishes: 'unroutable' }, {}],
-      [{ publishes: 'confirmed', unbinds: away }, {}],
-      [{ publishes: 'confirmed' }, { 'waybill-handed-on-by': 'other' }],
-    ] as const) {
-      const { event, context } = makeStep({}, headers);
-      assert.equal(await step(options).handOn(event, context), unhandled);
-    }
+  it('goes on until it is certain that somebody has it', async () => {
+    const { event, context } = lastAttempt();
+    const unbinds = () => Promise.reject(new Error('away'));
+    const { handOn } = step({ publishes: ['not-accepted', 'unknown', 'unroutable', 'confirmed'], unbinds });
+    assert.deepEqual(await handOn(event, context), { name: 'handed-on' });
+  });
+
+  it('leaves it to others where nobody takes the type, and what went round once', async () => {
+    const first = lastAttempt();
+    assert.equal(await step({ publishes: [] }).handOn(first.event, first.context), unhandled);
+    const again = lastAttempt({ 'waybill-handed-on-by': 'other' });
+    const { handOn, published } = step({ publishes: ['confirmed'] });
+    assert.equal(await handOn(again.event, again.context), unhandled);
+    assert.deepEqual(published, []);
+  });
+
+  it('keeps the binding when the deadline left no time for all attempts', async () => {
+    let isUnbound = false;
+    const unbinds = async () => {
+      isUnbound = true;
+    };
+    const { event, context } = makeStep();
+    assert.equal(await step({ publishes: ['confirmed'], unbinds }).handOn(event, context), unhandled);
+    assert.equal(isUnbound, false);
+  });
+
+  it('ends with the delivery', async () => {
+    const { event, context, loss } = lastAttempt();
+    loss.abort();
+    await assert.rejects(step({ publishes: ['unknown'] }).handOn(event, context), {
+      code: 'broker-unavailable',
+    });
   });
 });

@@ -1,40 +1,56 @@
 import type { Publisher } from '@waybill/common/broker/ports.ts';
+import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
+import { AppError } from '@waybill/common/errors.ts';
 import { encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 import { originalOf } from './delivered-event.ts';
+import { HANDED_ON_BY_HEADER, isHandedOn } from './headers.ts';
 import { NoHandlerError } from './no-handler.ts';
 import type { Step, StepContext } from './step.ts';
-
-/** The service that handed it on: it goes round once at the most. */
-const HANDED_ON_BY_HEADER = 'waybill-handed-on-by';
 
 /**
  * Deals with an event whose type no instance of the service took in all its attempts: the type has moved to another
  * service, or is gone, and only the binding is left. It is removed (an instance that does take the type binds it again
  * within 2 s), and the event goes to whoever takes the type now, if anybody does.
+ *
+ * An event whose deadline left no time for all of them says nothing about the type: in a rolling deploy it may have met
+ * old instances only, and any client may allow little time.
  */
 export function withHandOn(
   next: Step,
-  { service, publisher }: { service: string; publisher: Publisher },
+  { service, publisher, maxAttempts }: { service: string; publisher: Publisher; maxAttempts: number },
 ): Step {
   return async (event, context) => {
     const outcome = await next(event, context);
-    const isHandedOn = outcome.failure instanceof NoHandlerError && (await handOn(event.type, context));
-    return isHandedOn ? { name: 'handed-on' } : outcome;
+    const isUnhandled = outcome.failure instanceof NoHandlerError && context.attempt >= maxAttempts;
+    if (!isUnhandled || isHandedOn(context.delivered.delivery)) return outcome;
+    await unbind(event.type, context);
+    return (await handOn(event.type, context)) ? { name: 'handed-on' } : outcome;
   };
 
-  async function handOn(type: string, { delivered, log }: StepContext): Promise<boolean> {
-    if (HANDED_ON_BY_HEADER in delivered.delivery.headers) return false;
+  /** The broker may be away: then the next such event removes it. */
+  async function unbind(type: string, { log }: StepContext): Promise<void> {
     try {
       await publisher.unbind({ service, type });
-    } catch {
-      // The broker is away: the next such event removes it.
-      return false;
+      log.warn('no longer bound to a type that no handler takes');
+    } catch (error) {
+      log.warn({ err: error }, 'still bound to a type that no handler takes');
     }
+  }
+
+  /** False only when it is certain that nobody has it: else its client would be told 502 for what is handled. */
+  async function handOn(type: string, { delivered, signal }: StepContext): Promise<boolean> {
     const message = encodeMessage([encodeEvent(originalOf(delivered))]);
     const headers = { [HANDED_ON_BY_HEADER]: service };
-    const outcome = await publisher.publish({ to: { type }, headers, ...message });
-    const isHandedOn = outcome === 'confirmed';
-    log.warn({ handed_on: isHandedOn }, 'no longer bound to a type that no handler takes');
-    return isHandedOn;
+    try {
+      await publishUntilConfirmed(publisher, { to: { type }, headers, ...message }, signal);
+      return true;
+    } catch (error) {
+      if (isUnroutable(error)) return false;
+      throw error;
+    }
   }
+}
+
+function isUnroutable(error: unknown): boolean {
+  return error instanceof AppError && error.code === 'unroutable';
 }

@@ -46,6 +46,9 @@ function again(
   to: { service: string; delayMs: RetryDelayMs },
 ): OutgoingMessage {
   const original: CloudEvent = originalOf(delivered);
-  const headers = historyHeaders({ failedAttempts: attempt, crashes: delivered.crashes });
+  const headers = historyHeaders(delivered.delivery, {
+    failedAttempts: attempt,
+    crashes: delivered.crashes,
+  });
   return { to, headers, ...encodeMessage([encodeEvent(original)]) };
 }

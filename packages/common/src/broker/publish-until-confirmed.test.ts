@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createMemoryBroker } from '@waybill/embedded-broker/create-memory-broker.ts';
 import { messageTo, soon } from './contract-bench.fixture.ts';
+import type { Publisher } from './ports.ts';
 import { publishUntilConfirmed } from './publish-until-confirmed.ts';
 
 const SERVICE = 'ping';
@@ -57,6 +58,30 @@ describe('publishUntilConfirmed', () => {
       code: 'unroutable',
       message: 'no queue takes waybill.nobody',
     });
+  });
+
+  it('waits for the queue of another service that declares that it takes the type', async () => {
+    const { publisher } = await start();
+    let tries = 0;
+    const healing: Publisher = {
+      ...publisher,
+      async publish() {
+        tries += 1;
+        return tries < 4 ? 'unroutable' : 'confirmed';
+      },
+    };
+
+    await publishUntilConfirmed(healing, { ...MESSAGE, to: { type: 'T' } }, neverAborts);
+    assert.equal(tries, 4);
+
+    tries = 0;
+    await assert.rejects(
+      publishUntilConfirmed(healing, { ...MESSAGE, to: { type: 'Nobodys' } }, neverAborts),
+      {
+        code: 'unroutable',
+      },
+    );
+    assert.equal(tries, 2);
   });
 
   it('gives up when its signal aborts', async () => {

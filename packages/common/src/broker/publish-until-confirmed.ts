@@ -4,21 +4,25 @@ import type { OutgoingMessage, Publisher } from './ports.ts';
 
 const BASE_DELAY_MS = 50;
 const MAX_DELAY_MS = 2_000;
+/** Whoever declares a queue that is gone looks every 2 s (ADR 8), and may be connecting again before it does. */
+const MAX_HEAL_MS = 10_000;
 
 /**
  * Publishes a message that must arrive (a retry, a reply, a dead letter) again and again, with full jitter, until the
- * broker confirms it. It may then be enqueued more than once. When no queue takes it ours are declared anew.
+ * broker confirms it. It may then be enqueued more than once. When no queue takes it ours are declared anew, and one of
+ * another service that declares that it takes the type is waited for.
  *
  * @param signal ends the attempts: usually that of the delivery that will be acked afterwards, because once its
  * channel is gone somebody else gets it.
- * @throws AppError `broker-unavailable` when the signal aborts first; `unroutable` when no queue takes
- * the message although all of ours are there.
+ * @throws AppError `broker-unavailable` when the signal aborts first, or the queue of that other service is not there
+ * within 10 s; `unroutable` when no queue takes the message although all of ours are there.
  */
 export async function publishUntilConfirmed(
   publisher: Publisher,
   message: OutgoingMessage,
   signal: AbortSignal,
 ): Promise<void> {
+  const healedMs = performance.now() + MAX_HEAL_MS;
   let isDeclared = false;
   for (let attempt = 1; ; attempt += 1) {
     const outcome = await publisher.publish(message);
@@ -26,13 +30,22 @@ export async function publishUntilConfirmed(
     if (signal.aborted)
       throw new AppError('broker-unavailable', `not confirmed before the delivery was lost`);
     if (outcome === 'unroutable') {
-      if (isDeclared)
-        throw new AppError('unroutable', `no queue takes ${publisher.describe(message.to).name}`);
-      isDeclared = await publisher.declare().then(
-        () => true,
-        () => false,
-      );
+      if (isDeclared) await assertTaken(publisher, message, healedMs);
+      else
+        isDeclared = await publisher.declare().then(
+          () => true,
+          () => false,
+        );
     }
     await backOff(attempt, { baseMs: BASE_DELAY_MS, capMs: MAX_DELAY_MS, signal });
   }
+}
+
+/** Returns when somebody declares that it takes the message, whose queue may yet come. */
+async function assertTaken(publisher: Publisher, { to }: OutgoingMessage, healedMs: number): Promise<void> {
+  const { name } = publisher.describe(to);
+  if (!('type' in to) || !(await publisher.isDeclared(to.type)))
+    throw new AppError('unroutable', `no queue takes ${name}`);
+  if (performance.now() >= healedMs)
+    throw new AppError('broker-unavailable', `the queue of whoever takes ${name} is not there`);
 }
