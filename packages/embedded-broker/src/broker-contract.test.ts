@@ -1,8 +1,8 @@
 /** The embedded broker keeps the promises that RabbitMQ keeps: the same suites run on both. */
 import { after, before, describe } from 'node:test';
-import { amqpBroker } from '@waybill/common/broker/amqp.fixture.ts';
-import { amqpContract } from '@waybill/common/broker/amqp-contract.fixture.ts';
-import { brokerContract } from '@waybill/common/broker/contract.fixture.ts';
+import { amqpBroker } from '../../common/src/broker/amqp.fixture.ts';
+import { amqpContract } from '../../common/src/broker/amqp-contract.fixture.ts';
+import { brokerContract } from '../../common/src/broker/contract.fixture.ts';
 import { createEmbeddedBroker, type EmbeddedBroker } from './create-embedded-broker.ts';
 
 for (const [suite, define] of [

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import type { IncomingHttpHeaders } from 'node:http';
 import { test } from 'node:test';
 import { AppError } from '@waybill/common/errors.ts';
-import { anyEvent } from '@waybill/common/event/event.fixture.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import fc from 'fast-check';
+import { anyEvent } from '../../../../common/src/event/event.fixture.ts';
 import { decodeRequest, encodeResponse } from './event-http.ts';
 
 const BINARY = { 'ce-specversion': '1.0', 'ce-id': 'e-1', 'ce-source': '/test', 'ce-type': 'Test' };

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { type IncomingHttpHeaders, validateHeaderName, validateHeaderValue } from 'node:http';
 import { describe, test } from 'node:test';
 import { AppError } from '@waybill/common/errors.ts';
-import { anyEvent, minimal, nested } from '@waybill/common/event/event.fixture.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { decodeMessage, encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 import fc from 'fast-check';
+import { anyEvent, minimal, nested } from '../../../../common/src/event/event.fixture.ts';
 import {
   type DecodedRequest,
   decodeRequest,
