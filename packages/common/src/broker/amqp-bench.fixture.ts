@@ -7,7 +7,7 @@ import { type Channel, connect } from 'amqplib';
 import { pino } from 'pino';
 import type { AmqpClientOptions } from './amqp-connection.ts';
 import { createAmqpPublisher } from './amqp-publisher.ts';
-import { createAmqpSubscriber } from './amqp-subscriber.ts';
+import { type AmqpSubscriber, createAmqpSubscriber } from './amqp-subscriber.ts';
 import { type AmqpTopology, type Queue, serviceQueues } from './amqp-topology.ts';
 import { type Consumption, collect, soon } from './contract-bench.fixture.ts';
 import type { Publisher, Source, Subscriber } from './ports.ts';
@@ -38,7 +38,7 @@ export type AmqpBench = {
   publisher(options?: ClientOptions): Promise<Publisher>;
   /** One that need not be. */
   unconnectedPublisher(options?: ClientOptions): Promise<Publisher>;
-  subscriber(options?: ClientOptions): Promise<Subscriber>;
+  subscriber(options?: ClientOptions): Promise<AmqpSubscriber>;
   /** Consumes the queue and is active. */
   consume(subscriber: Subscriber, options?: { from?: Source; prefetch?: number }): Promise<Consumption>;
   /** A proxy before the broker, and the URL through it. */

@@ -41,6 +41,32 @@ export function describeAmqpConsuming(broker: AmqpBroker): void {
       assert.equal((await depthOf(bench.url, bench.queue)).consumers, subscriptions.length);
     });
 
+    it('keeps to its prefetch, however often it is paused with deliveries unacked', async (t) => {
+      const bench = createAmqpBench(broker, t);
+      const bodies = Array.from({ length: 12 }, (_, i) => String(i));
+      await publishAll(await bench.publisher(), bench.service, bodies);
+      const subscriber = await bench.subscriber();
+      const consumption = await bench.consume(subscriber, { prefetch: 4 });
+      const unacked = [];
+      for (let i = 0; i < 4; i += 1) unacked.push(await consumption.next());
+
+      for (let round = 0; round < 3; round += 1) {
+        subscriber.pause();
+        assert.equal(consumption.isActive(), false);
+        subscriber.resume();
+        await soon(() => assert.ok(consumption.isActive()));
+      }
+
+      assert.equal((await depthOf(bench.url, bench.queue)).ready, bodies.length - unacked.length);
+      const seen = [];
+      for (const _ of bodies) {
+        const delivery = unacked.shift() ?? (await consumption.next());
+        seen.push(String(delivery.body));
+        delivery.ack();
+      }
+      assert.deepEqual(seen, bodies);
+    });
+
     it('delivers nothing when it is closed while it connects', async (t) => {
       const bench = createAmqpBench(broker, t);
       await publishAll(await bench.publisher(), bench.service, ['1']);
