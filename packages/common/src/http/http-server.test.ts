@@ -394,6 +394,10 @@ describe('closing', () => {
       `PUT / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n${`10000\r\n${large}\r\n`.repeat(80)}0\r\n\r\n`,
       405,
     ],
+    'an expectation that nobody meets': [
+      `POST / HTTP/1.1\r\nhost: a\r\nexpect: tea\r\ncontent-length: 5242880\r\n\r\n${large.repeat(80)}`,
+      417,
+    ],
     'headers over the limit': [`GET / HTTP/1.1\r\nhost: a\r\nx: ${large.repeat(80)}`, 431],
     'what is not HTTP': [large.repeat(80), 400],
   };

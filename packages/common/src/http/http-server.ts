@@ -24,12 +24,13 @@ import { DRAIN_MS } from '../shutdown-bounds.ts';
 import { within } from '../within.ts';
 import { acceptWaiting } from './accept-waiting.ts';
 import { collectAllowedMethods } from './allowed-methods.ts';
-import { closeInStages, dropInput, endInStages } from './close-in-stages.ts';
+import { closeInStages, dropInput, endInStages, isClosing } from './close-in-stages.ts';
 import { answerHalfClosed } from './half-closed.ts';
 import { headProblem } from './head-problem.ts';
 import { cutOff, keepSockets } from './open-sockets.ts';
 import { createBodyReader } from './read-body.ts';
 import type { KeyPair } from './tls.ts';
+import { keepUnanswered, unansweredOn } from './unanswered.ts';
 
 /** Why a process is not ready; `undefined` when it is. */
 export type Readiness = () => string | undefined;
@@ -87,11 +88,15 @@ export function createHttpServer({
   app.server.on('error', () => {});
   // The size of all is bounded; beyond its number of 2,000 Node would drop some without a word.
   app.server.maxHeadersCount = 0;
+  keepUnanswered(app.server);
   answerHalfClosed(app.server);
-  app.server.on('checkExpectation', refuseExpectation).on('connect', refuseTunnel);
+  app.server.on('checkContinue', sendContinue).on('checkExpectation', refuseExpectation);
+  app.server.on('connect', refuseTunnel);
   keepSockets(app.server);
   const allowedMethods = collectAllowedMethods(app);
   app.addHook('onRequest', (request, reply, done) => {
+    // Came in one piece with the request before, and is left to the end of its connection.
+    if (isClosing(request.raw.socket)) return;
     const problem = headProblem(request.raw);
     if (!problem) return done();
     // Who speaks HTTP so may mean another end of this request than is seen here.
@@ -217,14 +222,18 @@ const CLIENT_ERROR_STATUS: Record<string, number> = {
   HPE_HEADER_OVERFLOW: 431,
 };
 
-/** Answers what is not HTTP, and so never reaches a route, and closes its connection. */
+/** Answers what is not HTTP, and so never reaches a route, behind what came whole before it, and closes its connection. */
 function refuseMalformed(error: Error & { code?: string }, socket: Socket): void {
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy(error);
     return;
   }
   dropInput(socket);
-  endInStages(socket, malformedAnswer(CLIENT_ERROR_STATUS[error.code ?? ''] ?? 400));
+  const answer = malformedAnswer(CLIENT_ERROR_STATUS[error.code ?? ''] ?? 400);
+  const before = unansweredOn(socket).findLast(({ req }) => req.complete);
+  // Unless the answer before has closed the connection already.
+  if (before) before.once('close', () => socket.writable && endInStages(socket, answer));
+  else endInStages(socket, answer);
 }
 
 /** `CONNECT`, which no route could take: its target is no path. */
@@ -242,8 +251,16 @@ function malformedAnswer(status: number): string {
   );
 }
 
+/** `Expect: 100-continue`, told to go on when its turn has come. Node writes it at once, also into the answer before. */
+function sendContinue(this: Server, request: IncomingMessage, response: ServerResponse): void {
+  if (response.socket) response.writeContinue();
+  else response.once('socket', () => response.headersSent || response.writeContinue());
+  this.emit('request', request, response);
+}
+
 /** An `Expect` that is not `100-continue` (RFC 9110, section 10.1.1). */
-function refuseExpectation({ headers }: IncomingMessage, response: ServerResponse): void {
+function refuseExpectation({ headers, socket }: IncomingMessage, response: ServerResponse): void {
+  closeInStages(socket);
   const problem = problemFor('invalid-request', `the expectation ${headers.expect} cannot be met`);
   response.writeHead(417, { 'content-type': 'application/problem+json', connection: 'close' });
   response.end(JSON.stringify({ ...problem, status: 417 }));
