@@ -80,6 +80,9 @@ export async function createAmqpConnection(options: AmqpConnectionOptions): Prom
   let opening: ChannelModel | undefined;
   let isClosing = false;
   let hasConnected = false;
+  /** The look under way, and the one after it, which whoever asks meanwhile shares: what the first saw may be gone. */
+  let look: Promise<void> = Promise.resolve();
+  let nextLook: Promise<void> | undefined;
 
   const recovering = await connect(connectOptions(options), {
     noDelay: true,
@@ -104,6 +107,9 @@ export async function createAmqpConnection(options: AmqpConnectionOptions): Prom
   });
   recovering.on('disconnect', (error) => {
     current = undefined;
+    // One on a connection that broke may wait for an answer until its time is up.
+    look = Promise.resolve();
+    nextLook = undefined;
     reconnects.add(1);
     log.warn({ connection: name, reason: error.message }, 'connection to the broker lost');
     options.onDisconnect?.();
@@ -117,8 +123,18 @@ export async function createAmqpConnection(options: AmqpConnectionOptions): Prom
       throw new AppError('broker-unavailable', 'the broker did not answer');
   }
 
+  function declare(): Promise<void> {
+    nextLook ??= look.then(() => {
+      nextLook = undefined;
+      const present = inTime((model) => keepTopology(model, options));
+      look = present.catch(() => {});
+      return present;
+    });
+    return nextLook;
+  }
+
   return {
-    declare: () => inTime((model) => keepTopology(model, options)),
+    declare,
     unbind: (bindings) => inTime((model) => removeBindings(model, bindings)),
     async close() {
       isClosing = true;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type AmqpBroker, available, createAmqpBench } from './amqp-bench.fixture.ts';
+import { type AmqpBroker, available, createAmqpBench, framesIn } from './amqp-bench.fixture.ts';
 import { messageTo, publishAll } from './contract-bench.fixture.ts';
 import type { OutgoingMessage, PublishOutcome } from './ports.ts';
 
@@ -44,6 +44,30 @@ export function describeAmqpPublishing(broker: AmqpBroker): void {
       // Not connected in between.
       assert.deepEqual(new Set(await Promise.all(others)), new Set(['confirmed', 'not-accepted']));
     });
+  });
+  describeLooking(broker);
+}
+
+function describeLooking(broker: AmqpBroker): void {
+  it('looks at its topology once more while it looks, however many ask', async (t) => {
+    const bench = createAmqpBench(broker, t);
+    const proxy = await bench.proxy();
+    let channels = 0;
+    proxy.setNextFault({
+      rewrite(chunk) {
+        // Channel.OpenOk: a look opens one to look, and one to declare.
+        channels += framesIn(chunk).filter(({ method }) => method === '20.11').length;
+        return chunk;
+      },
+    });
+    const publisher = await bench.publisher({ url: proxy.url });
+    channels = 0;
+
+    const first = publisher.declare();
+    await nextTurn();
+    await Promise.all([first, ...Array.from({ length: 50 }, () => publisher.declare())]);
+
+    assert.equal(channels, 4);
   });
 }
 
