@@ -171,16 +171,21 @@ function delayMs(url: string, attempt: number): number {
  * declared: if it were deleted in that very moment its consumers would not hear of it (see {@link letConsumersKnow}).
  */
 async function keepTopology(model: ChannelModel, { topology, watch }: AmqpConnectionOptions): Promise<void> {
-  const missing = await findMissing(model, topology);
-  await letConsumersKnow(missing);
-  const channel = await openQuietly(model);
-  await declareTopology(channel, { ...topology, queues: missing.queues }).catch((error) => {
+  const missing = await restore(model, topology).catch((error) => {
     // With a code it is the broker's answer; without, the connection is gone.
     if (typeof error.code === 'number') watch?.failed(error.message);
     throw error;
   });
-  await channel.close();
   watch?.found(namesOf(missing));
+}
+
+async function restore(model: ChannelModel, topology: AmqpTopology): Promise<Missing> {
+  const missing = await findMissing(model, topology);
+  await letConsumersKnow(missing);
+  const channel = await openQuietly(model);
+  await declareTopology(channel, { ...topology, queues: missing.queues });
+  await channel.close();
+  return missing;
 }
 
 async function removeBindings(model: ChannelModel, bindings: readonly Binding[]): Promise<void> {

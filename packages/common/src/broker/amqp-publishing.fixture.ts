@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type AmqpBroker, available, createAmqpBench, framesIn } from './amqp-bench.fixture.ts';
+import { type AmqpBroker, available, createAmqpBench, framesIn, onRawChannel } from './amqp-bench.fixture.ts';
 import { messageTo, publishAll } from './contract-bench.fixture.ts';
 import type { OutgoingMessage, PublishOutcome } from './ports.ts';
+import { createTopologyWatch } from './topology-watch.ts';
 
 export function describeAmqpPublishing(broker: AmqpBroker): void {
   describe('publishing what makes the broker close the channel', () => {
@@ -68,6 +69,22 @@ function describeLooking(broker: AmqpBroker): void {
     await Promise.all([first, ...Array.from({ length: 50 }, () => publisher.declare())]);
 
     assert.equal(channels, 4);
+  });
+
+  it('tells the watch what the broker answers when it may not even look', async (t) => {
+    const bench = createAmqpBench(broker, t);
+    const watch = createTopologyWatch({ log: bench.log });
+    const publisher = await bench.publisher({ watch });
+
+    await onRawChannel(bench.url, async (channel) => {
+      await channel.deleteQueue(bench.queue);
+      await channel.assertQueue(bench.queue, { exclusive: true });
+      await assert.rejects(publisher.declare(), { code: 405 });
+    });
+    assert.match(String(watch.trouble()), /RESOURCE_LOCKED/);
+
+    await publisher.declare();
+    assert.doesNotMatch(String(watch.trouble()), /RESOURCE_LOCKED/);
   });
 }
 
