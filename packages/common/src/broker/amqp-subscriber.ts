@@ -8,17 +8,21 @@ import type { Delivery, Source, Subscriber } from './ports.ts';
 
 const CALL_TIMEOUT_MS = 2_000;
 type Consumer = {
-  /**
-   * The same whenever it consumes again: RabbitMQ then counts what it was delivered before, and is unacked, towards the
-   * prefetch. (Of a quorum queue, which all of ours are; measured with 3.10.)
-   */
-  tag: string;
   from: Source;
   queue: string;
   prefetch: number;
   onDelivery(delivery: Delivery): void;
-  /** What it consumes with now, or has asked to. */
-  attempt: { channel: Channel; isActive: boolean } | undefined;
+  /** What it consumes with on the present channel, and what of that has ended and left deliveries unacked. */
+  attempts: Set<Attempt>;
+};
+
+/** Together they have no more unacked than the prefetch of their consumer. */
+type Attempt = {
+  tag: string;
+  channel: Channel;
+  prefetch: number;
+  unackedCount: number;
+  state: 'asked' | 'active' | 'stopping' | 'stopped';
 };
 
 type Opened = { channel: Channel; closed: AbortController; model: ChannelModel };
@@ -70,7 +74,7 @@ export async function createAmqpSubscriber(options: AmqpClientOptions): Promise<
     opened?.closed.abort();
     opened = undefined;
     current = undefined;
-    for (const consumer of consumers) consumer.attempt = undefined;
+    for (const { attempts } of consumers) attempts.clear();
   }
 
   /** Visits those that are added meanwhile. */
@@ -78,13 +82,21 @@ export async function createAmqpSubscriber(options: AmqpClientOptions): Promise<
     for (const consumer of consumers) if (!isPaused) await consume(consumer, on);
   }
 
+  /** With as much of its prefetch as nothing else on the channel has or may yet get. */
   async function consume(consumer: Consumer, { channel, closed, model }: Opened): Promise<void> {
-    if (consumer.attempt?.channel === channel) return;
-    const attempt = { channel, isActive: false };
-    consumer.attempt = attempt;
+    const prefetch = freePrefetch(consumer);
+    if (prefetch <= 0) return;
+    const attempt: Attempt = { tag: randomUUID(), channel, prefetch, unackedCount: 0, state: 'asked' };
+    consumer.attempts.add(attempt);
+    const onSettled = () => {
+      attempt.unackedCount -= 1;
+      if (attempt.state === 'stopped' && attempt.unackedCount === 0) afterStop(consumer, attempt);
+    };
     const onMessage = (message: ConsumeMessage | null) => {
-      if (message) consumer.onDelivery(toDelivery(message, consumer, channel, closed.signal));
-      else {
+      if (message) {
+        attempt.unackedCount += 1;
+        consumer.onDelivery(toDelivery(message, { consumer, channel, signal: closed.signal, onSettled }));
+      } else {
         log.warn({ queue: consumer.queue }, 'the broker cancelled the subscription');
         breakConnection(model, new Error('subscription cancelled'));
       }
@@ -92,10 +104,29 @@ export async function createAmqpSubscriber(options: AmqpClientOptions): Promise<
     // Both sent in this turn, because the prefetch applies to the next consume on the channel, whosever it is.
     // Not global: a global QoS on a quorum queue closes the connection.
     await Promise.all([
-      channel.prefetch(consumer.prefetch, false),
-      channel.consume(consumer.queue, onMessage, { consumerTag: consumer.tag }),
+      channel.prefetch(prefetch, false),
+      channel.consume(consumer.queue, onMessage, { consumerTag: attempt.tag }),
     ]);
-    attempt.isActive = true;
+    if (attempt.state === 'asked') attempt.state = 'active';
+  }
+
+  async function stopConsuming(consumer: Consumer): Promise<void> {
+    const stopping = [...consumer.attempts].filter(isConsuming);
+    await Promise.all(
+      stopping.map(async (attempt) => {
+        attempt.state = 'stopping';
+        // A channel's calls are answered in their order, so that it may have been asked to consume a moment ago.
+        await attempt.channel.cancel(attempt.tag).catch(() => {});
+        attempt.state = 'stopped';
+        afterStop(consumer, attempt);
+      }),
+    );
+  }
+
+  /** What has left nothing unacked makes room, at once or when the last of it is settled. */
+  function afterStop({ attempts }: Consumer, attempt: Attempt): void {
+    if (attempt.unackedCount === 0) attempts.delete(attempt);
+    consumeNow();
   }
 
   function consumeNow(): void {
@@ -107,12 +138,11 @@ export async function createAmqpSubscriber(options: AmqpClientOptions): Promise<
   return {
     subscribe({ from, prefetch, onDelivery }) {
       const queue = queueOf(from);
-      const tag = randomUUID();
-      const consumer: Consumer = { tag, from, queue, prefetch, onDelivery, attempt: undefined };
+      const consumer: Consumer = { from, queue, prefetch, onDelivery, attempts: new Set() };
       consumers.add(consumer);
       consumeNow();
       return {
-        isActive: () => consumer.attempt?.isActive === true,
+        isActive: () => [...consumer.attempts].some(({ state }) => state === 'active'),
         async cancel() {
           consumers.delete(consumer);
           // A dead peer never answers.
@@ -148,18 +178,25 @@ export async function createAmqpSubscriber(options: AmqpClientOptions): Promise<
   };
 }
 
-/** A channel's calls are answered in their order, so that it may have been asked to consume a moment ago. */
-async function stopConsuming(consumer: Consumer): Promise<void> {
-  const { attempt } = consumer;
-  consumer.attempt = undefined;
-  await attempt?.channel.cancel(consumer.tag).catch(() => {});
+function isConsuming({ state }: Attempt): boolean {
+  return state === 'asked' || state === 'active';
+}
+
+function freePrefetch({ prefetch, attempts }: Consumer): number {
+  let free = prefetch;
+  for (const attempt of attempts)
+    free -= attempt.state === 'stopped' ? attempt.unackedCount : attempt.prefetch;
+  return free;
 }
 
 function toDelivery(
   message: ConsumeMessage,
-  { from, queue }: Consumer,
-  channel: Channel,
-  signal: AbortSignal,
+  {
+    consumer: { from, queue },
+    channel,
+    signal,
+    onSettled,
+  }: { consumer: Consumer; channel: Channel; signal: AbortSignal; onSettled(): void },
 ): Delivery {
   const { content, fields, properties } = message;
   const headers = properties.headers ?? {};
@@ -184,6 +221,7 @@ function toDelivery(
     if (signal.aborted) return;
     try {
       send();
+      onSettled();
     } catch {}
   }
 }
