@@ -3,13 +3,14 @@
  * that was taken cannot be answered without the other, nor one that was sent. So nothing is consumed while there is
  * nothing to publish by, and whoever takes events from elsewhere asks for both.
  */
+import { AppError } from '../errors.ts';
 import type { AmqpClientOptions } from './amqp-connection.ts';
 import { type AmqpPublisherOptions, createAmqpPublisher } from './amqp-publisher.ts';
 import { type AmqpSubscriber, createAmqpSubscriber } from './amqp-subscriber.ts';
 import { amqpTopology } from './amqp-topology.ts';
 import type { Broker } from './ports.ts';
 import type { Topology } from './topology.ts';
-import { createTopologyWatch, KEEP_INTERVAL_MS } from './topology-watch.ts';
+import { createTopologyWatch, KEEP_INTERVAL_MS, type TopologyWatch } from './topology-watch.ts';
 
 /**
  * How long deliveries are held for a publisher that has gone. One that comes back does so sooner: reconnecting waits 3 s
@@ -42,17 +43,19 @@ export async function createBroker({ topology, ...clientOptions }: BrokerOptions
       timer = setTimeout(subscriber.giveBack, HOLD_MS).unref();
     },
   });
-  keepTopology(subscriber);
-  return { publisher, subscriber, watch };
+  const keeping = setInterval(() => void keepTopology(subscriber, watch), KEEP_INTERVAL_MS).unref();
+  const close = () => {
+    clearInterval(keeping);
+    return subscriber.close();
+  };
+  return { publisher, subscriber: { ...subscriber, close }, watch };
 }
 
-/** The subscriber's connection is never blocked. What fails is told by the watch, or is the connection. */
-function keepTopology(subscriber: AmqpSubscriber): void {
-  const next = () => setTimeout(keep, KEEP_INTERVAL_MS).unref();
-  const keep = () =>
-    void subscriber
-      .declare()
-      .catch(() => {})
-      .finally(next);
-  next();
+/** The subscriber's connection is never blocked. What the broker refuses is told by the watch itself. */
+async function keepTopology(subscriber: AmqpSubscriber, watch: TopologyWatch): Promise<void> {
+  try {
+    await subscriber.declare();
+  } catch (error) {
+    if (error instanceof AppError && subscriber.isConnected()) watch.note(error.message);
+  }
 }
