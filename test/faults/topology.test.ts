@@ -44,9 +44,6 @@ describe('what a service has declared', { skip: rabbitmqMissing }, () => {
   });
   after(async () => {
     await model?.close();
-    if (process.env.DUMP)
-      for (const l of [...listener.logs, ...dispatcher.logs].sort((a, b) => Number(a.time) - Number(b.time)))
-        console.log(JSON.stringify(l));
     await tiers?.stopAll();
     await broker?.close();
   });
