@@ -19,7 +19,7 @@ export function createLostTypes({
   watch: Pick<Broker['watch'], 'note'>;
   log: Logger;
 }): LostTypes {
-  /** No more than listeners have declared. */
+  /** No more than listeners have declared: a type whose answer did not come may be one that a client made up. */
   const lost = new Set<string>();
 
   return {
@@ -27,11 +27,12 @@ export function createLostTypes({
       if (outcome === 'confirmed' && lost.delete(type))
         log.info({ event_type: type }, 'a queue takes the type again');
       if (outcome !== 'unroutable') return outcome;
-      if (!(await publisher.isDeclared(type))) {
+      const isDeclared = await publisher.isDeclared(type);
+      if (isDeclared === false) {
         lost.delete(type);
         return 'unroutable';
       }
-      if (!lost.has(type)) {
+      if (isDeclared && !lost.has(type)) {
         lost.add(type);
         log.warn({ event_type: type }, 'no queue takes a type that a listener has declared');
         // Not for as long as it lasts: it is one type, and this dispatcher serves the others.

@@ -189,7 +189,8 @@ export async function createAmqpPublisher({
     unbind: ({ service, type }) => connection.unbind(typeBindings(service, type)),
     async isDeclared(type) {
       const question = { exchange: TYPES_EXCHANGE, routingKey: type, contentType: '', body: Buffer.alloc(0) };
-      return (await publish(question)) !== 'unroutable';
+      const outcome = await publish(question);
+      return outcome === 'confirmed' || (outcome === 'unroutable' ? false : undefined);
     },
     describe: (to) => messagingDestination(routeOf(to)),
     async close(deadlineMs = CONFIRM_TIMEOUT_MS) {

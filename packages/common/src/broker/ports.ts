@@ -63,8 +63,8 @@ export type Publisher = {
   declare(): Promise<void>;
   /** Has `service` get no more events of `type`, if it did. Throws as {@link declare} does. */
   unbind(binding: { service: string; type: string }): Promise<void>;
-  /** Whether a service declares that it takes events of `type`, be its queue there or not. True where nobody knows. */
-  isDeclared(type: string): Promise<boolean>;
+  /** Whether a service declares that it takes events of `type`, be its queue there or not. Undefined where nobody knows. */
+  isDeclared(type: string): Promise<boolean | undefined>;
   /** What spans say of a destination. */
   describe(to: Destination): MessagingDestination;
   /** Waits for the confirms under way, within `deadlineMs` (default 5 s), then closes the connection. */

@@ -106,7 +106,8 @@ export function createMemoryPublisher({
     unbind: (binding) => connection.call(() => unbindType(vhost, binding)),
     async isDeclared(type) {
       const question = { to: { type }, contentType: '', body: Buffer.alloc(0) };
-      return (await publish(question, { exchange: TYPES_EXCHANGE, routingKey: type })) !== 'unroutable';
+      const outcome = await publish(question, { exchange: TYPES_EXCHANGE, routingKey: type });
+      return outcome === 'confirmed' || (outcome === 'unroutable' ? false : undefined);
     },
     describe: (to) => messagingDestination(routeOf(to)),
     async close(deadlineMs = CONFIRM_TIMEOUT_MS) {
