@@ -36,8 +36,8 @@ async function start(t: TestContext, options: Options = {}) {
   return { server, session };
 }
 
-function call(session: ClientHttp2Session): ClientHttp2Stream {
-  const headers = { ':method': 'POST', ':path': `/${SERVICE}/GetBatch` };
+function call(session: ClientHttp2Session, path = `/${SERVICE}/GetBatch`): ClientHttp2Stream {
+  const headers = { ':method': 'POST', ':path': path };
   const stream = session.request({ ...headers, 'content-type': 'application/grpc', te: 'trailers' });
   return stream.on('error', () => {});
 }
@@ -103,20 +103,44 @@ test('a request that does not come to its end is given up within seconds', async
   assert.equal(await refusalOf(stream), status.DEADLINE_EXCEEDED);
 });
 
+/** Begins more requests than may be coming at once. */
+function overwhelm(t: TestContext, port: number): void {
+  for (let index = 0; index < 11; index += 1) {
+    const other = connect(`http://127.0.0.1:${port}`).on('error', () => {});
+    t.after(() => other.destroy());
+    for (let calls = 0; calls < 100; calls += 1) call(other);
+  }
+}
+
 test('of more requests than may be coming at once, that which came first has had its time', async (t) => {
   const { server, session } = await start(t);
   const first = call(session);
   await write(first, prefix(100));
   await new Promise((resolve) => session.ping(resolve));
   const refusal = refusalOf(first);
-  const others = [session];
-  for (let index = 0; index < 10; index += 1) {
-    const other = connect(`http://127.0.0.1:${server.port}`).on('error', () => {});
-    t.after(() => other.destroy());
-    others.push(other);
-    for (let calls = 0; calls < 100; calls += 1) call(other);
-  }
+  overwhelm(t, server.port);
   assert.equal(await refusal, status.DEADLINE_EXCEEDED);
+});
+
+test('a call of several messages may be long between two of them, but not within one', async (t) => {
+  const { server, session } = await start(t);
+  const listServices = Buffer.concat([prefix(3), Buffer.from([0x3a, 1, 0x2a])]);
+  const stream = call(session, '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo');
+  stream.write(listServices);
+  await once(stream, 'data');
+  const first = call(session);
+  await write(first, prefix(100));
+  await new Promise((resolve) => session.ping(resolve));
+  const refusal = refusalOf(first);
+  overwhelm(t, server.port);
+  assert.equal(await refusal, status.DEADLINE_EXCEEDED);
+  stream.write(listServices);
+  await once(stream, 'data');
+  const ended = once(stream.resume(), 'end');
+  await write(stream, prefix(100));
+  await new Promise((resolve) => session.ping(resolve));
+  overwhelm(t, server.port);
+  await ended;
 });
 
 test('connections and the calls on each are bounded', async (t) => {

@@ -29,8 +29,8 @@ export type CallBounds = { interceptor: ServerInterceptor; close(): void };
 /**
  * Creates the interceptor of one server. A call ends with what `admit` says, before its message is read; with
  * RESOURCE_EXHAUSTED when its message comes in absurdly many frames, or when more than `maxUnreadBytes` of answers would wait
- * for their readers; with DEADLINE_EXCEEDED when its request is not there within 10 s, or sooner where it is the oldest of
- * too many that are not. It is reset when a message is not taken within 30 s.
+ * for their readers; with DEADLINE_EXCEEDED when its request, or one begun message of several, is not there within 10 s, or
+ * sooner where it is the oldest of too many that are not. It is reset when a message is not taken within 30 s.
  */
 export function createCallBounds({
   admit,
@@ -47,15 +47,16 @@ export function createCallBounds({
   let unreadBytes = 0;
 
   return {
-    interceptor({ path }, call) {
+    interceptor({ path, requestStream }, call) {
       // Private to grpc-js, which has no other way to see frames, or to have a caller stop sending.
       const stream = Reflect.get(call, 'stream') as ServerHttp2Stream;
       let frames = 0;
       let ownBytes = 0;
+      let isReceiving = false;
 
       const bounded = new ServerInterceptingCall(call, {
         start(next) {
-          receiving.add(stream, () => refuse(status.DEADLINE_EXCEEDED, 'the request takes too long to come'));
+          receive();
           stream.on('data', onFrame);
           stream.once('close', onClose);
           next({
@@ -66,10 +67,12 @@ export function createCallBounds({
             },
             onReceiveMessage(message, next) {
               frames = 0;
+              // Of several the next may be long in coming; a single one is handled only when its caller has ended.
+              if (requestStream) received();
               next(message);
             },
             onReceiveHalfClose(next) {
-              receiving.delete(stream);
+              received();
               next();
             },
           });
@@ -90,8 +93,20 @@ export function createCallBounds({
       };
       return bounded;
 
+      function receive(): void {
+        isReceiving = true;
+        receiving.add(stream, () => refuse(status.DEADLINE_EXCEEDED, 'the request takes too long to come'));
+      }
+
+      function received(): void {
+        isReceiving = false;
+        receiving.delete(stream);
+      }
+
       function onFrame(): void {
         frames += 1;
+        // The next message of a call that has one already.
+        if (!isReceiving) receive();
         if (frames > MAX_FRAMES) refuse(status.RESOURCE_EXHAUSTED, 'the request comes in too many frames');
       }
 
