@@ -66,13 +66,13 @@ onBothBrokers('a queue', (open) => {
 
   it('expires when nobody uses it', async (t) => {
     const client = await open(t);
-    await client.channel.assertQueue(client.name, { expires: 50 });
+    await client.channel.assertQueue(client.name, { expires: 500 });
     const consumer = await consume(client.channel, client.name);
     await publishAll(client.channel, client.name, ['x']);
     await message(consumer);
     await client.channel.cancel(consumer.tag);
     // A look at it would be a use.
-    await delay(500);
+    await delay(1_000);
     assert.equal((await refusalOf(client, () => client.channel.checkQueue(client.name))).code, 404);
   });
 
