@@ -17,9 +17,10 @@ import { createPostReplies } from './post-replies.ts';
 it('while clients are slow to read what has come, replies are put off and those they answer stay parked', async () => {
   const held = { isFull: true, hasRoom: () => !held.isFull };
   const inbox = createInbox();
+  const lines: string[] = [];
   const parked = createParkedRequests({ inbox, maxParked: 10 });
   const app = createInternalApp({
-    log: pino({ level: 'silent' }),
+    log: pino({ level: 'info' }, { write: (line: string) => void lines.push(line) }),
     keys: keys.call,
     clock: createClockCheck(),
     path: '/dispatch',
@@ -55,4 +56,9 @@ it('while clients are slow to read what has come, replies are put off and those 
   held.isFull = false;
   assert.equal((await deliver()).statusCode, 200);
   assert.equal((await reply).id, 'reply to e1');
+
+  // Delivered again nobody waits for it, which is no line of log.
+  lines.length = 0;
+  assert.deepEqual((await deliver()).json(), { unknown: [correlationId] });
+  assert.deepEqual(lines, []);
 });
