@@ -44,7 +44,7 @@ export type RepliesOptions = {
 
 export type Replies = {
   /**
-   * Takes no more replies, and waits until those under way are acked, but no longer than 6 s (a blocked broker
+   * Takes no more replies, and waits until those under way are acked, but no longer than 5 s (a blocked broker
    * confirms nothing): what is unacked then is delivered again to another dispatcher.
    */
   drain(): Promise<void>;

@@ -2,8 +2,8 @@
  * The event: CloudEvents 1.0, as a plain object in the shape of its JSON format.
  *
  * Every tier reads events from outside its process through {@link toEvent}, so a value of type {@link CloudEvent}
- * has been checked. Encodings live beside this file: `event-json.ts` (AMQP, structured and batched HTTP) and
- * `event-http.ts` (the HTTP binding at the edge).
+ * has been checked. Encodings: `event-json.ts` beside this file (AMQP, structured and batched HTTP), and
+ * `event-http.ts` of public-web (the HTTP binding at the edge).
  */
 import { AppError } from '../errors.ts';
 import { isMediaType } from './media-type.ts';

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 
-/** What the system takes at once for any reader, so that it is never held here. */
+/** What the system takes at once, so that it is not held here but for a reader whose buffers are full. */
 const TAKEN_AT_ONCE_BYTES = 16 * 1024;
 
 /**
