@@ -99,6 +99,25 @@ describe('retire-service', () => {
     assert.equal(await publish({ type: types[1] }), 'confirmed');
   });
 
+  it('deletes nothing when a listener comes back while it runs', async (t) => {
+    const { old, next, types, publish } = await twoServices(t);
+    assert.equal(await publish({ type: types[1] }), 'confirmed');
+    const { work } = serviceQueues(old);
+
+    const running = run(old, '--to', next);
+    await eventually(async () => {
+      const { messageCount } = await channel.checkQueue(serviceQueues(next).work);
+      assert.equal(messageCount, 1);
+    }, DEADLINE);
+    const { consumerTag } = await channel.consume(work, () => {});
+    const { code, output } = await running;
+    await channel.cancel(consumerTag);
+
+    assert.equal(code, 1, output);
+    assert.match(output, /has 1 consumers: stop the listeners/);
+    assert.ok((await names()).includes(work));
+  });
+
   it('ends that a type goes to a service that keeps others', async (t) => {
     const { old, types, publisher, publish } = await twoServices(t);
 

@@ -1,8 +1,9 @@
 /**
  * Takes a listener service that will not come back away from the broker, or one type from a service: until then its queue
- * goes on to fill, and when it is full every event of its types is refused. Nothing is lost that was not to be discarded,
- * whatever ends it: run it again.
+ * goes on to fill, and when it is full every event of its types is refused. Whatever ends it loses nothing: run it again.
+ * AMQP does not tell which types a queue is bound to, so those of which nothing waited are bound until it is deleted.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { EVENTS_EXCHANGE, serviceQueues, typeBindings } from '@waybill/common/broker/amqp-topology.ts';
 import { RESERVED_SERVICES, RETRY_DELAYS_MS } from '@waybill/common/broker/topology.ts';
@@ -25,10 +26,15 @@ const usage = `usage: node bin/retire-service.mjs <service> --to <service> | --d
 The service is the name that it gives in runListener: ping has the queue waybill.ping. Stop all of its listeners first;
 while one runs this refuses. With --type stop, or replace, those that have a handler for it: they bind it again within 2 s.
 
+It takes 6 s at least. What comes in the very moment of the deletion is gone, and counted: end types that are still in use by
+--type first.
+
 What is moved keeps its deadline and its client, and its attempts are counted anew.`;
 
 const SERVICE = /^[a-z0-9][a-z0-9-]{0,63}$/;
 const NOT_FOUND = 404;
+/** The longest that anything waits to be retried, and a second to arrive. A listener reconnects sooner. */
+const SETTLE_MS = Math.max(...RETRY_DELAYS_MS) + 1_000;
 
 await runProgram(async () => {
   const options = readOptions();
@@ -66,35 +72,45 @@ async function retire(
   { service, to }: { service: string; to?: string },
 ) {
   const { work, isolated, types, retry } = serviceQueues(service);
-  const consumed = [work, isolated];
   const present: string[] = [];
-  for (const queue of [...consumed, ...RETRY_DELAYS_MS.map(retry)]) {
-    const found = await look(connection, queue);
-    if (!found) continue;
-    present.push(queue);
-    if (consumed.includes(queue) && found.consumerCount > 0)
-      throw new UserError(
-        `${queue} has ${found.consumerCount} consumers: stop the listeners of ${service} first`,
-      );
-  }
+  // What a message goes through last comes last: a retry queue gives it back to the work queue.
+  for (const queue of [...RETRY_DELAYS_MS.map(retry), isolated, work])
+    if (await look(connection, queue)) present.push(queue);
+  await expectNoConsumers(connection, service);
   if (to && !(await look(connection, serviceQueues(to).work)))
     throw new UserError(`there is no service ${to} at this broker: start its listeners first`);
   // Nobody is told from now on that it takes its types.
   await channel.deleteQueue(types);
   if (present.length === 0) return console.error(`there are no queues of ${service} at this broker`);
   const publish = createPublish(channel);
+  const emptyAll = async () => {
+    let count = 0;
+    for (const queue of present) count += await empty(channel, queue, to, publish);
+    return count;
+  };
   let moved = 0;
-  // Until a whole round finds nothing: what waits in a retry queue expires into the work queue meanwhile.
-  for (let before = -1; before !== moved; ) {
-    before = moved;
-    for (const queue of present) moved += await empty(channel, queue, to, publish);
+  // Until a round finds nothing that comes later than anything waits between two queues, or a listener to reconnect.
+  for (let late = -1; late !== 0; moved += late) {
+    moved += await emptyAll();
+    await delay(SETTLE_MS);
+    late = await emptyAll();
   }
+  await expectNoConsumers(connection, service);
   let late = 0;
   for (const queue of present) late += (await channel.deleteQueue(queue)).messageCount;
   console.error(
     `${to ? `moved ${moved} messages to ${to}` : `discarded ${moved} messages`}; deleted ${present.join(', ')}`,
   );
   if (late > 0) console.error(`${late} messages came in the very moment of the deletion, and are gone`);
+}
+
+async function expectNoConsumers(connection: Connection, service: string) {
+  const { work, isolated } = serviceQueues(service);
+  for (const queue of [work, isolated]) {
+    const count = (await look(connection, queue))?.consumerCount ?? 0;
+    if (count > 0)
+      throw new UserError(`${queue} has ${count} consumers: stop the listeners of ${service} first`);
+  }
 }
 
 /** Takes all out of `queue`, and lets no more come of the types that it meets. */
