@@ -9,9 +9,12 @@ import { EVENTS_EXCHANGE, serviceQueues } from './amqp-topology.ts';
 const CALL_TIMEOUT_MS = 5_000;
 /** The broker may start later than we do. */
 const AGAIN_MS = 5_000;
+/** A wrong user, or one without the tag: asked again, it would answer the same. */
+const REFUSALS: unknown[] = [401, 403];
 
 /**
- * Logs, once after the start, each queue of another service that is bound to a type of this one and has no consumers.
+ * Logs, once after the start, each queue of another service that is bound to a type of this one and has no consumers; or
+ * that the user may not ask.
  *
  * @param options.managementUrl the API, without `/api`; user, password and virtual host are those of `amqpUrl`. The user
  * needs the tag `management`.
@@ -32,6 +35,8 @@ export function warnOfForgottenQueues(options: {
           'a queue bound to a type of this service has no consumers: is its service retired?',
         );
     } catch (error) {
+      if (REFUSALS.includes((error as Error).cause))
+        return log.warn({ reason: (error as Error).message }, 'the user may not ask the management API');
       log.debug({ err: error }, 'the management API does not answer');
       setTimeout(look, AGAIN_MS).unref();
     }
@@ -53,7 +58,8 @@ async function findForgottenQueues({
       headers: { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` },
       signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
     });
-    if (!response.ok) throw new Error(`the management API answered ${response.status}`);
+    if (!response.ok)
+      throw new Error(`the management API answered ${response.status}`, { cause: response.status });
     return response.json();
   };
 
