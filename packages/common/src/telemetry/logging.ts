@@ -8,7 +8,8 @@
  * add `event_id` and `event_type`.
  */
 import { once } from 'node:events';
-import { fstatSync } from 'node:fs';
+import { constants, fstatSync, openSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import { fileURLToPath } from 'node:url';
 import { type DestinationStream, type Level, type Logger, type LoggerOptions, pino } from 'pino';
 import { resourceAttributes } from '../instance.ts';
@@ -101,7 +102,7 @@ function startStdout(log: () => Logger): LineWriter {
   // Looked at, it becomes a stream of Node's, and those do not block.
   if (stats.isFIFO() || stats.isSocket()) void process.stdout;
   const writer = createLineWriter({
-    fd: 1,
+    fd: isatty(1) ? openTerminal() : 1,
     maxWaitingBytes: MAX_WAITING_BYTES,
     onFailing: (error) => log().error({ err: error }, 'stdout takes no log lines'),
     onDropped: () => logLinesDropped.add(1, { to: 'stdout' }),
@@ -109,6 +110,16 @@ function startStdout(log: () => Logger): LineWriter {
   });
   process.on('exit', () => writer.flushSync(EXIT_FLUSH_MS));
   return writer;
+}
+
+/** The terminal that is stdout, opened once more: a write to stdout itself blocks while it is held (Ctrl-S). */
+function openTerminal(): number {
+  try {
+    return openSync('/proc/self/fd/1', constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+  } catch {
+    // No such file, as outside of Linux, or a terminal of another user.
+    return 1;
+  }
 }
 
 function startOtlpTransport(): OtlpTransport {
