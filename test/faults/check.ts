@@ -167,9 +167,12 @@ function isUnanswered({ outcome, status }: Operation): boolean {
   return outcome !== 'answered' && status !== 502;
 }
 
-function isLongAfterFaults({ startMs, waitMs }: Operation, injected: readonly InjectedFault[]): boolean {
+/** Of one whose outcome is unknown its client is told at its deadline, long after the fault that it met on its way. */
+function isLongAfterFaults(operation: Operation, injected: readonly InjectedFault[]): boolean {
+  const { startMs, waitMs, outcome } = operation;
   const endMs = startMs + waitMs;
-  return injected.every((fault) => fault.startMs > endMs || fault.endMs < endMs - MENDED_MS);
+  const metMs = outcome === 'unknown' ? startMs : endMs;
+  return injected.every((fault) => fault.startMs > endMs || fault.endMs < metMs - MENDED_MS);
 }
 
 type Span = { startMs: number; endMs: number };
