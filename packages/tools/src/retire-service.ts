@@ -1,6 +1,6 @@
 /**
  * Takes a listener service that will not come back away from the broker, or one type from a service: until then its queue
- * goes on to fill, and when it is full every event of its types is refused. Whatever ends it loses nothing: run it again.
+ * goes on to fill, and when it is full every event of its types is refused. Interrupted, it has lost nothing: run it again.
  * AMQP does not tell which types a queue is bound to, so those of which nothing waited are bound until it is deleted.
  */
 import { setTimeout as delay } from 'node:timers/promises';
