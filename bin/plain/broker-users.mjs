@@ -47,7 +47,7 @@ export function brokerDefinitions({ administrator, passwords }) {
 }
 
 /**
- * Of the names `waybill.<name>`. Whoever declares a queue that dead-letters, or publishes to one, writes to the default
+ * Of the names `waybill.<name>`. A user that declares a queue that dead-letters, or publishes to one, writes to the default
  * exchange.
  *
  * @param {string[]} names

@@ -8,7 +8,7 @@ import { type System, startSystem } from './system.ts';
 const WINDOWS = 5;
 /**
  * Of the rate before, at least. It is no more exact because another test file runs beside this one, and may have begun
- * in between; whoever waited for the frozen instance would wait a second for each call.
+ * in between; a caller that waited for the frozen instance would wait a second for each call.
  */
 const MIN_SHARE = 0.4;
 

@@ -207,7 +207,7 @@ function lostOf(run: RunResult): Operation[] {
 
 /**
  * Somebody deleted a queue while it was on its way, and its client was not answered: it, or its reply, was in the queue or in
- * the hands of whoever consumed it, and is owed to nobody. (The broker does not say which were in it.)
+ * the hands of its consumer, and is owed to nobody. (The broker does not say which were in it.)
  */
 function isInDeletedQueue({ startMs, deadlineMs, outcome }: Operation, { injected }: RunResult): boolean {
   const isOver = ({ deletedMs = Number.NEGATIVE_INFINITY, ...fault }: InjectedFault) =>

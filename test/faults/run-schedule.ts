@@ -16,7 +16,7 @@ const RECOVER_MS = 20_000;
 const STEADY_PINGS = 20;
 /** The load goes on for so long after the recovery. */
 const AFTERWARDS_MS = 2_000;
-const DRAIN_MS = 30_000;
+const QUIET_WITHIN_MS = 30_000;
 /** A publisher and a subscriber of each. */
 const CONNECTIONS_OF = /^(dispatcher|.*-listener)-/;
 
@@ -116,7 +116,7 @@ export async function drained({ broker }: FaultySystem): Promise<Record<string, 
     emptyLooks = Object.keys(left).length > 0 ? 0 : emptyLooks + 1;
     if (emptyLooks < 2) throw new Error('not empty yet');
   };
-  await eventually(look, { timeoutMs: DRAIN_MS, intervalMs: 500 }).catch(() => {});
+  await eventually(look, { timeoutMs: QUIET_WITHIN_MS, intervalMs: 500 }).catch(() => {});
   return left;
 }
 

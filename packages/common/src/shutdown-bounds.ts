@@ -1,6 +1,6 @@
 /**
  * How long a process that was told to stop takes for what. The bounds add up to less than the deadline: `DRAIN_MS`,
- * `FINISH_MS`, two seconds for the logs (`telemetry/logging.ts`) and half a second for whoever reads stdout.
+ * `FINISH_MS`, two seconds for the logs (`telemetry/logging.ts`) and half a second for the reader of stdout.
  */
 
 /** From `faults.md`: drain within 10 s. */

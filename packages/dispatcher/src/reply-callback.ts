@@ -91,7 +91,7 @@ function toSentBatch(answer: TierAnswer<ReadonlySet<string>>, replies: EncodedEv
 }
 
 /**
- * 410: the instance is another one now, so whoever waited is gone. A problem of public-web's own with the batch will not
+ * 410: the instance is another one now, so the request that waited is gone. A problem of public-web's own with the batch will not
  * pass; anything else may.
  */
 function toOutcome(status: number, code: string | undefined): DeliveryOutcome {

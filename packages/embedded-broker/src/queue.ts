@@ -134,7 +134,7 @@ export function createQueue(options: QueueOptions, surroundings: QueueSurroundin
     }
   }
 
-  /** Round robin: whoever gets a message goes to the end of the line. */
+  /** Round robin: a consumer that gets a message goes to the end of the line. */
   function nextConsumer(): Consumer | undefined {
     if (settings.isSingleActiveConsumer) return consumers[0]?.hasRoom() ? consumers[0] : undefined;
     const i = consumers.findIndex((consumer) => consumer.hasRoom());

@@ -19,7 +19,7 @@ export type Attempt = {
 export function createAttempt(index: number, run: () => Promise<void>): Attempt {
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
   let state: 'waiting' | 'started' | 'over' = 'waiting';
-  // Whoever awaits it may come later.
+  // It may be awaited later.
   ended.catch(() => {});
 
   async function follow(work: Promise<void>): Promise<void> {

@@ -57,7 +57,7 @@ function assertObjectCarried(value: object, depth: number): void {
     return;
   }
   const kind = Object.prototype.toString.call(value).slice('[object '.length, -1);
-  // Whoever has a `toJSON` says how it is carried; but bytes within JSON would be a list of numbers.
+  // A value with a `toJSON` says how it is carried; but bytes within JSON would be a list of numbers.
   if (types.isDate(value) ? Number.isNaN(value.getTime()) : ArrayBuffer.isView(value))
     throw notCarried(`a ${kind}`);
   if ('toJSON' in value && typeof value.toJSON === 'function') {

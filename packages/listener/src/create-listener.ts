@@ -50,7 +50,7 @@ export type Listener = {
    * given back to the broker, and nothing counts against it.
    */
   drain(): Promise<void>;
-  /** As `drain`, without waiting. The broker stays open: it belongs to whoever made it. */
+  /** As `drain`, without waiting. The broker stays open: it belongs to the caller that made it. */
   close(): Promise<void>;
 };
 

@@ -13,7 +13,7 @@ const MAX_DETAIL_LENGTH = 1_000;
 export type Failure = { reason: DeadLetterReason; error: { code: string; message: string }; detail?: string };
 
 /**
- * Dead-letters the event and tells whoever waits for it 502. The caller acks afterwards.
+ * Dead-letters the event and tells the client that waits for it 502. The caller acks afterwards.
  *
  * @throws AppError when the delivery is lost before the broker confirms: then somebody else gets the event.
  */

@@ -39,7 +39,7 @@ export type HandlerResult = {
 export type FurtherEvent = NewEvent & {
   /**
    * Keeps the event for this long, and then gives it to this service alone, as its next attempts are; absent: it goes
-   * to whoever handles its type, at once. In milliseconds.
+   * to the service that handles its type, at once. In milliseconds.
    */
   delayMs?: (typeof RETRY_DELAYS_MS)[number];
   /**

@@ -1,5 +1,5 @@
 /**
- * Once per event: what a handler made of an event is remembered, and given to whoever brings the same event again.
+ * Once per event: what a handler made of an event is remembered, and answers the same event when it comes again.
  *
  * | an event (`source` and `id`) that | gets |
  * |---|---|
@@ -18,7 +18,7 @@
  * - With a store that is shared, two instances may still be at one event at the same time: one that was taken for dead,
  *   and the one that got its event.
  * - An attempt that fails half-way, or is ended by its signal, may have had its effect; the next makes it again.
- * - An event is what its sender calls so. Whoever sends another event under the same `source` and `id` gets the reply to
+ * - An event is what its sender calls so. A sender of another event under the same `source` and `id` gets the reply to
  *   the first. Plain events all have the edge's `source`; where clients do not trust each other, and choose ids that can
  *   be guessed, this is not for their events.
  * - A handler that never settles is not run again for its event within the window: each attempt ends in its timeout.

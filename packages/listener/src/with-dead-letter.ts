@@ -7,7 +7,7 @@ import { TooManyHopsError } from './hops.ts';
 import { NoHandlerError } from './no-handler.ts';
 import type { Step } from './step.ts';
 
-/** Gives up an event that has failed for good: it is dead-lettered as it came, and whoever waits for it is told 502. */
+/** Gives up an event that has failed for good: it is dead-lettered as it came, and the client that waits for it is told 502. */
 export function withDeadLetter(next: Step, { giveUp }: { giveUp: GiveUp }): Step {
   return async (event, context) => {
     const outcome = await next(event, context);

@@ -36,7 +36,7 @@ describe('withHandOn', () => {
     return { event, context: { ...context, attempt: LAST }, loss };
   }
 
-  it('gives an event that no handler takes to whoever takes its type now, marked', async () => {
+  it('gives an event that no handler takes to the service that takes its type now, marked', async () => {
     const { event, context } = lastAttempt();
     const { handOn, published } = step({ publishes: ['confirmed'] });
     assert.deepEqual(await handOn(event, context), { name: 'handed-on' });

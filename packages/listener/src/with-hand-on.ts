@@ -10,7 +10,7 @@ import type { Step, StepContext } from './step.ts';
 /**
  * Deals with an event whose type no instance of the service took in all its attempts: the type has moved to another
  * service, or is gone, and only the binding is left. It is removed (an instance that does take the type binds it again
- * within 2 s), and the event goes to whoever takes the type now, if anybody does.
+ * within 2 s), and the event goes to the service that takes the type now, if there is one.
  *
  * An event whose deadline left no time for all of them says nothing about the type: in a rolling deploy it may have met
  * old instances only, and any client may allow little time.

@@ -52,7 +52,7 @@ export const publicWebSettings = {
   PORT: port({ default: 8080, desc: 'Public port; 0 lets the system choose' }),
   HEALTH_PORT: port({
     default: 8088,
-    desc: 'Port of /health/live and /health/ready, for whoever restarts this process or balances load; never TLS, and not for the outside. The public port has them too, as long as strangers leave it connections',
+    desc: 'Port of /health/live and /health/ready, for supervisors and load balancers; never TLS, and not for the outside. The public port has them too, as long as strangers leave it connections',
   }),
   GRPC_PORT: port({
     default: 50_051,

@@ -33,7 +33,7 @@ The id is the event's. A message that holds no event, or several, goes by a dige
 discarded as a whole; the id of any event in it names it too. Several dead letters with one id are treated alike.
 
 A replayed event keeps its id. It starts a new trace, linked to the old one, and its attempts are counted anew. It
-loses correlationid, replyto and expirytime: whoever waited for it has been answered, so its reply goes nowhere, and
+loses correlationid, replyto and expirytime: the client that waited for it has been answered, so its reply goes nowhere, and
 nothing drops it for being late. If this program or the broker dies at that moment it may be handled and still be here.`;
 
 const commands = { list, show, replay, discard };

@@ -7,7 +7,7 @@ import { EVENTS_EXCHANGE, REPLIES_QUEUE } from '@waybill/common/broker/amqp-topo
 import type { DeadLetterQueue } from './dead-letter-queue.ts';
 import type { DeadLetter, Event } from './read-dead-letter.ts';
 
-/** Whoever waited has been answered, a deadline that has passed would drop the event, and hops count anew. */
+/** The client that waited has been answered, a deadline that has passed would drop the event, and hops count anew. */
 const GONE = ['correlationid', 'replyto', 'expirytime', 'traceparent', 'tracestate', 'hops'];
 /** A listener service's own queues (packages/common/src/broker/amqp-topology.ts), of which the first part is its work queue. */
 const SERVICE_QUEUE = /^(waybill\.[a-z0-9][a-z0-9-]{0,63})(?:\.isolated|\.retry\.\d+)?$/;

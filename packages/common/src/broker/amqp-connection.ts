@@ -80,7 +80,7 @@ export async function createAmqpConnection(options: AmqpConnectionOptions): Prom
   let opening: ChannelModel | undefined;
   let isClosing = false;
   let hasConnected = false;
-  /** The look under way, and the one after it, which whoever asks meanwhile shares: what the first saw may be gone. */
+  /** The look under way, and the one after it, which callers that ask meanwhile share: what the first saw may be gone. */
   let look: Promise<void> = Promise.resolve();
   let nextLook: Promise<void> | undefined;
 

@@ -1,5 +1,5 @@
 /**
- * Bindings outlive whoever made them: the queue of a service that was renamed or given up goes on to get what this one
+ * Bindings outlive the services that made them: the queue of a service that was renamed or given up goes on to get what this one
  * handles, and refuses it for all when it is full. AMQP tells nobody of the bindings of others, RabbitMQ's management API does.
  */
 

@@ -73,7 +73,7 @@ export function describeTopology(contract: BrokerContract): void {
       ['dead letters, by the key that they had,', { deadLetters: 'Some.Type' }, { deadLetters: true }],
     ];
     for (const [what, to, from] of ways)
-      it(`brings ${what} to whoever takes them`, async (t) => {
+      it(`brings ${what} to the consumer`, async (t) => {
         const bench = createBench(contract, t);
         const { publisher, subscriber } = await bench.connect({ topology: 'dispatcher' });
         const consumption = await bench.consume(subscriber, { from });

@@ -1,7 +1,7 @@
 /**
  * What a process has of its broker: a connection to publish by, and one to consume by. Neither is of use alone: an event
  * that was taken cannot be answered without the other, nor one that was sent. So nothing is consumed while there is
- * nothing to publish by, and whoever takes events from elsewhere asks for both.
+ * nothing to publish by, and a service that takes events from elsewhere asks for both.
  */
 import { AppError } from '../errors.ts';
 import type { AmqpClientOptions } from './amqp-connection.ts';

@@ -87,7 +87,7 @@ describe('deadLetter', () => {
     });
     // Without telemetry all counters are one object, and the connection has counted too.
     const reasons = counted.mock.calls.map(({ arguments: [, attributes] }) => attributes?.reason);
-    assert.ok(!reasons.includes('unparsable'), 'whoever gets it then counts it');
+    assert.ok(!reasons.includes('unparsable'), 'the consumer that gets it then counts it');
   });
 
   async function collectDeadLetters() {

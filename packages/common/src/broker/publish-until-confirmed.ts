@@ -4,7 +4,7 @@ import type { OutgoingMessage, Publisher } from './ports.ts';
 
 const BASE_DELAY_MS = 50;
 const MAX_DELAY_MS = 2_000;
-/** Whoever declares a queue that is gone looks every 2 s (ADR 8), and may be connecting again before it does. */
+/** The service that declares a queue looks every 2 s whether it is gone (ADR 8), and may be connecting again before it does. */
 const MAX_HEAL_MS = 10_000;
 
 /**
@@ -47,5 +47,5 @@ async function assertTaken(publisher: Publisher, { to }: OutgoingMessage, healed
   if (!('type' in to) || !(await publisher.isDeclared(to.type)))
     throw new AppError('unroutable', `no queue takes ${name}`);
   if (performance.now() >= healedMs)
-    throw new AppError('broker-unavailable', `the queue of whoever takes ${name} is not there`);
+    throw new AppError('broker-unavailable', `the queue of the service that takes ${name} is not there`);
 }

@@ -36,10 +36,10 @@ export function encodeBatch(events: readonly EncodedEvent[]): Buffer {
 
 /**
  * Unpacks the body of a message. Numbers that no double holds keep their digits, as `JSON.rawJSON` objects, unless
- * `roundsNumbers`, which is for whoever reads the data instead of passing it on.
+ * `roundsNumbers`, which is for a tier that reads the data instead of passing it on.
  *
  * @throws AppError `unsupported-media-type` for another content type, `invalid-request` for anything that is not
- * events. A batch with one event at fault is at fault as a whole: whoever sent it is a tier of ours.
+ * events. A batch with one event at fault is at fault as a whole: its sender is a tier of ours.
  */
 export function decodeMessage(
   { contentType, body }: EncodedEvents,

@@ -29,7 +29,7 @@ describe('numbers that no double holds', () => {
       assert.equal(forward(` [ 1 , ${number} ]`), `[1,${number}]`);
     });
 
-  test('are rounded for whoever does not forward them', () => {
+  test('are rounded for a tier that does not forward them', () => {
     assert.deepEqual(parseJson(Buffer.from('{"a":9007199254740993}')), { a: 9007199254740992 });
   });
 

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { AppError } from '../errors.ts';
 import { keepNumbers, mayHaveInexactNumbers } from './exact-numbers.ts';
 
-/** Deepest nesting accepted from outside. Deeper bodies overflow the stack of whoever serialises them again. */
+/** Deepest nesting accepted from outside. Deeper bodies overflow the stack of the tier that serialises them again. */
 export const MAX_JSON_DEPTH = 32;
 /** Deepest nesting between tiers: what the edge accepted stands deeper in an event, its batch, and a handler's reply. */
 export const MAX_INTERNAL_JSON_DEPTH = 2 * MAX_JSON_DEPTH;
@@ -13,7 +13,7 @@ export type ParseJsonOptions = {
   /** Deepest nesting accepted (default {@link MAX_JSON_DEPTH}). */
   maxDepth?: number;
   /**
-   * For whoever forwards what is parsed: up to this many numbers that no double holds, such as integers beyond 2^53,
+   * For a tier that forwards what is parsed: up to this many numbers that no double holds, such as integers beyond 2^53,
    * become `JSON.rawJSON` objects, which `JSON.stringify` writes with the digits they came with. Default: all are
    * rounded, as `JSON.parse` does.
    */

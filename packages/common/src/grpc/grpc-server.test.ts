@@ -130,7 +130,7 @@ describe('the gRPC server', () => {
       [SERVICE, 'HealthCheck', { status: 'fine' }],
       ['grpc.health.v1.Health', 'Check', { status: 'SERVING' }],
     ] as const)
-      it(`answers ${name}/${method} to whoever knows of reflection ${version} alone`, async (t) => {
+      it(`answers ${name}/${method} to a client that knows reflection ${version} alone`, async (t) => {
         const { port } = await start(t, {
           HealthCheck: (_call: unknown, callback: Callback) => callback(null, { status: 'fine' }),
         });

@@ -11,7 +11,7 @@ const MIN_BYTES_PER_MS = 128;
 
 /**
  * - `answered`: 200, by a tier of ours.
- * - `refused`: any other status, by whoever answered; `problem` is empty when that was none of ours.
+ * - `refused`: any other status; `problem` is empty when the answer was not written by a tier of ours.
  * - `failed`: no answer that can be understood; `isWritten` says whether the tier may have the batch all the same.
  */
 export type TierAnswer<Answer> =

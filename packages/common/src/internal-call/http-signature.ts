@@ -6,7 +6,7 @@
  * but a replayed `POST /events` has its events handled again, as any event may be (handlers bear repetition). Use TLS
  * where that network is not trusted. Sign each attempt anew, or a retry after the window is refused.
  *
- * Only this one profile is spoken, and only in the one form RFC 8941 serialises it to: whoever signs is one of ours,
+ * Only this one profile is spoken, and only in the one form RFC 8941 serialises it to: the signer is one of ours,
  * so anything else is not. It is why no structured-field parser and no library is needed.
  */
 

@@ -30,5 +30,5 @@ it('tells once of an exporter that failed twice in a row, and anew when it had w
   assert.equal(toldAfter(exporter, fails, fails, fails), 0);
   assert.equal(toldAfter(exporter, arrives, fails, fails), 1);
   assert.equal(toldAfter(new FakeTraceExporter(), fails), 0, 'another exporter');
-  assert.equal(results.length, 12, 'whoever exports is told as before');
+  assert.equal(results.length, 12, 'the exporter is told as before');
 });

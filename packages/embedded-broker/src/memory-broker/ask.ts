@@ -5,7 +5,7 @@ import { AppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { decodeMessage, encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 
-/** Turns of the event loop within which whoever is to take the event has subscribed. */
+/** Turns of the event loop within which the consumer of the event has subscribed. */
 const MAX_TURNS = 100;
 
 /**

@@ -20,7 +20,7 @@ export function toStored(
   return {
     ...{ exchange, routingKey },
     properties: encodeProperties({ contentType, headers: table, deliveryMode: PERSISTENT, messageId }),
-    // Whoever published it may use the bytes for something else.
+    // The publisher may use the bytes for something else.
     body: Buffer.from(body),
   };
 }

@@ -28,7 +28,7 @@ const CALL_TIMEOUT_MS = 7_000;
  */
 const MAX_WAIT_MS = 2_000;
 /** What a dispatcher takes, less the brackets of a batch. JSON can grow when it is written anew: 1e20 has 21 digits. */
-const MAX_EVENT_BYTES = INTERNAL_BODY_LIMIT_BYTES - 2;
+const MAX_FORWARDED_EVENT_BYTES = INTERNAL_BODY_LIMIT_BYTES - 2;
 
 /** What clients are told; the reason names addresses of the inside and is for the log. */
 const NOT_ACCEPTED = 'no dispatcher takes the event now';
@@ -112,7 +112,7 @@ export async function createDispatcherClient({
     async send(event, isCancelled) {
       try {
         const encoded = encodeEvent(event);
-        if (encoded.bytes > MAX_EVENT_BYTES)
+        if (encoded.bytes > MAX_FORWARDED_EVENT_BYTES)
           return new AppError('too-large', `the event has ${encoded.bytes} bytes when written as JSON`);
         return await batcher.add(event.type, encoded, encoded.bytes, isCancelled);
       } catch (thrown) {

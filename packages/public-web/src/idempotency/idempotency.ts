@@ -56,7 +56,7 @@ export type Idempotency = {
    * It rejects with an AppError: `idempotency-key-reused`, `outcome-unknown`, `not-accepted` or `client-gone`.
    */
   begin(request: KeyedRequest): { run?: Run; answer: Promise<KeptAnswer | undefined> };
-  /** Keeps the answer to a run; to be awaited before it goes out, so that whoever has it finds it again. */
+  /** Keeps the answer to a run; to be awaited before it goes out, so that a client that has it finds it again. */
   finish(run: Run, answer: KeptAnswer, log: Pick<Logger, 'error'>): Promise<void>;
 };
 

@@ -1,5 +1,5 @@
 /**
- * Where the replies for this instance arrive: whoever opens an entry under a key is handed what is delivered under it.
+ * Where the replies for this instance arrive: the caller that opens an entry under a key is handed what is delivered under it.
  *
  * An entry is open until it is closed or its lease is over, so an inbox keeps nothing for good. It is to be opened before
  * that is sent whose reply it waits for: a reply under a key that is not open finds nobody. How many may be open is
