@@ -15,17 +15,18 @@ export function createReadiness({
 }: {
   publisher: Pick<Publisher, 'isConnected'>;
   subscriber: Pick<Subscriber, 'isConnected'>;
-  watch: Pick<Broker['watch'], 'trouble'>;
+  watch: Pick<Broker['watch'], 'trouble' | 'whyNotConnected'>;
   clock: ClockCheck;
 }): Readiness {
   let hasReachedBroker = false;
+  const because = (what: string) => [what, watch.whyNotConnected() ?? []].flat().join(': ');
   return () => {
     const [publishes, consumes] = [publisher.isConnected(), subscriber.isConnected()];
     hasReachedBroker ||= publishes && consumes;
     const trouble = watch.trouble();
     if (trouble !== undefined) return trouble;
-    if (!hasReachedBroker) return 'the broker has not been reached yet';
-    if (publishes !== consumes) return 'one of the two connections to the broker is away';
+    if (!hasReachedBroker) return because('the broker has not been reached yet');
+    if (publishes !== consumes) return because('one of the two connections to the broker is away');
     return clock.readiness();
   };
 }

@@ -111,6 +111,7 @@ function connectTo(
         trouble = noted;
       },
       trouble: () => trouble,
+      whyNotConnected: () => undefined,
     },
     faults: line.faults,
   };

@@ -39,7 +39,10 @@ export async function connectListener({
   return {
     // One that takes nothing from the broker is of no use yet, so unlike the other tiers it is not ready.
     readiness: () =>
-      watch.trouble() ?? (listener.isActive() ? undefined : 'not subscribed: the broker is not connected'),
+      watch.trouble() ??
+      (listener.isActive()
+        ? undefined
+        : `not subscribed: ${watch.whyNotConnected() ?? 'the broker is not connected'}`),
     drain: listener.drain,
     close: () => Promise.all([publisher.close(CLOSE_MS), subscriber.close()]),
   };

@@ -1,5 +1,6 @@
 /** A connection of a program here to a broker. */
 import type { Writable } from 'node:stream';
+import { type ConnectFailure, describeConnectFailure } from '@waybill/common/broker/amqp-connect-failure.ts';
 import { within } from '@waybill/common/within.ts';
 import { type Channel, type ChannelModel, connect } from 'amqplib';
 import { UserError } from '../../../bin/plain/user-error.mjs';
@@ -7,6 +8,18 @@ import { UserError } from '../../../bin/plain/user-error.mjs';
 const CONNECT_TIMEOUT_MS = 5_000;
 const CLOSE_TIMEOUT_MS = 2_000;
 const HEARTBEAT_S = 10;
+
+/** There is no connection. */
+export class BrokerError extends UserError {
+  readonly failure: ConnectFailure;
+
+  constructor(failure: ConnectFailure) {
+    super(
+      /^no broker listens/.test(failure.reason) ? `${failure.reason}: name one with --amqp` : failure.reason,
+    );
+    this.failure = failure;
+  }
+}
 
 export type Broker = ReturnType<typeof toBroker>;
 export type Connection = Awaited<ReturnType<typeof connectToBroker>>;
@@ -40,7 +53,7 @@ export function toBroker(text: string) {
 
 /**
  * @param name shown by the broker
- * @throws UserError names the broker, never the password
+ * @throws BrokerError names the broker, never the password
  */
 export async function connectToBroker(broker: Broker, name: string) {
   const model = await open(broker, name);
@@ -86,7 +99,6 @@ async function closed(model: ChannelModel, channel?: Channel) {
 }
 
 async function open(broker: Broker, name: string) {
-  const where = `${broker.hostname}:${broker.port}`;
   try {
     // In parts: in a URL the host could change settings.
     return await connect(
@@ -99,14 +111,6 @@ async function open(broker: Broker, name: string) {
       },
     );
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (/ACCESS.REFUSED/.test(message))
-      throw new UserError(`the broker at ${where} refuses user ${broker.username}: is the password right?`);
-    if (/NOT.ALLOWED/.test(message))
-      throw new UserError(
-        `the broker at ${where} has no virtual host ${broker.vhost} for ${broker.username}`,
-      );
-    if (code === 'ECONNREFUSED') throw new UserError(`no broker listens at ${where}: name one with --amqp`);
-    throw new UserError(`the broker at ${where} cannot be reached: ${message || code}`);
+    throw new BrokerError(describeConnectFailure(error as NodeJS.ErrnoException, broker));
   }
 }

@@ -13,6 +13,7 @@ import { backOffMs } from '../back-off.ts';
 import { AppError } from '../errors.ts';
 import { reconnects } from '../telemetry/metrics.ts';
 import { within } from '../within.ts';
+import { type ConnectTarget, describeConnectFailure } from './amqp-connect-failure.ts';
 import {
   declareTopology,
   findMissing,
@@ -42,7 +43,7 @@ export type AmqpClientOptions = {
   /** Shown by the broker in `connection_name`. */
   name: string;
   topology: AmqpTopology;
-  /** Is told what of it was gone, or cannot be declared. */
+  /** Is told why there is no connection, and what of the topology was gone, or cannot be declared. */
   watch?: TopologyWatch;
   log: Logger;
   /** How long declaring the topology and opening channels may take; default 10 s. */
@@ -265,21 +266,35 @@ function watchModel(model: ChannelModel, { log, name, onBlocked }: AmqpConnectio
   return closed.signal;
 }
 
-/** One warning when the broker goes, then silence until it is back: it may be gone for hours. */
+/** One warning when the broker goes, then silence until the reason is another: it may be gone for hours. */
 function logFailedAttempts(
   recovering: RecoveringChannelModel,
-  { log, name }: AmqpConnectionOptions,
+  { log, name, url, watch }: AmqpConnectionOptions,
   isClosing: () => boolean,
 ): void {
-  let hasWarned = false;
+  let told: string | undefined;
   recovering.on('connect', () => {
-    hasWarned = false;
+    told = undefined;
+    watch?.connected();
   });
   recovering.on('connect-failed', (error) => {
-    const level = hasWarned || isClosing() ? 'debug' : 'warn';
-    hasWarned = true;
-    log[level]({ connection: name, reason: error.message }, 'cannot connect to the broker, trying again');
+    const { reason } = describeConnectFailure(error, targetOf(url));
+    const level = told === reason || isClosing() ? 'debug' : 'warn';
+    told = reason;
+    watch?.notConnected(reason);
+    log[level]({ connection: name, reason }, 'cannot connect to the broker, trying again');
   });
+}
+
+/** Nothing that amqplib takes for granted is left out, as it is for people. */
+function targetOf(url: string): ConnectTarget {
+  const { protocol, hostname, port, username, pathname } = new URL(url);
+  return {
+    hostname,
+    port: Number(port || (protocol === 'amqps:' ? 5671 : 5672)),
+    username: decodeURIComponent(username || 'guest'),
+    vhost: decodeURIComponent(pathname.slice(1)) || '/',
+  };
 }
 
 /** The object form, because the string form lets `?heartbeat=0` and the like override our settings. */

@@ -118,6 +118,6 @@ export type Subscriber = {
 export type Broker = {
   publisher: Publisher;
   subscriber: Subscriber;
-  /** Whether what it declares is there. */
-  watch: Pick<TopologyWatch, 'note' | 'trouble'>;
+  /** Whether what it declares is there, and why it is not connected. */
+  watch: Pick<TopologyWatch, 'note' | 'trouble' | 'whyNotConnected'>;
 };

@@ -16,6 +16,11 @@ export type TopologyWatch = {
   failed(reason: string): void;
   /** Something else that may be of the topology has failed; is trouble for a while. */
   note(trouble: string): void;
+  /** A connection to the broker has failed, or is there. */
+  notConnected(reason: string): void;
+  connected(): void;
+  /** Why there was no connection at the last try; undefined if that went well. */
+  whyNotConnected(): string | undefined;
   /** What is wrong now, or was until a moment ago; for readiness. */
   trouble(): string | undefined;
 };
@@ -23,6 +28,7 @@ export type TopologyWatch = {
 /** Creates the {@link TopologyWatch} of a process, which logs what it is told. */
 export function createTopologyWatch({ log }: { log: Logger }): TopologyWatch {
   let failure: string | undefined;
+  let connectFailure: string | undefined;
   let noted = { trouble: '', untilMs: Number.NEGATIVE_INFINITY };
 
   function note(trouble: string): void {
@@ -42,6 +48,13 @@ export function createTopologyWatch({ log }: { log: Logger }): TopologyWatch {
       failure = reason;
     },
     note,
+    notConnected(reason) {
+      connectFailure = reason;
+    },
+    connected() {
+      connectFailure = undefined;
+    },
+    whyNotConnected: () => connectFailure,
     trouble() {
       if (failure !== undefined) return `declaring the topology failed: ${failure}`;
       return performance.now() < noted.untilMs ? noted.trouble : undefined;
