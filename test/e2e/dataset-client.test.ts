@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { bareEnvironment } from '@waybill/test-harness/bare-environment.ts';
 import { freePort } from '@waybill/test-harness/free-port.ts';
 import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { type Channel, type ChannelModel, connect, type Options } from 'amqplib';
@@ -42,7 +43,7 @@ describe('dataset-client', () => {
 
   function run(t: TestContext, args: string[], env: Record<string, string> = {}) {
     const child = spawn(process.execPath, ['bin/dataset-client.mjs', ...args], {
-      env: { PATH: process.env.PATH, AMQP_URL: defaultVhost(broker), ...env },
+      env: { ...bareEnvironment(), AMQP_URL: defaultVhost(broker), ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     t.after(() => child.kill('SIGKILL'));

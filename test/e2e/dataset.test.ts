@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
+import { bareEnvironment } from '@waybill/test-harness/bare-environment.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { askForDataset, connectClient, newClient } from './dataset-consumer.ts';
@@ -32,7 +33,7 @@ describe('a dataset', () => {
     const url = new URL(broker.url);
     url.pathname = '';
     const args = ['bin/dataset-client.mjs', '--client', `c-${randomUUID()}`, '--batches', '334', ...options];
-    return run(process.execPath, args, { env: { PATH: process.env.PATH, AMQP_URL: url.href } });
+    return run(process.execPath, args, { env: { ...bareEnvironment(), AMQP_URL: url.href } });
   }
 
   // The first of all, because later streams find most batches at the listeners.

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { after, before, beforeEach, describe, it, type TestContext } from 'node:test';
+import { bareEnvironment } from '@waybill/test-harness/bare-environment.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import { freePort } from '@waybill/test-harness/free-port.ts';
 import { createManagementApi } from '@waybill/test-harness/management-api.ts';
@@ -116,7 +117,7 @@ describe('dead-letters', () => {
 
   function start(t: TestContext, args: string[], env: Record<string, string> = {}) {
     const child = spawn(process.execPath, ['bin/dead-letters.mjs', ...args], {
-      env: { PATH: process.env.PATH, AMQP_URL: broker.url, ...env },
+      env: { ...bareEnvironment(), AMQP_URL: broker.url, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     t.after(() => child.kill('SIGKILL'));

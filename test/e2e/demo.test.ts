@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, it, type TestContext } from 'node:test';
+import { bareEnvironment } from '@waybill/test-harness/bare-environment.ts';
 import { freePort } from '@waybill/test-harness/free-port.ts';
 import { freshBroker } from '@waybill/test-harness/test-broker.ts';
 import { defaultPorts } from '@waybill/tools/system.ts';
@@ -101,7 +102,7 @@ async function start(t: TestContext, env: Record<string, string>) {
     ports[name] = String(await freePort());
   }
   const child = spawn(process.execPath, ['bin/demo.mjs'], {
-    env: { PATH: process.env.PATH, ...ports, ...env },
+    env: { ...bareEnvironment(), ...ports, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   t.after(() => child.kill('SIGTERM')); // it takes its services along

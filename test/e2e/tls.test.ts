@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
+import { bareEnvironment } from '@waybill/test-harness/bare-environment.ts';
 import { createAuthority, trust } from '@waybill/test-harness/certificates.ts';
 import type { LogLine } from '@waybill/test-harness/collect-log.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
@@ -52,7 +53,7 @@ describe('a system that speaks TLS between all its parts', { skip: cannotStartRa
 
   /** Runs a program of bin/ as somebody who trusts the authority; resolves with what it prints. */
   async function run(program: string, args: string[], env: Record<string, string> = {}): Promise<string> {
-    const options = { env: { PATH: process.env.PATH, ...trusted, ...env }, timeout: 60_000 };
+    const options = { env: { ...bareEnvironment(), ...trusted, ...env }, timeout: 60_000 };
     const { stdout, stderr } = await promisify(execFile)(
       process.execPath,
       [`bin/${program}`, ...args],
@@ -109,7 +110,7 @@ describe('a system that speaks TLS between all its parts', { skip: cannotStartRa
 
   it('tells its health to the probe of the containers', async () => {
     const probe = (port: number | undefined) => {
-      const env = { PATH: process.env.PATH, HEALTH_PORT: String(port) };
+      const env = { ...bareEnvironment(), HEALTH_PORT: String(port) };
       return promisify(execFile)('bash', ['bin/health.sh'], { env });
     };
     await probe(web.healthPort);

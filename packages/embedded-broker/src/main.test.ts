@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { bareEnvironment } from '@waybill/test-harness/bare-environment.ts';
 import { startService } from '@waybill/test-harness/service.ts';
 import { connect } from 'amqplib';
 
@@ -28,7 +29,7 @@ describe('the embedded broker as a process', () => {
     { env: { PORT: '65536' }, says: /^PORT is "65536": set a port number/ },
   ])
     it(`says in one line what is wrong with ${JSON.stringify(env)}`, async () => {
-      const child = spawn(process.execPath, [program], { env: { PATH: process.env.PATH, ...env } });
+      const child = spawn(process.execPath, [program], { env: { ...bareEnvironment(), ...env } });
       let output = '';
       child.stderr.on('data', (chunk) => (output += chunk));
       const [code] = await once(child, 'close');
@@ -38,7 +39,7 @@ describe('the embedded broker as a process', () => {
 
   it('says in one line that its port is taken', async () => {
     const first = await startService({ name: 'embedded-broker' });
-    const env = { PATH: process.env.PATH, AMQP_PORT: String(first.port) };
+    const env = { ...bareEnvironment(), AMQP_PORT: String(first.port) };
     const child = spawn(process.execPath, [program], { env });
     let output = '';
     child.stderr.on('data', (chunk) => (output += chunk));

@@ -11,7 +11,7 @@ export type CollectedLog = {
   lines: LogLine[];
   /**
    * Resolves with the first line, past ones included, that `predicate` accepts; rejects with the last lines when the
-   * process has ended or `timeoutMs` (default 10 s) have passed without one.
+   * process has ended or `timeoutMs` (default 30 s) have passed without one.
    */
   waitFor(predicate: (line: LogLine) => boolean, timeoutMs?: number): Promise<LogLine>;
   /** An error that shows the last lines. */
@@ -38,7 +38,7 @@ export function collectLog({ name, child }: { name: string; child: ChildProcess 
     return new Error([message, 'Its last log lines:', ...last].join('\n'));
   }
 
-  async function waitFor(predicate: (line: LogLine) => boolean, timeoutMs = 10_000): Promise<LogLine> {
+  async function waitFor(predicate: (line: LogLine) => boolean, timeoutMs = 30_000): Promise<LogLine> {
     const { promise, resolve, reject } = Promise.withResolvers<LogLine>();
     const watch = () => {
       const found = lines.find(predicate);

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 export type EventuallyOptions = {
-  /** How long to keep trying; default 10 s. */
+  /** How long to keep trying; default 30 s. */
   timeoutMs?: number;
   /** The pause between two tries; default 25 ms. */
   intervalMs?: number;
@@ -15,7 +15,7 @@ export type EventuallyOptions = {
  */
 export async function eventually<T>(
   check: () => T | Promise<T>,
-  { timeoutMs = 10_000, intervalMs = 25 }: EventuallyOptions = {},
+  { timeoutMs = 30_000, intervalMs = 25 }: EventuallyOptions = {},
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {

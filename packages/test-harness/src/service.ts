@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { bareEnvironment } from './bare-environment.ts';
 import { collectLog, type LogLine } from './collect-log.ts';
 import { eventually } from './eventually.ts';
 import { tieToThisProcess } from './lifeline.ts';
@@ -8,7 +9,7 @@ import { tieToThisProcess } from './lifeline.ts';
 export type StartServiceOptions = {
   /** The package, as in `packages/<name>/src/main.ts`. */
   name: string;
-  /** All the environment the service gets, besides PATH and ports 0. */
+  /** All the environment the service gets, besides the bare one and ports 0. */
   env?: Record<string, string>;
   args?: string[];
   /** Another program instead of the package's `main.ts`, from the project folder. */
@@ -29,9 +30,9 @@ export type Service = {
   baseUrl: string;
   /** All it has logged so far; grows. */
   logs: LogLine[];
-  /** Resolves with the first line, past ones included, that `predicate` accepts. Default deadline 10 s. */
+  /** Resolves with the first line, past ones included, that `predicate` accepts. Default deadline 30 s. */
   waitForLog(predicate: (line: LogLine) => boolean, timeoutMs?: number): Promise<LogLine>;
-  /** Resolves when `/health/ready` answers 200. Default deadline 15 s. */
+  /** Resolves when `/health/ready` answers 200. Default deadline 30 s. */
   ready(timeoutMs?: number): Promise<void>;
   /** Resolves when the process has ended and its output was read. Does not end it. */
   exited: Promise<Exit>;
@@ -48,7 +49,7 @@ const projectFolder = fileURLToPath(new URL('../../../', import.meta.url));
 /**
  * Starts a service and resolves once it has logged `listening` (it need not be ready yet).
  *
- * @throws with its last log lines, if it ends or says nothing of the kind within 20 s.
+ * @throws with its last log lines, if it ends or says nothing of the kind within 60 s: where several start at once on a busy machine it takes long.
  */
 export async function startService({
   name,
@@ -63,7 +64,7 @@ export async function startService({
   const [file = '', ...rest] = maxOpenFiles === undefined ? command : limited;
   const child = spawn(file, rest, {
     cwd: projectFolder,
-    env: { PATH: process.env.PATH, PORT: '0', INTERNAL_PORT: '0', HEALTH_PORT: '0', ...env },
+    env: { ...bareEnvironment(), PORT: '0', INTERNAL_PORT: '0', HEALTH_PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   await once(child, 'spawn');
@@ -74,7 +75,7 @@ export async function startService({
   const log = collectLog({ name, child });
 
   const listening = await log
-    .waitFor((line) => line.msg === 'listening', 20_000)
+    .waitFor((line) => line.msg === 'listening', 60_000)
     .catch((error) => {
       child.kill('SIGKILL');
       throw error;
@@ -92,7 +93,7 @@ export async function startService({
     baseUrl,
     logs: log.lines,
     waitForLog: log.waitFor,
-    ready: (timeoutMs = 15_000) =>
+    ready: (timeoutMs = 30_000) =>
       eventually(() => expectReady(`${healthUrl}/health/ready`), { timeoutMs }).catch((error) => {
         throw log.error(`${name} is not ready: ${error.message}`);
       }),

@@ -35,7 +35,7 @@ export type TestBroker = {
   queues(): Promise<Record<string, QueueDepth>>;
   /**
    * Resolves when no queue holds a message, ready or unacked; looks twice, as depths are brought up to date late.
-   * Rejects with the depths after `timeoutMs` (default 10 s). With `prefix` only queues
+   * Rejects with the depths after `timeoutMs` (default 30 s). With `prefix` only queues
    * whose names start with it count.
    */
   emptied(options?: { timeoutMs?: number; prefix?: string }): Promise<void>;

@@ -5,6 +5,7 @@ import type { IncomingMessage } from 'node:http';
 import { mock, test } from 'node:test';
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import { context, defaultTextMapGetter, type Link, ROOT_CONTEXT, type Span } from '@opentelemetry/api';
+import { bareEnvironment } from '@waybill/test-harness/bare-environment.ts';
 import { type ReceivedSpan, startOtlpReceiver } from '@waybill/test-harness/otlp-receiver.ts';
 import { edgePropagator, linkInboundTrace } from './edge-trace.ts';
 
@@ -16,7 +17,7 @@ async function spanOf(tier: 'public' | 'inner', traceparent?: string): Promise<R
   const child = fork(new URL('edge-trace.fixture.ts', import.meta.url), [tier], {
     execArgv: ['--import', '@waybill/common/telemetry'],
     cwd: import.meta.dirname,
-    env: { PATH: process.env.PATH, ...receiver.env },
+    env: { ...bareEnvironment(), ...receiver.env },
   });
   try {
     const [port] = await once(child, 'message');

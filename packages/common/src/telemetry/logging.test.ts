@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { openSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { bareEnvironment } from '@waybill/test-harness/bare-environment.ts';
 import { startOtlpReceiver } from '@waybill/test-harness/otlp-receiver.ts';
 
 async function start(
@@ -14,7 +15,7 @@ async function start(
   const child = fork(new URL('logging.fixture.ts', import.meta.url), {
     execArgv: ['--import', '@waybill/common/telemetry'],
     cwd: import.meta.dirname,
-    env: { PATH: process.env.PATH, ...env },
+    env: { ...bareEnvironment(), ...env },
     stdio: ['ignore', stdout, 'inherit', 'ipc'],
   });
   t.after(() => child.kill('SIGKILL'));

@@ -5,6 +5,7 @@ import { createServer, type Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
+import { bareEnvironment } from '@waybill/test-harness/bare-environment.ts';
 import { freePort } from '@waybill/test-harness/free-port.ts';
 import { type OtlpReceiver, startOtlpReceiver } from '@waybill/test-harness/otlp-receiver.ts';
 
@@ -24,7 +25,7 @@ function run(mode: string, env: Record<string, string>): Program {
   const child = fork(new URL('telemetry-fixture.ts', import.meta.url), [mode], {
     cwd: import.meta.dirname,
     execArgv: ['--import', '@waybill/common/telemetry'],
-    env: { PATH: process.env.PATH, ...env },
+    env: { ...bareEnvironment(), ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   children.add(child);
