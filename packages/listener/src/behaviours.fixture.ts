@@ -168,6 +168,13 @@ export function createBehaviours(
       return handleOnceStored(event, context);
     },
 
+    /** Ends when its event has come `data.comings` times to this process. */
+    async Recur({ id, data }) {
+      comings.count(id);
+      await comings.reach(id, (data as { comings: number }).comings);
+      return answer('come');
+    },
+
     /** Ends when the process is asked to stop, and no sooner. */
     async UntilStopped(_event, { stopping }) {
       if (!stopping.aborted) await once(stopping, 'abort');

@@ -51,7 +51,7 @@ describe('a listener whose connection is lost', { concurrency: 2 }, () => {
   it('goes on with everything at once, though it lost two connections while all of it was under way', async (t) => {
     const service = 'survivor';
     const { proxy, listener } = await startCut(t, service);
-    const events = Array.from({ length: 16 }, () => makeRequest(service, 'Work', { data: { ms: 1_000 } }));
+    const events = Array.from({ length: 16 }, () => makeRequest(service, 'Recur', { data: { comings: 3 } }));
     await bench.send(events);
     for (const times of [1, 2]) {
       await listener.waitForLog(() => events.every((e) => attemptsIn(listener.logs, e).length === times));
@@ -86,7 +86,7 @@ describe('a listener whose connection is lost', { concurrency: 2 }, () => {
   it('answers an event that was on board of two losses, neither of which was its fault', async (t) => {
     const service = 'unlucky';
     const { proxy, listener } = await startCut(t, service);
-    const event = makeRequest(service, 'Work', { data: { ms: 1_000 } });
+    const event = makeRequest(service, 'Recur', { data: { comings: 3 } });
     await bench.send(event);
     for (const times of [1, 2]) {
       await listener.waitForLog(() => attemptsIn(listener.logs, event).length === times);

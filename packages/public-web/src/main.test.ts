@@ -208,6 +208,7 @@ it('tells its health on a port of its own while strangers hold all connections o
   const service = await startPublicWeb([], { MAX_CONNECTIONS: '3' });
   t.after(() => service.stop());
   const held = Array.from({ length: 3 }, () => connect(Number(service.port), '127.0.0.1'));
+  for (const socket of held) socket.on('error', () => {}); // the service may stop before they are closed
   t.after(() => {
     for (const socket of held) socket.destroy();
   });
