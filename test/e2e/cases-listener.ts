@@ -1,5 +1,5 @@
 /** A listener whose replies are odd in one way each, for what must come through the whole system unchanged. */
-import { runListener } from '@waybill/listener';
+import { jsonSchema, runListener } from '@waybill/listener';
 
 const type = 'Case.Answer';
 
@@ -12,6 +12,10 @@ await runListener({
     'Case.Map': () => ({ reply: { type, data: new Map([[1, 2]]) } }),
     'Case.Empty': () => ({ reply: { type } }),
     'Case.Ct': () => ({ reply: { type, data: { a: 1 }, datacontenttype: 'application/vnd.acme+json' } }),
+    'Case.Typed': {
+      schema: jsonSchema<{ n: number }>({ type: 'object', properties: { n: { type: 'number' } } }),
+      handle: ({ data }) => ({ reply: { type, data: data.n } }),
+    },
     'Case.Euros': () => ({ reply: { type, subject: '€'.repeat(2_048) } }),
     /** Fails once, so that the event has been through the retry queue. */
     'Case.Rounded'({ data }, { attempt }) {

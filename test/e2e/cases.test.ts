@@ -63,6 +63,19 @@ describe('what a listener replies', () => {
       assert.equal(((await response.json()) as { error_code: string }).error_code, 'invalid-reply');
     });
 
+  test('is 422 with a pointer where the data is not as the schema says, in each mode', async () => {
+    assert.equal(await (await ask('Case.Typed', { data: '{"n":7}' })).text(), '7');
+    const binary = await ask('Case.Typed', { data: '{"n":"seven"}' });
+    assert.deepEqual(
+      [binary.status, binary.headers.get('content-type')],
+      [422, 'application/problem+json; charset=utf-8'],
+    );
+    const { code, errors } = (await binary.json()) as Record<string, unknown>;
+    assert.deepEqual([code, errors], ['invalid-data', [{ pointer: '#/n', detail: 'must be number' }]]);
+    const structured = await ask('Case.Typed', { mode: 'structured' });
+    assert.equal(structured.status, 422);
+  });
+
   test('of numbers is what the handler saw, also after a retry, and 1e400 is refused', async () => {
     const rounded = await ask('Case.Rounded', { data: '{"n":9007199254740993}' });
     assert.equal(await rounded.text(), '{"n":9007199254740992}');

@@ -21,6 +21,7 @@ export const errorCodes = {
     kind: 'terminal',
     title: 'The idempotency key was used for another request',
   },
+  'invalid-data': { status: 422, kind: 'terminal', title: 'The data is not as the schema of its type says' },
   'rate-limited': { status: 429, kind: 'retry', title: 'Too many requests' },
   'client-gone': { status: 499, kind: 'terminal', title: 'The client has gone' },
   'handler-failed': { status: 502, kind: 'terminal', title: 'The listener failed to handle the event' },

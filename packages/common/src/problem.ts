@@ -27,6 +27,11 @@ export function problemFor(code: ErrorCode, detail?: string, extensions?: Record
   return { type: `${PROBLEM_URN}${code}`, title, status, detail, code, ...extensions };
 }
 
+/** Whether `problem` is of `code`, by its type. */
+export function isProblemOf(code: ErrorCode, { type }: Partial<Problem>): boolean {
+  return type === `${PROBLEM_URN}${code}`;
+}
+
 /** Whether it is a problem type, and none of Waybill's own, in any case of letters. */
 export function isForeignProblemType(type: unknown): boolean {
   return typeof type === 'string' && !type.toLowerCase().startsWith(PROBLEM_URN);

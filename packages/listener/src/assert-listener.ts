@@ -3,11 +3,12 @@ import { AppError } from '@waybill/common/errors.ts';
 import { EVENT_TYPE_PATTERN } from '@waybill/common/event/event.ts';
 import type { Handlers } from './handler.ts';
 import { withDefaults } from './handler-options.ts';
+import { isSchema } from './schema.ts';
 
 /** Longest that a handler may ask for; see `MAX_HOLD_MS` in `create-listener.ts`. */
 const MAX_TIMEOUT_MS = 20 * 60_000;
 
-/** @throws AppError `invalid-config` for a service or an event type that cannot be called so, or a time that is none. */
+/** @throws AppError `invalid-config` for a service or an event type that cannot be called so, or a time or schema that is none. */
 export function assertListener(service: string, handlers: Handlers): void {
   if (!/^[a-z0-9][a-z0-9-]{0,63}$/.test(service))
     throw new AppError('invalid-config', `service ${service}: lower-case letters, digits and - only`);
@@ -18,8 +19,13 @@ export function assertListener(service: string, handlers: Handlers): void {
   for (const [type, handler] of Object.entries(handlers)) {
     if (!EVENT_TYPE_PATTERN.test(type))
       throw new AppError('invalid-config', `event type ${type} must match ${EVENT_TYPE_PATTERN.source}`);
-    const { timeoutMs } = withDefaults(handler);
+    const { timeoutMs, schema } = withDefaults(handler);
     if (!(timeoutMs >= 1 && timeoutMs <= MAX_TIMEOUT_MS))
       throw new AppError('invalid-config', `${type}: timeoutMs must be from 1 to ${MAX_TIMEOUT_MS}`);
+    if (schema !== undefined && !isSchema(schema))
+      throw new AppError(
+        'invalid-config',
+        `${type}: schema follows no Standard Schema; a JSON Schema does by jsonSchema(…)`,
+      );
   }
 }

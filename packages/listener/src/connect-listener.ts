@@ -14,14 +14,14 @@ import type { Handlers } from './handler.ts';
  *
  * @throws AppError as {@link createListener}.
  */
-export async function connectListener({
+export async function connectListener<Data extends Record<string, unknown>>({
   service,
   handlers,
   config,
   log,
 }: {
   service: string;
-  handlers: Handlers;
+  handlers: Handlers<Data>;
   config: ListenerConfig;
   log: Logger;
 }): Promise<Required<Omit<RunningService, 'ports'>>> {

@@ -24,14 +24,14 @@ import { createSurvivedLosses } from './survived-losses.ts';
  */
 const MAX_HOLD_MS = 25 * 60_000;
 
-export type ListenerOptions = {
+export type ListenerOptions<Data extends Record<string, unknown> = Record<string, unknown>> = {
   /**
    * Names the service's queue, `waybill.<service>`; every instance of the service shares it. Lower-case letters,
    * digits and `-`; not `replies` or `dead-letters`, whose queues are taken.
    */
   service: string;
   /** One handler per event type; the types that the broker's topology names for the service. */
-  handlers: Handlers;
+  handlers: Handlers<Data>;
   publisher: Publisher;
   subscriber: Subscriber;
   /** Most events handled at once, and most messages taken from the broker (default 64). */
@@ -58,9 +58,9 @@ export type Listener = {
  * Creates a listener, which takes events from now on. Every event is acked only after all that its handler produced is
  * confirmed by the broker; nobody else acks.
  *
- * @throws AppError `invalid-config` for a service, event type or `timeoutMs` that cannot be.
+ * @throws AppError `invalid-config` for a service, event type, `timeoutMs` or schema that cannot be.
  */
-export function createListener({
+export function createListener<Data extends Record<string, unknown>>({
   service,
   handlers,
   publisher,
@@ -69,7 +69,7 @@ export function createListener({
   startWithinMs = MAX_HOLD_MS -
     Math.max(...Object.values(handlers).map((handler) => withDefaults(handler).timeoutMs)),
   log = pino({ level: 'silent' }),
-}: ListenerOptions): Listener {
+}: ListenerOptions<Data>): Listener {
   assertListener(service, handlers);
   const stopping = new AbortController();
   const limit = pLimit(concurrency);

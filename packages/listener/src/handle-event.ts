@@ -6,7 +6,7 @@ import type { Publisher } from '@waybill/common/broker/ports.ts';
 import type { Logger } from 'pino';
 import type { DeliveredEvent } from './delivered-event.ts';
 import type { GiveUp } from './give-up.ts';
-import type { Handler, HandlerResult, Handlers, HandlerWithOptions } from './handler.ts';
+import type { EventWith, Handler, HandlerResult, Handlers, HandlerWithOptions } from './handler.ts';
 import { withDefaults } from './handler-options.ts';
 import { failedAttemptsOf } from './headers.ts';
 import { withHopLimit } from './hops.ts';
@@ -20,7 +20,9 @@ import { withFailure } from './with-failure.ts';
 import { withHandOn } from './with-hand-on.ts';
 import { withPublishedResult } from './with-published-result.ts';
 import { withRecord } from './with-record.ts';
+import { withRefusal } from './with-refusal.ts';
 import { withRetry } from './with-retry.ts';
+import { withSchema } from './with-schema.ts';
 import { withTrace } from './with-trace.ts';
 
 /**
@@ -67,22 +69,24 @@ function stepsOf(
   handler: Handler | HandlerWithOptions,
   { service, publisher, publishReply, giveUp }: HandleEventOptions,
 ): Step {
-  const { handle, maxAttempts, timeoutMs } = withDefaults(handler);
+  const { handle, schema, maxAttempts, timeoutMs } = withDefaults(handler);
   const called = call(handle);
-  const limited = withHopLimit(called);
+  const validated = withSchema(called, { schema });
+  const limited = withHopLimit(validated);
   const ended = withDeadline(limited, { timeoutMs });
   const published = withPublishedResult(ended, { service, publisher, publishReply });
   const caught = withFailure(published);
   const wanted = withExpiry(caught);
   const retried = withRetry(wanted, { service, publisher, maxAttempts });
   const handedOn = withHandOn(retried, { service, publisher, maxAttempts });
-  const givenUp = withDeadLetter(handedOn, { giveUp });
+  const refused = withRefusal(handedOn, { service, publishReply });
+  const givenUp = withDeadLetter(refused, { giveUp });
   const recorded = withRecord(givenUp, { label });
   return withTrace(recorded, { label });
 }
 
 /** A copy, because what the handler may change of its event is read here afterwards. */
-function call(handle: Handler): Step<HandlerResult | undefined> {
+function call(handle: HandlerWithOptions['handle']): Step<HandlerResult | undefined> {
   return async (event, { signal, stopping, attempt, log }) =>
-    handle({ ...event }, { signal, stopping, attempt, log });
+    handle({ ...event } as EventWith<unknown>, { signal, stopping, attempt, log });
 }

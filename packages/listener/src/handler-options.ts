@@ -6,9 +6,11 @@ export const DEFAULT_MAX_ATTEMPTS = 5;
 /** How long one attempt may take when its handler does not say. */
 const DEFAULT_TIMEOUT_MS = 30_000;
 
-/** A handler with all of its settings. */
-export function withDefaults(handler: Handler | HandlerWithOptions): Required<HandlerWithOptions> {
+/** A handler with all of its settings; only a schema it may be without. */
+export function withDefaults(
+  handler: Handler | HandlerWithOptions,
+): HandlerWithOptions & Required<Omit<HandlerWithOptions, 'schema'>> {
   const options: HandlerWithOptions = typeof handler === 'function' ? { handle: handler } : handler;
-  const { handle, maxAttempts = DEFAULT_MAX_ATTEMPTS, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
-  return { handle, maxAttempts, timeoutMs };
+  const { handle, schema, maxAttempts = DEFAULT_MAX_ATTEMPTS, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  return { handle, schema, maxAttempts, timeoutMs };
 }

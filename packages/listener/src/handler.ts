@@ -2,6 +2,7 @@
 import type { RETRY_DELAYS_MS } from '@waybill/common/broker/topology.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import type { Logger } from 'pino';
+import type { Schema } from './schema.ts';
 
 /**
  * Handles one event. It may be called more than once for the same event (after a crash, a lost connection, or an
@@ -14,10 +15,13 @@ import type { Logger } from 'pino';
  * An error is retried after 0.2, 1, 5 and 5 s, and after the last attempt the event is dead-lettered and its client told
  * 502, so by default 11 s later; a {@link TerminalError} is not retried, and tells the client its code and message.
  */
-export type Handler = (
-  event: CloudEvent,
+export type Handler<Event extends CloudEvent = CloudEvent> = (
+  event: Event,
   context: HandlerContext,
 ) => Promise<HandlerResult | undefined> | HandlerResult | undefined;
+
+/** An event whose data is known to be of a type. */
+export type EventWith<Data> = CloudEvent & { data: Data };
 
 /** What a handler makes of an event. */
 export type HandlerResult = {
@@ -84,16 +88,25 @@ export type HandlerContext = {
 };
 
 /** A handler with settings of its own. */
-export type HandlerWithOptions = {
-  handle: Handler;
+export type HandlerWithOptions<Data = unknown> = {
+  /**
+   * What the data has to be, and what TypeScript takes it for. The handler gets it as the schema gives it back, with
+   * defaults and transformations. A client whose data is otherwise is told 422 with a pointer to each fault, without a
+   * retry or a dead letter; an event that nobody waits for is dead-lettered (`invalid-data`).
+   */
+  schema?: Schema<Data> | undefined;
+  /** Called with data that is valid. */
+  handle(event: EventWith<Data>, context: HandlerContext): ReturnType<Handler>;
   /** Attempts before the event is given up (default 5). */
   maxAttempts?: number;
   /** How long one attempt may take, in milliseconds (default 30,000, at most 20 minutes); the event's own deadline may be nearer. */
   timeoutMs?: number;
 };
 
-/** The handlers of a listener, by event type. */
-export type Handlers = Record<string, Handler | HandlerWithOptions>;
+/** The handlers of a listener, by event type; `Data` has the type of the data that each schema lets through. */
+export type Handlers<Data extends Record<string, unknown> = Record<string, unknown>> = {
+  [Type in keyof Data]: Handler | HandlerWithOptions<Data[Type]>;
+};
 
 /** An error that no further attempt would mend. The client is told 502 at once, with this code and message. */
 export class TerminalError extends Error {

@@ -1,6 +1,7 @@
 /** The front door: what a listener is written, run and tested with. */
 export { createListener, type Listener, type ListenerOptions } from './create-listener.ts';
 export {
+  type EventWith,
   type FurtherEvent,
   type Handler,
   type HandlerContext,
@@ -10,6 +11,8 @@ export {
   type NewEvent,
   TerminalError,
 } from './handler.ts';
+export { jsonSchema } from './json-schema.ts';
 export { type OncePerEventOptions, oncePerEvent } from './once-per-event.ts';
 export type { ResultStore } from './result-store.ts';
 export { runListener } from './run-listener.ts';
+export type { DataOf, Schema } from './schema.ts';

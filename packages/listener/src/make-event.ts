@@ -6,7 +6,7 @@ import { type CloudEvent, PROBLEM_TYPE, stripInternal, toEvent } from '@waybill/
 import { assertAnswerable } from '@waybill/common/event/event-headers.ts';
 import { type EncodedEvent, encodeEvent } from '@waybill/common/event/event-json.ts';
 import { instanceId } from '@waybill/common/instance.ts';
-import { problemFor } from '@waybill/common/problem.ts';
+import { type Problem, problemFor } from '@waybill/common/problem.ts';
 import type { EventSpan } from '@waybill/common/telemetry/tracing.ts';
 import { assertCarried, withBase64 } from './carried-data.ts';
 import { type NewEvent, TerminalError } from './handler.ts';
@@ -56,8 +56,13 @@ export function makeProblem({
   detail,
 }: Maker & { reason: string; code: string; detail?: string }): EncodedEvent {
   const problem = problemFor('handler-failed', detail, { reason, error_code: code, event_id: event.id });
-  const data = { type: PROBLEM_TYPE, datacontenttype: 'application/problem+json', data: problem };
-  return makeEvent(data, { event, service }, 'reply');
+  return makeReplyOfProblem(problem, { event, service });
+}
+
+/** The reply that a problem is told by. */
+export function makeReplyOfProblem(problem: Problem, maker: Maker): EncodedEvent {
+  const reply = { type: PROBLEM_TYPE, datacontenttype: 'application/problem+json', data: problem };
+  return makeEvent(reply, maker, 'reply');
 }
 
 /** What the next tier would refuse must fail here: there it would take the replies it shares a message with along. */

@@ -46,10 +46,10 @@ type Run = { result: Promise<HandlerResult>; startedMs: number };
  * @example
  * handlers: { OrderPlaced: { handle: oncePerEvent(chargeCard), timeoutMs: 10_000 } }
  */
-export function oncePerEvent(
-  handler: Handler,
+export function oncePerEvent<Event extends CloudEvent>(
+  handler: Handler<Event>,
   { windowMs = 600_000, maxEvents = 10_000, ...options }: OncePerEventOptions = {},
-): Handler {
+): Handler<Event> {
   const store = options.store ?? createMemoryResultStore({ windowMs, maxEvents });
   const running = new Map<string, Run>();
 
@@ -68,7 +68,7 @@ export function oncePerEvent(
     return run && performance.now() - run.startedMs < windowMs ? run : undefined;
   }
 
-  async function start(key: string, event: CloudEvent, context: HandlerContext): Promise<HandlerResult> {
+  async function start(key: string, event: Event, context: HandlerContext): Promise<HandlerResult> {
     const run: Run = { result: handleOnce(key, event, context), startedMs: performance.now() };
     running.set(key, run);
     try {
@@ -78,7 +78,7 @@ export function oncePerEvent(
     }
   }
 
-  async function handleOnce(key: string, event: CloudEvent, context: HandlerContext): Promise<HandlerResult> {
+  async function handleOnce(key: string, event: Event, context: HandlerContext): Promise<HandlerResult> {
     const known = await store.get(key);
     if (known) return known;
     const result = withIds((await handler(event, context)) ?? {});

@@ -21,6 +21,9 @@ import type { Handlers } from './handler.ts';
  *   },
  * });
  */
-export function runListener(options: { service: string; handlers: Handlers }): Promise<void> {
+export function runListener<Data extends Record<string, unknown>>(options: {
+  service: string;
+  handlers: Handlers<Data>;
+}): Promise<void> {
   return runService(loadListenerConfig, (context) => connectListener({ ...options, ...context }));
 }

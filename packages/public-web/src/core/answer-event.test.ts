@@ -53,6 +53,18 @@ it("a listener's problem is a problem of the client's own event", async () => {
   );
 });
 
+it('a client is told what a listener says of invalid data, and nothing else under that code', async () => {
+  const errors = [{ pointer: '#/sku', detail: 'is missing' }];
+  const type = 'urn:waybill:problem:invalid-data';
+  const data = { type, status: 200, title: 'Theirs', detail: 'why', code: 'theirs', errors, more: 1 };
+  const { answer, accounted } = start(async () => ({ ...event, type: PROBLEM_TYPE, data }));
+  const { problem } = await answer(event);
+  const title = 'The data is not as the schema of its type says';
+  const told = { type, title, status: 422, detail: 'why', code: 'invalid-data', errors, event_id: 'e1' };
+  assert.deepEqual(problem, told);
+  assert.deepEqual(accounted, [['e1', 422, 'invalid-data']]);
+});
+
 it('the events of a batch are answered in order, each by itself', async () => {
   const { answerEvent, requester, accounted } = start(async (asked) => {
     if (asked.id === 'e2') throw new AppError('unroutable', 'nobody takes it');

@@ -1,15 +1,17 @@
 import type { CloudEvent } from '@waybill/common/event/event.ts';
-import { isForeignProblemType, type Problem, problemFor } from '@waybill/common/problem.ts';
+import { isForeignProblemType, isProblemOf, type Problem, problemFor } from '@waybill/common/problem.ts';
 
 /**
- * The problem a listener replied with, as far as it is one. The event has run, whatever it says: its code is
- * `handler-failed`, its type (and the title that goes with it) none of ours, and its status none that invites clients to
- * send the event again.
+ * The problem a listener replied with, as far as it is one. Either it is that the data was invalid, and no handler has seen
+ * the event (`invalid-data`); or the event has run, whatever it says: its code is `handler-failed`, its type (and the title
+ * that goes with it) none of ours, and its status none that invites clients to send the event again.
  */
 export function toClientProblem({ data }: CloudEvent, eventId: string): Problem {
   const problem = problemFor('handler-failed', undefined, { event_id: eventId });
   if (typeof data !== 'object' || data === null) return problem;
   const given = data as Partial<Problem>;
+  if (isProblemOf('invalid-data', given))
+    return problemFor('invalid-data', given.detail, { errors: given.errors, event_id: eventId });
   const isTheirs = given.type === undefined || isForeignProblemType(given.type);
   const { type, title } = isTheirs ? { ...problem, ...given } : problem;
   const status = toClientStatus(given.status) ?? problem.status;

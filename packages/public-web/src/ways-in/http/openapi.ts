@@ -80,6 +80,14 @@ const problem = {
     status: { type: 'integer' },
     detail: { type: 'string' },
     code: { type: 'string' },
+    errors: {
+      type: 'array',
+      description: 'Of `invalid-data`',
+      items: {
+        type: 'object',
+        properties: { pointer: { type: 'string' }, detail: { type: 'string' } },
+      },
+    },
     event_id: { type: 'string' },
   },
 };
@@ -141,8 +149,11 @@ const binaryHeaders = {
   'ce-dataschema': { ...attribute, format: 'uri', description: inBinaryMode },
 };
 
-const keyReused = problemResponses({
-  422: 'The `Idempotency-Key` came with another body or route (`idempotency-key-reused`); nothing was sent',
+const KEY_REUSED =
+  'The `Idempotency-Key` came with another body or route (`idempotency-key-reused`); nothing was sent';
+const keyReused = problemResponses({ 422: KEY_REUSED });
+const invalidData = problemResponses({
+  422: `The data is not as the schema of its type says (\`invalid-data\`): \`errors\` has a JSON Pointer into it, and what is wrong there, for each fault. Or: ${KEY_REUSED}`,
 });
 
 /** No listener's failure is waited for. */
@@ -212,7 +223,7 @@ export const eventRouteSchema = {
       },
     },
     ...problems,
-    ...keyReused,
+    ...invalidData,
   },
 };
 
