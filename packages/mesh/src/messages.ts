@@ -1,0 +1,80 @@
+/**
+ * The messages of `collector.CollectiveDispatcher` (`proto/collector.proto`), in the shape in which grpc-js reads and writes
+ * them, so that no hop rebuilds one. `Any` is never looked into.
+ */
+
+/** `google.protobuf.Any`: the name of a type, and a message of that type. */
+export type Any = { type_url: string; value: Uint8Array };
+
+/** A service, as the registry of its types knows it. */
+export type ServiceTypeRef = { namespace: string; service_name: string };
+
+/** What became of a request. `details` may hold more under the names of {@link DETAILS}. */
+export type Status = { code: number; message: string; details: Record<string, string> };
+
+export type ServeRequest = {
+  namespace: string;
+  service: ServiceTypeRef | null;
+  method_name: string;
+  input: Any | null;
+  execution_context: Record<string, string>;
+};
+export type ServeResponse = { status: Status; output: Any | null; executor_id: string };
+
+export type ConnectRequest = { address: string; namespaces: string[]; metadata: Record<string, string> };
+export type ConnectResponse = {
+  status: Status;
+  connection_id: string;
+  shared_namespaces: string[];
+  target_collector_id: string;
+};
+
+export type DispatchRequest = Omit<ServeRequest, 'execution_context'> & {
+  target_collector_id: string;
+  routing_hints: Record<string, string>;
+};
+export type DispatchResponse = { status: Status; output: Any | null; handled_by_collector_id: string };
+
+/** The codes that a {@link Status} has; `details` tells more than they do. */
+export const OK = 200;
+export const BAD_REQUEST = 400;
+export const NOT_FOUND = 404;
+export const FAILED = 500;
+
+/** What `details` of a status may hold. Others than Waybill pass it on, or leave it out. */
+export const DETAILS = {
+  /** Why, by the codes of problems: `not-accepted` provably did not run, `outcome-unknown` may have run. */
+  code: 'code',
+  /** Between sites: those that were asked and do not serve the method, separated by commas. */
+  visited: 'waybill-visited',
+} as const;
+
+/** A status that is none of success. */
+export function failure(code: number, message: string, details: Record<string, string> = {}): Status {
+  return { code, message, details };
+}
+
+/** What a request for a method lacks, as contract 5 words it and in its order; `undefined` when nothing. */
+export function missingField(request: {
+  namespace: string;
+  service: ServiceTypeRef | null;
+  method_name: string;
+}): string | undefined {
+  if (!request.namespace) return 'namespace is required';
+  if (!request.service?.service_name) return 'service is required';
+  if (!request.method_name) return 'method_name is required';
+  return undefined;
+}
+
+/** `Service.Method`, as the contract's messages name a method. */
+export function methodName({ service, method_name }: Pick<ServeRequest, 'service' | 'method_name'>): string {
+  return `${service?.service_name}.${method_name}`;
+}
+
+/**
+ * Whether whoever answered with `status` provably did not run the method, and another site may. Beyond a 404, which comes
+ * before any handler, it has to say so.
+ */
+export function hasNotRun({ code, details }: Status): boolean {
+  return code === NOT_FOUND || details[DETAILS.code] === 'not-accepted';
+}

@@ -1,0 +1,175 @@
+/** What one site serves itself: checks a call in the order of the contract, and runs its method. */
+import { type AppError, toAppError } from '@waybill/common/errors.ts';
+import { within } from '@waybill/common/within.ts';
+import {
+  type Any,
+  BAD_REQUEST,
+  DETAILS,
+  FAILED,
+  failure,
+  methodName,
+  missingField,
+  NOT_FOUND,
+  OK,
+  type ServeRequest,
+  type ServeResponse,
+  type ServiceTypeRef,
+  type Status,
+} from './messages.ts';
+
+/** How long a call may take, and when its caller has given it up. */
+export type CallOptions = {
+  /** How long the caller waits; it is answered by then. */
+  deadlineMs: number;
+  /** Aborts when the caller has gone. */
+  signal?: AbortSignal;
+};
+
+/** One call of a method, as its handler sees it. */
+export type MethodCall = CallOptions & {
+  namespace: string;
+  service: ServiceTypeRef;
+  method: string;
+  /** `null` when the caller sent none. */
+  input: Any | null;
+  /** What the caller said beside the input: the `execution_context` of a Serve, the `routing_hints` of a Dispatch. */
+  executionContext: Readonly<Record<string, string>>;
+};
+
+/** Runs a method; returns its output. What it throws is told to the caller as `handler error: …`. */
+export type MethodHandler = (call: MethodCall) => Any | null | Promise<Any | null>;
+
+/**
+ * Runs a method that no handler is registered for, within the deadline.
+ *
+ * @throws AppError `unroutable` when nobody serves it, `not-accepted` when it provably did not run, `outcome-unknown` when it
+ *   may have; anything else is its failure.
+ */
+export type RunMethod = (call: MethodCall) => Promise<Any | null>;
+
+/**
+ * Says what of a call is not in the registry: undefined when all is. The answer ends the 404
+ * `service not registered in registry: …`.
+ */
+export type RegistryValidator = (request: ServeRequest) => string | undefined | Promise<string | undefined>;
+
+export type Methods = {
+  /** Has `handler` run the calls of a method from now on. */
+  register(namespace: string, service: string, method: string, handler: MethodHandler): void;
+  /** Asks `validator` from the next call on; `undefined` asks nobody. */
+  setValidator(validator: RegistryValidator | undefined): void;
+  /** Whether there is such a namespace here, though not each method in it. */
+  hasNamespace(namespace: string): boolean;
+  /** Runs a call here; never rejects. */
+  serve(request: ServeRequest, options: CallOptions): Promise<ServeResponse>;
+};
+
+/** Creates the methods of the site `id`, whose own namespaces are `namespaces` and those of its handlers. */
+export function createMethods({
+  id,
+  namespaces,
+  validator,
+  runMethod,
+}: {
+  id: string;
+  namespaces(): readonly string[];
+  validator: RegistryValidator | undefined;
+  runMethod: RunMethod | undefined;
+}): Methods {
+  const handlers = new Map<string, Map<string, MethodHandler>>();
+  let validate = validator;
+
+  const hasNamespace = (namespace: string) => handlers.has(namespace) || namespaces().includes(namespace);
+
+  return {
+    hasNamespace,
+    setValidator(next) {
+      validate = next;
+    },
+    register(namespace, service, method, handler) {
+      const ofNamespace = handlers.get(namespace) ?? new Map<string, MethodHandler>();
+      ofNamespace.set(`${service}.${method}`, handler);
+      handlers.set(namespace, ofNamespace);
+    },
+    async serve(request, options) {
+      const missing = missingField(request);
+      if (missing !== undefined) return refusal(failure(BAD_REQUEST, missing));
+      const unregistered = await unregisteredIn(request);
+      if (unregistered !== undefined)
+        return refusal(failure(NOT_FOUND, `service not registered in registry: ${unregistered}`));
+      const { namespace } = request;
+      if (!hasNamespace(namespace)) return refusal(failure(NOT_FOUND, `namespace '${namespace}' not found`));
+      const handler = handlers.get(namespace)?.get(methodName(request));
+      const call = toCall(request, options);
+      if (handler) return runHandler(handler, call);
+      return runMethod ? runElsewhere(runMethod, request, call) : refusal(methodNotFound(request));
+    },
+  };
+
+  /** A validator that fails has registered nothing. */
+  async function unregisteredIn(request: ServeRequest): Promise<string | undefined> {
+    try {
+      return await validate?.(request);
+    } catch (thrown) {
+      return toAppError(thrown).message;
+    }
+  }
+
+  async function runHandler(handler: MethodHandler, call: MethodCall): Promise<ServeResponse> {
+    try {
+      let output: Any | null = null;
+      const ran = Promise.resolve(handler(call)).then((result) => {
+        output = result;
+      });
+      if (await within(call.deadlineMs, ran)) return success(output);
+      return ended(failure(FAILED, 'the deadline passed', { [DETAILS.code]: 'outcome-unknown' }));
+    } catch (thrown) {
+      return ended(handlerError(toAppError(thrown)));
+    }
+  }
+
+  async function runElsewhere(
+    run: RunMethod,
+    request: ServeRequest,
+    call: MethodCall,
+  ): Promise<ServeResponse> {
+    try {
+      return success(await run(call));
+    } catch (thrown) {
+      const error = toAppError(thrown);
+      const { code, message } = error;
+      if (code === 'unroutable') return refusal(methodNotFound(request));
+      const details = { [DETAILS.code]: code };
+      if (code === 'not-accepted') return refusal(failure(FAILED, message, details));
+      if (code === 'outcome-unknown') return ended(failure(FAILED, message, details));
+      return ended(handlerError(error));
+    }
+  }
+
+  function success(output: Any | null): ServeResponse {
+    return { status: { code: OK, message: 'OK', details: {} }, output, executor_id: id };
+  }
+
+  /** It ran here, or may have. */
+  function ended(status: Status): ServeResponse {
+    return { status, output: null, executor_id: id };
+  }
+}
+
+/** Nobody ran it. */
+export function refusal(status: Status): ServeResponse {
+  return { status, output: null, executor_id: '' };
+}
+
+function methodNotFound(request: ServeRequest): Status {
+  return failure(NOT_FOUND, `method '${methodName(request)}' not found in namespace '${request.namespace}'`);
+}
+
+function handlerError({ code, message }: AppError): Status {
+  return failure(FAILED, `handler error: ${message}`, { [DETAILS.code]: code });
+}
+
+function toCall(request: ServeRequest, options: CallOptions): MethodCall {
+  const { namespace, service, method_name: method, input, execution_context: executionContext } = request;
+  return { namespace, service: service as ServiceTypeRef, method, input, executionContext, ...options };
+}

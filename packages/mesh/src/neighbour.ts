@@ -1,0 +1,147 @@
+/** One neighbour: a peer that this site is, was or wants to be connected to, by its address. */
+import { randomUUID } from 'node:crypto';
+import { toAppError } from '@waybill/common/errors.ts';
+import type { Connection, ConnectionStatus, Connections } from './connections.ts';
+import { createLink, type Link } from './link.ts';
+import type { ServeRequest, ServeResponse } from './messages.ts';
+import type { CallOptions } from './methods.ts';
+import type { OpenPeer, Peer } from './peer.ts';
+
+/** What a Connect has settled, whoever sent it. */
+export type Settled = Pick<Connection, 'direction' | 'peerId' | 'sharedNamespaces'>;
+
+export type Neighbour = Pick<Link, 'inFlight' | 'isClosed' | 'check'> &
+  Pick<Peer, 'connect'> & {
+    address: string;
+    /** Of its newest connection; undefined before the first. */
+    connection(): Readonly<Connection> | undefined;
+    isActive(): boolean;
+    /** Whether it may have lost what it knew of this site, so that it has to be told again. */
+    isForgotten(): boolean;
+    /** The collector id; empty while it is not known, and while there is no connection. */
+    peerId(): string;
+    /** Notes what a Connect settled: in its active connection, else in a new one. Resolves once the record is saved. */
+    settle(settled: Settled): Promise<Readonly<Connection>>;
+    /** Ends its active connection, and drops the way to it, as it may be half-open. */
+    end(status: Exclude<ConnectionStatus, 'ACTIVE'>, reason: string): Promise<void>;
+    /** Saves the counts of its connection where they have changed. */
+    saveCounts(): Promise<void>;
+    /** As {@link Link.serve}, counted. */
+    serve(request: ServeRequest, options: CallOptions): Promise<ServeResponse>;
+    /** Stops whatever keeps it connected. */
+    signal: AbortSignal;
+    close(): void;
+  };
+
+/** Creates the neighbour at `address`. */
+export function createNeighbour({
+  address,
+  sessionId,
+  store,
+  openPeer,
+}: {
+  address: string;
+  sessionId: string;
+  store: Pick<Connections, 'save'>;
+  openPeer: OpenPeer;
+}): Neighbour {
+  const stopping = new AbortController();
+  let isForgotten = false;
+  let connection: Connection | undefined;
+  let savedCalls = 0;
+  let peer = open();
+  const link = createLink({
+    serve: (request, options) => peer.serve(request, options),
+    check: (options) => peer.check(options),
+  });
+  const isActive = () => connection?.status === 'ACTIVE';
+
+  function open(): Peer {
+    return openPeer(address, () => {
+      isForgotten = true;
+    });
+  }
+
+  async function save(): Promise<void> {
+    if (!connection) return;
+    savedCalls = connection.calls;
+    await store.save(connection);
+  }
+
+  return {
+    address,
+    signal: stopping.signal,
+    inFlight: link.inFlight,
+    isClosed: link.isClosed,
+    check: link.check,
+    connect: (request, options) => peer.connect(request, options),
+    connection: () => connection,
+    isActive,
+    isForgotten: () => isForgotten,
+    peerId: () => (isActive() ? (connection?.peerId ?? '') : ''),
+    async settle(settled) {
+      isForgotten = false;
+      connection =
+        connection?.status === 'ACTIVE'
+          ? Object.assign(connection, settled, { direction: connection.direction })
+          : begin(address, sessionId, settled);
+      await save();
+      return connection;
+    },
+    async end(status, reason) {
+      peer.close();
+      peer = open();
+      if (!connection || !isActive()) return;
+      Object.assign(connection, { status, reason, endedAt: new Date().toISOString() });
+      await save();
+    },
+    async saveCounts() {
+      if (connection && connection.calls !== savedCalls) await save();
+    },
+    async serve(request, options) {
+      const counted = connection;
+      const response = link.serve(request, options);
+      if (!counted) return response;
+      return count(counted, request, response);
+    },
+    close() {
+      stopping.abort();
+      peer.close();
+    },
+  };
+}
+
+function begin(address: string, sessionId: string, settled: Settled): Connection {
+  return {
+    connectionId: randomUUID(),
+    sessionId,
+    address,
+    ...settled,
+    status: 'ACTIVE',
+    connectedAt: new Date().toISOString(),
+    calls: 0,
+    failedCalls: 0,
+    bytesSent: 0,
+    bytesReceived: 0,
+  };
+}
+
+async function count(
+  connection: Connection,
+  { input }: ServeRequest,
+  response: Promise<ServeResponse>,
+): Promise<ServeResponse> {
+  try {
+    const answer = await response;
+    connection.calls += 1;
+    connection.bytesSent += input?.value.length ?? 0;
+    connection.bytesReceived += answer.output?.value.length ?? 0;
+    return answer;
+  } catch (thrown) {
+    // What was never sent is no call.
+    if (toAppError(thrown).code === 'not-accepted') throw thrown;
+    connection.calls += 1;
+    connection.failedCalls += 1;
+    throw thrown;
+  }
+}

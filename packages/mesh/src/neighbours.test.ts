@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import type { CollectiveDispatcher } from './collective-dispatcher.ts';
+import { createMemoryConnections } from './connections.ts';
+import { createNetwork, dispatch } from './mesh.fixture.ts';
+
+/** What `site` has on record, the oldest first. */
+async function recordOf(site: CollectiveDispatcher) {
+  const connections = await site.listConnections();
+  return connections.map(({ direction, peerId, status }) => `${direction} ${peerId} ${status}`);
+}
+
+test('both sides of a connection have it on record, with who is at the other end', async () => {
+  const network = createNetwork();
+  const [a, b] = [network.add('a'), network.add('b')];
+  const connection = await a.connectTo('b:1');
+  assert.deepEqual([connection.peerId, connection.sharedNamespaces], ['b', ['shared']]);
+  assert.deepEqual(await recordOf(a), ['outbound b ACTIVE']);
+  assert.deepEqual(await recordOf(b), ['inbound a ACTIVE']);
+  assert.equal((await b.connectTo('a:1')).connectionId, (await b.listConnections())[0]?.connectionId);
+  await network.close();
+});
+
+test('a peer that does not say who it is is asked', async () => {
+  const network = createNetwork();
+  const [a, b] = [network.add('a'), network.add('b')];
+  b.registerService('shared', 'Greeter', 'Greet', () => null);
+  await a.accept({ address: 'b:1', namespaces: ['shared'], metadata: {} });
+  const answer = () => dispatch(a, { target_collector_id: 'b' });
+  await eventually(async () => assert.equal((await answer()).handled_by_collector_id, 'b'));
+  assert.deepEqual(await recordOf(a), ['inbound b ACTIVE']);
+  await network.close();
+});
+
+test('a connection that cannot be made is on record as failed, and not tried again', async () => {
+  const network = createNetwork();
+  const a = network.add('a');
+  await assert.rejects(a.connectTo('b:1'), { code: 'not-accepted', message: 'connection refused' });
+  assert.deepEqual(await recordOf(a), ['outbound  FAILED']);
+  for (const address of ['', 'b', 'http://b:1', 'a:1', 'b:1/x'])
+    await assert.rejects(a.connectTo(address), { code: 'invalid-request' });
+  await network.close();
+});
+
+test('one that is to be kept is made as soon as the peer is there', async () => {
+  const network = createNetwork();
+  const a = network.add('a');
+  await assert.rejects(a.connectTo('b:1', { isPersistent: true }), { code: 'not-accepted' });
+  network.add('b');
+  await eventually(async () => assert.equal((await a.listActiveConnections()).length, 1));
+  await network.close();
+});
+
+test('a peer that is gone has failed, and is connected again when it is back', async () => {
+  const network = createNetwork();
+  const [a, b] = [network.add('a'), network.add('b')];
+  await a.connectTo('b:1');
+  const between = [
+    ['a', 'b'],
+    ['b', 'a'],
+  ] as const;
+  for (const [from, to] of between) network.setFault(from, to, 'refuse');
+  for (const site of [a, b])
+    await eventually(async () => assert.deepEqual(await site.listActiveConnections(), []));
+  for (const [from, to] of between) network.setFault(from, to, undefined);
+  for (const site of [a, b])
+    await eventually(async () => assert.equal((await site.listActiveConnections()).length, 1));
+  assert.equal((await recordOf(a)).includes('outbound b FAILED'), true);
+  await network.close();
+});
+
+test('a goodbye ends the connection on both sides for good', async () => {
+  const network = createNetwork();
+  const [a, b] = [network.add('a'), network.add('b')];
+  const { connectionId } = await a.connectTo('b:1');
+  await a.disconnect(connectionId);
+  assert.deepEqual(await recordOf(a), ['outbound b DISCONNECTED']);
+  assert.deepEqual(await recordOf(b), ['inbound a DISCONNECTED']);
+  await assert.rejects(a.disconnect(connectionId), { code: 'not-found' });
+  await network.close();
+});
+
+test('namespaces change at run time, and peers route by the new ones', async () => {
+  const network = createNetwork();
+  const [a, b] = [network.add('a'), network.add('b', { namespaces: ['shared', 'other'] })];
+  a.registerService('other', 'Greeter', 'Greet', () => null);
+  await a.connectTo('b:1');
+  const call = () => dispatch(b, { namespace: 'other' });
+  assert.equal((await call()).status.code, 404);
+  await a.setNamespaces(['other']);
+  assert.equal((await call()).handled_by_collector_id, 'a');
+  assert.deepEqual((await b.listActiveConnections())[0]?.sharedNamespaces, ['other']);
+  await network.close();
+});
+
+test('after a restart what was active is stale, and is connected again by itself', async () => {
+  const network = createNetwork();
+  const connections = createMemoryConnections();
+  const a = network.add('a', { connections });
+  network.add('b').registerService('shared', 'Greeter', 'Greet', () => null);
+  await a.connectTo('b:1');
+  // The first `a` is not told that it has ended, as by a kill.
+  const restarted = network.add('a', { connections: await copyOf(connections) });
+  await restarted.recoverFromRestart();
+  assert.deepEqual(await recordOf(restarted), ['outbound b STALE']);
+  await eventually(async () =>
+    assert.deepEqual(await recordOf(restarted), ['outbound b STALE', 'outbound b ACTIVE']),
+  );
+  assert.equal((await dispatch(restarted)).handled_by_collector_id, 'b');
+  await a.shutdown();
+  await network.close();
+});
+
+test('a site that shut down in order is missed at once, and connected again when it is back', async () => {
+  const network = createNetwork();
+  const connections = createMemoryConnections();
+  const [a, b] = [network.add('a'), network.add('b', { connections })];
+  await a.connectTo('b:1');
+  network.setFault('a', 'b', 'refuse');
+  await b.shutdown();
+  assert.deepEqual(await recordOf(a), ['outbound b DISCONNECTED']);
+  const restarted = network.add('b', { connections });
+  await restarted.recoverFromRestart();
+  await eventually(async () => assert.equal((await restarted.listActiveConnections()).length, 1));
+  network.setFault('a', 'b', undefined);
+  await eventually(async () => assert.equal((await a.listActiveConnections()).length, 1));
+  await network.close();
+});
+
+test('calls and bytes are counted on the connection that they went over', async () => {
+  const network = createNetwork();
+  const [a, b] = [network.add('a'), network.add('b')];
+  b.registerService('shared', 'Greeter', 'Greet', () => ({ type_url: 't', value: Buffer.alloc(7) }));
+  await a.connectTo('b:1');
+  await dispatch(a);
+  network.setFault('a', 'b', 'lose-answer');
+  await dispatch(a);
+  const counted = { calls: 2, failedCalls: 1, bytesSent: 5, bytesReceived: 7 };
+  await eventually(async () => {
+    const [connection] = await a.listConnections();
+    const { calls, failedCalls, bytesSent, bytesReceived } = connection ?? assert.fail();
+    assert.deepEqual({ calls, failedCalls, bytesSent, bytesReceived }, counted);
+  });
+  await network.close();
+});
+
+async function copyOf(connections: ReturnType<typeof createMemoryConnections>) {
+  const copy = createMemoryConnections();
+  for (const connection of await connections.list()) await copy.save(connection);
+  return copy;
+}

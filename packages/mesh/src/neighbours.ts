@@ -1,0 +1,236 @@
+/**
+ * The neighbours of a site: connects to them, takes their Connects, and keeps them connected.
+ *
+ * A Connect works both ways: each side may call the other from then on, at the address that it named. Sites of Waybill say in
+ * the metadata of a Connect which collector they are; a peer that does not is sent a Connect in turn, whose answer tells.
+ * What ends a connection in order is a Connect that shares nothing, with {@link GOODBYE} in its metadata.
+ */
+import { randomUUID } from 'node:crypto';
+import { AppError, toAppError } from '@waybill/common/errors.ts';
+import type { Connection, Connections } from './connections.ts';
+import { keepConnected } from './keep-connected.ts';
+import { BAD_REQUEST, type ConnectRequest, type ConnectResponse, failure, OK } from './messages.ts';
+import type { CallOptions } from './methods.ts';
+import { createNeighbour, type Neighbour } from './neighbour.ts';
+import type { OpenPeer } from './peer.ts';
+
+/** Metadata of a Connect: the collector id of who sends it. */
+const COLLECTOR_ID = 'collector_id';
+/** Metadata of a Connect that ends a connection: `disconnect` for good, `shutdown` until its sender is back. */
+const GOODBYE = 'waybill-goodbye';
+/** The reason of connections that ended with this process, in order. */
+const OWN_SHUTDOWN = 'this site shut down';
+const CONNECT_MS = 5_000;
+const GOODBYE_MS = 1_000;
+/** Peers of one site. */
+const MAX_NEIGHBOURS = 256;
+const MAX_NAMESPACES = 1_000;
+/** `host:port`, an IPv6 address in brackets; nothing that a gRPC target could mean besides. */
+const ADDRESS = /^(?:[\w.-]{1,253}|\[[\da-fA-F:.]{2,45}\]):\d{1,5}$/;
+
+export type Neighbours = {
+  /** Those that calls may be routed to. */
+  active(): Neighbour[];
+  /**
+   * Connects to the collector at `address`, or again. `isPersistent`: tries on, with back-off, where it does not succeed.
+   *
+   * @throws AppError `invalid-request` when the address is none or its own; `not-accepted` when nobody answers there as a collector should.
+   */
+  connectTo(
+    address: string,
+    options?: { isPersistent?: boolean } & Partial<CallOptions>,
+  ): Promise<Connection>;
+  /** Takes a Connect; never rejects. */
+  accept(request: ConnectRequest): Promise<ConnectResponse>;
+  /** Says goodbye for good. @throws AppError `not-found` when there is no such active connection. */
+  disconnect(connectionId: string): Promise<void>;
+  /** Tells every active neighbour the namespaces of this site. */
+  announce(): Promise<void>;
+  /** What was active when an earlier session ended becomes STALE, and is connected again by itself. */
+  recover(): Promise<void>;
+  /** Says goodbye to all, until this site is back. */
+  shutdown(): Promise<void>;
+};
+
+/** Creates the neighbours of the site `id`, which peers call at `address`. */
+export function createNeighbours({
+  id,
+  address: ownAddress,
+  namespaces,
+  connections: store,
+  openPeer,
+  checkMs,
+}: {
+  id: string;
+  address: string;
+  namespaces(): readonly string[];
+  connections: Connections;
+  openPeer: OpenPeer;
+  /** How often each neighbour is asked whether it is there. */
+  checkMs?: number;
+}): Neighbours {
+  const sessionId = randomUUID();
+  const byAddress = new Map<string, Neighbour>();
+  const active = () => [...byAddress.values()].filter((neighbour) => neighbour.isActive());
+
+  function neighbourAt(address: string): Neighbour {
+    const known = byAddress.get(address);
+    if (known) return known;
+    if (byAddress.size >= MAX_NEIGHBOURS) throw new AppError('rate-limited', 'too many connections');
+    const neighbour = createNeighbour({ address, sessionId, store, openPeer });
+    byAddress.set(address, neighbour);
+    return neighbour;
+  }
+
+  function forget(neighbour: Neighbour): void {
+    neighbour.close();
+    byAddress.delete(neighbour.address);
+  }
+
+  const kept = new WeakSet<Neighbour>();
+  /** @param isWanted whether this site tries for ever, as the peer may not. */
+  function keep(neighbour: Neighbour, isWanted: boolean): void {
+    if (kept.has(neighbour)) return;
+    kept.add(neighbour);
+    void keepConnected(neighbour, { dial: () => dial(neighbour), isWanted, checkMs }).then(() => {
+      if (byAddress.get(neighbour.address) === neighbour) forget(neighbour);
+    });
+  }
+
+  async function dial(neighbour: Neighbour, options: Partial<CallOptions> = {}): Promise<Connection> {
+    const request = { address: ownAddress, namespaces: [...namespaces()], metadata: { [COLLECTOR_ID]: id } };
+    const { status, shared_namespaces, target_collector_id } = await neighbour.connect(request, {
+      deadlineMs: CONNECT_MS,
+      ...options,
+    });
+    if (status.code !== OK)
+      throw new AppError('not-accepted', `the peer refuses to connect: ${status.message}`);
+    if (target_collector_id === id)
+      throw new AppError('invalid-request', 'this collector is at that address');
+    return neighbour.settle({
+      direction: 'outbound',
+      peerId: target_collector_id,
+      sharedNamespaces: shared_namespaces.filter((name) => request.namespaces.includes(name)),
+    });
+  }
+
+  async function sayGoodbye(neighbour: Neighbour, kind: 'disconnect' | 'shutdown'): Promise<void> {
+    const metadata = { [COLLECTOR_ID]: id, [GOODBYE]: kind };
+    const request = { address: ownAddress, namespaces: [], metadata };
+    // Whoever does not hear it finds out.
+    await neighbour.connect(request, { deadlineMs: GOODBYE_MS }).catch(() => {});
+    await neighbour.end('DISCONNECTED', kind === 'shutdown' ? OWN_SHUTDOWN : 'this site disconnected');
+    forget(neighbour);
+  }
+
+  async function takeGoodbye(address: string, kind: string): Promise<void> {
+    const neighbour = byAddress.get(address);
+    await neighbour?.end(
+      'DISCONNECTED',
+      kind === 'shutdown' ? 'the peer shut down' : 'the peer disconnected',
+    );
+    if (neighbour && kind !== 'shutdown') forget(neighbour);
+  }
+
+  return {
+    active,
+    async connectTo(address, { isPersistent = false, ...options } = {}) {
+      if (!ADDRESS.test(address)) throw new AppError('invalid-request', 'address must be host:port');
+      if (address === ownAddress) throw new AppError('invalid-request', 'this collector is at that address');
+      const neighbour = neighbourAt(address);
+      try {
+        const connection = await dial(neighbour, options);
+        keep(neighbour, true);
+        return { ...connection };
+      } catch (thrown) {
+        const { code, message } = toAppError(thrown);
+        if (isPersistent && code !== 'invalid-request') keep(neighbour, true);
+        else if (!neighbour.connection()) forget(neighbour);
+        if (!neighbour.isActive()) await store.save(failed(address, sessionId, message));
+        throw thrown;
+      }
+    },
+    async accept({ address, namespaces: offered, metadata }) {
+      if (!address) return refused(BAD_REQUEST, 'address is required');
+      if (!ADDRESS.test(address)) return refused(BAD_REQUEST, 'address must be host:port');
+      const peerId = metadata[COLLECTOR_ID] ?? '';
+      if (peerId === id || address === ownAddress)
+        return refused(BAD_REQUEST, 'this collector does not connect to itself');
+      const goodbye = metadata[GOODBYE];
+      if (goodbye !== undefined) {
+        await takeGoodbye(address, goodbye);
+        return accepted('', []);
+      }
+      try {
+        const shared = sharedOf(offered, namespaces());
+        const neighbour = neighbourAt(address);
+        const settled = { direction: 'inbound', peerId: peerId || neighbour.peerId() } as const;
+        const { connectionId } = await neighbour.settle({ ...settled, sharedNamespaces: shared });
+        keep(neighbour, false);
+        return accepted(connectionId, shared);
+      } catch (thrown) {
+        return refused(500, toAppError(thrown).message);
+      }
+    },
+    async disconnect(connectionId) {
+      const neighbour = active().find((one) => one.connection()?.connectionId === connectionId);
+      if (!neighbour) throw new AppError('not-found', `there is no active connection ${connectionId}`);
+      await sayGoodbye(neighbour, 'disconnect');
+    },
+    async announce() {
+      // Whoever does not hear it now is told when it is connected again.
+      await Promise.all(active().map((neighbour) => dial(neighbour).catch(() => {})));
+    },
+    async recover() {
+      const newest = new Map<string, Connection>();
+      for (const connection of await store.list()) {
+        if (connection.sessionId === sessionId) continue;
+        if (connection.status === 'ACTIVE') await store.save(toStale(connection));
+        newest.set(connection.address, connection);
+      }
+      for (const { address, status, reason, direction } of newest.values())
+        if (status === 'ACTIVE' || reason === OWN_SHUTDOWN || reason === STALE_REASON)
+          keep(neighbourAt(address), direction === 'outbound');
+    },
+    async shutdown() {
+      await Promise.all(active().map((neighbour) => sayGoodbye(neighbour, 'shutdown')));
+      for (const neighbour of byAddress.values()) forget(neighbour);
+    },
+  };
+
+  function accepted(connectionId: string, shared: string[]): ConnectResponse {
+    return {
+      status: { code: OK, message: `Connected with ${shared.length} shared namespaces`, details: {} },
+      connection_id: connectionId,
+      shared_namespaces: shared,
+      target_collector_id: id,
+    };
+  }
+
+  function refused(code: number, message: string): ConnectResponse {
+    const nothing = { connection_id: '', shared_namespaces: [], target_collector_id: id };
+    return { status: failure(code, message), ...nothing };
+  }
+}
+
+const STALE_REASON = 'its process ended without a goodbye';
+
+function toStale(connection: Connection): Connection {
+  const end = { status: 'STALE' as const, reason: STALE_REASON, endedAt: new Date().toISOString() };
+  return { ...connection, ...end };
+}
+
+/** In the caller's order, each once. */
+function sharedOf(offered: readonly string[], own: readonly string[]): string[] {
+  if (offered.length > MAX_NAMESPACES) throw new AppError('invalid-request', 'too many namespaces');
+  return [...new Set(offered)].filter((name) => own.includes(name));
+}
+
+function failed(address: string, sessionId: string, reason: string): Connection {
+  const at = new Date().toISOString();
+  return {
+    ...{ connectionId: randomUUID(), sessionId, direction: 'outbound', address, peerId: '' },
+    ...{ sharedNamespaces: [], status: 'FAILED', connectedAt: at, endedAt: at, reason },
+    ...{ calls: 0, failedCalls: 0, bytesSent: 0, bytesReceived: 0 },
+  };
+}

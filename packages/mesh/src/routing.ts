@@ -1,0 +1,147 @@
+/**
+ * Where a call goes that this site does not serve: to one neighbour after the other, until one of them has run it, or may have.
+ *
+ * Only what provably did not run is tried elsewhere. Loops end in two ways: no site that has been asked is asked again, as each
+ * answer names those that were asked on its way (so a call costs at most one hop per site); and a call goes over at most
+ * {@link MAX_HOPS}. Both travel in the execution context, which peers other than Waybill pass over: such a peer is asked
+ * to serve the call itself, as a Serve is.
+ */
+import { type ErrorCode, toAppError } from '@waybill/common/errors.ts';
+import {
+  DETAILS,
+  FAILED,
+  failure,
+  hasNotRun,
+  NOT_FOUND,
+  type ServeRequest,
+  type ServeResponse,
+} from './messages.ts';
+import { type CallOptions, refusal } from './methods.ts';
+import type { Neighbour } from './neighbour.ts';
+import { createOrder } from './order.ts';
+
+/** Hops of one call, its first included. */
+export const MAX_HOPS = 8;
+/** What of the time that is left each hop keeps for its own answer. */
+const HOP_RESERVE = { part: 0.05, maxMs: 50 };
+
+/** Names of the list of visited sites that are read. */
+const MAX_VISITED = 1_000;
+/** In `details.code` of a call whose hops ran out. */
+const HOP_LIMIT = 'hop-limit';
+
+/** Names in the execution context of calls between sites. */
+const HOPS = 'waybill-hops';
+const VISITED = 'waybill-visited';
+
+/** On what way a call has come here. */
+export type Way = { hops: number; visited: ReadonlySet<string> };
+
+/** The way of a call that was sent on by a site; undefined for one that came from a client, to be served here or not at all. */
+export function wayOf({ execution_context }: ServeRequest): Way | undefined {
+  const hops = execution_context[HOPS];
+  if (hops === undefined) return undefined;
+  const visited = new Set(namesIn(execution_context[VISITED]));
+  return { hops: /^\d{1,4}$/.test(hops) ? Number(hops) : MAX_HOPS, visited };
+}
+
+/** `request` without what only routing sets. */
+export function withoutWay(request: ServeRequest): ServeRequest {
+  const { [HOPS]: _hops, [VISITED]: _visited, ...context } = request.execution_context;
+  return { ...request, execution_context: context };
+}
+
+/**
+ * Sends a call on, in the order of {@link inOrder}. Resolves with what the first said that has run it or may have; where none
+ * has, with what says most: that the hops ran out, that a peer cannot be reached, what the last one answered. Undefined
+ * when there is nobody to ask.
+ */
+export type Route = (call: {
+  request: ServeRequest;
+  way: Way;
+  neighbours: readonly Neighbour[];
+  options: CallOptions;
+}) => Promise<{ answer: ServeResponse | undefined; visited: ReadonlySet<string> }>;
+
+/** Creates {@link Route} of the site `id`. */
+export function createRoute(id: string): Route {
+  const order = createOrder();
+
+  return async ({ request, way, neighbours, options }) => {
+    const startedMs = performance.now();
+    const visited = new Set(way.visited).add(id);
+    const candidates = neighbours.filter(
+      (one) => sharesNamespace(one, request) && !visited.has(one.peerId()),
+    );
+    if (candidates.length === 0) return { answer: undefined, visited };
+    if (way.hops >= MAX_HOPS) return { answer: hopsRanOut(request), visited };
+    let answer: ServeResponse | undefined;
+    for (const neighbour of order.sort(candidates, request)) {
+      // By the answers of those before it.
+      if (visited.has(neighbour.peerId())) continue;
+      const leftMs = options.deadlineMs - (performance.now() - startedMs);
+      const next = await ask(neighbour, onItsWay(request, way.hops + 1, visited), {
+        ...options,
+        deadlineMs: leftMs,
+      });
+      if (!hasNotRun(next.status)) return { answer: next, visited };
+      if (next.status.code === NOT_FOUND) {
+        order.noteMiss(neighbour, request);
+        visited.add(neighbour.peerId());
+        for (const name of namesIn(next.status.details[DETAILS.visited])) visited.add(name);
+      }
+      answer = weightier(answer, next);
+    }
+    return { answer, visited };
+  };
+}
+
+/** Asks one neighbour; never rejects. A part of the time that is left is kept for the answer on its way back. */
+export async function ask(
+  neighbour: Neighbour,
+  request: ServeRequest,
+  { deadlineMs, ...options }: CallOptions,
+): Promise<ServeResponse> {
+  if (deadlineMs <= 0) return unanswered('not-accepted', 'the deadline passed');
+  const reserveMs = Math.min(HOP_RESERVE.maxMs, deadlineMs * HOP_RESERVE.part);
+  try {
+    const answer = await neighbour.serve(request, { ...options, deadlineMs: deadlineMs - reserveMs });
+    // A peer that ran it may leave out who it is.
+    return answer.executor_id || hasNotRun(answer.status)
+      ? answer
+      : { ...answer, executor_id: neighbour.peerId() };
+  } catch (thrown) {
+    const { code, message } = toAppError(thrown);
+    const name = neighbour.peerId() || neighbour.address;
+    if (code === 'not-accepted') return unanswered(code, `collector '${name}' cannot be reached: ${message}`);
+    return unanswered('outcome-unknown', `collector '${name}' did not answer: ${message}`);
+  }
+}
+
+function unanswered(code: ErrorCode, message: string): ServeResponse {
+  return refusal(failure(FAILED, message, { [DETAILS.code]: code }));
+}
+
+function hopsRanOut({ namespace }: ServeRequest): ServeResponse {
+  const message = `no collector found for namespace '${namespace}' within ${MAX_HOPS} hops`;
+  return refusal(failure(NOT_FOUND, message, { [DETAILS.code]: HOP_LIMIT }));
+}
+
+function weightier(one: ServeResponse | undefined, other: ServeResponse): ServeResponse {
+  const weight = ({ status }: ServeResponse) =>
+    status.details[DETAILS.code] === HOP_LIMIT ? 2 : status.code === NOT_FOUND ? 0 : 1;
+  return one && weight(one) > weight(other) ? one : other;
+}
+
+function sharesNamespace(neighbour: Neighbour, { namespace }: ServeRequest): boolean {
+  return neighbour.connection()?.sharedNamespaces.includes(namespace) ?? false;
+}
+
+function onItsWay(request: ServeRequest, hops: number, visited: ReadonlySet<string>): ServeRequest {
+  const way = { [HOPS]: String(hops), [VISITED]: [...visited].join(',') };
+  return { ...request, execution_context: { ...request.execution_context, ...way } };
+}
+
+function namesIn(list: string | undefined): string[] {
+  return list ? list.split(',').slice(0, MAX_VISITED) : [];
+}
