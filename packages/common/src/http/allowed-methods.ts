@@ -24,7 +24,7 @@ export function collectAllowedMethods(app: FastifyInstance): AllowedMethods {
 function toPattern(url: string): RegExp {
   const parts = url.split(/(:[^/]+|\*)/).map((part) => {
     if (part === '*') return '.*';
-    return part.startsWith(':') ? '[^/]+' : RegExp.escape(part);
+    return part.startsWith(':') ? '[^/]+' : part.replaceAll(/[^\w/]/g, '\\$&');
   });
   return new RegExp(`^${parts.join('')}$`);
 }

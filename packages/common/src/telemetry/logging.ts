@@ -9,6 +9,7 @@
  */
 import { once } from 'node:events';
 import { constants, fstatSync, openSync } from 'node:fs';
+import { extname } from 'node:path';
 import { isatty } from 'node:tty';
 import { fileURLToPath } from 'node:url';
 import { type DestinationStream, type Level, type Logger, type LoggerOptions, pino } from 'pino';
@@ -124,7 +125,7 @@ function openTerminal(): number {
 
 function startOtlpTransport(): OtlpTransport {
   const transport = pino.transport({
-    target: fileURLToPath(new URL('otlp-log-worker.ts', import.meta.url)),
+    target: fileURLToPath(new URL(`otlp-log-worker${extname(import.meta.filename)}`, import.meta.url)),
     options: {
       endWithinMs: 2 * EXPORT_TIMEOUT_MS,
       loggerName: 'waybill',

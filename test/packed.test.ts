@@ -1,0 +1,162 @@
+/**
+ * The packages as somebody installs them: packed, in a project elsewhere that has nothing of this repository.
+ *
+ * Their tarballs are unpacked there as npm would, and each package is given just those dependencies that it declares, from
+ * here, so that no registry is needed.
+ */
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, globSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { collectLog } from '@waybill/test-harness/collect-log.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { publint } from 'publint';
+import { formatMessage } from 'publint/utils';
+import { createListenerBench, makeRequest } from '../packages/listener/src/listener-bench.fixture.ts';
+import { packedPackages, packPackages } from '../release/pack.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+const LISTENER = `
+import { runListener } from '@waybill/listener';
+
+export const handlers = {
+  'Greeting.Ask': async ({ data }) => ({ reply: { type: 'Greeting.Answer', data: { hello: data } } }),
+};
+
+await runListener({ service: 'greeting', handlers });
+`;
+
+const TYPED_LISTENER = `
+import { createMemoryBroker } from '@waybill/embedded-broker/create-memory-broker.ts';
+import { createListener, type Handler, type Handlers, oncePerEvent, runListener, TerminalError } from '@waybill/listener';
+
+const greet: Handler = async ({ data, subject }, { signal, log }) => {
+  if (data === undefined) throw new TerminalError('nobody', 'who shall be greeted?');
+  log.info({ aborted: signal.aborted }, 'greets');
+  return { reply: { type: 'Greeting.Answer', data, subject: subject ?? 'world' } };
+};
+export const handlers: Handlers = { 'Greeting.Ask': greet, 'Greeting.Slow': { handle: greet, timeoutMs: 60_000 } };
+
+const broker = createMemoryBroker();
+const listener = createListener({ service: 'greeting', handlers, ...broker });
+const { data }: { data?: unknown } = await broker.ask({ type: 'Greeting.Ask', data: 'Ada' });
+await listener.close();
+await runListener({ service: 'greeting', handlers });
+export { data, oncePerEvent };
+`;
+
+const STRICT = {
+  module: 'nodenext',
+  target: 'es2024',
+  types: ['node'],
+  strict: true,
+  exactOptionalPropertyTypes: true,
+  noUncheckedIndexedAccess: true,
+  verbatimModuleSyntax: true,
+  noEmit: true,
+};
+
+describe('the packages, packed and installed elsewhere', () => {
+  let project: string;
+  let packages: string[];
+  before(async () => {
+    project = await mkdtemp(join(tmpdir(), 'waybill-installed-'));
+    const tarballs = await packPackages(join(project, 'tarballs'));
+    packages = tarballs.map((tarball) => install(tarball, project));
+    writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'elsewhere', type: 'module' }));
+  });
+  after(() => rm(project, { recursive: true }));
+
+  it('are all that a user may need', () => {
+    assert.equal(packages.length, packedPackages().length);
+    assert.ok(packages.length >= 10);
+  });
+
+  it('keep the rules of published packages', async () => {
+    for (const pkgDir of packages) {
+      const { messages, pkg } = await publint({ pkgDir, pack: false });
+      const told = messages.map((message) => `${pkg.name}: ${formatMessage(message, pkg)}`);
+      assert.deepEqual(told, []);
+    }
+  });
+
+  it('hold no test, and sources for all that maps name', () => {
+    assert.deepEqual(
+      globSync('node_modules/@waybill/*/{dist,src}/**/*{test,fixture}.*', { cwd: project }),
+      [],
+    );
+    const maps = globSync('node_modules/@waybill/*/dist/**/*.map', { cwd: project });
+    assert.ok(maps.length > 400);
+    for (const map of maps) {
+      const { sources } = JSON.parse(readFileSync(join(project, map), 'utf8')) as { sources: string[] };
+      for (const source of sources)
+        assert.ok(existsSync(join(project, dirname(map), source)), `${map}: ${source}`);
+    }
+  });
+
+  it('type a listener under the strictest settings', () => {
+    writeFileSync(join(project, 'typed.ts'), TYPED_LISTENER);
+    writeFileSync(
+      join(project, 'tsconfig.json'),
+      JSON.stringify({ compilerOptions: STRICT, include: ['typed.ts'] }),
+    );
+    symlinkSync(join(root, 'node_modules/@types'), join(project, 'node_modules/@types'));
+    const tsc = join(root, 'node_modules/typescript/bin/tsc');
+    try {
+      execFileSync(process.execPath, [tsc, '-p', project], { encoding: 'utf8' });
+    } catch (error) {
+      assert.fail((error as { stdout: string }).stdout);
+    }
+  });
+
+  it('run a listener in JavaScript, which is given AMQP_URL and nothing else', async (t) => {
+    const bench = await createListenerBench();
+    t.after(() => bench.close());
+    writeFileSync(join(project, 'greeting.js'), LISTENER);
+    const child = spawn(process.execPath, ['greeting.js'], {
+      cwd: project,
+      env: { AMQP_URL: bench.broker.url },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    t.after(() => child.kill('SIGKILL'));
+    const log = collectLog({ name: 'greeting', child });
+    const { healthPort } = await log.waitFor(({ msg }) => msg === 'listening', 30_000);
+    await eventually(() => expectReady(`http://127.0.0.1:${healthPort}/health/ready`), { timeoutMs: 30_000 });
+
+    const event = makeRequest('', '', { type: 'Greeting.Ask', data: 'Ada' });
+    await bench.send(event);
+    const { type, data } = await bench.replyTo(event);
+    assert.deepEqual({ type, data }, { type: 'Greeting.Answer', data: { hello: 'Ada' } });
+  });
+});
+
+async function expectReady(url: string) {
+  const { status } = await fetch(url);
+  assert.equal(status, 200);
+}
+
+/** Unpacks a package and gives it what it declares; returns its folder. */
+function install(tarball: string, project: string): string {
+  const manifest = JSON.parse(
+    execFileSync('tar', ['-xzOf', tarball, 'package/package.json'], { encoding: 'utf8' }),
+  );
+  const folder = join(project, 'node_modules', manifest.name);
+  mkdirSync(folder, { recursive: true });
+  execFileSync('tar', ['-xzf', tarball, '-C', folder, '--strip-components=1']);
+  for (const name of Object.keys(manifest.dependencies ?? {}))
+    if (!name.startsWith('@waybill/'))
+      link(name, join(root, 'packages', manifest.name.split('/')[1]), folder);
+  return folder;
+}
+
+function link(name: string, source: string, folder: string) {
+  const own = join(source, 'node_modules', name);
+  const place = join(folder, 'node_modules', name);
+  mkdirSync(dirname(place), { recursive: true });
+  symlinkSync(existsSync(own) ? own : join(root, 'node_modules', name), place);
+}
