@@ -9,6 +9,7 @@ import { devTelemetrySettings } from '../packages/dev-telemetry/src/config.ts';
 import { dispatcherSettings } from '../packages/dispatcher/src/config.ts';
 import { listenerSettings } from '../packages/listener/src/config.ts';
 import { publicWebSettings } from '../packages/public-web/src/config.ts';
+import { storeSettings } from '../packages/store/src/config.ts';
 
 /** Where the page is. */
 export const CONFIGURATION_PAGE = new URL('./configuration.md', import.meta.url);
@@ -26,6 +27,8 @@ In the images \`HOST\` is 0.0.0.0 and health is on \`HEALTH_PORT\` 8088, whateve
 ${table('public-web', publicWebSettings)}
 
 ${table('dispatcher', dispatcherSettings)}
+
+${table('store', storeSettings)}
 
 ${table('Listeners', listenerSettings)}
 

@@ -75,7 +75,7 @@ const servers: Record<string, { create(): Promise<FastifyInstance> | FastifyInst
     },
   },
   'an internal port': {
-    create: () => createInternalApp({ log, keys, clock: unused, path: '/dispatch', handle: unused }),
+    create: () => createInternalApp({ log, keys, clock: unused, routes: { '/dispatch': unused } }),
     routes: { '/dispatch': { POST: 401 } },
   },
   'the health ports': { create: () => createHealthApp({ log, readiness: () => undefined }), routes: HEALTH },

@@ -185,12 +185,13 @@ it('an error nobody foresaw is logged with its stack, and told to nobody', async
     log: pino({}, { write: (line: string) => void lines.push(line) }),
     keys: keys.call,
     clock: createClockCheck(),
-    path: '/events',
-    handle: createIntake({
-      isBrokerAvailable: () => true,
-      publishEvent: async () => assert.fail('canary'),
-      isStopping: () => false,
-    }),
+    routes: {
+      '/events': createIntake({
+        isBrokerAvailable: () => true,
+        publishEvent: async () => assert.fail('canary'),
+        isStopping: () => false,
+      }),
+    },
   });
   const body = JSON.stringify([newEvent('Known')]);
   const headers = signRequest({ method: 'POST', path: '/events', body, keys: keys.call });
@@ -207,15 +208,16 @@ it('a dispatcher that is stopping answers 503 and publishes nothing, so that pub
     log: pino({ level: 'silent' }),
     keys: keys.call,
     clock: createClockCheck(),
-    path: '/events',
-    handle: createIntake({
-      isBrokerAvailable: () => true,
-      async publishEvent() {
-        published += 1;
-        return 'confirmed';
-      },
-      isStopping: () => true,
-    }),
+    routes: {
+      '/events': createIntake({
+        isBrokerAvailable: () => true,
+        async publishEvent() {
+          published += 1;
+          return 'confirmed';
+        },
+        isStopping: () => true,
+      }),
+    },
   });
   const body = JSON.stringify([newEvent('Known')]);
   const headers = signRequest({ method: 'POST', path: '/events', body, keys: keys.call });

@@ -47,17 +47,18 @@ await runService(loadDispatcherConfig, async ({ config, log, isStopping }) => {
     tls: keyPairOf(config),
     keys: keys.call,
     clock,
-    path: '/events',
-    handle: createIntake({
-      isBrokerAvailable: () => publisher.isAvailable() && subscriber.isConnected(),
-      publishEvent: createPublishEvent({
-        publisher,
-        lostTypes: createLostTypes({ publisher, watch, log }),
-        maxByType: config.BATCH_MAX_BY_TYPE,
-        log,
+    routes: {
+      '/events': createIntake({
+        isBrokerAvailable: () => publisher.isAvailable() && subscriber.isConnected(),
+        publishEvent: createPublishEvent({
+          publisher,
+          lostTypes: createLostTypes({ publisher, watch, log }),
+          maxByType: config.BATCH_MAX_BY_TYPE,
+          log,
+        }),
+        isStopping,
       }),
-      isStopping,
-    }),
+    },
   });
   await app.listen({ host: config.HOST, port: config.PORT });
 

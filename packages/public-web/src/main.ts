@@ -59,13 +59,14 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     tls,
     keys: keys.call,
     clock,
-    path: '/dispatch',
-    handle: createPostReplies({
-      inbox,
-      held,
-      replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
-      instance: instanceId,
-    }),
+    routes: {
+      '/dispatch': createPostReplies({
+        inbox,
+        held,
+        replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
+        instance: instanceId,
+      }),
+    },
   });
   const internalUrl = await internalApp.listen({ host: config.INTERNAL_HOST, port: config.INTERNAL_PORT });
 

@@ -12,6 +12,7 @@ import { spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { findPostgresql } from './postgresql.ts';
 import { findRabbitmq } from './rabbitmq.ts';
 
 const projectFolder = fileURLToPath(new URL('../../..', import.meta.url));
@@ -31,6 +32,8 @@ const options = args.filter((arg) => !isSelection(arg));
 const rabbitmq = describeRabbitmq();
 if (process.env.CI && !rabbitmq)
   fail('there is no RabbitMQ, which CI must have: install rabbitmq-server or set TEST_AMQP_URL');
+if (process.env.CI && !findPostgresql())
+  fail('there is no PostgreSQL, which CI must have: install postgresql');
 
 const first = rabbitmq ?? EMBEDDED;
 const runs: Run[] =
@@ -88,8 +91,11 @@ function run(nodeArgs: string[], env: NodeJS.ProcessEnv): Promise<number> {
 /** What ran on which broker. */
 function describeRuns() {
   if (selected.length > 0) return `${selected.join(' ')} on ${first}`;
-  if (!rabbitmq) return `everything on ${EMBEDDED}; what needs a RabbitMQ was skipped`;
-  return `everything on ${rabbitmq}, the tiers and the end-to-end suites on ${EMBEDDED} as well, the contract suite on both`;
+  const stores = findPostgresql()
+    ? 'the store on SQLite and PostgreSQL'
+    : 'the store on SQLite; what needs a PostgreSQL was skipped';
+  if (!rabbitmq) return `everything on ${EMBEDDED}; what needs a RabbitMQ was skipped; ${stores}`;
+  return `everything on ${rabbitmq}, the tiers and the end-to-end suites on ${EMBEDDED} as well, the contract suite on both; ${stores}`;
 }
 
 function isSelection(arg: string) {
