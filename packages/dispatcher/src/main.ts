@@ -5,6 +5,7 @@
  *     waybill.replies ─▶ replies → deliverers (reply-callback) ─▶ public-web's POST /dispatch
  */
 import { createBroker } from '@waybill/common/broker/create-broker.ts';
+import { createPublishObserved } from '@waybill/common/broker/publish-observed.ts';
 import { drainHttpServer, portOf } from '@waybill/common/http/http-server.ts';
 import { keyPairOf } from '@waybill/common/http/tls.ts';
 import { serviceName } from '@waybill/common/instance.ts';
@@ -52,6 +53,7 @@ await runService(loadDispatcherConfig, async ({ config, log, isStopping }) => {
         isBrokerAvailable: () => publisher.isAvailable() && subscriber.isConnected(),
         publishEvent: createPublishEvent({
           publisher,
+          publishObserved: createPublishObserved({ publisher, log }),
           lostTypes: createLostTypes({ publisher, watch, log }),
           maxByType: config.BATCH_MAX_BY_TYPE,
           log,
