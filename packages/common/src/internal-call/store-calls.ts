@@ -25,8 +25,8 @@ export type PushedPosition = {
   offset?: number | undefined;
 };
 
-/** What a dispatcher tells the holder of a mailbox: `event` is what has the `offset`. */
-export type Push = PushedPosition & { event?: CloudEvent };
+/** What a dispatcher tells the holder of a mailbox, by `POST /push` in batches: `event` is what has the `offset`. */
+export type Push = PushedPosition & { instance: string; event?: CloudEvent };
 
 /** Names a mailbox: by its id, or by its client, and the API key that the client id belongs to ('' where none is needed). */
 export type MailboxName = { mailbox: string } | { owner: string; client: string };
