@@ -57,7 +57,7 @@ The standard \`OTEL_*\` variables of OpenTelemetry apply to every process. Nothi
 | \`OTEL_EXPORTER_OTLP_ENDPOINT\` | One OTLP endpoint for traces, metrics and logs |
 | \`OTEL_EXPORTER_OTLP_TRACES_ENDPOINT\`, \`…_METRICS_ENDPOINT\`, \`…_LOGS_ENDPOINT\` | An endpoint per signal, for example \`http://tempo:4318/v1/traces\`; a signal without one is not exported |
 | \`OTEL_EXPORTER_OTLP_PROTOCOL\` | \`http/protobuf\` (default), \`http/json\` or \`grpc\` |
-| \`OTEL_SERVICE_NAME\` | Name of the process; default: the name of its package |
+| \`OTEL_SERVICE_NAME\` | Name of the process; default: the \`service\` of a listener, of other processes the name of their package |
 | \`OTEL_RESOURCE_ATTRIBUTES\` | \`service.instance.id\` here names the instance; default: a random UUID |
 | \`OTEL_TRACES_SAMPLER\`, \`OTEL_TRACES_SAMPLER_ARG\` | Sampling, decided at the edge; the other tiers follow |
 | \`OTEL_EXPORTER_OTLP_LOGS_TIMEOUT\` | Milliseconds that an export of logs may take, at most and by default 1000: it can hold up the exit |

@@ -33,7 +33,7 @@ await runService(loadDispatcherConfig, async ({ config, log, isStopping }) => {
   const clock = createClockCheck();
   const { publisher, subscriber, watch } = await createBroker({
     url: config.AMQP_URL,
-    name: serviceName,
+    name: serviceName(),
     topology: 'dispatcher',
     log,
   });
