@@ -74,8 +74,8 @@ describe('POST /events', () => {
     assert.deepEqual(ids(listener.events()), ids(confirmed));
   });
 
-  it('publishes the events of one type and call as batched messages of at most 16, each event as it came', async () => {
-    const known = Array.from({ length: 40 }, (_, index) =>
+  it('publishes the events of one type and call as batched messages of at most 64, each event as it came', async () => {
+    const known = Array.from({ length: 100 }, (_, index) =>
       newEvent('Known', { data: { index }, mine: 'kept' }),
     );
     const other = newEvent('Other');
@@ -84,7 +84,7 @@ describe('POST /events', () => {
       rejected: [],
       unknown: [],
     });
-    await listener.until((messages) => messages.length >= 4);
+    await listener.until((messages) => messages.length >= 3);
     const sizes = listener.messages.map((message) => [
       message.routingKey,
       eventsOf(message).length,
@@ -93,9 +93,8 @@ describe('POST /events', () => {
     assert.deepEqual(
       sizes.sort(),
       [
-        ['Known', 16, BATCH_CONTENT_TYPE],
-        ['Known', 16, BATCH_CONTENT_TYPE],
-        ['Known', 8, BATCH_CONTENT_TYPE],
+        ['Known', 64, BATCH_CONTENT_TYPE],
+        ['Known', 36, BATCH_CONTENT_TYPE],
         ['Other', 1, EVENT_CONTENT_TYPE],
       ].sort(),
     );

@@ -4,7 +4,12 @@
  */
 import { context } from '@opentelemetry/api';
 import { createKeyedBatcher } from '@waybill/common/batch.ts';
-import { AMQP_MAX_EVENTS, MAX_BATCH_BYTES, MAX_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
+import {
+  AMQP_MAX_EVENTS,
+  MAX_BATCH_BYTES,
+  MAX_BATCHES_IN_FLIGHT,
+  MAX_PARTIAL_BATCHES_IN_FLIGHT,
+} from '@waybill/common/batch-limits.ts';
 import type { Publisher, PublishOutcome } from '@waybill/common/broker/ports.ts';
 import type { PublishObserved } from '@waybill/common/broker/publish-observed.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
@@ -47,6 +52,7 @@ export function createPublishEvent({
     maxItemsFor: (type) => maxByType.get(type),
     maxBytes: MAX_BATCH_BYTES,
     maxInFlight: () => MAX_BATCHES_IN_FLIGHT,
+    maxPartialInFlight: () => MAX_PARTIAL_BATCHES_IN_FLIGHT,
     maxQueued: MAX_QUEUED,
     maxWaitMs: MAX_WAIT_MS,
     async send(type, batch) {
