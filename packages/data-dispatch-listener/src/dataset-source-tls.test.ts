@@ -18,9 +18,13 @@ const GetBatch: DatasetServiceHandlers['GetBatch'] = (_call, callback) =>
 /** Reads a batch of a service with `tls`, at `https://localhost:<port>` or what `addressOf` makes of the port. */
 async function read(t: TestContext, tls: KeyPair, addressOf = (port: number) => `https://localhost:${port}`) {
   const server = await createGrpcServer({
-    definition: loadProto('dataset_service.proto'),
-    service: 'dataset_service.DatasetService',
-    implementation: { GetBatch },
+    services: [
+      {
+        definition: loadProto('dataset_service.proto'),
+        name: 'dataset_service.DatasetService',
+        implementation: { GetBatch },
+      },
+    ],
     host: 'localhost',
     port: 0,
     tls,

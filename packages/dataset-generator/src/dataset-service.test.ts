@@ -139,18 +139,22 @@ async function start(t: TestContext, more: Record<string, Dataset> = {}) {
   }
   const log = pino({ level: 'silent' });
   const server = await createGrpcServer({
-    definition: loadProto('dataset_service.proto'),
-    service: 'dataset_service.DatasetService',
-    implementation: createDatasetService({
-      datasets: {
-        find,
-        async findShuffled(name) {
-          const dataset = await find(name);
-          return dataset && shuffled(dataset, 1);
-        },
+    services: [
+      {
+        definition: loadProto('dataset_service.proto'),
+        name: 'dataset_service.DatasetService',
+        implementation: createDatasetService({
+          datasets: {
+            find,
+            async findShuffled(name) {
+              const dataset = await find(name);
+              return dataset && shuffled(dataset, 1);
+            },
+          },
+          log,
+        }),
       },
-      log,
-    }),
+    ],
     host: '127.0.0.1',
     port: 0,
     isServing: () => true,

@@ -23,12 +23,16 @@ const MAX_CONNECTIONS = 100;
 
 await runService(loadDatasetGeneratorConfig, async ({ config, log, isStopping }) => {
   const server = await createGrpcServer({
-    definition: loadProto('dataset_service.proto'),
-    service: 'dataset_service.DatasetService',
-    implementation: createDatasetService({
-      datasets: createDatasets({ folder: config.DATASETS_DIR, shuffleSeed: config.SHUFFLE_SEED, log }),
-      log,
-    }),
+    services: [
+      {
+        definition: loadProto('dataset_service.proto'),
+        name: 'dataset_service.DatasetService',
+        implementation: createDatasetService({
+          datasets: createDatasets({ folder: config.DATASETS_DIR, shuffleSeed: config.SHUFFLE_SEED, log }),
+          log,
+        }),
+      },
+    ],
     host: config.HOST,
     port: config.GRPC_PORT,
     tls: keyPairOf(config),

@@ -17,19 +17,14 @@ import { createLanes, MAX_CALLS_PER_ADDRESS, type Target } from './lanes.ts';
 /** For a small call. */
 const CALL_TIMEOUT_MS = 1_000;
 
-/**
- * Creates the {@link Deliverer} of addresses of the kind `callback`. What comes too late for whoever waited goes to `later`,
- * where there is a store.
- */
+/** Creates the {@link Deliverer} of addresses of the kind `callback`. */
 export function createReplyCallback({
   keys,
   clock,
-  later,
   log,
 }: {
   keys: Key[];
   clock: ClockCheck;
-  later?: Pick<Deliverer, 'deliver'>;
   log: Logger;
 }): Deliverer {
   const callTier = createCallTier({ keys, clock });
@@ -52,7 +47,7 @@ export function createReplyCallback({
     async function send(replies: EncodedEvent[]): Promise<SentBatch> {
       batchSize.record(replies.length, { hop: 'callback' });
       const body = encodeBatch(replies);
-      const parse = toTaken;
+      const parse = toUnknownIds;
       const answer = await callTier({ connections, origin, path, body, timeoutMs: CALL_TIMEOUT_MS, parse });
       if (answer.kind === 'failed') log.debug({ url: href, err: answer.error }, 'callback failed');
       if (answer.kind === 'refused' && answer.status === 410) noteElsewhere();
@@ -73,10 +68,7 @@ export function createReplyCallback({
   }
 
   return {
-    async deliver(address, reply) {
-      const outcome = await lanes.deliver(address, reply);
-      return outcome === 'late' && later ? later.deliver(address, reply) : outcome;
-    },
+    deliver: lanes.deliver,
     async close() {
       lanes.close();
       await connections.close();
@@ -84,14 +76,13 @@ export function createReplyCallback({
   };
 }
 
-function toSentBatch(answer: TierAnswer<Taken>, replies: EncodedEvent[]): SentBatch {
+function toSentBatch(answer: TierAnswer<ReadonlySet<string>>, replies: EncodedEvent[]): SentBatch {
   if (answer.kind === 'failed')
     return { outcomes: replies.map(() => 'failing'), reason: answer.error.message };
   if (answer.kind === 'answered') {
-    const { unknown, late } = answer.answer;
-    const outcomeOf = (id: string) => (unknown.has(id) ? 'gone' : late.has(id) ? 'late' : 'delivered');
+    const isUnknown = ({ event }: EncodedEvent) => answer.answer.has(event.correlationid ?? '');
     return {
-      outcomes: replies.map(({ event }) => outcomeOf(event.correlationid ?? '')),
+      outcomes: replies.map((reply) => (isUnknown(reply) ? 'gone' : 'delivered')),
       reason: 'it answered 200',
     };
   }
@@ -109,11 +100,9 @@ function toOutcome(status: number, code: string | undefined): DeliveryOutcome {
   return isBodyAtFault(status, code) ? 'refused' : 'failing';
 }
 
-/** The correlation ids nobody waits for (any more). */
-type Taken = { unknown: ReadonlySet<string>; late: ReadonlySet<string> };
-
-function toTaken(body: string): Taken {
-  const { unknown, late = [] } = JSON.parse(body) as { unknown?: string[]; late?: string[] };
+/** The correlation ids nobody waits for. */
+function toUnknownIds(body: string): ReadonlySet<string> {
+  const { unknown } = JSON.parse(body) as { unknown?: string[] };
   if (!Array.isArray(unknown)) throw new Error('the answer is not that of a public-web');
-  return { unknown: new Set(unknown), late: new Set(late) };
+  return new Set(unknown);
 }

@@ -27,7 +27,7 @@ export function consumeEvents({
   survivedLosses,
 }: {
   service: string;
-  subscriber: Pick<Subscriber, 'subscribe'>;
+  subscriber: Subscriber;
   concurrency: number;
   handleDelivery: HandleDelivery;
   survivedLosses: SurvivedLosses;

@@ -9,10 +9,6 @@ export {
   type Handlers,
   type HandlerWithOptions,
   type NewEvent,
-  type Observer,
-  type ObserverResult,
-  type Observers,
-  type ObserverWithOptions,
   TerminalError,
 } from './handler.ts';
 export { jsonSchema } from './json-schema.ts';

@@ -9,7 +9,7 @@ export function takeSuspects({
   from,
   onDelivery,
 }: {
-  subscriber: Pick<Subscriber, 'subscribe'>;
+  subscriber: Subscriber;
   from: Source;
   /** Not to ack before `cancelled`. May call `takeNext` more than once. */
   onDelivery(delivery: Delivery, one: { cancelled: Promise<void>; takeNext(): void }): void;

@@ -233,18 +233,21 @@ describe('Dispatch', () => {
     await network.close();
   });
 
-  it('takes the peer with the fewest calls in flight first', async () => {
+  it('takes the peer with the fewest calls in flight first, and equals in turn', async () => {
     const network = createNetwork();
     const site = network.add('a');
-    const release = Promise.withResolvers<null>();
-    for (const id of ['b', 'c', 'd']) {
-      network.add(id).registerService('shared', 'Greeter', 'Greet', () => release.promise);
+    const stalled = Promise.withResolvers<null>();
+    const answers = { b: () => stalled.promise, c: () => null, d: () => null };
+    for (const [id, handler] of Object.entries(answers)) {
+      network.add(id).registerService('shared', 'Greeter', 'Greet', handler);
       await site.connectTo(`${id}:1`);
     }
-    const calls = Array.from({ length: 30 }, () => dispatch(site));
-    release.resolve(null);
-    const handled = (await Promise.all(calls)).map((answer) => answer.handled_by_collector_id);
-    for (const id of ['b', 'c', 'd']) assert.equal(handled.filter((one) => one === id).length, 10);
+    const waiting = dispatch(site);
+    const handled: string[] = [];
+    for (let calls = 0; calls < 10; calls += 1) handled.push((await dispatch(site)).handled_by_collector_id);
+    for (const id of ['c', 'd']) assert.equal(handled.filter((one) => one === id).length, 5);
+    stalled.resolve(null);
+    assert.equal((await waiting).handled_by_collector_id, 'b');
     await network.close();
   });
 
@@ -258,7 +261,8 @@ describe('Dispatch', () => {
     });
     await site.connectTo('b:1');
     await dispatch(site);
-    assert.ok((deadlines[0] as number) <= patient.deadlineMs - 50, String(deadlines));
+    assert.ok((deadlines[0] as number) <= patient.deadlineMs, String(deadlines));
+    assert.ok((deadlines[0] as number) > patient.deadlineMs - 10_000, String(deadlines));
     await network.close();
   });
 });

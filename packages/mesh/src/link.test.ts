@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AppError } from '@waybill/common/errors.ts';
-import { eventually } from '@waybill/test-harness/eventually.ts';
 import { createLink } from './link.ts';
 import { patient, serveRequest } from './mesh.fixture.ts';
 import { FAILED, failure, OK, type ServeResponse } from './messages.ts';
@@ -25,12 +24,15 @@ function start(options?: { maxInFlight: number }) {
 const unknown = () => Promise.reject(new AppError('outcome-unknown', 'no answer'));
 const refused = () => Promise.reject(new AppError('not-accepted', 'refused'));
 
-test('after five failures the peer is called no more, until a health check has found it', async () => {
+test('after five failures the peer is called no more, until a health check has found it', async (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
   const { peer, link } = start();
   peer.onServe = unknown;
   for (let call = 0; call < 5; call += 1)
     await assert.rejects(link.serve(serveRequest(), patient), { code: 'outcome-unknown' });
   assert.equal(link.isClosed(), false);
+  // However long ago that was.
+  t.mock.timers.tick(60_000);
   await assert.rejects(link.serve(serveRequest(), patient), { code: 'not-accepted' });
   assert.equal(peer.asked, 5);
   peer.onServe = () => Promise.resolve(answer);
@@ -38,7 +40,8 @@ test('after five failures the peer is called no more, until a health check has f
   await assert.rejects(link.check(patient), { code: 'not-accepted' });
   assert.equal(link.isClosed(), false);
   peer.onCheck = () => Promise.resolve();
-  await eventually(() => link.check(patient));
+  t.mock.timers.tick(60_000);
+  await link.check(patient);
   assert.equal(await link.serve(serveRequest(), patient), answer);
 });
 

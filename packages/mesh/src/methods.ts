@@ -43,7 +43,7 @@ export type MethodHandler = (call: MethodCall) => Any | null | Promise<Any | nul
  * Runs a method that no handler is registered for, within the deadline.
  *
  * @throws AppError `unroutable` when nobody serves it, `not-accepted` when it provably did not run, `outcome-unknown` when it
- *   may have; anything else is its failure.
+ *   may have, what is the caller's fault by another code of 400 to 499; anything else is its failure.
  */
 export type RunMethod = (call: MethodCall) => Promise<Any | null>;
 
@@ -142,6 +142,7 @@ export function createMethods({
       const details = { [DETAILS.code]: code };
       if (code === 'not-accepted') return refusal(failure(FAILED, message, details));
       if (code === 'outcome-unknown') return ended(failure(FAILED, message, details));
+      if (error.status < 500) return refusal(failure(BAD_REQUEST, message, details));
       return ended(handlerError(error));
     }
   }

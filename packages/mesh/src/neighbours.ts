@@ -13,6 +13,7 @@ import { BAD_REQUEST, type ConnectRequest, type ConnectResponse, failure, OK } f
 import type { CallOptions } from './methods.ts';
 import { createNeighbour, type Neighbour } from './neighbour.ts';
 import type { OpenPeer } from './peer.ts';
+import { isPeerAddress } from './peer-address.ts';
 
 /** Metadata of a Connect: the collector id of who sends it. */
 const COLLECTOR_ID = 'collector_id';
@@ -25,8 +26,6 @@ const GOODBYE_MS = 1_000;
 /** Peers of one site. */
 const MAX_NEIGHBOURS = 256;
 const MAX_NAMESPACES = 1_000;
-/** `host:port`, an IPv6 address in brackets; nothing that a gRPC target could mean besides. */
-const ADDRESS = /^(?:[\w.-]{1,253}|\[[\da-fA-F:.]{2,45}\]):\d{1,5}$/;
 
 export type Neighbours = {
   /** Those that calls may be routed to. */
@@ -135,7 +134,7 @@ export function createNeighbours({
   return {
     active,
     async connectTo(address, { isPersistent = false, ...options } = {}) {
-      if (!ADDRESS.test(address)) throw new AppError('invalid-request', 'address must be host:port');
+      if (!isPeerAddress(address)) throw new AppError('invalid-request', 'address must be host:port');
       if (address === ownAddress) throw new AppError('invalid-request', 'this collector is at that address');
       const neighbour = neighbourAt(address);
       try {
@@ -152,7 +151,7 @@ export function createNeighbours({
     },
     async accept({ address, namespaces: offered, metadata }) {
       if (!address) return refused(BAD_REQUEST, 'address is required');
-      if (!ADDRESS.test(address)) return refused(BAD_REQUEST, 'address must be host:port');
+      if (!isPeerAddress(address)) return refused(BAD_REQUEST, 'address must be host:port');
       const peerId = metadata[COLLECTOR_ID] ?? '';
       if (peerId === id || address === ownAddress)
         return refused(BAD_REQUEST, 'this collector does not connect to itself');

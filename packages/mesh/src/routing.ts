@@ -22,8 +22,6 @@ import { createOrder } from './order.ts';
 
 /** Hops of one call, its first included. */
 export const MAX_HOPS = 8;
-/** What of the time that is left each hop keeps for its own answer. */
-const HOP_RESERVE = { part: 0.05, maxMs: 50 };
 
 /** Names of the list of visited sites that are read. */
 const MAX_VISITED = 1_000;
@@ -96,16 +94,15 @@ export function createRoute(id: string): Route {
   };
 }
 
-/** Asks one neighbour; never rejects. A part of the time that is left is kept for the answer on its way back. */
+/** Asks one neighbour; never rejects. */
 export async function ask(
   neighbour: Neighbour,
   request: ServeRequest,
-  { deadlineMs, ...options }: CallOptions,
+  options: CallOptions,
 ): Promise<ServeResponse> {
-  if (deadlineMs <= 0) return unanswered('not-accepted', 'the deadline passed');
-  const reserveMs = Math.min(HOP_RESERVE.maxMs, deadlineMs * HOP_RESERVE.part);
+  if (options.deadlineMs <= 0) return unanswered('not-accepted', 'the deadline passed');
   try {
-    const answer = await neighbour.serve(request, { ...options, deadlineMs: deadlineMs - reserveMs });
+    const answer = await neighbour.serve(request, options);
     // A peer that ran it may leave out who it is.
     return answer.executor_id || hasNotRun(answer.status)
       ? answer

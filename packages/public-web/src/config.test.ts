@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { loadConfig } from '@waybill/common/config.ts';
-import { publicWebSettings } from './config.ts';
+import { loadPublicWebConfig, publicWebSettings } from './config.ts';
 
 /** What is made of the value `text` of the setting `name` alone. */
 function read<Name extends 'ALLOWED_HOSTS' | 'PUBLIC_EVENT_TYPES' | 'RATE_LIMIT'>(name: Name, text: string) {
@@ -36,4 +36,37 @@ test('a wrong value is repeated only as far as shows which it is', () => {
   const long = 'x'.repeat(1_000_000);
   assert.throws(() => read('PUBLIC_EVENT_TYPES', long), { message: /: x{40}… is not an event type$/ });
   assert.throws(() => read('ALLOWED_HOSTS', `${long}/`), { message: /: x{40}… is not a host name/ });
+});
+
+const secret = { INTERNAL_SECRETS: 's'.repeat(32) };
+const mesh = { MESH_ID: 'berlin', MESH_ADDRESS: '127.0.0.1:50051', MESH_NAMESPACES: 'acme, other.v1' };
+
+test('the settings of the mesh are given together, and an open mesh is for loopback alone', () => {
+  assert.deepEqual(loadPublicWebConfig({ ...secret, ...mesh }).MESH_NAMESPACES, ['acme', 'other.v1']);
+  for (const name of Object.keys(mesh))
+    assert.throws(() => loadPublicWebConfig({ ...secret, ...mesh, [name]: '' }), {
+      message: /the three of the mesh/,
+    });
+  for (const HOST of ['127.0.0.2', '::1', 'localhost']) loadPublicWebConfig({ ...secret, ...mesh, HOST });
+  for (const HOST of ['0.0.0.0', '::', '10.0.0.1', 'localhost.example'])
+    assert.throws(() => loadPublicWebConfig({ ...secret, ...mesh, HOST }), { message: /for loopback alone/ });
+});
+
+test('a name of the mesh is one that events and gRPC can have, and no namespace is within another', () => {
+  for (const [name, text] of [
+    ['MESH_ID', 'a,b'],
+    ['MESH_ADDRESS', 'http://a:1'],
+    ['MESH_ADDRESS', 'a:65536'],
+    ['MESH_ADDRESS', 'unix:/x'],
+    ['MESH_NAMESPACES', 'waybill'],
+    ['MESH_NAMESPACES', 'waybill.x'],
+    ['MESH_NAMESPACES', 'a b'],
+    ['MESH_NAMESPACES', 'acme,acme.v1'],
+  ] as const)
+    assert.throws(
+      () => loadPublicWebConfig({ ...secret, ...mesh, [name]: text }),
+      { code: 'invalid-config' },
+      text,
+    );
+  loadPublicWebConfig({ ...secret, ...mesh, MESH_NAMESPACES: 'acme,acmes' });
 });

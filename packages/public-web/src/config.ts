@@ -10,6 +10,7 @@ import {
   makeExactValidator,
   ms,
   port,
+  type Relation,
   secrets,
   shown,
   shutdownPause,
@@ -18,6 +19,7 @@ import {
 import { AMQP_PORT, brokerAddresses } from '@waybill/common/credentials/broker-address.ts';
 import { parsePublicJwk } from '@waybill/common/credentials/credential-keys.ts';
 import { tlsRelation, tlsSettings } from '@waybill/common/http/tls.ts';
+import { isLoopback, isPeerAddress } from '@waybill/mesh/peer-address.ts';
 import { parseApiKeys } from './admission/api-keys.ts';
 
 const apiKeys = makeExactValidator(parseApiKeys);
@@ -38,17 +40,6 @@ const hostNames = makeExactValidator<string[]>((text) =>
   }),
 );
 
-/** A comma-separated list of origins (RFC 6454), or `*` for all. */
-const origins = makeExactValidator<string[]>((text) =>
-  list(text).map((item) => {
-    if (item !== '*' && !(URL.canParse(item) && new URL(item).origin === item))
-      throw new EnvError(
-        `${shown(item)} is not an origin (a scheme, a host, and a port if it is not the scheme's)`,
-      );
-    return item;
-  }),
-);
-
 /** A comma-separated list of event types; `*` may stand at the end of one. */
 const eventTypePatterns = makeExactValidator<string[]>((text) =>
   list(text).map((item) => {
@@ -56,6 +47,21 @@ const eventTypePatterns = makeExactValidator<string[]>((text) =>
     return item;
   }),
 );
+
+/**
+ * A comma-separated list of namespaces of the mesh, whose methods are events: none of Waybill's own, and none within another,
+ * or a call in one could be an event of the other.
+ */
+const meshNamespaces = makeExactValidator<string[]>((text) => {
+  const names = list(text);
+  for (const name of names) {
+    if (!/^(?!waybill(\.|$))[A-Za-z0-9._-]{1,64}$/.test(name))
+      throw new EnvError(`${shown(name)} is not a namespace`);
+    const outer = names.find((other) => name.startsWith(`${other}.`));
+    if (outer !== undefined) throw new EnvError(`${shown(name)} is within ${shown(outer)}`);
+  }
+  return names;
+});
 
 /** Settings of public-web. */
 export const publicWebSettings = {
@@ -67,7 +73,7 @@ export const publicWebSettings = {
   }),
   GRPC_PORT: port({
     default: 50_051,
-    desc: 'Public gRPC port, open if CREDENTIALS_PUBLIC_KEY is set; 0 lets the system choose',
+    desc: 'Public gRPC port, open if CREDENTIALS_PUBLIC_KEY or MESH_ID is set; 0 lets the system choose',
   }),
   INTERNAL_HOST: str({
     default: '127.0.0.1',
@@ -96,10 +102,6 @@ export const publicWebSettings = {
   ALLOWED_HOSTS: hostNames({
     default: undefined,
     desc: 'Names by which clients call the public HTTP port (Host), comma-separated, *. before one for any below it, * for all; others are answered 421. Default: all with API_KEYS, else none. Addresses, and names that nobody can register (security.md), are always taken',
-  }),
-  ALLOWED_ORIGINS: origins({
-    default: [],
-    desc: 'Origins whose web pages may open a WebSocket, comma-separated, such as https://shop.example; * for all. Pages of this very server always may, and so may what is no browser',
   }),
   RATE_LIMIT: perSecond({
     default: 0,
@@ -135,11 +137,44 @@ export const publicWebSettings = {
     default: 1_000,
     desc: 'By how much the event loop may be late on average over two seconds; the next two all requests for events and clients (HTTP) are answered 503',
   }),
+  MESH_ID: makeExactValidator<string>((text) => {
+    if (!/^[A-Za-z0-9._-]{1,64}$/.test(text)) throw new EnvError(`${shown(text)} is not a collector id`);
+    return text;
+  })({
+    default: undefined,
+    desc: 'Collector id of this site in a mesh (mesh.md), another than those of its peers; without it there is no mesh',
+  }),
+  MESH_ADDRESS: makeExactValidator<string>((text) => {
+    if (!isPeerAddress(text)) throw new EnvError(`${shown(text)} is not host:port`);
+    return text;
+  })({ default: undefined, desc: 'How peers of the mesh reach the gRPC port of this site: host:port' }),
+  MESH_NAMESPACES: meshNamespaces({
+    default: undefined,
+    desc: 'Namespaces that this site shares with the mesh, comma-separated: calls of them are events <namespace>.<Service>.<Method> here, whatever PUBLIC_EVENT_TYPES says',
+  }),
   ...tlsSettings,
   SHUTDOWN_PAUSE_MS: shutdownPause(),
   LOG_LEVEL: logLevel(),
 };
 
+type MeshConfig = {
+  MESH_ID: string | undefined;
+  MESH_ADDRESS: string | undefined;
+  MESH_NAMESPACES: string[] | undefined;
+  HOST: string;
+};
+
+/** A mesh needs to know who and where it is; and as long as nobody shows who they are, only this machine may take part. */
+const meshRelation: Relation<MeshConfig> = {
+  settings: ['MESH_ID', 'MESH_ADDRESS', 'MESH_NAMESPACES', 'HOST'],
+  fault({ MESH_ID: id, MESH_ADDRESS: address, MESH_NAMESPACES: namespaces, HOST: host }) {
+    const given = [id, address, namespaces].filter((value) => value !== undefined).length;
+    if (given === 0) return undefined;
+    if (given < 3) return 'set the three of the mesh, or none';
+    return isLoopback(host) ? undefined : 'an open mesh is for loopback alone';
+  },
+};
+
 /** Reads and checks the settings; throws one error that names every fault. */
 export const loadPublicWebConfig = (env?: NodeJS.ProcessEnv) =>
-  loadConfig(publicWebSettings, env, [tlsRelation]);
+  loadConfig(publicWebSettings, env, [tlsRelation, meshRelation]);

@@ -4,8 +4,8 @@
  *
  *     ways-in/http: POST /events → core/answer-event → ask → replies/parked-requests → inbox
  *                                                        ↘ dispatchers/dispatcher-client → upstreams ─▶ a dispatcher
- *     ways-in/websocket: GET /ws → core/answer-event, as above
  *     ways-in/http: POST /clients, ways-in/grpc → core/accept-client → dispatchers/dispatcher-client
+ *     ways-in/grpc: Serve, Dispatch → mesh/create-site → core/run-method → core/answer-event, or another site
  *     a dispatcher ─▶ POST /dispatch (internal port) → replies/post-replies → inbox
  */
 
@@ -26,7 +26,6 @@ import { CLOSE_MS, DRAIN_MS } from '@waybill/common/shutdown-bounds.ts';
 import { parked as parkedGauge } from '@waybill/common/telemetry/metrics.ts';
 import { createAdmit } from './admission/admission.ts';
 import { isPublicType, labelOfType } from './admission/public-types.ts';
-import { createTickets } from './admission/tickets.ts';
 import { loadPublicWebConfig } from './config.ts';
 import { createAcceptClient } from './core/accept-client.ts';
 import { createAccount } from './core/account.ts';
@@ -36,6 +35,7 @@ import { createExpectedWait } from './core/expected-wait.ts';
 import { createDispatcherClient } from './dispatchers/dispatcher-client.ts';
 import { createIdempotency } from './idempotency/idempotency.ts';
 import { createMemoryIdempotencyStore } from './idempotency/idempotency-store.ts';
+import { createSite } from './mesh/create-site.ts';
 import { createHeldReplies } from './replies/held-replies.ts';
 import { createInbox } from './replies/inbox.ts';
 import { createParkedRequests } from './replies/parked-requests.ts';
@@ -61,14 +61,13 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     tls,
     keys: keys.call,
     clock,
-    routes: {
-      '/dispatch': createPostReplies({
-        inbox,
-        held,
-        replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
-        instance: instanceId,
-      }),
-    },
+    path: '/dispatch',
+    handle: createPostReplies({
+      inbox,
+      held,
+      replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
+      instance: instanceId,
+    }),
   });
   const internalUrl = await internalApp.listen({ host: config.INTERNAL_HOST, port: config.INTERNAL_PORT });
 
@@ -95,14 +94,14 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     allowedBrokers: config.CLIENT_BROKERS,
     deadlineMs: config.DEADLINE_MS,
   });
+  const asking = { parked, dispatchers, currentReplyAddress: replyAddresses.current };
   const ask = createAsk({
-    parked,
+    ...asking,
     expectedWait: createExpectedWait(),
-    dispatchers,
     isPublicType: (type) => isPublicType(type, config.PUBLIC_EVENT_TYPES),
     labelOf,
-    currentReplyAddress: replyAddresses.current,
   });
+  const site = createSite({ config, asking, account, log });
   const admit = createAdmit({ apiKeys: config.API_KEYS, addressRate: config.RATE_LIMIT });
   const http = await openHttp({
     host: config.HOST,
@@ -123,17 +122,17 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     readiness,
     maxConnections: config.MAX_CONNECTIONS,
     // A page that rebinds a name has no API key.
-    tickets: createTickets({ keys: keys.ticket }),
-    allowedOrigins: config.ALLOWED_ORIGINS,
     allowedHosts: config.ALLOWED_HOSTS ?? (config.API_KEYS ? ['*'] : []),
     maxEventLoopDelayMs: config.MAX_EVENT_LOOP_DELAY_MS,
     tls,
   });
   const grpc =
-    config.CREDENTIALS_PUBLIC_KEY &&
+    (config.CREDENTIALS_PUBLIC_KEY || site) &&
     (await openGrpc({
       admit,
-      acceptClient,
+      acceptClient: config.CREDENTIALS_PUBLIC_KEY && acceptClient,
+      site,
+      deadlineMs: config.DEADLINE_MS,
       readiness,
       log,
       host: config.HOST,
@@ -142,6 +141,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
       tls,
     }));
   const waysIn = grpc ? [http, grpc] : [http];
+  await site?.recoverFromRestart();
 
   return {
     ports: { port: http.port, internalPort: portOf(internalApp), grpcPort: grpc?.port },
@@ -150,7 +150,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     drain() {
       // Before connections are cut off, so that whoever waits longer is still told the outcome.
       setTimeout(inbox.shut, DRAIN_MS - CLOSE_MS).unref();
-      return Promise.all([...waysIn.map(({ drain }) => drain()), inbox.drained()]);
+      return Promise.all([site?.shutdown(), ...waysIn.map(({ drain }) => drain()), inbox.drained()]);
     },
     close: () =>
       Promise.all([

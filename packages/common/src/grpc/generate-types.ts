@@ -10,9 +10,9 @@ import { fileURLToPath } from 'node:url';
 export const GENERATED_TYPES = fileURLToPath(new URL('./generated/', import.meta.url));
 
 const ROOT = fileURLToPath(new URL('../../../../', import.meta.url));
-const FILES = ['data_dispatcher_service.proto', 'dataset_service.proto'];
+const FILES = ['collector.proto', 'data_dispatcher_service.proto', 'dataset_service.proto'];
 /** What `loadProto` loads with. */
-const AS_LOADED = ['--keepCase', '--longs=Number', '--enums=String', '--defaults', '--arrays'];
+const AS_LOADED = ['--keepCase', '--longs=Number', '--defaults', '--arrays'];
 
 /** Writes the types of all services and messages into `folder`. Throws what the generator complains of. */
 export function generateTypes(folder: string): void {

@@ -20,9 +20,9 @@ async function start(t: TestContext, options: Options = {}) {
   const answer = { data: Buffer.alloc(ANSWER_BYTES), batch_index: 0, is_last_batch: true };
   const GetBatch: DatasetServiceHandlers['GetBatch'] = (_call, callback) => callback(null, answer);
   const server = await createGrpcServer({
-    definition: loadProto('dataset_service.proto'),
-    service: SERVICE,
-    implementation: { GetBatch },
+    services: [
+      { definition: loadProto('dataset_service.proto'), name: SERVICE, implementation: { GetBatch } },
+    ],
     host: '127.0.0.1',
     port: 0,
     isServing: () => true,

@@ -14,12 +14,12 @@ export type GrpcHealth = {
   close(): void;
 };
 
-/** Creates the health of a server and of its `service`: SERVING as long as `isServing` says so. */
+/** Creates the health of a server and of each of its `services`: SERVING as long as `isServing` says so. */
 export function createGrpcHealth({
-  service,
+  services,
   isServing,
 }: {
-  service: string;
+  services: readonly string[];
   isServing(): boolean;
 }): GrpcHealth {
   const health = new HealthImplementation();
@@ -29,7 +29,7 @@ export function createGrpcHealth({
     // Every setStatus is a message to those who watch, whether or not it changed.
     if (isUp === wasUp) return;
     wasUp = isUp;
-    for (const name of ['', service]) health.setStatus(name, isUp ? 'SERVING' : 'NOT_SERVING');
+    for (const name of ['', ...services]) health.setStatus(name, isUp ? 'SERVING' : 'NOT_SERVING');
   }
   set(isServing());
   const timer = setInterval(() => set(isServing()), HEALTH_INTERVAL_MS).unref();

@@ -4,6 +4,7 @@ import type { Server } from '@grpc/grpc-js';
 import { loadSync, type PackageDefinition } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
 import { protoPath as healthProto } from 'grpc-health-check';
+import { linkDescriptors } from './linked-descriptors.ts';
 
 const resolve = createRequire(import.meta.url).resolve;
 const library = resolve('@grpc/reflection/package.json').replace(/package\.json$/, '');
@@ -11,8 +12,10 @@ const reflectionProtos = ['v1', 'v1alpha'].map(
   (version) => `${library}build/proto/grpc/reflection/${version}/reflection.proto`,
 );
 
-/** Adds reflection of `definition`, of `grpc.health.v1.Health`, and of reflection itself to a server that has the former two. */
-export function addReflection(server: Server, definition: PackageDefinition): void {
+/** Adds reflection of `definitions`, of `grpc.health.v1.Health`, and of reflection itself to a server that has the former. */
+export function addReflection(server: Server, definitions: readonly PackageDefinition[]): void {
   const others = [healthProto, ...reflectionProtos].map((file) => loadSync(file, { keepCase: true }));
-  new ReflectionService(Object.assign({}, definition, ...others)).addToServer(server);
+  new ReflectionService(Object.assign({}, ...definitions.map(linkDescriptors), ...others)).addToServer(
+    server,
+  );
 }

@@ -182,9 +182,13 @@ async function start(
   port = 0,
 ): Promise<{ server: GrpcServer; port: number; client: Client }> {
   const server = await createGrpcServer({
-    definition: loadProto('dataset_service.proto'),
-    service: SERVICE,
-    implementation: implementation as UntypedServiceImplementation,
+    services: [
+      {
+        definition: loadProto('dataset_service.proto'),
+        name: SERVICE,
+        implementation: implementation as UntypedServiceImplementation,
+      },
+    ],
     host: '127.0.0.1',
     port,
     isServing,

@@ -41,19 +41,24 @@ export type GrpcServer = {
   close(deadlineMs?: number): Promise<void>;
 };
 
+/** One service of a server: `package.Service`, the definition that has it, and its handlers. */
+export type GrpcService = {
+  name: string;
+  definition: PackageDefinition;
+  implementation: UntypedServiceImplementation;
+};
+
 /**
- * Starts a server for `service` (`package.Service`) of `definition`; plaintext, unless `tls` is given.
+ * Starts a server for `services`; plaintext, unless `tls` is given.
  *
- * `isServing` decides what `grpc.health.v1` says of the server and of the service. `maxReceiveBytes` and
+ * `isServing` decides what `grpc.health.v1` says of the server and of each service. `maxReceiveBytes` and
  * `maxSendBytes` bound a message; gRPC's own default is 4 MB in, and no bound out. What calls can hold besides is bounded
  * by {@link createCallBounds}.
  *
  * @throws an error with `code` EADDRINUSE (or another), `address` and `port`, when it cannot listen there.
  */
 export async function createGrpcServer({
-  definition,
-  service,
-  implementation,
+  services,
   host,
   port,
   tls,
@@ -64,9 +69,7 @@ export async function createGrpcServer({
   log,
   ...bounds
 }: Parameters<typeof createCallBounds>[0] & {
-  definition: PackageDefinition;
-  service: string;
-  implementation: UntypedServiceImplementation;
+  services: readonly GrpcService[];
   host: string;
   port: number;
   tls?: KeyPair;
@@ -79,7 +82,7 @@ export async function createGrpcServer({
   log: Logger;
 }): Promise<GrpcServer> {
   const callBounds = createCallBounds(bounds);
-  const health = createGrpcHealth({ service, isServing });
+  const health = createGrpcHealth({ services: services.map(({ name }) => name), isServing });
   const server = new Server({
     interceptors: [callBounds.interceptor, health.interceptor],
     'grpc.max_receive_message_length': maxReceiveBytes,
@@ -89,9 +92,13 @@ export async function createGrpcServer({
     'grpc.keepalive_time_ms': KEEPALIVE_MS,
     'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
   });
-  server.addService(definition[service] as ServiceDefinition, guard(implementation, log));
+  for (const { name, definition, implementation } of services)
+    server.addService(definition[name] as ServiceDefinition, guard(implementation, log));
   health.addTo(server);
-  addReflection(server, definition);
+  addReflection(
+    server,
+    services.map(({ definition }) => definition),
+  );
   const listening = await listen(server, { host, port, tls, maxConnections });
 
   return {

@@ -2,21 +2,23 @@
 import { fileURLToPath } from 'node:url';
 import { loadPackageDefinition } from '@grpc/grpc-js';
 import { loadSync, type PackageDefinition } from '@grpc/proto-loader';
+import type { ProtoGrpcType as Collector } from './generated/collector.ts';
 import type { ProtoGrpcType as DataDispatcher } from './generated/data_dispatcher_service.ts';
 import type { ProtoGrpcType as Dataset } from './generated/dataset_service.ts';
 
 type Packages = {
+  'collector.proto': Collector;
   'data_dispatcher_service.proto': DataDispatcher;
   'dataset_service.proto': Dataset;
 };
 
 /**
- * Loads a file of the folder `proto/`. Names stay as the file spells them, numbers are numbers, and a field that is
- * not set has its default.
+ * Loads a file of the folder `proto/`. Names stay as the file spells them, numbers and enums are numbers, and a field
+ * that is not set has its default.
  */
 export function loadProto(file: keyof Packages): PackageDefinition {
   const path = fileURLToPath(new URL(`../../../../proto/${file}`, import.meta.url));
-  return loadSync(path, { keepCase: true, longs: Number, enums: String, defaults: true, arrays: true });
+  return loadSync(path, { keepCase: true, longs: Number, defaults: true, arrays: true });
 }
 
 /** The package in a file of the folder `proto/`: the constructors of clients of its services, and their definitions. */

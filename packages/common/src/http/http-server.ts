@@ -44,8 +44,6 @@ export type HttpServerOptions = {
   silenceTimeoutMs?: number;
   /** Makes it an HTTPS server. */
   tls?: KeyPair;
-  /** Which requests leave HTTP for another protocol; default: none, whatever they ask for. */
-  isUpgrade?: (request: IncomingMessage) => boolean;
 };
 
 const HEADERS_TIMEOUT_MS = 5_000;
@@ -65,9 +63,7 @@ export function createHttpServer({
   bodyLimitBytes = MAX_EVENT_BYTES,
   silenceTimeoutMs = 60_000,
   tls,
-  isUpgrade = () => false,
 }: HttpServerOptions): FastifyInstance {
-  const nodeOptions = { ...NODE_OPTIONS, shouldUpgradeCallback: isUpgrade };
   const app = fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -77,9 +73,9 @@ export function createHttpServer({
     requestTimeout: 10_000,
     connectionTimeout: silenceTimeoutMs,
     keepAliveTimeout: 75_000,
-    http: nodeOptions,
+    http: NODE_OPTIONS,
     // Node's own limit for a handshake is 2 minutes.
-    https: tls && { ...tls, ...nodeOptions, handshakeTimeout: HEADERS_TIMEOUT_MS },
+    https: tls && { ...tls, ...NODE_OPTIONS, handshakeTimeout: HEADERS_TIMEOUT_MS },
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     exposeHeadRoutes: true,

@@ -1,7 +1,4 @@
-/**
- * The one call between tiers: public-web to a dispatcher's `/events`, a dispatcher to public-web's `/dispatch`, both to a
- * store's `/append` and `/calls`.
- */
+/** The one call between tiers: public-web to a dispatcher's `/events`, a dispatcher to public-web's `/dispatch`. */
 import { BATCH_CONTENT_TYPE } from '../event/event-json.ts';
 import { type Problem, parseProblem } from '../problem.ts';
 import type { ClockCheck } from './clock-check.ts';
@@ -23,10 +20,8 @@ export type TierAnswer<Answer> =
   | { kind: 'failed'; error: Error; isWritten: boolean };
 
 export type TierCall<Answer> = Pick<BoundedPost, 'connections' | 'origin' | 'path'> & {
-  /** An encoded batch, or whatever `contentType` says. */
+  /** An encoded batch. */
   body: Buffer;
-  /** Default: a batch of events. */
-  contentType?: string;
   /** For a small batch; a large one has more. */
   timeoutMs: number;
   /** Reads the body of a 200; throws when it is not that of the tier that was called. */
@@ -38,10 +33,10 @@ export type CallTier = <Answer>(call: TierCall<Answer>) => Promise<TierAnswer<An
 
 /** Creates {@link CallTier}, which signs with the first of `keys` and tells `clock` what answers say of it. */
 export function createCallTier({ keys, clock }: { keys: Key[]; clock: ClockCheck }): CallTier {
-  return async ({ parse, timeoutMs, contentType = BATCH_CONTENT_TYPE, ...call }) => {
+  return async ({ parse, timeoutMs, ...call }) => {
     const { path, body } = call;
     const headers = {
-      'content-type': contentType,
+      'content-type': BATCH_CONTENT_TYPE,
       ...signRequest({ method: 'POST', path, body, keys }),
     };
     const limitMs = timeoutMs + Math.ceil(body.length / MIN_BYTES_PER_MS);

@@ -65,7 +65,7 @@ export async function runService<Config extends ServiceConfig>(
 ): Promise<void> {
   try {
     const config = loadConfig();
-    const log = createLogger({ service: serviceName(), level: config.LOG_LEVEL });
+    const log = createLogger({ service: serviceName, level: config.LOG_LEVEL });
     let isStopping = false;
     const service = await start({ config, log, isStopping: () => isStopping });
     const health = await listenForHealth(config, log, () =>

@@ -14,9 +14,13 @@ const answer: DataDispatcherServiceHandlers['HealthCheck'] = (_call, callback) =
 };
 
 const { port } = await createGrpcServer({
-  definition: loadProto('data_dispatcher_service.proto'),
-  service: 'data_dispatcher_service.DataDispatcherService',
-  implementation: { NotifyNewClient: answer, HealthCheck: answer },
+  services: [
+    {
+      definition: loadProto('data_dispatcher_service.proto'),
+      name: 'data_dispatcher_service.DataDispatcherService',
+      implementation: { NotifyNewClient: answer, HealthCheck: answer },
+    },
+  ],
   host: '127.0.0.1',
   port: 0,
   isServing: () => true,

@@ -9,11 +9,11 @@ export async function openHttp({
   port,
   ...options
 }: PublicAppOptions & { host: string; port: number }): Promise<WayIn> {
-  const { app, webSockets } = await createPublicApp(options);
+  const app = await createPublicApp(options);
   await app.listen({ host, port });
   return {
     port: portOf(app),
-    drain: () => Promise.all([drainHttpServer(app), webSockets.drain()]),
+    drain: () => drainHttpServer(app),
     close() {
       cutOff(app.server);
       return app.close();

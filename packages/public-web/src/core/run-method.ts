@@ -1,0 +1,77 @@
+/**
+ * A method of the mesh is an event: `<namespace>.<Service>.<Method>`, with its input as bytes, and the reply's bytes as its output.
+ */
+import { randomUUID } from 'node:crypto';
+import { MAX_EVENT_BYTES } from '@waybill/common/batch-limits.ts';
+import { AppError } from '@waybill/common/errors.ts';
+import { type CloudEvent, EVENT_TYPE_PATTERN } from '@waybill/common/event/event.ts';
+import { fromProblem } from '@waybill/common/problem.ts';
+import type { Any } from '@waybill/mesh/messages.ts';
+import type { MethodCall, RunMethod } from '@waybill/mesh/methods.ts';
+import type { Logger } from 'pino';
+import type { AnswerEvent } from './answer-event.ts';
+import { PUBLIC_WEB_SOURCE } from './source.ts';
+
+/** What an event of a method has besides its input and its context, about. */
+const ENVELOPE_BYTES = 1_024;
+/** Characters of the context, as JSON: an attribute has 2,048 at most. */
+const MAX_CONTEXT_LENGTH = 2_048;
+const DATA_CONTENT_TYPE = 'application/protobuf';
+
+/** Creates {@link RunMethod}. `answerEvent` has to take the events of every namespace of the site. */
+export function createRunMethod({ answerEvent, log }: { answerEvent: AnswerEvent; log: Logger }): RunMethod {
+  return async (call) => {
+    const event = toMethodEvent(call);
+    const answer = await answerEvent(event, {
+      // Who may call which method has been settled where the call came in.
+      caller: { assertMaySend() {} },
+      client: { onGone: (giveUp) => onAbort(call.signal, giveUp), hold: () => true },
+      deadlineMs: call.deadlineMs,
+      bytes: bytesOf(event),
+      log,
+    });
+    if (answer.problem) throw fromProblem(answer.problem, 'handler-failed');
+    return toOutput(answer.reply);
+  };
+}
+
+/**
+ * The event of a call.
+ *
+ * @throws AppError `unroutable` when no event can have such a type; `too-large` for what no event holds.
+ */
+function toMethodEvent({ namespace, service, method, input, executionContext }: MethodCall): CloudEvent {
+  const type = `${namespace}.${service.service_name}.${method}`;
+  if (!EVENT_TYPE_PATTERN.test(type)) throw new AppError('unroutable', 'no event has such a type');
+  const event: CloudEvent = { specversion: '1.0', id: randomUUID(), source: PUBLIC_WEB_SOURCE, type };
+  if (Object.keys(executionContext).length > 0) {
+    event.executioncontext = JSON.stringify(executionContext);
+    if (String(event.executioncontext).length > MAX_CONTEXT_LENGTH)
+      throw new AppError('too-large', `the context has more than ${MAX_CONTEXT_LENGTH} characters`);
+  }
+  if (input) {
+    event.datacontenttype = DATA_CONTENT_TYPE;
+    event.data_base64 = Buffer.from(input.value).toString('base64');
+    event.typeurl = input.type_url;
+    if (bytesOf(event) > MAX_EVENT_BYTES)
+      throw new AppError('too-large', `the input does not fit into an event of ${MAX_EVENT_BYTES} bytes`);
+  }
+  return event;
+}
+
+/** A reply without bytes has no output; one of JSON is none that a caller of the mesh could read. */
+function toOutput({ type, data, data_base64, typeurl }: CloudEvent): Any | null {
+  if (data_base64 !== undefined)
+    return { type_url: String(typeurl ?? ''), value: Buffer.from(data_base64, 'base64') };
+  if (data === undefined) return null;
+  throw new AppError('handler-failed', `the reply ${type} has JSON where a google.protobuf.Any is expected`);
+}
+
+function bytesOf({ data_base64 = '' }: CloudEvent): number {
+  return data_base64.length + ENVELOPE_BYTES + MAX_CONTEXT_LENGTH;
+}
+
+function onAbort(signal: AbortSignal | undefined, giveUp: () => void): void {
+  if (signal?.aborted) giveUp();
+  else signal?.addEventListener('abort', giveUp, { once: true });
+}

@@ -1,0 +1,49 @@
+/** This system as a site of a mesh: its methods are events of its own listeners. */
+import {
+  type CollectiveDispatcher,
+  createCollectiveDispatcher,
+} from '@waybill/mesh/collective-dispatcher.ts';
+import { createMemoryConnections } from '@waybill/mesh/connections.ts';
+import { createGrpcPeers } from '@waybill/mesh/grpc/grpc-peers.ts';
+import type { Logger } from 'pino';
+import { isPublicType } from '../admission/public-types.ts';
+import type { loadPublicWebConfig } from '../config.ts';
+import type { Account } from '../core/account.ts';
+import { createAnswerEvent } from '../core/answer-event.ts';
+import { createAsk } from '../core/ask.ts';
+import { createExpectedWait } from '../core/expected-wait.ts';
+import { createRunMethod } from '../core/run-method.ts';
+
+type Config = Pick<ReturnType<typeof loadPublicWebConfig>, 'MESH_ID' | 'MESH_ADDRESS' | 'MESH_NAMESPACES'>;
+
+/** Creates the site that the settings name; undefined where they name none. */
+export function createSite({
+  config: { MESH_ID: id, MESH_ADDRESS: address, MESH_NAMESPACES: namespaces },
+  asking,
+  account,
+  log,
+}: {
+  config: Config;
+  asking: Pick<Parameters<typeof createAsk>[0], 'parked' | 'dispatchers' | 'currentReplyAddress'>;
+  account: Account;
+  log: Logger;
+}): CollectiveDispatcher | undefined {
+  if (!id || !address || !namespaces) return undefined;
+  const patterns = namespaces.map((namespace) => `${namespace}.*`);
+  // Methods are named by callers, so telemetry names their namespaces alone.
+  const labelOf = (type: string) => patterns.find((pattern) => isPublicType(type, [pattern])) ?? '_OTHER';
+  const ask = createAsk({
+    ...asking,
+    expectedWait: createExpectedWait(),
+    isPublicType: (type) => isPublicType(type, patterns),
+    labelOf,
+  });
+  return createCollectiveDispatcher({
+    id,
+    address,
+    namespaces,
+    connections: createMemoryConnections(),
+    openPeer: createGrpcPeers(),
+    runMethod: createRunMethod({ answerEvent: createAnswerEvent({ ask, account, labelOf }), log }),
+  });
+}
