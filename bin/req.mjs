@@ -202,8 +202,15 @@ function parseAnswer(text) {
  */
 function describeProblem({ status, statusText, headers }, problem) {
   const title = problem?.title ?? statusText;
+  const hint = status === 401 ? `; ${describeKey()}` : '';
   const detail = problem?.detail ? `: ${problem.detail}` : '';
   const code = problem?.code ? ` (${problem.code})` : '';
   const traceId = traceIdOf(headers);
-  return `${status} ${title}${detail}${code}${traceId ? `, trace id ${traceId}` : ''}`;
+  return `${status} ${title}${detail}${code}${traceId ? `, trace id ${traceId}` : ''}${hint}`;
+}
+
+/** What to do about a 401. */
+function describeKey() {
+  const key = process.env.WAYBILL_API_KEY;
+  return key ? 'WAYBILL_API_KEY is not a right key' : 'set WAYBILL_API_KEY to your API key';
 }

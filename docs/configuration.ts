@@ -19,7 +19,8 @@ export function renderConfiguration(): string {
 
 Settings are environment variables. They are checked at start, and every fault is told in one message.
 Any setting \`X\` can instead be given as \`X_FILE\`, the path of a file that holds the value; use that for secrets.
-An empty variable counts as not set; an empty file is a fault.
+An empty variable counts as not set; an empty file is a fault. What is set and is one letter away from a setting that is not
+(\`PUBLIC_EVENT_TYPS\`) is asked about in the log, and changes nothing.
 
 In the images \`HOST\` is 0.0.0.0 and health is on \`HEALTH_PORT\` 8088, whatever the service; their health check asks there.
 
@@ -40,7 +41,9 @@ ${table('dev-telemetry (development only)', devTelemetrySettings)}
 Passes every variable on to the services, but for these, which give each port a name of its own: \`PORT\`,
 \`INTERNAL_PORT\`, \`GRPC_PORT\` (public-web's), \`PUBLIC_WEB_HEALTH_PORT\`, \`DISPATCHER_PORT\`, \`DISPATCHER_HEALTH_PORT\`,
 \`PING_LISTENER_HEALTH_PORT\`, \`TCP_PORT\`, \`DATA_DISPATCH_LISTENER_HEALTH_PORT\`, \`DATASET_GENERATOR_PORT\` (gRPC),
-\`DATASET_GENERATOR_HEALTH_PORT\`, \`AMQP_PORT\` (the broker in memory) and \`TELEMETRY_PORT\` (the collector). Everything
+\`DATASET_GENERATOR_HEALTH_PORT\`, \`AMQP_PORT\` (the broker in memory) and \`TELEMETRY_PORT\` (the collector). The option
+\`--port-offset <n>\` moves all that are not set. Without \`LOG_LEVEL\` the services log at \`debug\` for the collector, and
+lines at \`debug\` are not printed. Everything
 binds to 127.0.0.1, whatever \`HOST\` and \`INTERNAL_HOST\` say, without TLS. Secrets go to those services only that need them; where
 \`INTERNAL_SECRETS\` or \`CREDENTIALS_…\` are not set, they are new for each run (so with \`AMQP_URL\` set, streams that
 the last run left unfinished are dead-lettered by the next: set your own keys to keep them).

@@ -29,6 +29,14 @@ for (const [node, preload] of [
       child.stdin.end('abort');
       assert.deepEqual(await ended, [null, 'SIGKILL']);
     });
+
+    it('ends with the one that was started when that is killed', async (t) => {
+      const { child, said, ended } = start(t, preload);
+      await said;
+      child.kill('SIGKILL');
+      // Its output ends when nobody holds it any more.
+      assert.deepEqual(await ended, [null, 'SIGKILL']);
+    });
   });
 
 function start(t: TestContext, preload: string, args: string[] = []) {

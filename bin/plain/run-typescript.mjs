@@ -5,6 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { findNode } from './find-node.mjs';
 import { runProgram } from './user-error.mjs';
 
+/** A SIGKILL reaches this process alone. */
+const END_WITH_PARENT = new URL('end-with-parent.mjs', import.meta.url).href;
+
 const SIGNALS = /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP']);
 
 /**
@@ -35,7 +38,8 @@ async function find() {
  * @param {string} path
  */
 async function runBy(node, path) {
-  const child = spawn(node, [path, ...process.argv.slice(2)], { stdio: 'inherit' });
+  const args = ['--import', END_WITH_PARENT, path, ...process.argv.slice(2)];
+  const child = spawn(node, args, { stdio: 'inherit' });
   // A Ctrl-C has reached the child already: a terminal tells all that run in its foreground.
   const isAtTerminal = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY);
   for (const signal of SIGNALS)

@@ -135,15 +135,15 @@ describe('dead-letters', () => {
     return JSON.parse(stdout) as Record<string, unknown>[];
   }
 
-  it('lists id, type, reason, error, attempts, age and trace id', async (t) => {
+  it('lists id, type, reason, error, attempts, age, trace id and message', async (t) => {
     const { id } = await bury();
     const { code, stdout, stderr } = await run(t, 'list');
     assert.deepEqual({ code, stderr }, { code: 0, stderr: '1 of 1 dead letters\n' });
     const [titles, row] = stdout.split('\n');
-    assert.match(titles ?? '', /^ID +TYPE +REASON +ERROR +ATTEMPTS +AGE +TRACE ID$/);
+    assert.match(titles ?? '', /^ID +TYPE +REASON +ERROR +ATTEMPTS +AGE +TRACE ID +MESSAGE$/);
     assert.match(
       row ?? '',
-      new RegExp(`^${id}  Sample  handler-failed  E_CODE  3 {9}\\d+ (s|min)\\s+${TRACE}$`),
+      new RegExp(`^${id}  Sample  handler-failed  E_CODE  3 {9}\\d+ (s|min)\\s+${TRACE}  why it failed$`),
     );
   });
 
@@ -263,7 +263,7 @@ describe('dead-letters', () => {
       const { stdout } = await start(t, ['list'], { AMQP_URL: limited.url }).ended;
       assert.match(
         stdout,
-        new RegExp(`^${id}  Sample  handler-failed  E_CODE  3 .*${TRACE}$`, 'm'),
+        new RegExp(`^${id}  Sample  handler-failed  E_CODE  3 .*${TRACE}  `, 'm'),
         `look ${look}`,
       );
     }
@@ -471,6 +471,10 @@ describe('dead-letters', () => {
     await fails(/^discard takes an id or --all/, 'discard', 'x', '--all');
     await fails(/^there is no such dead letter: x$/, 'show', 'x');
     await fails(/^there are no such dead letters$/, 'replay', '--all');
+    await fails(
+      /^there is no reason handler-faild: did you mean handler-failed\? \(there are unparsable, /,
+      ...['list', '--reason', 'handler-faild'],
+    );
     await fails(/^Unknown option '--nope'; see --help$/, 'list', '--nope');
     await fails(/^the broker's URL .* is not amqp:/, 'list', '--amqp', 'http://u:canary@h');
     const nowhere = `amqp://u:canary@127.0.0.1:${await freePort()}`;

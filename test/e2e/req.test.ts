@@ -67,6 +67,15 @@ describe('req', () => {
     );
   });
 
+  it('names the variable of the API key when one is needed', async (t) => {
+    const url = await serve(t, (_, response) => {
+      response.statusCode = 401;
+      response.end(JSON.stringify({ title: 'The credentials are missing', code: 'unauthorized' }));
+    });
+    const message = '401 The credentials are missing (unauthorized); set WAYBILL_API_KEY to your API key';
+    await expectFailure(['--url', url], message);
+  });
+
   it('tells each way to fail in one line', async (t) => {
     const silent = await serve(t, () => {});
     const html = await serve(t, (_, response) => response.end('<html>'));

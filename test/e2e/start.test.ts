@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
@@ -37,11 +38,12 @@ describe('npm start', () => {
   });
 
   it('stops all services and names the one that ended by itself', async (t) => {
-    const { url, log, ended } = await start(t, { AMQP_URL: broker.url, DEADLINE_MS: 'soon' });
+    const { url, child, log, ended } = await start(t, { AMQP_URL: broker.url });
+    await log.waitFor(({ msg }) => msg === 'ready', STARTED_MS);
+    process.kill(pidOf('public-web', child), 'SIGKILL');
     assert.deepEqual(await ended, [1, null]);
     const lines = log.lines.map(({ msg }) => msg).join('\n');
-    assert.match(lines, /^public-web +\| {3}DEADLINE_MS: soon is not a whole number/m);
-    assert.match(lines, /^public-web ended with exit code 1; stopping the others$/m);
+    assert.match(lines, /^public-web was ended by SIGKILL; stopping the others$/m);
     await assert.rejects(fetch(url));
   });
 });
@@ -70,8 +72,8 @@ describe('npm start on a bare machine', () => {
     assert.deepEqual(order.slice(5).sort(), ['dev-telemetry', 'embedded-broker']);
   });
 
-  it('shows a line of a log as one, and nothing that steers a terminal, whatever an event is named', async (t) => {
-    const { url, child, log, ended } = await start(t, {});
+  it('shows a line of a log as one, and nothing that steers a terminal, whatever an event is named; is named to whoever starts a second one; and takes its services along when it is killed', async (t) => {
+    const { url, child, log, ports, env } = await start(t, {});
     await log.waitFor(({ msg }) => msg === 'ready', STARTED_MS);
     const id = 'a\u2028 public-web | {forged}\u2029b\u202ec';
     const body = JSON.stringify({ id, type: 'PingRequest' });
@@ -81,13 +83,12 @@ describe('npm start on a bare machine', () => {
     const { msg } = await log.waitFor((line) => String(line.msg).includes('forged'));
     assert.equal(JSON.parse(String(msg).replace(/^public-web +\| /, '')).event_id, id);
     assert.doesNotMatch(String(msg), /[\u2028\u2029\u202e]/);
-    child.kill('SIGTERM');
-    assert.deepEqual(await ended, [0, null]);
-  });
 
-  it('takes its services along when it is killed', async (t) => {
-    const { child, log, ports } = await start(t, {});
-    await log.waitFor(({ msg }) => msg === 'ready', STARTED_MS);
+    await expectFailure(
+      t,
+      env,
+      new RegExp(`^Waybill already runs \\(pid ${child.pid}, http://localhost:${env.PORT}/\\)`),
+    );
     child.kill('SIGKILL');
     for (const port of ports)
       await eventually(async () => assert.equal(await outcomeOfConnecting(port), 'ECONNREFUSED'), {
@@ -147,6 +148,27 @@ describe('npm start, when it cannot', () => {
     await expectFailure(t, { TELEMETRY_PORT: String(port) }, /another with TELEMETRY_PORT=<port>$/);
   });
 
+  it('names a setting that is wrong, and an option that is none, and starts nothing', async (t) => {
+    await expectFailure(
+      t,
+      { DEADLINE_MS: 'soon' },
+      /^invalid settings:$/,
+      /^ {2}DEADLINE_MS: soon is not a whole/,
+    );
+    const { log, ended } = await start(t, {}, '--port', '9000');
+    assert.deepEqual(await ended, [1, null]);
+    assert.deepEqual(
+      log.lines.map(({ msg }) => msg),
+      ["Unknown option '--port'; see --help"],
+    );
+  });
+
+  it('prints its options on --help', async (t) => {
+    const { log, ended } = await start(t, {}, '--help');
+    assert.deepEqual(await ended, [0, null]);
+    assert.match(String(log.lines[0]?.msg), /^usage: npm start -- /);
+  });
+
   it('names two ports that are the same', async (t) => {
     const port = String(await freePort());
     const message = new RegExp(`^TELEMETRY_PORT and PORT are both ${port}: each needs a port of its own$`);
@@ -156,25 +178,28 @@ describe('npm start, when it cannot', () => {
 
 type Started = {
   url: string;
-  /** All that it listens on. */
+  /** All that it listens on, and as settings. */
   ports: number[];
+  env: Record<string, string>;
   child: ChildProcess;
   log: CollectedLog;
   /** Resolves with the exit code and the signal. */
   ended: Promise<unknown[]>;
 };
 
-async function start(t: TestContext, env: Record<string, string>): Promise<Started> {
+async function start(t: TestContext, own: Record<string, string>, ...args: string[]): Promise<Started> {
   const names = [...Object.keys(defaultPorts), 'AMQP_PORT', 'TELEMETRY_PORT'];
   const ports: Record<string, string> = {};
   for (const name of names) ports[name] = String(await freePort());
-  const child = spawn(process.execPath, ['bin/start.mjs'], {
-    env: { ...bareEnvironment(), ...ports, ...env },
+  const env = { ...ports, ...own };
+  const child = spawn(process.execPath, ['bin/start.mjs', ...args], {
+    env: { ...bareEnvironment(), ...env },
   });
   t.after(() => child.kill('SIGTERM')); // it takes its services along
   return {
     url: `http://127.0.0.1:${ports.PORT}/`,
     ports: Object.values(ports).map(Number),
+    env,
     child,
     log: collectLog({ name: 'npm start', child }),
     ended: once(child, 'close'),
@@ -216,9 +241,20 @@ async function startProxy(t: TestContext): Promise<{ url: string; asked: string[
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked };
 }
 
-async function expectFailure(t: TestContext, env: Record<string, string>, message: RegExp): Promise<void> {
+async function expectFailure(
+  t: TestContext,
+  env: Record<string, string>,
+  ...messages: RegExp[]
+): Promise<void> {
   const { log, ended } = await start(t, env);
   assert.deepEqual(await ended, [1, null]);
-  assert.equal(log.lines.length, 1);
-  assert.match(String(log.lines[0]?.msg), message);
+  assert.equal(log.lines.length, messages.length);
+  for (const [index, message] of messages.entries()) assert.match(String(log.lines[index]?.msg), message);
+}
+
+/** Of a service, which is a child of `starter`. */
+function pidOf(service: string, { pid }: ChildProcess): number {
+  const pids = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
+  const found = pids.find((child) => readFileSync(`/proc/${child}/cmdline`, 'utf8').includes(`/${service}/`));
+  return Number(found);
 }

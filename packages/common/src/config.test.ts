@@ -14,6 +14,7 @@ import {
   port,
   type Settings,
   secrets,
+  settingDoubts,
   str,
 } from './config.ts';
 
@@ -72,6 +73,28 @@ describe('loadConfig', () => {
       '  D: x is not a whole number from 0 to 65535',
       '  E: must start with amqp:// or amqps://',
     ]);
+  });
+
+  test('asks of what is set whether a setting was meant, and of nothing that is far from one', () => {
+    const settings = { AMQP_URL: amqpUrl(), PUBLIC_TYPES: str({ default: '' }), TOKEN: str({ default: '' }) };
+    const env = { PUBLIC_TYPS: 'x', TOKEN_FLE: CANARY, PATH: '/bin', PUBLIC: 'x' };
+    const doubts = [
+      'PUBLIC_TYPS is no setting: did you mean PUBLIC_TYPES?',
+      'TOKEN_FLE is no setting: did you mean TOKEN_FILE?',
+    ];
+    assert.deepEqual(settingDoubts(loadConfig(settings, { ...env, AMQP_URL: 'amqp://h' })), doubts);
+    assert.deepEqual(
+      faultsOf(settings, { ...env, AMQP_ULR: 'amqp://h' })
+        .split('\n')
+        .slice(1),
+      [
+        '  AMQP_URL: is missing',
+        ...[...doubts, 'AMQP_ULR is no setting: did you mean AMQP_URL?'].map((doubt) => `  ${doubt}`),
+      ],
+    );
+    // Both are set: the other is somebody else's.
+    const both = { AMQP_URL: 'amqp://h', AMQP_URI: 'amqp://other' };
+    assert.deepEqual(settingDoubts(loadConfig(settings, both)), []);
   });
 
   test('treats an empty value as none', () => {

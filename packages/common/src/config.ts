@@ -17,6 +17,7 @@ import {
   str,
 } from 'envalid';
 import { AppError } from './errors.ts';
+import { meantBy } from './misspelt.ts';
 
 export { EnvError, makeExactValidator, str } from 'envalid';
 
@@ -53,8 +54,35 @@ export function loadConfig<S extends Settings>(
     const found = names.some(isFaulty) ? undefined : fault(config as CleanedEnv<S>);
     if (found !== undefined) faults.push(`  ${names.join(', ')}: ${found}`);
   }
-  if (faults.length > 0) throw new AppError('invalid-config', `invalid settings:\n${faults.join('\n')}`);
+  const doubts = misspeltIn(env, Object.keys(settings as object));
+  if (faults.length > 0) {
+    const lines = [...faults, ...doubts.map((doubt) => `  ${doubt}`)];
+    throw new AppError('invalid-config', `invalid settings:\n${lines.join('\n')}`);
+  }
+  doubtsOf.set(config, doubts);
   return config as CleanedEnv<S>;
+}
+
+/** What is doubtful about settings that were read, by their object. */
+const doubtsOf = new WeakMap<object, string[]>();
+
+/**
+ * What is set beside the settings in `config` and was probably meant as one of them, a sentence each. It is no fault: the
+ * environment belongs to others as well.
+ *
+ * @param config as {@link loadConfig} has read it
+ */
+export function settingDoubts(config: object): readonly string[] {
+  return doubtsOf.get(config) ?? [];
+}
+
+function misspeltIn(env: NodeJS.ProcessEnv, settings: string[]): string[] {
+  const known = settings.flatMap((name) => [name, `${name}_FILE`]);
+  const missing = known.filter((name) => !env[name]);
+  return Object.keys(env).flatMap((name) => {
+    const meant = known.includes(name) ? undefined : meantBy(name, missing);
+    return meant === undefined ? [] : [`${name} is no setting: did you mean ${meant}?`];
+  });
 }
 
 /** A TCP port; 0 lets the system choose. */

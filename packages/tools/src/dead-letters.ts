@@ -4,6 +4,8 @@
  */
 import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
+import { DEAD_LETTER_REASONS } from '@waybill/common/broker/dead-letter.ts';
+import { meantBy } from '@waybill/common/misspelt.ts';
 import { runProgram, toNumber, UserError } from '../../../bin/plain/user-error.mjs';
 import { toBroker } from './broker-connection.ts';
 import { readBrokerUrl } from './broker-url.ts';
@@ -11,6 +13,9 @@ import { type DeadLetterQueue, openDeadLetterQueue } from './dead-letter-queue.t
 import { describe, printDeadLetter, printJson, printTable, printWholeJson } from './print-dead-letters.ts';
 import { type DeadLetter, hasId, readDeadLetter } from './read-dead-letter.ts';
 import { replayDeadLetter } from './replay-dead-letter.ts';
+
+/** Ours, and the broker's own words where it is the broker that gave up. */
+const reasons = [...DEAD_LETTER_REASONS, 'delivery_limit', 'rejected', 'expired', 'maxlen'];
 
 const usage = `usage: node bin/dead-letters.mjs <command> [options]
 
@@ -21,7 +26,10 @@ const usage = `usage: node bin/dead-letters.mjs <command> [options]
   discard <id> | --all   removes it for good
 
   --type <type>          only events of this type
-  --reason <reason>      only what was given up for this reason
+  --reason <reason>      only what was given up for this reason (docs/dead-letters.md says what each means):
+                         ${reasons.slice(0, 5).join(', ')},
+                         ${reasons.slice(5, 9).join(', ')},
+                         ${reasons.slice(9).join(', ')}
   --limit <n>            list this many at the most (default 100)
   --json                 list and show: print JSON for programs
   --yes                  discard without asking
@@ -169,12 +177,19 @@ function readOptions() {
     command: command as keyof typeof commands,
     id,
     type,
-    reason,
+    reason: toReason(reason),
     json,
     yes,
     limit: toNumber('limit', limit),
     broker: toBroker(amqp ?? readBrokerUrl(process.env)),
   };
+}
+
+function toReason(text: string | undefined) {
+  if (text === undefined || reasons.includes(text)) return text;
+  const meant = meantBy(text, reasons);
+  const question = meant === undefined ? '' : `: did you mean ${meant}?`;
+  throw new UserError(`there is no reason ${text}${question} (there are ${reasons.join(', ')})`);
 }
 
 function parse() {

@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { interrupted, runProgram, UserError } from '../../../bin/plain/user-error.mjs';
 import { type RunningServices, runServices } from './run-services.ts';
+import { readStartOptions } from './start-options.ts';
 import { describeSystem, type System } from './system.ts';
 
 const projectFolder = fileURLToPath(new URL('../../..', import.meta.url));
@@ -16,8 +17,16 @@ const START_DEADLINE_MS = 60_000;
 /** Of each service, for the case that it fails. */
 const KEPT_LINES = 20;
 
+const usage = `usage: npm run demo -- [options]
+
+  --port-offset <n>  move every port by this much
+  --help             print this`;
+
 await runProgram(async () => {
-  const system = await describeSystem(demoEnv());
+  const { help, portOffset } = readStartOptions();
+  if (help) return console.log(usage);
+  const system = await describeSystem(demoEnv(), { portOffset });
+  for (const doubt of system.doubts) console.error(doubt);
   const startedAt = performance.now();
   const output = createOutputKeeper();
   const services = runServices({ stages: system.stages, onLine: output.keep });
@@ -46,10 +55,9 @@ await runProgram(async () => {
   console.log('\nstopped; npm start runs the same until Ctrl-C');
 });
 
-/** Telemetry goes to the demo's own collector, whatever is set, and the log lines of every tier come along. */
+/** Telemetry goes to the demo's own collector, whatever is set. */
 function demoEnv() {
-  const own = Object.entries(process.env).filter(([name]) => !name.startsWith('OTEL_'));
-  return { ...Object.fromEntries(own), LOG_LEVEL: process.env.LOG_LEVEL || 'debug' };
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('OTEL_')));
 }
 
 function createOutputKeeper() {

@@ -5,9 +5,10 @@ import type { DeadLetter } from './read-dead-letter.ts';
 
 type Summary = Omit<DeadLetter, 'message' | 'events'>;
 
-const TITLES = ['ID', 'TYPE', 'REASON', 'ERROR', 'ATTEMPTS', 'AGE', 'TRACE ID'];
-/** Of a column; `show` and --json print it in full. */
+const TITLES = ['ID', 'TYPE', 'REASON', 'ERROR', 'ATTEMPTS', 'AGE', 'TRACE ID', 'MESSAGE'];
+/** Of a column, and of the last one; `show` and --json print it in full. */
 const MAX_WIDTH = 40;
+const MAX_LAST_WIDTH = 100;
 
 export function printTable(deadLetters: Summary[]) {
   const rows = [TITLES, ...deadLetters.map((deadLetter) => toRow(deadLetter).map(inOneLine))];
@@ -62,9 +63,18 @@ export function describe({ id, type }: DeadLetter): string {
 }
 
 function toRow(deadLetter: Summary) {
-  const { id, type, eventCount, reason, errorCode, attempts, traceId } = deadLetter;
+  const { id, type, eventCount, reason, errorCode, errorMessage, attempts, traceId } = deadLetter;
   const count = eventCount > 1 ? ` ×${eventCount}` : '';
-  const cells = [id, type && type + count, reason, errorCode, attempts, age(deadLetter), traceId];
+  const cells = [
+    id,
+    type && type + count,
+    reason,
+    errorCode,
+    attempts,
+    age(deadLetter),
+    traceId,
+    errorMessage,
+  ];
   return cells.map((cell) => String(cell ?? '-'));
 }
 
@@ -98,11 +108,16 @@ function age({ deadLetteredAt }: Summary) {
 
 /** @param column an id is never cut, as it is what the other commands are given */
 function width(cell: string | undefined = '', column: number) {
-  return column === 0 ? cell.length : Math.min(cell.length, MAX_WIDTH);
+  return column === 0 ? cell.length : Math.min(cell.length, maxWidth(column));
 }
 
 function fit(cell: string, columnWidth: number, column: number) {
-  return (width(cell, column) < cell.length ? `${cell.slice(0, MAX_WIDTH - 1)}…` : cell).padEnd(columnWidth);
+  const isCut = width(cell, column) < cell.length;
+  return (isCut ? `${cell.slice(0, maxWidth(column) - 1)}…` : cell).padEnd(columnWidth);
+}
+
+function maxWidth(column: number) {
+  return column === TITLES.length - 1 ? MAX_LAST_WIDTH : MAX_WIDTH;
 }
 
 function inOneLine(text: string) {

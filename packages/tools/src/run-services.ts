@@ -5,11 +5,10 @@
  * once; a terminal tells its whole foreground group, and npm tells its child again.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { get } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { printable } from '../../../bin/plain/printable.mjs';
+import { askReady } from './ask-ready.ts';
 import { eachLine } from './each-line.ts';
 import { createLifeline } from './lifeline.ts';
 
@@ -23,6 +22,8 @@ export type Service = {
   /** What Node is started with. */
   args: string[];
   env: NodeJS.ProcessEnv;
+  /** The module that reads its settings from there, from the project folder. */
+  settings?: string;
   /** Answers 200 when the service is ready; without it, it is when it has logged `listening`. */
   readyUrl?: string;
 };
@@ -34,7 +35,7 @@ export type RunningServices = {
   ready: Promise<void>;
   /** How the first one ended. */
   firstEnd: Promise<End>;
-  /** What is not ready yet, in words. */
+  /** What is not ready yet, in words, and why as far as it says so. */
   waitingFor(): string[];
   /** Stops the last stage first and resolves with how each one ended. */
   stop(): Promise<End[]>;
@@ -45,6 +46,8 @@ export type RunningServices = {
 type Running = Service & {
   child: ChildProcess;
   hasSaidListening: boolean;
+  /** Why it was not ready when it was asked last. */
+  reason: string | undefined;
   ended: Promise<End>;
 };
 
@@ -84,7 +87,11 @@ export function runServices({
       startAll().then(resolve, () => {}); // it fails by being stopped only
     }),
     firstEnd,
-    waitingFor: () => [...waiting].map(({ name, readyUrl }) => (readyUrl ? `${name} (${readyUrl})` : name)),
+    waitingFor: () =>
+      [...waiting].map((service) => {
+        const reason = running.flat().find(({ name }) => name === service.name)?.reason ?? service.readyUrl;
+        return reason ? `${service.name} (${reason})` : service.name;
+      }),
     async stop() {
       stopping.abort();
       const ends = [];
@@ -113,7 +120,7 @@ function start(service: Service, onLine: (name: string, line: string) => void) {
       resolve({ name: service.name, how, isClean: code === 0 || signal === 'SIGTERM' });
     });
   });
-  const running = { ...service, child, hasSaidListening: false, ended };
+  const running = { ...service, child, hasSaidListening: false, reason: undefined, ended } as Running;
   for (const output of [child.stdout, child.stderr]) {
     eachLine(output, (line) => {
       running.hasSaidListening ||= line.includes('"msg":"listening"');
@@ -128,17 +135,11 @@ async function becomesReady(service: Running, signal: AbortSignal) {
   signal.throwIfAborted();
 }
 
-async function isReady({ readyUrl, hasSaidListening }: Running) {
-  if (!readyUrl) return hasSaidListening;
-  // Without the agent that Node may have go through a proxy.
-  const asked = get(readyUrl, { agent: false, signal: AbortSignal.timeout(2000) });
-  try {
-    const [response] = await once(asked, 'response');
-    response.destroy();
-    return response.statusCode === 200;
-  } catch {
-    return false;
-  }
+async function isReady(service: Running) {
+  if (!service.readyUrl) return service.hasSaidListening;
+  const { isReady, reason } = await askReady(service.readyUrl);
+  service.reason = reason;
+  return isReady;
 }
 
 async function stopStage(stage: Running[]) {

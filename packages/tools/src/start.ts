@@ -1,10 +1,19 @@
 /** `npm start`: the whole system on this machine, its logs on this terminal. Ctrl-C stops all. */
-import { styleText } from 'node:util';
 import { runProgram } from '../../../bin/plain/user-error.mjs';
+import { createPrinter } from './print-logs.ts';
 import { runServices } from './run-services.ts';
-import { describeSystem, type System } from './system.ts';
+import { noteRunningSystem } from './running-systems.ts';
+import { readStartOptions } from './start-options.ts';
+import { describeSystem, noteOf, type System } from './system.ts';
 
-const colours = ['cyan', 'magenta', 'green', 'yellow', 'blue'] as const;
+const usage = `usage: npm start -- [options]
+
+  --port-offset <n>  move every port that no variable sets by this much (for a second Waybill: 100)
+  --help             print this
+
+Settings are environment variables: docs/configuration.md lists them. Without AMQP_URL there is a broker in memory.
+On a terminal the log is made for reading, without the requests that went well; LOG_LEVEL=info shows them, and
+LOG_LEVEL=debug everything.`;
 
 /** One Ctrl-C can arrive twice within an instant; a second one on purpose comes later and kills. */
 const SAME_SIGNAL_MS = 1_000;
@@ -18,10 +27,18 @@ process.stdout.on('error', () => {});
 
 /** Ends with exit code 0 after a signal if every service ended with 0; with 1 when one ended by itself. */
 await runProgram(async () => {
-  const system = await describeSystem(process.env);
+  const { help, portOffset } = readStartOptions();
+  if (help) return console.log(usage);
+  const system = await describeSystem(process.env, { portOffset });
+  for (const doubt of system.doubts) console.error(doubt);
   const stopped = stopSignal();
-  const services = runServices({ stages: system.stages, onLine: createPrinter(system.stages.flat()) });
-  const slow = setTimeout(() => printSlow(services.waitingFor(), system), SLOW_START_MS);
+  const onLine = createPrinter({
+    names: system.stages.flat().map(({ name }) => name),
+    level: process.env.LOG_LEVEL,
+  });
+  const services = runServices({ stages: system.stages, onLine });
+  process.on('exit', noteRunningSystem(noteOf(system)));
+  const slow = setTimeout(() => printSlow(services.waitingFor()), SLOW_START_MS);
   services.ready.then(() => {
     clearTimeout(slow);
     printReady(system);
@@ -51,21 +68,8 @@ function stopSignal() {
   });
 }
 
-/** Prints each line with the name of its service before it. */
-function createPrinter(services: { name: string }[]) {
-  const width = Math.max(...services.map(({ name }) => name.length));
-  const prefixes = new Map(
-    services.map(({ name }, index) => {
-      const colour = colours[index % colours.length] ?? 'cyan';
-      return [name, styleText(colour, name.padEnd(width), { stream: process.stdout })];
-    }),
-  );
-  return (name: string, line: string) => console.log(`${prefixes.get(name)} | ${line}`);
-}
-
-function printSlow(names: string[], { brokerUrl }: System) {
-  const hint = brokerUrl ? '' : ': is the broker of AMQP_URL running?';
-  console.log(`still waiting for ${names.join(', ')}${hint}`);
+function printSlow(names: string[]) {
+  console.log(`still waiting for ${names.join(', ')}`);
 }
 
 function printReady(system: System) {

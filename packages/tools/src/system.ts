@@ -4,9 +4,12 @@
  *
  * Without AMQP_URL there is an embedded broker; without an OTLP endpoint, a collector that bin/trace.mjs can read.
  */
+import { BrokerError, connectToBroker, toBroker } from './broker-connection.ts';
 import { readBrokerUrl } from './broker-url.ts';
+import { checkSettings } from './check-settings.ts';
 import { checkAreFree, readPorts } from './ports.ts';
 import type { Service } from './run-services.ts';
+import type { RunningSystem } from './running-systems.ts';
 import { describeTiers, withoutSecrets } from './tiers.ts';
 
 /** Each port by the variable that changes it here. */
@@ -41,21 +44,26 @@ export type System = {
   brokerUrl: string | undefined;
   /** Of the collector; undefined if telemetry goes elsewhere, or is off. */
   telemetryUrl: string | undefined;
+  /** All that it will listen on. */
+  ports: number[];
+  /** What is not wrong but perhaps not meant, or not there yet, a sentence each. */
+  doubts: string[];
 };
 
 /**
- * Reads the settings and looks whether the ports are free. Starts nothing.
+ * Reads the settings of every service, and looks whether the ports are free and the broker takes us. Starts nothing.
  *
+ * @param portOffset is added to each port that no variable sets; default 0
  * @throws UserError for what the user can mend
  */
-export async function describeSystem(env: NodeJS.ProcessEnv): Promise<System> {
+export async function describeSystem(env: NodeJS.ProcessEnv, { portOffset = 0 } = {}): Promise<System> {
   const hasBroker = !env.AMQP_URL && !env.AMQP_URL_FILE;
   const hasTelemetry = !isTelemetrySet(env);
   const namedBroker = hasBroker ? undefined : readBrokerUrl(env);
   const all = { ...brokerPort, ...telemetryPort, ...defaultPorts };
-  const ports = readPorts(env, all);
+  const ports = readPorts(env, all, portOffset);
   const unused = [...(hasBroker ? [] : ['AMQP_PORT']), ...(hasTelemetry ? [] : ['TELEMETRY_PORT'])];
-  await checkAreFree(Object.entries(ports).filter(([name]) => !unused.includes(name)));
+  const used = Object.entries(ports).filter(([name]) => !unused.includes(name));
 
   const telemetryUrl = hasTelemetry ? `http://127.0.0.1:${ports.TELEMETRY_PORT}` : undefined;
   const brokerUrl = hasBroker ? `amqp://guest:guest@127.0.0.1:${ports.AMQP_PORT}` : undefined;
@@ -70,8 +78,14 @@ export async function describeSystem(env: NodeJS.ProcessEnv): Promise<System> {
     ...(brokerUrl ? [broker(env, ports.AMQP_PORT)] : []),
     ...(telemetryUrl ? [telemetry(env, ports.TELEMETRY_PORT)] : []),
   ];
+  const stages = [infrastructure, ...describeTiers(forServices, ports)].filter((stage) => stage.length > 0);
+  const doubts = await checkSettings(stages.flat());
+  await checkAreFree(used);
+  if (namedBroker) doubts.push(...(await checkBroker(namedBroker)));
   return {
-    stages: [infrastructure, ...describeTiers(forServices, ports)].filter((stage) => stage.length > 0),
+    stages,
+    doubts,
+    ports: used.map(([, port]) => port),
     publicUrl: `http://localhost:${ports.PORT}`,
     grpcAddress: `localhost:${ports.GRPC_PORT}`,
     tcpAddress: `localhost:${ports.TCP_PORT}`,
@@ -103,9 +117,29 @@ function inDefaultVhost(url: URL) {
   return copy.href;
 }
 
+/** One that is not there may be on its way up; one that refuses us will go on to. */
+async function checkBroker(url: string): Promise<string[]> {
+  try {
+    const connection = await connectToBroker(toBroker(url), 'start');
+    await connection.close();
+    return [];
+  } catch (error) {
+    if (!(error instanceof BrokerError) || error.failure.isMistake) throw error;
+    return [`${error.failure.reason} (AMQP_URL): waiting for it`];
+  }
+}
+
+/** The note by which other programs find it. */
+export function noteOf({ publicUrl, brokerUrl, telemetryUrl, ports, stages }: System): RunningSystem {
+  const services = stages.flat().flatMap(({ name, readyUrl }) => (readyUrl ? [{ name, readyUrl }] : []));
+  return { pid: process.pid, publicUrl, brokerUrl, telemetryUrl, ports, services };
+}
+
 /** Traces and logs go to the collector soon; metrics, which it would drop, go nowhere. */
 function telemetryEnv(url: string, env: NodeJS.ProcessEnv) {
   return {
+    // For its traces, of which each tier but the first logs at debug; who reads along is shown less (start.ts).
+    LOG_LEVEL: env.LOG_LEVEL || 'debug',
     OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
     OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${url}/v1/traces`,
     OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: `${url}/v1/logs`,
@@ -126,6 +160,7 @@ function telemetry(env: NodeJS.ProcessEnv, port: number): Service {
   return {
     name: 'dev-telemetry',
     args: ['packages/dev-telemetry/src/main.ts'],
+    settings: 'packages/dev-telemetry/src/config.ts',
     env: { ...withoutSecrets(env), PORT: String(port), PORT_FILE: '' },
     readyUrl: `http://127.0.0.1:${port}/health/ready`,
   };

@@ -86,6 +86,8 @@ function tier(name: string, healthPort: number, env: NodeJS.ProcessEnv, own: Nod
   return {
     name,
     args: ['--import', '@waybill/common/telemetry', `packages/${name}/src/main.ts`],
+    // A listener that adds none has those of every listener.
+    settings: `packages/${name === 'ping-listener' ? 'listener' : name}/src/config.ts`,
     env: {
       ...withoutSecrets(env),
       ...own,

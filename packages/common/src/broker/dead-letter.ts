@@ -5,15 +5,19 @@ import type { Delivery, Publisher } from './ports.ts';
 import { publishUntilConfirmed } from './publish-until-confirmed.ts';
 
 /** Why an event, or a whole message, was given up. */
-export type DeadLetterReason =
-  | 'unparsable'
-  | 'no-handler'
-  | 'too-many-hops'
-  | 'handler-failed'
-  | 'listener-crashed'
-  | 'forged-reply-address'
-  | 'expired-reply-address'
-  | 'unknown-reply-address';
+export const DEAD_LETTER_REASONS = [
+  'unparsable',
+  'no-handler',
+  'too-many-hops',
+  'handler-failed',
+  'listener-crashed',
+  'forged-reply-address',
+  'expired-reply-address',
+  'unknown-reply-address',
+] as const;
+
+/** One of {@link DEAD_LETTER_REASONS}. */
+export type DeadLetterReason = (typeof DEAD_LETTER_REASONS)[number];
 
 /** The headers of a dead letter. */
 export const DEAD_LETTER_HEADERS = {

@@ -1,7 +1,7 @@
 /** The program that `run-service.test.ts` runs: one way a start, or a life, can go per argument. */
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { count, loadConfig, str } from '../config.ts';
+import { count, loadConfig, logLevel, port, str } from '../config.ts';
 import { AppError } from '../errors.ts';
 import { type RunningService, runService, type ServiceContext } from './run-service.ts';
 
@@ -53,10 +53,11 @@ const starts: Record<string, Start> = {
 };
 
 const [how = '', hasHealthPort] = process.argv.slice(2);
-const health = hasHealthPort === 'without-health' ? {} : { HOST: '127.0.0.1', HEALTH_PORT: 0 };
+const health = { HOST: str({ default: '127.0.0.1' }), HEALTH_PORT: port({ default: 0 }) };
+const settings = { LOG_LEVEL: logLevel(), ...(hasHealthPort === 'without-health' ? {} : health) };
 
 await runService(
-  () => ({ LOG_LEVEL: 'info', ...health }),
+  () => loadConfig(settings),
   async (context) => {
     // What a failed start has opened must not keep the process alive.
     setInterval(() => {}, 60_000);

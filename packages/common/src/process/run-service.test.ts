@@ -92,6 +92,18 @@ describe('a service', () => {
     assert.equal((await readiness(service))[0], 200);
   });
 
+  test('asks in its log whether a variable was meant as a setting', async (t) => {
+    const service = await startService({
+      name: 'fixture',
+      main: MAIN,
+      args: ['well'],
+      env: { LOG_LEVL: 'x' },
+    });
+    t.after(() => service.kill('SIGKILL'));
+    const doubt = 'LOG_LEVL is no setting: did you mean LOG_LEVEL?';
+    assert.equal((await service.waitForLog(({ msg }) => msg === doubt)).level, 'warn');
+  });
+
   test('is not ready for as long as it says why', async (t) => {
     const service = await run(t, 'with trouble until SIGUSR2');
     assert.deepEqual(await readiness(service), [503, 'the cache is cold']);

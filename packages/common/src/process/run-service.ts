@@ -7,6 +7,7 @@
  */
 import type { FastifyInstance } from 'fastify';
 import type { Level, Logger } from 'pino';
+import { settingDoubts } from '../config.ts';
 import { AppError } from '../errors.ts';
 import { createHealthApp } from '../http/health-app.ts';
 import { drainHttpServer, portOf, type Readiness } from '../http/http-server.ts';
@@ -66,6 +67,7 @@ export async function runService<Config extends ServiceConfig>(
   try {
     const config = loadConfig();
     const log = createLogger({ service: serviceName, level: config.LOG_LEVEL });
+    for (const doubt of settingDoubts(config)) log.warn(doubt);
     let isStopping = false;
     const service = await start({ config, log, isStopping: () => isStopping });
     const health = await listenForHealth(config, log, () =>

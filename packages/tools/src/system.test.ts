@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import { after, before, describe, it, type TestContext } from 'node:test';
+import { freePort } from '@waybill/test-harness/free-port.ts';
+import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
+import { readPorts } from './ports.ts';
+import { noteRunningSystem } from './running-systems.ts';
+import { defaultPorts, describeSystem } from './system.ts';
+
+describe('what is said before npm start starts anything', () => {
+  let broker: TestBroker;
+  before(async () => {
+    broker = await freshBroker();
+  });
+  after(() => broker.close());
+
+  it('is nothing when all is well', async () => {
+    const { doubts } = await describeSystem(await freePorts({ AMQP_URL: broker.url }));
+    assert.deepEqual(doubts, []);
+  });
+
+  it('names the wrong settings of every service at once, and each once', async () => {
+    const env = {
+      DEADLINE_MS: 'soon',
+      LOG_LEVEL: 'loud',
+      CONCURRENCY: '0',
+      SHUFFLE_SEED: 'x',
+      MAX_BYTES: 'x',
+    };
+    await assert.rejects(describeSystem(await freePorts(env)), ({ message }: Error) => {
+      const [title, ...faults] = message.split('\n');
+      assert.equal(title, 'invalid settings:');
+      assert.deepEqual(faults.map((fault) => fault.split(':')[0]?.trim()).sort(), Object.keys(env).sort());
+      return true;
+    });
+  });
+
+  it('asks whether a setting was meant, and starts', async () => {
+    const { doubts } = await describeSystem(await freePorts({ PUBLIC_EVENT_TYPS: 'Greeting' }));
+    assert.deepEqual(doubts, ['PUBLIC_EVENT_TYPS is no setting: did you mean PUBLIC_EVENT_TYPES?']);
+  });
+
+  it('refuses a broker that refuses us', async () => {
+    const url = new URL(broker.url);
+    url.password = 'wrong';
+    const env = await freePorts({ AMQP_URL: url.href });
+    await assert.rejects(describeSystem(env), /refuses user guest: is the password right\?$/);
+  });
+
+  it('says which broker is waited for when nobody listens there', async () => {
+    const port = await freePort();
+    const { doubts } = await describeSystem(await freePorts({ AMQP_URL: `amqp://127.0.0.1:${port}` }));
+    assert.deepEqual(doubts, [`no broker listens at 127.0.0.1:${port} (AMQP_URL): waiting for it`]);
+  });
+});
+
+describe('the ports of npm start', () => {
+  it('are moved together, but for those that a variable sets', () => {
+    const ports = readPorts({ TCP_PORT: '9000' }, defaultPorts, 100);
+    const moved = Object.entries(defaultPorts).map(([name, port]) => [name, port + 100]);
+    assert.deepEqual(ports, { ...Object.fromEntries(moved), TCP_PORT: 9000 });
+  });
+
+  it('are named with the variables that change them when others use them', async (t) => {
+    const [one, other] = [await takenPort(t), await takenPort(t)];
+    const env = await freePorts({ GRPC_PORT: `${one}`, TCP_PORT: `${other}` });
+    const ports = `ports ${other} (TCP_PORT), ${one} (GRPC_PORT) are in use`;
+    await assert.rejects(describeSystem(env), {
+      message: `${ports}: stop what uses them, or move all ports with --port-offset <n>`,
+    });
+  });
+
+  it('are those of a Waybill that runs already, which is named', async (t) => {
+    const port = await takenPort(t);
+    const note = { pid: process.pid, publicUrl: 'http://localhost:1', ports: [port], services: [] };
+    t.after(noteRunningSystem(note));
+    const env = await freePorts({ TCP_PORT: `${port}` });
+    const message = `Waybill already runs (pid ${process.pid}, http://localhost:1/): stop it, or start another beside it with --port-offset 100`;
+    await assert.rejects(describeSystem(env), { message });
+  });
+
+  it('are not those of one that was killed', async (t) => {
+    const port = await takenPort(t);
+    const gone = { pid: 2 ** 22 + 1, publicUrl: 'http://localhost:1', ports: [port], services: [] };
+    t.after(noteRunningSystem(gone));
+    await assert.rejects(
+      describeSystem(await freePorts({ TCP_PORT: `${port}` })),
+      /^Error: port \d+ is in use/,
+    );
+  });
+});
+
+/** An environment in which every port is free, and `env`. */
+async function freePorts(env: Record<string, string>): Promise<Record<string, string>> {
+  const ports: Record<string, string> = {};
+  for (const name of [...Object.keys(defaultPorts), 'AMQP_PORT', 'TELEMETRY_PORT'])
+    ports[name] = String(await freePort());
+  return { ...ports, ...env };
+}
+
+async function takenPort(t: TestContext): Promise<number> {
+  const server = createServer();
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  t.after(() => server.close());
+  return (server.address() as AddressInfo).port;
+}
