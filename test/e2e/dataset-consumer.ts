@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomUUID } from 'node:crypto';
 import { eventually } from '@waybill/test-harness/eventually.ts';
-import { type ChannelModel, type ConsumeMessage, connect } from 'amqplib';
+import { type ChannelModel, type ConsumeMessage, connect, type GetMessage } from 'amqplib';
 
 /** A message as it came, its data by its digest. */
 export type Received = {
@@ -123,6 +123,33 @@ export async function startDatasetConsumer({
       await channel.close();
     },
   };
+}
+
+/** How many messages wait in a queue; 0 when there is none. */
+export async function readyIn(model: ChannelModel, queue: string): Promise<number> {
+  const channel = await model.createChannel();
+  channel.on('error', () => {});
+  try {
+    const { messageCount } = await channel.checkQueue(queue);
+    await channel.close();
+    return messageCount;
+  } catch {
+    return 0;
+  }
+}
+
+/** Takes what waits in a queue, and deletes it. */
+export async function takeAll(model: ChannelModel, queue: string): Promise<GetMessage[]> {
+  const channel = await model.createChannel();
+  const messages: GetMessage[] = [];
+  for (;;) {
+    const message = await channel.get(queue, { noAck: true });
+    if (!message) break;
+    messages.push(message);
+  }
+  await channel.deleteQueue(queue);
+  await channel.close();
+  return messages;
 }
 
 /** The indexes in the order in which each came first. */

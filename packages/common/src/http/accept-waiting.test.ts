@@ -16,8 +16,7 @@ async function setUp(t: TestContext) {
   t.after(() => server.close());
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const { port } = server.address() as AddressInfo;
-  const program = `require('node:net').connect(${port}, '127.0.0.1', () => process.exit())`;
-  const connect = () => void execFileSync(process.execPath, ['-e', program]);
+  const connect = () => void execFileSync('bash', ['-c', `exec 3<>/dev/tcp/127.0.0.1/${port}`]);
   return { server, connect, accepted: () => accepted };
 }
 
