@@ -30,7 +30,7 @@ FROM node AS service
 # The folder in packages/.
 ARG PACKAGE
 # Inside a container every address is its own, and health is on one port whatever the service.
-ENV NODE_ENV=production HOST=0.0.0.0 HEALTH_PORT=8088 SHUTDOWN_PAUSE_MS=3000
+ENV NODE_ENV=production HOST=0.0.0.0 HEALTH_PORT=8088 SHUTDOWN_PAUSE_MS=3000 OTEL_SERVICE_NAME=${PACKAGE}
 COPY --from=dependencies /app ./
 # What a service may import: common with the protocols it loads, and a listener the framework as well.
 COPY proto proto

@@ -9,6 +9,7 @@ import { devTelemetrySettings } from '../packages/dev-telemetry/src/config.ts';
 import { dispatcherSettings } from '../packages/dispatcher/src/config.ts';
 import { listenerSettings } from '../packages/listener/src/config.ts';
 import { publicWebSettings } from '../packages/public-web/src/config.ts';
+import { storeSettings } from '../packages/store/src/config.ts';
 
 /** Where the page is. */
 export const CONFIGURATION_PAGE = new URL('./configuration.md', import.meta.url);
@@ -27,6 +28,8 @@ In the images \`HOST\` is 0.0.0.0 and health is on \`HEALTH_PORT\` 8088, whateve
 ${table('public-web', publicWebSettings)}
 
 ${table('dispatcher', dispatcherSettings)}
+
+${table('store', storeSettings)}
 
 ${table('Listeners', listenerSettings)}
 
@@ -57,7 +60,7 @@ The standard \`OTEL_*\` variables of OpenTelemetry apply to every process. Nothi
 | \`OTEL_EXPORTER_OTLP_ENDPOINT\` | One OTLP endpoint for traces, metrics and logs |
 | \`OTEL_EXPORTER_OTLP_TRACES_ENDPOINT\`, \`…_METRICS_ENDPOINT\`, \`…_LOGS_ENDPOINT\` | An endpoint per signal, for example \`http://tempo:4318/v1/traces\`; a signal without one is not exported |
 | \`OTEL_EXPORTER_OTLP_PROTOCOL\` | \`http/protobuf\` (default), \`http/json\` or \`grpc\` |
-| \`OTEL_SERVICE_NAME\` | Name of the process; default: the name of its package |
+| \`OTEL_SERVICE_NAME\` | Name of the process; default: the \`service\` of a listener, of other processes the name of their package |
 | \`OTEL_RESOURCE_ATTRIBUTES\` | \`service.instance.id\` here names the instance; default: a random UUID |
 | \`OTEL_TRACES_SAMPLER\`, \`OTEL_TRACES_SAMPLER_ARG\` | Sampling, decided at the edge; the other tiers follow |
 | \`OTEL_EXPORTER_OTLP_LOGS_TIMEOUT\` | Milliseconds that an export of logs may take, at most and by default 1000: it can hold up the exit |

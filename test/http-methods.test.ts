@@ -14,6 +14,7 @@ import { pino } from 'pino';
 import { createDevTelemetryApp } from '../packages/dev-telemetry/src/app.ts';
 import { createTraceStore } from '../packages/dev-telemetry/src/store.ts';
 import { createAdmit } from '../packages/public-web/src/admission/admission.ts';
+import { createTickets } from '../packages/public-web/src/admission/tickets.ts';
 import { createIdempotency } from '../packages/public-web/src/idempotency/idempotency.ts';
 import { createMemoryIdempotencyStore } from '../packages/public-web/src/idempotency/idempotency-store.ts';
 import { createHeldReplies } from '../packages/public-web/src/replies/held-replies.ts';
@@ -45,8 +46,8 @@ const DOCS = ['/docs', '/docs/', '/docs/static/swagger-initializer.js', '/docs/j
 
 const servers: Record<string, { create(): Promise<FastifyInstance> | FastifyInstance; routes: Routes }> = {
   'public-web': {
-    create: () =>
-      createPublicApp({
+    create: async () => {
+      const { app } = await createPublicApp({
         log,
         admit: createAdmit({ apiKeys: undefined, addressRate: undefined } as never),
         acceptClient: unused,
@@ -61,8 +62,14 @@ const servers: Record<string, { create(): Promise<FastifyInstance> | FastifyInst
         readiness: () => undefined,
         maxConnections: 1_000,
         maxEventLoopDelayMs: 1e6,
-      }),
+        tickets: createTickets({ keys }),
+        allowedOrigins: [],
+      });
+      return app;
+    },
     routes: {
+      '/tickets': { POST: 201 },
+      '/ws': { GET: 426 },
       '/': { POST: 415 },
       '/events': { POST: 415 },
       '/ping': { GET: 200, POST: 200 },
@@ -75,7 +82,7 @@ const servers: Record<string, { create(): Promise<FastifyInstance> | FastifyInst
     },
   },
   'an internal port': {
-    create: () => createInternalApp({ log, keys, clock: unused, path: '/dispatch', handle: unused }),
+    create: () => createInternalApp({ log, keys, clock: unused, routes: { '/dispatch': unused } }),
     routes: { '/dispatch': { POST: 401 } },
   },
   'the health ports': { create: () => createHealthApp({ log, readiness: () => undefined }), routes: HEALTH },

@@ -17,6 +17,7 @@ const PACKAGES: Record<string, readonly string[]> = {
   'public-web': ['common', 'mesh'],
   mesh: ['common'],
   dispatcher: ['common'],
+  store: ['common'],
   'dataset-generator': ['common'],
   'dev-telemetry': ['common'],
   'embedded-broker': ['common'],

@@ -10,13 +10,19 @@ import { existsSync, globSync, mkdirSync, readFileSync, symlinkSync, writeFileSy
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { after, before, describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { collectLog } from '@waybill/test-harness/collect-log.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
+import { startOtlpReceiver } from '@waybill/test-harness/otlp-receiver.ts';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
-import { createListenerBench, makeRequest } from '../packages/listener/src/listener-bench.fixture.ts';
+import {
+  createListenerBench,
+  type ListenerBench,
+  makeRequest,
+} from '../packages/listener/src/listener-bench.fixture.ts';
 import { packedPackages, packPackages } from '../release/pack.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -117,23 +123,40 @@ describe('the packages, packed and installed elsewhere', () => {
   it('run a listener in JavaScript, which is given AMQP_URL and nothing else', async (t) => {
     const bench = await createListenerBench();
     t.after(() => bench.close());
-    writeFileSync(join(project, 'greeting.js'), LISTENER);
-    const child = spawn(process.execPath, ['greeting.js'], {
-      cwd: project,
-      env: { AMQP_URL: bench.broker.url },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    t.after(() => child.kill('SIGKILL'));
-    const log = collectLog({ name: 'greeting', child });
-    const { healthPort } = await log.waitFor(({ msg }) => msg === 'listening', 30_000);
-    await eventually(() => expectReady(`http://127.0.0.1:${healthPort}/health/ready`), { timeoutMs: 30_000 });
-
-    const event = makeRequest('', '', { type: 'Greeting.Ask', data: 'Ada' });
-    await bench.send(event);
-    const { type, data } = await bench.replyTo(event);
+    await runGreeting(t, project, { AMQP_URL: bench.broker.url });
+    const { type, data } = await greet(bench);
     assert.deepEqual({ type, data }, { type: 'Greeting.Answer', data: { hello: 'Ada' } });
   });
+
+  it('trace and log it under its own name', async (t) => {
+    const [bench, receiver] = await Promise.all([createListenerBench(), startOtlpReceiver()]);
+    t.after(() => Promise.all([bench.close(), receiver.close()]));
+    await runGreeting(t, project, { AMQP_URL: bench.broker.url, ...receiver.env });
+    await greet(bench);
+    await receiver.waitFor(() => receiver.spans().some(({ name }) => name === 'process Greeting.Ask'));
+    await receiver.waitFor(() => receiver.logs().some(({ body }) => body === 'listening'));
+    const names = [...receiver.spans(), ...receiver.logs()].map(({ resource }) => resource['service.name']);
+    assert.deepEqual(new Set(names), new Set(['greeting']));
+  });
 });
+
+/** Resolves when events arrive there. */
+async function runGreeting(t: TestContext, project: string, env: Record<string, string>): Promise<void> {
+  writeFileSync(join(project, 'greeting.js'), LISTENER);
+  const args = ['--import', '@waybill/listener/telemetry', 'greeting.js'];
+  const child = spawn(process.execPath, args, { cwd: project, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  t.after(() => child.kill('SIGKILL'));
+  const log = collectLog({ name: 'greeting', child });
+  const { service, healthPort } = await log.waitFor(({ msg }) => msg === 'listening', 30_000);
+  assert.equal(service, 'greeting');
+  await eventually(() => expectReady(`http://127.0.0.1:${healthPort}/health/ready`), { timeoutMs: 30_000 });
+}
+
+async function greet(bench: ListenerBench): Promise<CloudEvent> {
+  const event = makeRequest('', '', { type: 'Greeting.Ask', data: 'Ada' });
+  await bench.send(event);
+  return bench.replyTo(event);
+}
 
 async function expectReady(url: string) {
   const { status } = await fetch(url);

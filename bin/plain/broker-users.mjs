@@ -10,7 +10,7 @@ import { createHash, randomBytes } from 'node:crypto';
 
 /** @typedef {{ configure: string, write: string, read: string }} Permissions names, as regular expressions */
 
-const SHARED = ['events', 'types', 'replies(\\.retry)?', 'dead-letters'];
+const SHARED = ['events', 'observed', 'types', 'replies(\\.retry)?', 'dead-letters'];
 
 /**
  * By user; public-web and dataset-generator have none.

@@ -10,7 +10,7 @@ import { type ProcessName, useFaultySystem } from './fault-bench.ts';
 import { TARGETS } from './schedule.ts';
 import { isOfSlowBroker, outcomesOf, underLoad } from './under-load.ts';
 
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 15_000;
 const WEBS = ['public-web-0', 'public-web-1'] as const;
 /** Less than a heartbeat, which would notice it too. */
 const AT_ONCE_MS = 4_000;

@@ -108,7 +108,7 @@ export async function startFaultySystem(options: {
       indexes.map((index) => open(`data${index}-datasets`, `http://127.0.0.1:${GRPC_PORT}`)),
     );
     await start('dataset-generator-0', datasets, () => ({ name: 'dataset-generator', env: { GRPC_PORT } }));
-    for (const index of indexes) {
+    const startDataListener = async (index: number): Promise<void> => {
       const link = await open(`data${index}-broker`, broker.url);
       const env = {
         ...{
@@ -122,7 +122,8 @@ export async function startFaultySystem(options: {
         DATASET_SERVICE_ADDR: new URL(datasets[index]?.through('http://127.0.0.1') as string).host,
       };
       await start(`data-dispatch-listener-${index}`, [], () => ({ name: 'data-dispatch-listener', env }));
-    }
+    };
+    await Promise.all(indexes.map(startDataListener));
   };
 
   const startPublicWeb = async (index: number, port: number, toDispatchers: string[]): Promise<void> => {
@@ -161,12 +162,15 @@ export async function startFaultySystem(options: {
     const waysTo = (dispatcher: number) =>
       ways.filter(({ name }) => name.endsWith(`dispatcher${dispatcher}`));
     if (hasStreams) await startStreaming();
-    for (const index of indexes) {
-      await startDispatcher(index, dispatcherPorts[index] as number, waysTo(index));
-      await startListener(index);
-      const urls = waysFrom(index).map((link) => link.through('http://127.0.0.1').replace(/\/$/, ''));
-      await startPublicWeb(index, publicPorts[index] as number, urls);
-    }
+    const urlsFrom = (web: number) =>
+      waysFrom(web).map((link) => link.through('http://127.0.0.1').replace(/\/$/, ''));
+    await Promise.all(
+      indexes.flatMap((index) => [
+        startDispatcher(index, dispatcherPorts[index] as number, waysTo(index)),
+        startListener(index),
+        startPublicWeb(index, publicPorts[index] as number, urlsFrom(index)),
+      ]),
+    );
     await Promise.all([...processes.values()].map(({ service }) => service.ready()));
     const urls = publicPorts.map((port) => `http://127.0.0.1:${port}`);
     return { broker, processes, links, urls, clientsUrl, recordings, stop };

@@ -11,7 +11,7 @@ import { recovered } from './run-schedule.ts';
 import { outcomesOf, underLoad } from './under-load.ts';
 
 /** Longer than anything here takes. */
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 15_000;
 const DISPATCHERS = ['dispatcher-0', 'dispatcher-1'] as const;
 
 describe('a process that is killed', { skip: cannotStartRabbitmq }, () => {

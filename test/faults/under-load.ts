@@ -11,7 +11,7 @@ import type { Operation } from './operation.ts';
 import { drained, recovered } from './run-schedule.ts';
 import type { ScheduledFault } from './schedule.ts';
 
-const RATE_PER_S = 200;
+const RATE_PER_S = 100;
 /** Pings before the fault, and after the recovery. */
 const STEADY = 100;
 /** What a dispatcher says of its publisher, and its publisher's batcher of its queue (common/src/batch.ts). */
@@ -29,7 +29,7 @@ export type Inject = (
 ) => Promise<void>;
 
 /**
- * Sends 200 pings a second, lets `fault` happen among them, waits until every public-web answers again and all queues
+ * Sends 100 pings a second, lets `fault` happen among them, waits until every public-web answers again and all queues
  * are empty, and asserts every promise of docs/reliability.md; of the 250 ms after a deadline only that they are no 1,000.
  *
  * @param options.seed one for each load of a system: ids are made from it.

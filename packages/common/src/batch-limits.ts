@@ -1,11 +1,13 @@
 /** How much travels together (design: batches). */
 
-/** Batches under way at once per receiver. */
+/** Full batches under way at once per receiver. */
 export const MAX_BATCHES_IN_FLIGHT = 4;
+/** Batches under way at once per receiver beside which one goes that is not full (ADR 16). */
+export const MAX_PARTIAL_BATCHES_IN_FLIGHT = 2;
 /** Events per HTTP call between tiers. */
-export const HTTP_MAX_EVENTS = 64;
-/** Events per AMQP message: measured to keep 90% of what 64 gives, with a quarter of what a crash takes along. */
-export const AMQP_MAX_EVENTS = 16;
+export const HTTP_MAX_EVENTS = 128;
+/** Events per AMQP message. A listener takes apart what comes back after a crash. */
+export const AMQP_MAX_EVENTS = 64;
 /** Bytes of one event, and of a body that a client may send. */
 export const MAX_EVENT_BYTES = 256 * 1024;
 /** Bytes per batch on either, unless one event alone is larger. */

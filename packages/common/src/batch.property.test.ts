@@ -37,6 +37,7 @@ type Limits = {
   maxItems: number;
   maxBytes: number;
   maxInFlight: number;
+  maxPartialInFlight: number;
   maxQueued: number;
   maxQueuedBytes: number;
   maxWaitMs: number | undefined;
@@ -46,6 +47,7 @@ const limits: fc.Arbitrary<Limits> = fc.record({
   maxItems: fc.integer({ min: 1, max: 4 }),
   maxBytes: fc.integer({ min: 1, max: 40 }),
   maxInFlight: fc.integer({ min: 1, max: 3 }),
+  maxPartialInFlight: fc.integer({ min: 1, max: 3 }),
   maxQueued: fc.integer({ min: 1, max: 8 }),
   maxQueuedBytes: fc.integer({ min: 1, max: 100 }),
   maxWaitMs: fc.option(fc.integer({ min: 1, max: 12 }), { nil: undefined, freq: 8 }),
@@ -60,7 +62,7 @@ test('while no send ends, each item is refused once it has waited too long, and 
   const maxWaitMs = fc.integer({ min: 4, max: 12 });
   await fc.assert(
     fc.asyncProperty(limits, maxWaitMs, steps, (limits, maxWaitMs, steps) =>
-      live({ ...limits, maxInFlight: 1, maxWaitMs }, steps),
+      live({ ...limits, maxInFlight: 1, maxPartialInFlight: 1, maxWaitMs }, steps),
     ),
     { numRuns: 60 },
   );
@@ -86,13 +88,14 @@ type Item = {
 };
 type Sending = { items: Item[]; resolve(results: string[]): void; reject(error: Error): void };
 
-function createBench({ maxInFlight, ...limits }: Limits) {
+function createBench({ maxInFlight, maxPartialInFlight, ...limits }: Limits) {
   const items: Item[] = [];
   const underWay: Sending[] = [];
   const lastSent = new Map<string, number>();
   const batcher = createKeyedBatcher<Item, string>({
     ...limits,
     maxInFlight: () => maxInFlight,
+    maxPartialInFlight: () => Math.min(maxInFlight, maxPartialInFlight),
     maxItemsFor: (key) => (key === 'slow' ? SLOW_MAX_ITEMS : undefined),
     send(key, batch) {
       assertWithinBounds(key, batch);

@@ -5,12 +5,15 @@ import fc from 'fast-check';
 import { type BatcherOptions, createBatcher, createKeyedBatcher } from './batch.ts';
 
 type Sent = { items: number[]; resolve(results: string[]): void; reject(error: Error): void };
-type Options = Partial<Omit<BatcherOptions<number, string>, 'send' | 'maxInFlight'>> & {
+type Options = Partial<
+  Omit<BatcherOptions<number, string>, 'send' | 'maxInFlight' | 'maxPartialInFlight'>
+> & {
   maxInFlight?: number;
+  maxPartialInFlight?: number;
 };
 
 /** A batcher whose sends the test settles; `sent` has all of them, `underWay` those not settled. */
-function setUp({ maxInFlight = 1, ...options }: Options = {}) {
+function setUp({ maxInFlight = 1, maxPartialInFlight = maxInFlight, ...options }: Options = {}) {
   const sent: Sent[] = [];
   const underWay = new Set<Sent>();
   const send = (items: number[]) => {
@@ -20,7 +23,8 @@ function setUp({ maxInFlight = 1, ...options }: Options = {}) {
     underWay.add(batch);
     return promise.finally(() => underWay.delete(batch));
   };
-  const limits = { maxItems: 10, maxBytes: 1000, maxQueued: 100, maxInFlight: () => maxInFlight };
+  const inFlight = { maxInFlight: () => maxInFlight, maxPartialInFlight: () => maxPartialInFlight };
+  const limits = { maxItems: 10, maxBytes: 1000, maxQueued: 100, ...inFlight };
   const batcher = createBatcher<number, string>({ ...limits, ...options, send });
   return { batcher, sent, underWay, batches: () => sent.map(({ items }) => items) };
 }
@@ -64,6 +68,36 @@ describe('a batcher', () => {
     answer(sent[0] as Sent);
     await first;
     assert.deepEqual(batches(), [[1], [2, 3]]);
+  });
+
+  test('sends a batch beside few others only, unless it is full, by its items or its bytes', async () => {
+    const { batcher, sent, batches } = setUp({
+      maxInFlight: 3,
+      maxPartialInFlight: 1,
+      maxItems: 2,
+      maxBytes: 10,
+    });
+    const outcomes: Promise<string | undefined>[] = [];
+    const add = (item: number, bytes: number) => {
+      outcomes.push(batcher.add(item, bytes));
+      return nextTurn();
+    };
+    await add(1, 1);
+    await add(2, 1);
+    assert.deepEqual(batches(), [[1]]);
+    await add(3, 1);
+    assert.deepEqual(batches(), [[1], [2, 3]]);
+    await add(4, 10);
+    assert.deepEqual(batches(), [[1], [2, 3], [4]]);
+    await add(5, 10);
+    assert.deepEqual(batches(), [[1], [2, 3], [4]]);
+    for (const batch of sent.slice(0, 3)) answer(batch);
+    await nextTurn();
+    answer(sent[3] as Sent);
+    assert.deepEqual(
+      await Promise.all(outcomes),
+      [1, 2, 3, 4, 5].map((item) => `result of ${item}`),
+    );
   });
 
   test('asks anew how many sends may be under way', async () => {
@@ -217,7 +251,8 @@ describe('a batcher', () => {
         fc.record({
           maxItems: fc.integer({ min: 1, max: 4 }),
           maxBytes: fc.integer({ min: 1, max: 20 }),
-          maxInFlight: fc.integer({ min: 1, max: 3 }),
+          maxInFlight: fc.integer({ min: 2, max: 3 }),
+          maxPartialInFlight: fc.integer({ min: 1, max: 2 }),
           maxQueued: fc.integer({ min: 1, max: 8 }),
           maxQueuedBytes: fc.constant(1_000_000),
         }),
@@ -276,7 +311,12 @@ async function assertPromisesKept(
       assert(items.length === 1 || bytes <= limits.maxBytes);
       assert(!items.some((item) => cancelled.has(item)));
     }
-    assert(batcher.queued() === 0 || underWay.size === limits.maxInFlight, 'nothing waits without a reason');
+    const accepted = bytesOf.filter((_, item) => expected.get(item) !== 'not-accepted');
+    const waiting = batcher.queued() === 0 ? [] : accepted.slice(-batcher.queued());
+    const queuedBytes = waiting.reduce((sum, bytes) => sum + bytes, 0);
+    const isFull = batcher.queued() >= limits.maxItems || queuedBytes >= limits.maxBytes;
+    const mayBeUnderWay = isFull ? limits.maxInFlight : limits.maxPartialInFlight;
+    assert(batcher.queued() === 0 || underWay.size >= mayBeUnderWay, 'nothing waits without a reason');
   }
 
   async function take(step: Step): Promise<void> {

@@ -1,8 +1,9 @@
 /**
  * Batches what is there: no timer, no added latency when quiet, larger batches as load grows.
  *
- * While fewer than `maxInFlight` sends are under way, what arrives within one turn of the event loop goes together;
- * while all are under way, whatever arrives waits and goes in the next. The queue is bounded, and so may be the wait.
+ * While few sends are under way, what arrives within one turn of the event loop goes together. After that whatever arrives
+ * waits for the end of one of them, or until it fills a batch; full batches may be on their way up to `maxInFlight`. The
+ * queue is bounded, and so may be the wait.
  */
 import { AppError } from './errors.ts';
 
@@ -15,6 +16,11 @@ export type BatcherOptions<Item, Result> = {
   maxBytes: number;
   /** Most sends under way at once; asked each time, because the number of receivers may change. */
   maxInFlight(): number;
+  /**
+   * Most sends under way beside which a batch goes that is not full: what a send costs is paid for few items then. Asked each
+   * time. Default: as many as `maxInFlight`.
+   */
+  maxPartialInFlight?(): number;
   /** Most items waiting; one more is refused. */
   maxQueued: number;
   /** Most bytes waiting (default 64 MiB); more are refused. */
@@ -55,15 +61,22 @@ type Waiting<Item, Result> = {
 export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result>): Batcher<Item, Result> {
   const queue: Waiting<Item, Result>[] = [];
   const { maxQueuedBytes = MAX_QUEUED_BYTES, maxWaitMs = Number.POSITIVE_INFINITY } = options;
+  const { maxPartialInFlight = options.maxInFlight } = options;
   let queuedBytes = 0;
   let inFlight = 0;
   let isScheduled = false;
   let lastTurnMs = 0;
   let waitTimer: NodeJS.Timeout | undefined;
 
+  /** Whether the next batch may go. */
+  function hasTurn(): boolean {
+    const isFull = queue.length >= options.maxItems || queuedBytes >= options.maxBytes;
+    return inFlight < (isFull ? options.maxInFlight() : maxPartialInFlight());
+  }
+
   function schedule(): void {
     if (isScheduled) return;
-    if (inFlight >= options.maxInFlight()) {
+    if (!hasTurn()) {
       watchWaits();
       return;
     }
@@ -75,7 +88,7 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
   }
 
   function flush(): void {
-    while (inFlight < options.maxInFlight() && queue.length > 0) {
+    while (queue.length > 0 && hasTurn()) {
       const batch = take();
       if (batch.length > 0) void send(batch);
     }
@@ -84,7 +97,7 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
 
   /** Whether what comes now would wait too long. */
   function isBehind(): boolean {
-    if (inFlight < options.maxInFlight()) return false;
+    if (hasTurn()) return false;
     const [oldest] = queue;
     const nowMs = performance.now();
     return oldest ? nowMs - oldest.addedMs >= maxWaitMs / 2 : nowMs - lastTurnMs >= maxWaitMs;

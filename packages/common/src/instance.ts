@@ -1,6 +1,6 @@
 /**
  * Who this process is: `handledby`, reply addresses and telemetry all name it by the same id, whether or not telemetry
- * is on. Read once from the standard OpenTelemetry variables and from the package of the main module.
+ * is on. Read once from the standard OpenTelemetry variables and from the package of the main module; a program may name itself.
  */
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -13,23 +13,38 @@ const mainPackage = readMainPackage(process.argv[1]);
 /** `service.instance.id` of `OTEL_RESOURCE_ATTRIBUTES`, else a UUID of this process. */
 export const instanceId: string = given['service.instance.id'] || randomUUID();
 
-/** `OTEL_SERVICE_NAME`, else `service.name` of `OTEL_RESOURCE_ATTRIBUTES`, else the main module's package without its scope. */
-export const serviceName: string =
-  process.env.OTEL_SERVICE_NAME ||
-  given['service.name'] ||
-  mainPackage.name?.replace(/^@[^/]*\//, '') ||
-  'unknown_service';
+/** What the operator calls it. */
+const operatorsName = process.env.OTEL_SERVICE_NAME || given['service.name'];
+let name = operatorsName || mainPackage.name?.replace(/^@[^/]*\//, '') || 'unknown_service';
+
+/**
+ * Names this process for all that it logs and exports from now on, as early as its program knows: what the operator
+ * calls it comes first.
+ */
+export function nameService(service: string): void {
+  name = operatorsName || service;
+}
+
+/**
+ * `OTEL_SERVICE_NAME`, else `service.name` of `OTEL_RESOURCE_ATTRIBUTES`, else what the program called itself
+ * ({@link nameService}), else the main module's package without its scope.
+ */
+export function serviceName(): string {
+  return name;
+}
 
 /**
  * The resource of all three signals, small on purpose: detectors of hosts and processes would tell the paths of the
  * machine. What `OTEL_RESOURCE_ATTRIBUTES` says is kept.
  */
-export const resourceAttributes: Readonly<Record<string, string>> = {
-  ...(mainPackage.version === undefined ? {} : { 'service.version': mainPackage.version }),
-  ...given,
-  'service.name': serviceName,
-  'service.instance.id': instanceId,
-};
+export function resourceAttributes(): Readonly<Record<string, string>> {
+  return {
+    ...(mainPackage.version === undefined ? {} : { 'service.version': mainPackage.version }),
+    ...given,
+    'service.name': name,
+    'service.instance.id': instanceId,
+  };
+}
 
 /** `key=value` pairs with percent-encoded values (OpenTelemetry, resource SDK). What is malformed is left out. */
 function parseResourceAttributes(text: string): Record<string, string> {

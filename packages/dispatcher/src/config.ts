@@ -1,6 +1,7 @@
 import {
   amqpUrl,
   EnvError,
+  httpUrls,
   integer,
   list,
   loadConfig,
@@ -38,6 +39,10 @@ export const dispatcherSettings = {
   AMQP_URL: amqpUrl({ desc: 'The broker: amqp://user:password@host:port/vhost, or amqps://' }),
   INTERNAL_SECRETS: secrets({
     desc: 'One secret of at least 32 characters shared by public-web and dispatcher, or two while rotating: the first signs, all verify',
+  }),
+  STORE_URLS: httpUrls({
+    default: undefined,
+    desc: 'Stores, comma-separated, where replies are kept for those who fetch them later; all at one database',
   }),
   BATCH_MAX_BY_TYPE: countByType({
     // A stream that starts would hold back the acks of its neighbours, and a crash would repeat them from the start.

@@ -74,8 +74,8 @@ describe('POST /events', () => {
     assert.deepEqual(ids(listener.events()), ids(confirmed));
   });
 
-  it('publishes the events of one type and call as batched messages of at most 16, each event as it came', async () => {
-    const known = Array.from({ length: 40 }, (_, index) =>
+  it('publishes the events of one type and call as batched messages of at most 64, each event as it came', async () => {
+    const known = Array.from({ length: 100 }, (_, index) =>
       newEvent('Known', { data: { index }, mine: 'kept' }),
     );
     const other = newEvent('Other');
@@ -84,7 +84,7 @@ describe('POST /events', () => {
       rejected: [],
       unknown: [],
     });
-    await listener.until((messages) => messages.length >= 4);
+    await listener.until((messages) => messages.length >= 3);
     const sizes = listener.messages.map((message) => [
       message.routingKey,
       eventsOf(message).length,
@@ -93,9 +93,8 @@ describe('POST /events', () => {
     assert.deepEqual(
       sizes.sort(),
       [
-        ['Known', 16, BATCH_CONTENT_TYPE],
-        ['Known', 16, BATCH_CONTENT_TYPE],
-        ['Known', 8, BATCH_CONTENT_TYPE],
+        ['Known', 64, BATCH_CONTENT_TYPE],
+        ['Known', 36, BATCH_CONTENT_TYPE],
         ['Other', 1, EVENT_CONTENT_TYPE],
       ].sort(),
     );
@@ -185,12 +184,13 @@ it('an error nobody foresaw is logged with its stack, and told to nobody', async
     log: pino({}, { write: (line: string) => void lines.push(line) }),
     keys: keys.call,
     clock: createClockCheck(),
-    path: '/events',
-    handle: createIntake({
-      isBrokerAvailable: () => true,
-      publishEvent: async () => assert.fail('canary'),
-      isStopping: () => false,
-    }),
+    routes: {
+      '/events': createIntake({
+        isBrokerAvailable: () => true,
+        publishEvent: async () => assert.fail('canary'),
+        isStopping: () => false,
+      }),
+    },
   });
   const body = JSON.stringify([newEvent('Known')]);
   const headers = signRequest({ method: 'POST', path: '/events', body, keys: keys.call });
@@ -207,15 +207,16 @@ it('a dispatcher that is stopping answers 503 and publishes nothing, so that pub
     log: pino({ level: 'silent' }),
     keys: keys.call,
     clock: createClockCheck(),
-    path: '/events',
-    handle: createIntake({
-      isBrokerAvailable: () => true,
-      async publishEvent() {
-        published += 1;
-        return 'confirmed';
-      },
-      isStopping: () => true,
-    }),
+    routes: {
+      '/events': createIntake({
+        isBrokerAvailable: () => true,
+        async publishEvent() {
+          published += 1;
+          return 'confirmed';
+        },
+        isStopping: () => true,
+      }),
+    },
   });
   const body = JSON.stringify([newEvent('Known')]);
   const headers = signRequest({ method: 'POST', path: '/events', body, keys: keys.call });

@@ -5,7 +5,11 @@
  * broker), but for one at a time that finds out whether the address answers again.
  */
 import { createBatcher } from '@waybill/common/batch.ts';
-import { HTTP_MAX_EVENTS, MAX_BATCH_BYTES } from '@waybill/common/batch-limits.ts';
+import {
+  HTTP_MAX_EVENTS,
+  MAX_BATCH_BYTES,
+  MAX_PARTIAL_BATCHES_IN_FLIGHT,
+} from '@waybill/common/batch-limits.ts';
 import type { EncodedEvent } from '@waybill/common/event/event-json.ts';
 import type { DeliveryOutcome } from './deliverer.ts';
 
@@ -43,6 +47,7 @@ export function createLane({ maxInFlight, send, onChange }: LaneOptions): Lane {
     maxItems: HTTP_MAX_EVENTS,
     maxBytes: MAX_BATCH_BYTES,
     maxInFlight: () => maxInFlight,
+    maxPartialInFlight: () => MAX_PARTIAL_BATCHES_IN_FLIGHT,
     maxQueued: MAX_QUEUED,
     maxQueuedBytes: MAX_QUEUED_BYTES,
     // What queued up before the address failed is turned away with the rest.

@@ -1,7 +1,7 @@
 /**
  * The lanes of a deliverer: two for each address, so that no address delays another, and no large reply a small one.
  */
-import { HTTP_MAX_EVENTS, MAX_BATCH_BYTES, MAX_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
+import { MAX_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
 import type { EncodedEvent } from '@waybill/common/event/event-json.ts';
 import type { ReplyAddress } from '@waybill/common/internal-call/reply-address.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
@@ -9,8 +9,8 @@ import type { Logger } from 'pino';
 import type { DeliveryOutcome } from './deliverer.ts';
 import { createLane, type Lane, type SentBatch } from './lane.ts';
 
-/** A reply that would take more than its share of a full batch is a large one. */
-const MAX_SMALL_BYTES = MAX_BATCH_BYTES / HTTP_MAX_EVENTS;
+/** A larger reply is a large one: 64 of this size fill a batch. */
+const MAX_SMALL_BYTES = 4 * 1024;
 /** Batches of large replies under way to one address. */
 const MAX_LARGE_IN_FLIGHT = 2;
 const FORGET_EVERY_MS = 60_000;

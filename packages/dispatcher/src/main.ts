@@ -2,12 +2,15 @@
  * dispatcher: between HTTP and AMQP. It keeps no state that a second one lacks; run any number.
  *
  *     public-web ─▶ POST /events → intake → publish ─▶ broker
- *     waybill.replies ─▶ replies → deliverers (reply-callback) ─▶ public-web's POST /dispatch
+ *     waybill.replies ─▶ replies → deliverers: reply-callback ─▶ public-web's POST /dispatch
+ *                                              reply-mailbox ─▶ a store's POST /append → push ─▶ public-web's POST /push
  */
 import { createBroker } from '@waybill/common/broker/create-broker.ts';
+import { createPublishObserved } from '@waybill/common/broker/publish-observed.ts';
 import { drainHttpServer, portOf } from '@waybill/common/http/http-server.ts';
 import { keyPairOf } from '@waybill/common/http/tls.ts';
 import { serviceName } from '@waybill/common/instance.ts';
+import { createCallStore } from '@waybill/common/internal-call/call-store.ts';
 import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import { createInternalApp } from '@waybill/common/internal-call/internal-app.ts';
 import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
@@ -19,20 +22,31 @@ import type { Deliverers } from './deliverer.ts';
 import { createIntake } from './intake.ts';
 import { createLostTypes } from './lost-types.ts';
 import { createPublishEvent } from './publish.ts';
+import { createPushes } from './pushes.ts';
 import { createReadiness } from './readiness.ts';
 import { consumeReplies } from './replies.ts';
 import { createReplyCallback } from './reply-callback.ts';
+import { createReplyMailbox } from './reply-mailbox.ts';
 
 await runService(loadDispatcherConfig, async ({ config, log, isStopping }) => {
   const keys = deriveInternalKeys(config.INTERNAL_SECRETS);
   const clock = createClockCheck();
   const { publisher, subscriber, watch } = await createBroker({
     url: config.AMQP_URL,
-    name: serviceName,
+    name: serviceName(),
     topology: 'dispatcher',
     log,
   });
-  const deliverers: Deliverers = { callback: createReplyCallback({ keys: keys.call, clock, log }) };
+  const toPublicWeb = { keys: keys.call, clock, log };
+  const mailbox =
+    config.STORE_URLS &&
+    createReplyMailbox({
+      store: createCallStore({ urls: config.STORE_URLS, keys: keys.call, clock }),
+      pushes: createPushes(toPublicWeb),
+      log,
+    });
+  const callback = createReplyCallback({ ...toPublicWeb, later: mailbox });
+  const deliverers: Deliverers = mailbox ? { callback, mailbox } : { callback };
   const replies = consumeReplies({
     subscriber,
     publisher,
@@ -47,17 +61,19 @@ await runService(loadDispatcherConfig, async ({ config, log, isStopping }) => {
     tls: keyPairOf(config),
     keys: keys.call,
     clock,
-    path: '/events',
-    handle: createIntake({
-      isBrokerAvailable: () => publisher.isAvailable() && subscriber.isConnected(),
-      publishEvent: createPublishEvent({
-        publisher,
-        lostTypes: createLostTypes({ publisher, watch, log }),
-        maxByType: config.BATCH_MAX_BY_TYPE,
-        log,
+    routes: {
+      '/events': createIntake({
+        isBrokerAvailable: () => publisher.isAvailable() && subscriber.isConnected(),
+        publishEvent: createPublishEvent({
+          publisher,
+          publishObserved: createPublishObserved({ publisher, log }),
+          lostTypes: createLostTypes({ publisher, watch, log }),
+          maxByType: config.BATCH_MAX_BY_TYPE,
+          log,
+        }),
+        isStopping,
       }),
-      isStopping,
-    }),
+    },
   });
   await app.listen({ host: config.HOST, port: config.PORT });
 

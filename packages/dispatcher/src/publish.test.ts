@@ -12,7 +12,16 @@ function start(publish: Publisher['publish'], maxByType = new Map<string, number
   const log = pino({}, { write: (line: string) => void lines.push(line) });
   const lostTypes: LostTypes = { judge: async (_type, outcome) => outcome };
   const publisher = { ...createMemoryBroker().publisher, publish };
-  return { publishEvent: createPublishEvent({ publisher, lostTypes, maxByType, log }), lines };
+  return {
+    publishEvent: createPublishEvent({
+      publisher,
+      publishObserved: async () => {},
+      lostTypes,
+      maxByType,
+      log,
+    }),
+    lines,
+  };
 }
 
 it('of a publish that failed in a way nobody foresaw the outcome is unknown: the events may be in the broker', async () => {

@@ -4,8 +4,14 @@
  */
 import { context } from '@opentelemetry/api';
 import { createKeyedBatcher } from '@waybill/common/batch.ts';
-import { AMQP_MAX_EVENTS, MAX_BATCH_BYTES, MAX_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
+import {
+  AMQP_MAX_EVENTS,
+  MAX_BATCH_BYTES,
+  MAX_BATCHES_IN_FLIGHT,
+  MAX_PARTIAL_BATCHES_IN_FLIGHT,
+} from '@waybill/common/batch-limits.ts';
 import type { Publisher, PublishOutcome } from '@waybill/common/broker/ports.ts';
+import type { PublishObserved } from '@waybill/common/broker/publish-observed.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { type EncodedEvent, encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
@@ -30,11 +36,13 @@ const NOTHING_KNOWN: Published = { outcome: 'unknown', batchSize: 0 };
 /** Creates {@link PublishEvent} on `publisher`; `maxByType` lowers the events per message for some types. */
 export function createPublishEvent({
   publisher,
+  publishObserved,
   lostTypes,
   maxByType,
   log,
 }: {
   publisher: Publisher;
+  publishObserved: PublishObserved;
   lostTypes: LostTypes;
   maxByType: ReadonlyMap<string, number>;
   log: Logger;
@@ -44,12 +52,14 @@ export function createPublishEvent({
     maxItemsFor: (type) => maxByType.get(type),
     maxBytes: MAX_BATCH_BYTES,
     maxInFlight: () => MAX_BATCHES_IN_FLIGHT,
+    maxPartialInFlight: () => MAX_PARTIAL_BATCHES_IN_FLIGHT,
     maxQueued: MAX_QUEUED,
     maxWaitMs: MAX_WAIT_MS,
     async send(type, batch) {
       batchSize.record(batch.length, { hop: 'broker' });
-      const message = { to: { type }, ...encodeMessage(batch) };
-      const outcome = await lostTypes.judge(type, await publisher.publish(message));
+      const message = encodeMessage(batch);
+      void publishObserved(type, message);
+      const outcome = await lostTypes.judge(type, await publisher.publish({ to: { type }, ...message }));
       return batch.map(() => ({ outcome, batchSize: batch.length }));
     },
   });

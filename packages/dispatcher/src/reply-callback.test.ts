@@ -88,12 +88,12 @@ describe('an error nobody foresaw', () => {
 });
 
 describe('replies to one address', () => {
-  it('go in batches of 64 at most', async () => {
+  it('go in batches of 128 at most', async () => {
     const instance = await start();
-    assert.deepEqual(new Set(await deliverMany(instance, 100)), new Set(['delivered']));
+    assert.deepEqual(new Set(await deliverMany(instance, 200)), new Set(['delivered']));
     assert.deepEqual(
       instance.batches.map(({ length }) => length),
-      [64, 36],
+      [128, 72],
     );
   });
 
@@ -195,12 +195,12 @@ describe('the clock', () => {
 describe('a failing address', () => {
   it('gets nothing of what waited for it', async () => {
     const instance = await start(hang);
-    // Four calls of 64 are under way; the others wait.
-    const outcomes = await deliverMany(instance, 300);
+    // Four full calls are under way; the others wait.
+    const outcomes = await deliverMany(instance, 600);
     assert.deepEqual(new Set(outcomes), new Set(['failing']));
     assert.deepEqual(
       instance.batches.map(({ length }) => length),
-      [64, 64, 64, 64],
+      [128, 128, 128, 128],
     );
   });
 

@@ -17,14 +17,19 @@ import { createLanes, MAX_CALLS_PER_ADDRESS, type Target } from './lanes.ts';
 /** For a small call. */
 const CALL_TIMEOUT_MS = 1_000;
 
-/** Creates the {@link Deliverer} of addresses of the kind `callback`. */
+/**
+ * Creates the {@link Deliverer} of addresses of the kind `callback`. What comes too late for whoever waited goes to `later`,
+ * where there is a store.
+ */
 export function createReplyCallback({
   keys,
   clock,
+  later,
   log,
 }: {
   keys: Key[];
   clock: ClockCheck;
+  later?: Pick<Deliverer, 'deliver'>;
   log: Logger;
 }): Deliverer {
   const callTier = createCallTier({ keys, clock });
@@ -47,7 +52,7 @@ export function createReplyCallback({
     async function send(replies: EncodedEvent[]): Promise<SentBatch> {
       batchSize.record(replies.length, { hop: 'callback' });
       const body = encodeBatch(replies);
-      const parse = toUnknownIds;
+      const parse = toTaken;
       const answer = await callTier({ connections, origin, path, body, timeoutMs: CALL_TIMEOUT_MS, parse });
       if (answer.kind === 'failed') log.debug({ url: href, err: answer.error }, 'callback failed');
       if (answer.kind === 'refused' && answer.status === 410) noteElsewhere();
@@ -68,7 +73,10 @@ export function createReplyCallback({
   }
 
   return {
-    deliver: lanes.deliver,
+    async deliver(address, reply) {
+      const outcome = await lanes.deliver(address, reply);
+      return outcome === 'late' && later ? later.deliver(address, reply) : outcome;
+    },
     async close() {
       lanes.close();
       await connections.close();
@@ -76,13 +84,14 @@ export function createReplyCallback({
   };
 }
 
-function toSentBatch(answer: TierAnswer<ReadonlySet<string>>, replies: EncodedEvent[]): SentBatch {
+function toSentBatch(answer: TierAnswer<Taken>, replies: EncodedEvent[]): SentBatch {
   if (answer.kind === 'failed')
     return { outcomes: replies.map(() => 'failing'), reason: answer.error.message };
   if (answer.kind === 'answered') {
-    const isUnknown = ({ event }: EncodedEvent) => answer.answer.has(event.correlationid ?? '');
+    const { unknown, late } = answer.answer;
+    const outcomeOf = (id: string) => (unknown.has(id) ? 'gone' : late.has(id) ? 'late' : 'delivered');
     return {
-      outcomes: replies.map((reply) => (isUnknown(reply) ? 'gone' : 'delivered')),
+      outcomes: replies.map(({ event }) => outcomeOf(event.correlationid ?? '')),
       reason: 'it answered 200',
     };
   }
@@ -100,9 +109,11 @@ function toOutcome(status: number, code: string | undefined): DeliveryOutcome {
   return isBodyAtFault(status, code) ? 'refused' : 'failing';
 }
 
-/** The correlation ids nobody waits for. */
-function toUnknownIds(body: string): ReadonlySet<string> {
-  const { unknown } = JSON.parse(body) as { unknown?: string[] };
+/** The correlation ids nobody waits for (any more). */
+type Taken = { unknown: ReadonlySet<string>; late: ReadonlySet<string> };
+
+function toTaken(body: string): Taken {
+  const { unknown, late = [] } = JSON.parse(body) as { unknown?: string[]; late?: string[] };
   if (!Array.isArray(unknown)) throw new Error('the answer is not that of a public-web');
-  return new Set(unknown);
+  return { unknown: new Set(unknown), late: new Set(late) };
 }

@@ -15,7 +15,10 @@ const prefetch = makeExactValidator<number>((text) => integer(text, 1, 65_535));
 /** Settings of every listener. */
 export const listenerSettings = {
   HOST: str({ default: '127.0.0.1', desc: 'Address the health port binds to' }),
-  HEALTH_PORT: port({ default: 8084, desc: 'Port of /health/live and /health/ready' }),
+  HEALTH_PORT: port({
+    default: 0,
+    desc: 'Port of /health/live and /health/ready; default: a free one, which the line `listening` names',
+  }),
   AMQP_URL: amqpUrl({ desc: 'The broker: amqp://user:password@host:port/vhost, or amqps://' }),
   MANAGEMENT_URL: httpUrl({
     default: undefined,

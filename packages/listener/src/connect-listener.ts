@@ -6,7 +6,7 @@ import type { Logger } from 'pino';
 import { assertListener } from './assert-listener.ts';
 import type { ListenerConfig } from './config.ts';
 import { createListener } from './create-listener.ts';
-import type { Handlers } from './handler.ts';
+import type { Handlers, Observers } from './handler.ts';
 
 /**
  * Creates a listener with the broker that its settings name, which may still be away: a part of a service that does more
@@ -14,28 +14,33 @@ import type { Handlers } from './handler.ts';
  *
  * @throws AppError as {@link createListener}.
  */
-export async function connectListener<Data extends Record<string, unknown>>({
+export async function connectListener<
+  Data extends Record<string, unknown>,
+  Observed extends Record<string, unknown>,
+>({
   service,
-  handlers,
+  handlers = {} as Handlers<Data>,
+  observers = {} as Observers<Observed>,
   config,
   log,
 }: {
   service: string;
-  handlers: Handlers<Data>;
+  handlers?: Handlers<Data>;
+  observers?: Observers<Observed> | undefined;
   config: ListenerConfig;
   log: Logger;
 }): Promise<Required<Omit<RunningService, 'ports'>>> {
-  assertListener(service, handlers);
+  assertListener(service, handlers, observers);
   const types = Object.keys(handlers);
   const { AMQP_URL: amqpUrl, MANAGEMENT_URL: managementUrl, CONCURRENCY: concurrency } = config;
   const { publisher, subscriber, watch } = await createBroker({
     url: amqpUrl,
     name: service,
-    topology: { service, types },
+    topology: { service, types, observedTypes: Object.keys(observers) },
     log,
   });
   if (managementUrl) warnOfForgottenQueues({ managementUrl, amqpUrl, service, types, log });
-  const listener = createListener({ service, handlers, publisher, subscriber, concurrency, log });
+  const listener = createListener({ service, handlers, observers, publisher, subscriber, concurrency, log });
   return {
     // One that takes nothing from the broker is of no use yet, so unlike the other tiers it is not ready.
     readiness: () =>

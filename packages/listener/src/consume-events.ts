@@ -27,7 +27,7 @@ export function consumeEvents({
   survivedLosses,
 }: {
   service: string;
-  subscriber: Subscriber;
+  subscriber: Pick<Subscriber, 'subscribe'>;
   concurrency: number;
   handleDelivery: HandleDelivery;
   survivedLosses: SurvivedLosses;

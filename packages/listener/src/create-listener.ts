@@ -3,17 +3,20 @@
  * them can be in one; `run-listener.ts` makes it a program.
  */
 import type { Publisher, Subscriber } from '@waybill/common/broker/ports.ts';
+import { createPublishObserved } from '@waybill/common/broker/publish-observed.ts';
+import { observersOf } from '@waybill/common/broker/topology.ts';
 import { DRAIN_MS } from '@waybill/common/shutdown-bounds.ts';
 import { inFlight } from '@waybill/common/telemetry/metrics.ts';
 import pLimit from 'p-limit';
 import { type Logger, pino } from 'pino';
 import { assertListener } from './assert-listener.ts';
-import { consumeEvents } from './consume-events.ts';
+import { type Consumer, consumeEvents } from './consume-events.ts';
 import { createGiveUp } from './give-up.ts';
 import { createHandleDelivery } from './handle-delivery.ts';
 import { createHandleEvent } from './handle-event.ts';
-import type { Handlers } from './handler.ts';
+import type { Handlers, Observers } from './handler.ts';
 import { withDefaults } from './handler-options.ts';
+import { observing } from './observed-deliveries.ts';
 import { createPublishReply } from './publish-reply.ts';
 import { createSurvivedLosses } from './survived-losses.ts';
 
@@ -24,17 +27,25 @@ import { createSurvivedLosses } from './survived-losses.ts';
  */
 const MAX_HOLD_MS = 25 * 60_000;
 
-export type ListenerOptions<Data extends Record<string, unknown> = Record<string, unknown>> = {
+export type ListenerOptions<
+  Data extends Record<string, unknown> = Record<string, unknown>,
+  Observed extends Record<string, unknown> = Record<string, unknown>,
+> = {
   /**
    * Names the service's queue, `waybill.<service>`; every instance of the service shares it. Lower-case letters,
    * digits and `-`; not `replies` or `dead-letters`, whose queues are taken.
    */
   service: string;
-  /** One handler per event type; the types that the broker's topology names for the service. */
-  handlers: Handlers<Data>;
+  /** One handler per event type that the service answers; the types that the broker's topology names for it. */
+  handlers?: Handlers<Data>;
+  /**
+   * One observer per event type that the service only sees: each gets a copy, from the queue `waybill.<service>.observers`,
+   * and whatever it does changes nothing for whoever sent the event. The types that the topology names as observed.
+   */
+  observers?: Observers<Observed>;
   publisher: Publisher;
   subscriber: Subscriber;
-  /** Most events handled at once, and most messages taken from the broker (default 64). */
+  /** Most events handled at once, and most messages taken from the broker (default 64); as many again are observed. */
   concurrency?: number;
   /** How long an event may wait for its turn here before it is given back; default: as long as the broker allows. */
   startWithinMs?: number;
@@ -50,7 +61,7 @@ export type Listener = {
    * given back to the broker, and nothing counts against it.
    */
   drain(): Promise<void>;
-  /** As `drain`, without waiting. The broker stays open: it belongs to the caller that made it. */
+  /** As `drain`, without waiting. The broker stays open: it belongs to whoever made it. */
   close(): Promise<void>;
 };
 
@@ -58,31 +69,77 @@ export type Listener = {
  * Creates a listener, which takes events from now on. Every event is acked only after all that its handler produced is
  * confirmed by the broker; nobody else acks.
  *
- * @throws AppError `invalid-config` for a service, event type, `timeoutMs` or schema that cannot be.
+ * @throws AppError `invalid-config` for a service, event type, `timeoutMs` or schema that cannot be, and a type that is both
+ *   handled and observed.
  */
-export function createListener<Data extends Record<string, unknown>>({
+export function createListener<
+  Data extends Record<string, unknown>,
+  Observed extends Record<string, unknown>,
+>({
+  service,
+  handlers = {} as Handlers<Data>,
+  observers = {} as Observers<Observed>,
+  log = pino({ level: 'silent' }),
+  ...options
+}: ListenerOptions<Data, Observed>): Listener {
+  assertListener(service, handlers, observers);
+  const stopping = new AbortController();
+  const shared = { ...options, log, stopping: stopping.signal };
+  const consumers: Consumer[] = [];
+  if (Object.keys(handlers).length > 0) consumers.push(consume({ ...shared, service, handlers }));
+  if (Object.keys(observers).length > 0)
+    consumers.push(
+      consume({
+        ...shared,
+        service: observersOf(service),
+        // An observer's result is a handler's without a reply.
+        handlers: observers as Handlers,
+        subscriber: observing(options.subscriber),
+      }),
+    );
+
+  async function stop(waitMs: number): Promise<void> {
+    stopping.abort();
+    await Promise.all(consumers.map((consumer) => consumer.stop(waitMs)));
+  }
+
+  return {
+    isActive: () => consumers.every((consumer) => consumer.isActive()),
+    drain: () => stop(DRAIN_MS),
+    close: () => stop(0),
+  };
+}
+
+/** Consumes the queues of a service, or of its observers: they share nothing that one could take from the other. */
+function consume({
   service,
   handlers,
   publisher,
   subscriber,
+  stopping,
+  log,
   concurrency = 64,
   startWithinMs = MAX_HOLD_MS -
     Math.max(...Object.values(handlers).map((handler) => withDefaults(handler).timeoutMs)),
-  log = pino({ level: 'silent' }),
-}: ListenerOptions<Data>): Listener {
-  assertListener(service, handlers);
-  const stopping = new AbortController();
+}: Pick<ListenerOptions, 'service' | 'publisher' | 'concurrency' | 'startWithinMs'> & {
+  handlers: Handlers;
+  subscriber: Pick<Subscriber, 'subscribe'>;
+  stopping: AbortSignal;
+  log: Logger;
+}): Consumer {
   const limit = pLimit(concurrency);
   const survivedLosses = createSurvivedLosses();
   const publishReply = createPublishReply({ publisher });
+  const publishObserved = createPublishObserved({ publisher, log });
   const giveUp = createGiveUp({ service, publisher, publishReply });
   const handleEvent = createHandleEvent({
     service,
     handlers,
     publisher,
     publishReply,
+    publishObserved,
     giveUp,
-    stopping: stopping.signal,
+    stopping,
     log,
   });
   const handleDelivery = createHandleDelivery({
@@ -97,13 +154,7 @@ export function createListener<Data extends Record<string, unknown>>({
   });
   const consumer = consumeEvents({ service, subscriber, concurrency, handleDelivery, survivedLosses });
   const stopObserving = observeInFlight(() => limit.activeCount);
-
-  function stop(waitMs: number): Promise<void> {
-    stopping.abort();
-    return consumer.stop(waitMs).finally(stopObserving);
-  }
-
-  return { isActive: consumer.isActive, drain: () => stop(DRAIN_MS), close: () => stop(0) };
+  return { ...consumer, stop: (waitMs) => consumer.stop(waitMs).finally(stopObserving) };
 }
 
 function observeInFlight(count: () => number): () => void {

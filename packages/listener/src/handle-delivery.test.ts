@@ -1,9 +1,21 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
-import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
+import type { Delivery, OutgoingMessage } from '@waybill/common/broker/ports.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import {
+  BATCH_CONTENT_TYPE,
+  decodeMessage,
+  EVENT_CONTENT_TYPE,
+  encodeEvent,
+  encodeMessage,
+} from '@waybill/common/event/event-json.ts';
+import pLimit from 'p-limit';
+import { pino } from 'pino';
+import { createHandleDelivery } from './handle-delivery.ts';
 import { attemptsIn, makeRequest } from './listener-bench.fixture.ts';
 import { createMemoryBench, type ListenerHere, type MemoryBench } from './memory-bench.fixture.ts';
+import { createSurvivedLosses } from './survived-losses.ts';
 
 const SERVICE = 'deliveries';
 
@@ -61,5 +73,76 @@ describe('a listener handling a message', () => {
       await bench.send(events.slice(from, to));
     const answers = await Promise.all(events.map((event) => bench.replyTo(event)));
     assert.equal(Math.max(...answers.map(({ data }) => (data as { underWay: number }).underWay)), 4);
+  });
+});
+
+describe('a batch that comes back', () => {
+  /** A handler of deliveries that tells what it published, which is confirmed on demand, and what it handled. */
+  function setUp() {
+    const published: OutgoingMessage[] = [];
+    const handled: string[] = [];
+    const confirm = Promise.withResolvers<'confirmed'>();
+    const handleDelivery = createHandleDelivery({
+      service: SERVICE,
+      publisher: {
+        publish(message: OutgoingMessage) {
+          published.push(message);
+          return confirm.promise;
+        },
+      } as never,
+      handleEvent: async ({ event }) => void handled.push(event.id),
+      giveUp: async () => assert.fail('given up'),
+      limit: pLimit(64),
+      survivedLosses: createSurvivedLosses(),
+      startWithinMs: 60_000,
+      log: pino({ level: 'silent' }),
+    });
+    return { handleDelivery, published, handled, confirm: () => confirm.resolve('confirmed') };
+  }
+
+  function deliveryOf(events: CloudEvent[], { deliveryCount = 0, headers = {} } = {}) {
+    let acks = 0;
+    const delivery = {
+      ...{ from: { work: SERVICE }, queue: SERVICE, headers, deliveryCount, messageId: randomUUID() },
+      ...encodeMessage(events.map(encodeEvent)),
+      signal: new AbortController().signal,
+      ack: () => void acks++,
+      requeue: () => assert.fail('requeued'),
+    } as unknown as Delivery;
+    return { delivery, acks: () => acks };
+  }
+
+  const requests = (count: number) => Array.from({ length: count }, () => makeRequest(SERVICE, 'Echo'));
+
+  it('has each of its events published alone, as on board of one death, and is acked then', async () => {
+    const { handleDelivery, published, handled, confirm } = setUp();
+    const events = requests(3);
+    const { delivery, acks } = deliveryOf(events, { deliveryCount: 4 });
+    const { settled } = handleDelivery(delivery);
+    assert.equal(acks(), 0);
+    confirm();
+    await settled;
+    assert.deepEqual(
+      published.map((message) => decodeMessage(message).map(({ id }) => id)),
+      events.map(({ id }) => [id]),
+    );
+    for (const { to, headers } of published) {
+      assert.deepEqual(to, { service: SERVICE });
+      assert.deepEqual(headers, { 'waybill-failed-attempts': 0, 'waybill-crashes': 1 });
+    }
+    assert.deepEqual([handled, acks()], [[], 1]);
+  });
+
+  it('holds back what may be guilty until it is acked, and nothing else', async () => {
+    const { handleDelivery, handled, confirm } = setUp();
+    const [guilty, fresh, ...batch] = requests(4) as [CloudEvent, CloudEvent, ...CloudEvent[]];
+    const back = deliveryOf(batch, { deliveryCount: 1 });
+    void handleDelivery(back.delivery);
+    const suspect = handleDelivery(deliveryOf([guilty], { headers: { 'waybill-crashes': 1 } }).delivery);
+    await handleDelivery(deliveryOf([fresh]).delivery).settled;
+    assert.deepEqual([handled, back.acks()], [[fresh.id], 0]);
+    confirm();
+    await suspect.settled;
+    assert.deepEqual([handled, back.acks()], [[fresh.id, guilty.id], 1]);
   });
 });

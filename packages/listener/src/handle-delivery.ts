@@ -4,14 +4,16 @@
  * | the delivery | what happens |
  * |---|---|
  * | holds no events | dead-lettered raw, acked |
- * | was on board of two deaths | each of its events goes, alone, to the isolated queue; acked |
+ * | holds several events and was on board of a death | each of its events goes, alone, to the work queue; acked |
+ * | was on board of two deaths | its event goes to the isolated queue; acked |
  * | is from the isolated queue, with 5 crashes | dead-lettered `listener-crashed`, its client told 502; acked |
  * | is from the isolated queue | its event is handled, and no other is started just after (`isolation.ts`); acked as below |
  * | else | each event is handled; acked when what each produced is confirmed |
  *
  * Innocent events share a prefetch with guilty ones and count up with them, so what they suffered together counts for
- * two crashes at the most, and only a death in isolation weighs on its own. A connection that this process lost and
- * survived is no death (`survived-losses.ts`).
+ * two crashes at the most, one of them as a batch, and only a death in isolation weighs on its own. A batch that came back is
+ * not handled as one again, so that a death makes suspects of no more events than a process takes messages. A connection
+ * that this process lost and survived is no death (`survived-losses.ts`).
  *
  * Events that had no turn for too long, and those that are left when the process has to stop, go back to the queue that they
  * came from, as one message and with their history as it is; then the delivery is acked, and nothing counts against them.
@@ -19,7 +21,7 @@
  * When its channel closes meanwhile nothing is acked, and the broker delivers it again.
  */
 import { deadLetter } from '@waybill/common/broker/dead-letter.ts';
-import type { Delivery, Publisher } from '@waybill/common/broker/ports.ts';
+import type { Delivery, Destination, Publisher } from '@waybill/common/broker/ports.ts';
 import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
 import { AppError, toAppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
@@ -33,9 +35,10 @@ import type { GiveUp } from './give-up.ts';
 import type { HandleEvent } from './handle-event.ts';
 import { crashesOf, earlierCrashesOf, failedAttemptsOf, historyHeaders } from './headers.ts';
 import { createIsolation } from './isolation.ts';
+import { publishEvents } from './publish-events.ts';
 import type { SurvivedLosses } from './survived-losses.ts';
 
-/** A delivery that died with its consumer this often is taken apart (design: crashes). */
+/** An event that was on board of this many crashes is isolated (design: crashes). */
 const ISOLATE_AT = 2;
 /** An event on board of this many crashes is given up (design: crashes). */
 const MAX_CRASHES = 5;
@@ -111,6 +114,7 @@ export function createHandleDelivery({
     if (events.length === 0) return;
     const isIsolated = 'isolated' in delivery.from;
     if (isIsolated && crashes >= MAX_CRASHES) return giveUpAll(held);
+    if (!isIsolated && crashes > 0 && events.length > 1) return isolation.move(takeApart(held));
     if (!isIsolated && crashes >= ISOLATE_AT) return isolation.move(isolate(held));
     const batchSize = events.length;
     for (const [index, event] of events.entries())
@@ -120,7 +124,8 @@ export function createHandleDelivery({
     await allEnded(attempts);
   }
 
-  async function start(attempt: Attempt): Promise<void> {
+  async function start(attempt: Attempt, { crashes }: Held): Promise<void> {
+    if (crashes > 0) await isolation.whenNoneMoves();
     await isolation.whenNoneRuns();
     await attempt.start();
   }
@@ -161,19 +166,34 @@ export function createHandleDelivery({
     }
   }
 
-  async function isolate({ delivery, crashes }: Held): Promise<void> {
-    const events = originalsOf(delivery);
-    log.warn({ crashes, event_ids: events.map(({ id }) => id) }, 'isolated after repeated crashes');
+  /** However often it came back: nothing of it was started again. */
+  function takeApart(held: Held): Promise<void> {
+    const eventIds = originalsOf(held.delivery).map(({ id }) => id);
+    log.info({ event_ids: eventIds }, 'batch taken apart after a crash');
+    return moveEach(held, { to: { service }, crashes: 1 });
+  }
+
+  function isolate(held: Held): Promise<void> {
+    const eventIds = originalsOf(held.delivery).map(({ id }) => id);
+    log.warn({ crashes: held.crashes, event_ids: eventIds }, 'isolated after repeated crashes');
+    return moveEach(held, { to: { isolated: service }, crashes: ISOLATE_AT });
+  }
+
+  /** Each event alone, counted as on board of so many crashes, or of those that it brought along. */
+  function moveEach(
+    { delivery }: Held,
+    { to, crashes }: { to: Destination; crashes: number },
+  ): Promise<void> {
     const headers = historyHeaders(delivery, {
       failedAttempts: failedAttemptsOf(delivery),
-      crashes: Math.max(ISOLATE_AT, earlierCrashesOf(delivery)),
+      crashes: Math.max(crashes, earlierCrashesOf(delivery)),
     });
-    const messages = events.map((event) => ({
-      to: { isolated: service },
+    const messages = originalsOf(delivery).map((event) => ({
+      to,
       headers,
       ...encodeMessage([encodeEvent(event)]),
     }));
-    await Promise.all(messages.map((message) => publishUntilConfirmed(publisher, message, delivery.signal)));
+    return publishEvents(publisher, messages, delivery.signal);
   }
 
   async function giveUpAll({ delivery, crashes }: Held): Promise<void> {

@@ -3,6 +3,7 @@
  * (reply, further events, a retry, a dead letter) is confirmed by the broker.
  */
 import type { Publisher } from '@waybill/common/broker/ports.ts';
+import type { PublishObserved } from '@waybill/common/broker/publish-observed.ts';
 import type { Logger } from 'pino';
 import type { DeliveredEvent } from './delivered-event.ts';
 import type { GiveUp } from './give-up.ts';
@@ -38,6 +39,7 @@ export type HandleEventOptions = {
   handlers: Handlers;
   publisher: Publisher;
   publishReply: PublishReply;
+  publishObserved: PublishObserved;
   giveUp: GiveUp;
   /** Aborts when the process is asked to stop. */
   stopping: AbortSignal;
@@ -67,14 +69,14 @@ export function createHandleEvent(options: HandleEventOptions): HandleEvent {
 function stepsOf(
   label: string,
   handler: Handler | HandlerWithOptions,
-  { service, publisher, publishReply, giveUp }: HandleEventOptions,
+  { service, publisher, publishReply, publishObserved, giveUp }: HandleEventOptions,
 ): Step {
   const { handle, schema, maxAttempts, timeoutMs } = withDefaults(handler);
   const called = call(handle);
   const validated = withSchema(called, { schema });
   const limited = withHopLimit(validated);
   const ended = withDeadline(limited, { timeoutMs });
-  const published = withPublishedResult(ended, { service, publisher, publishReply });
+  const published = withPublishedResult(ended, { service, publisher, publishReply, publishObserved });
   const caught = withFailure(published);
   const wanted = withExpiry(caught);
   const retried = withRetry(wanted, { service, publisher, maxAttempts });

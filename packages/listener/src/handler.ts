@@ -108,6 +108,28 @@ export type Handlers<Data extends Record<string, unknown> = Record<string, unkno
   [Type in keyof Data]: Handler | HandlerWithOptions<Data[Type]>;
 };
 
+/**
+ * Sees a copy of an event that somebody else answers, with the guarantees of a {@link Handler} but for its reply: it has
+ * none, the copy has no deadline of its sender's, and its failures reach nobody but the log and the dead letters.
+ */
+export type Observer<Event extends CloudEvent = CloudEvent> = (
+  event: Event,
+  context: HandlerContext,
+) => Promise<ObserverResult | undefined | void> | ObserverResult | undefined | void;
+
+/** What an observer makes of an event. */
+export type ObserverResult = Omit<HandlerResult, 'reply'>;
+
+/** An observer with settings of its own. */
+export type ObserverWithOptions<Data = unknown> = Omit<HandlerWithOptions<Data>, 'handle'> & {
+  handle(event: EventWith<Data>, context: HandlerContext): ReturnType<Observer>;
+};
+
+/** The observers of a listener, by event type; `Data` as in {@link Handlers}. */
+export type Observers<Data extends Record<string, unknown> = Record<string, unknown>> = {
+  [Type in keyof Data]: Observer | ObserverWithOptions<Data[Type]>;
+};
+
 /** An error that no further attempt would mend. The client is told 502 at once, with this code and message. */
 export class TerminalError extends Error {
   readonly code: string;

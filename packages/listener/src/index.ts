@@ -9,6 +9,10 @@ export {
   type Handlers,
   type HandlerWithOptions,
   type NewEvent,
+  type Observer,
+  type ObserverResult,
+  type Observers,
+  type ObserverWithOptions,
   TerminalError,
 } from './handler.ts';
 export { jsonSchema } from './json-schema.ts';

@@ -21,7 +21,9 @@ const MAX_PAUSE_MS = 1_000;
 export type Isolation = {
   /** Resolves when no suspect is in hand that may still kill the process, or after a second: it must not hold up all. */
   whenNoneRuns(): Promise<void>;
-  /** Waits for `moving`, after which a message is acked; holds suspects back until then. Rejects as it does. */
+  /** Resolves when no message is moving. What may be guilty is not to be started before, or it could come twice. */
+  whenNoneMoves(): Promise<void>;
+  /** Waits for `moving`, after which a message is acked; holds back until then what waits for it. Rejects as it does. */
   move(moving: Promise<void>): Promise<void>;
   /**
    * Runs a suspect when none is moving; one that `isAlone` when no other is in hand either.
@@ -51,6 +53,7 @@ export function createIsolation(): Isolation {
         await awaited;
       }
     },
+    whenNoneMoves,
     async move(moving) {
       const moved = moving.then(
         () => delay(ACK_ARRIVES_MS),
@@ -64,7 +67,7 @@ export function createIsolation(): Isolation {
       while (isAlone && suspects.size > 0) await Promise.all(suspects);
       const { promise: ended, resolve: end } = Promise.withResolvers<void>();
       suspects.add(ended);
-      const started = waitForMoves();
+      const started = whenNoneMoves();
       const proved = started.then(() => delay(PROOF_MS, undefined, { ref: false }));
       const innocent = isAlone ? ended : Promise.race([ended, proved]);
       pause = Promise.race([innocent, delay(MAX_PAUSE_MS, undefined, { ref: false })]);
@@ -79,7 +82,7 @@ export function createIsolation(): Isolation {
     },
   };
 
-  async function waitForMoves(): Promise<void> {
+  async function whenNoneMoves(): Promise<void> {
     while (moves.size > 0) await Promise.all(moves);
   }
 }

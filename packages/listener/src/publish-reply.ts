@@ -1,6 +1,11 @@
 import { backOff } from '@waybill/common/back-off.ts';
 import { createKeyedBatcher } from '@waybill/common/batch.ts';
-import { AMQP_MAX_EVENTS, MAX_BATCH_BYTES, MAX_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
+import {
+  AMQP_MAX_EVENTS,
+  MAX_BATCH_BYTES,
+  MAX_BATCHES_IN_FLIGHT,
+  MAX_PARTIAL_BATCHES_IN_FLIGHT,
+} from '@waybill/common/batch-limits.ts';
 import type { OutgoingMessage, Publisher } from '@waybill/common/broker/ports.ts';
 import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
 import { expiryMs } from '@waybill/common/event/event.ts';
@@ -27,6 +32,7 @@ export function createPublishReply({ publisher }: { publisher: Publisher }): Pub
     maxItems: AMQP_MAX_EVENTS,
     maxBytes: MAX_BATCH_BYTES,
     maxInFlight: () => MAX_BATCHES_IN_FLIGHT,
+    maxPartialInFlight: () => MAX_PARTIAL_BATCHES_IN_FLIGHT,
     maxQueued: Number.POSITIVE_INFINITY,
     maxQueuedBytes: Number.POSITIVE_INFINITY,
     async send(_address, replies) {

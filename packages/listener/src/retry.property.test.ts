@@ -109,6 +109,7 @@ async function live({ maxAttempts, deadlineMs, attemptsMs, latenesses }: Life) {
       },
     } as unknown as Publisher,
     publishReply: () => assert.fail('nothing is answered'),
+    publishObserved: async () => {},
     giveUp: async () => void ends.push(Date.now()),
     stopping: new AbortController().signal,
     log: pino({ level: 'silent' }),

@@ -9,7 +9,7 @@ export function takeSuspects({
   from,
   onDelivery,
 }: {
-  subscriber: Subscriber;
+  subscriber: Pick<Subscriber, 'subscribe'>;
   from: Source;
   /** Not to ack before `cancelled`. May call `takeNext` more than once. */
   onDelivery(delivery: Delivery, one: { cancelled: Promise<void>; takeNext(): void }): void;

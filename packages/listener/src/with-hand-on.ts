@@ -1,5 +1,6 @@
 import type { Publisher } from '@waybill/common/broker/ports.ts';
 import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
+import { isObservers } from '@waybill/common/broker/topology.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import { encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 import { originalOf } from './delivered-event.ts';
@@ -11,6 +12,8 @@ import type { Step, StepContext } from './step.ts';
  * Deals with an event whose type no instance of the service took in all its attempts: the type has moved to another
  * service, or is gone, and only the binding is left. It is removed (an instance that does take the type binds it again
  * within 2 s), and the event goes to the service that takes the type now, if there is one.
+ *
+ * What a service no longer observes goes to nobody: whoever answers the type has the event itself.
  *
  * An event whose deadline left no time for all of them says nothing about the type: in a rolling deploy it may have met
  * old instances only, and any client may allow little time.
@@ -24,6 +27,7 @@ export function withHandOn(
     const isUnhandled = outcome.failure instanceof NoHandlerError && context.attempt >= maxAttempts;
     if (!isUnhandled || isHandedOn(context.delivered.delivery)) return outcome;
     await unbind(event.type, context);
+    if (isObservers(service)) return outcome;
     return (await handOn(event.type, context)) ? { name: 'handed-on' } : outcome;
   };
 

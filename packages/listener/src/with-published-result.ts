@@ -1,5 +1,5 @@
 import type { OutgoingMessage, Publisher } from '@waybill/common/broker/ports.ts';
-import type { CloudEvent } from '@waybill/common/event/event.ts';
+import type { PublishObserved } from '@waybill/common/broker/publish-observed.ts';
 import { encodeMessage } from '@waybill/common/event/event-json.ts';
 import { type FurtherEvent, type HandlerResult, TerminalError } from './handler.ts';
 import { hopsAfter } from './hops.ts';
@@ -14,7 +14,17 @@ import type { Step, StepContext } from './step.ts';
  */
 export function withPublishedResult(
   next: Step<HandlerResult | undefined>,
-  { service, publisher, publishReply }: { service: string; publisher: Publisher; publishReply: PublishReply },
+  {
+    service,
+    publisher,
+    publishReply,
+    publishObserved,
+  }: {
+    service: string;
+    publisher: Publisher;
+    publishReply: PublishReply;
+    publishObserved: PublishObserved;
+  },
 ): Step {
   return async (event, context) => {
     const { reply, events = [], onConfirmed } = (await next(event, context)) ?? {};
@@ -24,18 +34,29 @@ export function withPublishedResult(
     // All are made before any is published, so that a malformed one fails the event and not half of it.
     const encodedReply = reply && makeEvent(reply, maker, 'reply');
     const messages = events.map((furtherEvent) => toMessage(furtherEvent, maker));
+    const observed = Promise.all(messages.map(copyFor(publishObserved)));
     await publishEvents(publisher, messages, context.signal);
     const isAwaited = encodedReply !== undefined && event.replyto !== undefined;
-    if (isAwaited && (await publishReply(encodedReply)) === 'expired') return { name: 'expired' };
+    const replied = isAwaited ? await publishReply(encodedReply) : 'confirmed';
+    // After the reply: nobody waits for observers but the ack.
+    await observed;
+    if (replied === 'expired') return { name: 'expired' };
     tellConfirmed(onConfirmed, context);
     return { name: 'handled' };
+  };
+}
+
+/** What is kept for this service alone is observed when it was sent. */
+function copyFor(publishObserved: PublishObserved) {
+  return async ({ to, ...message }: OutgoingMessage): Promise<void> => {
+    if ('type' in to) await publishObserved(to.type, message);
   };
 }
 
 function toMessage({ delayMs, isContinuation, ...newEvent }: FurtherEvent, maker: Maker): OutgoingMessage {
   const { event, service } = maker;
   const encoded = makeEvent(newEvent, { ...maker, hops: hopsAfter(event, { isContinuation }) }, 'event');
-  const { type }: CloudEvent = encoded.event;
+  const { type } = encoded.event;
   return { to: delayMs === undefined ? { type } : { service, delayMs }, ...encodeMessage([encoded]) };
 }
 

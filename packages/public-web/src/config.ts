@@ -40,6 +40,17 @@ const hostNames = makeExactValidator<string[]>((text) =>
   }),
 );
 
+/** A comma-separated list of origins (RFC 6454), or `*` for all. */
+const origins = makeExactValidator<string[]>((text) =>
+  list(text).map((item) => {
+    if (item !== '*' && !(URL.canParse(item) && new URL(item).origin === item))
+      throw new EnvError(
+        `${shown(item)} is not an origin (a scheme, a host, and a port if it is not the scheme's)`,
+      );
+    return item;
+  }),
+);
+
 /** A comma-separated list of event types; `*` may stand at the end of one. */
 const eventTypePatterns = makeExactValidator<string[]>((text) =>
   list(text).map((item) => {
@@ -102,6 +113,10 @@ export const publicWebSettings = {
   ALLOWED_HOSTS: hostNames({
     default: undefined,
     desc: 'Names by which clients call the public HTTP port (Host), comma-separated, *. before one for any below it, * for all; others are answered 421. Default: all with API_KEYS, else none. Addresses, and names that nobody can register (security.md), are always taken',
+  }),
+  ALLOWED_ORIGINS: origins({
+    default: [],
+    desc: 'Origins whose web pages may open a WebSocket, comma-separated, such as https://shop.example; * for all. Pages of this very server always may, and so may what is no browser',
   }),
   RATE_LIMIT: perSecond({
     default: 0,

@@ -4,6 +4,7 @@
  *
  *     ways-in/http: POST /events → core/answer-event → ask → replies/parked-requests → inbox
  *                                                        ↘ dispatchers/dispatcher-client → upstreams ─▶ a dispatcher
+ *     ways-in/websocket: GET /ws → core/answer-event, as above
  *     ways-in/http: POST /clients, ways-in/grpc → core/accept-client → dispatchers/dispatcher-client
  *     ways-in/grpc: Serve, Dispatch → mesh/create-site → core/run-method → core/answer-event, or another site
  *     a dispatcher ─▶ POST /dispatch (internal port) → replies/post-replies → inbox
@@ -26,6 +27,7 @@ import { CLOSE_MS, DRAIN_MS } from '@waybill/common/shutdown-bounds.ts';
 import { parked as parkedGauge } from '@waybill/common/telemetry/metrics.ts';
 import { createAdmit } from './admission/admission.ts';
 import { isPublicType, labelOfType } from './admission/public-types.ts';
+import { createTickets } from './admission/tickets.ts';
 import { loadPublicWebConfig } from './config.ts';
 import { createAcceptClient } from './core/accept-client.ts';
 import { createAccount } from './core/account.ts';
@@ -61,13 +63,14 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     tls,
     keys: keys.call,
     clock,
-    path: '/dispatch',
-    handle: createPostReplies({
-      inbox,
-      held,
-      replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
-      instance: instanceId,
-    }),
+    routes: {
+      '/dispatch': createPostReplies({
+        inbox,
+        held,
+        replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
+        instance: instanceId,
+      }),
+    },
   });
   const internalUrl = await internalApp.listen({ host: config.INTERNAL_HOST, port: config.INTERNAL_PORT });
 
@@ -122,6 +125,8 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     readiness,
     maxConnections: config.MAX_CONNECTIONS,
     // A page that rebinds a name has no API key.
+    tickets: createTickets({ keys: keys.ticket }),
+    allowedOrigins: config.ALLOWED_ORIGINS,
     allowedHosts: config.ALLOWED_HOSTS ?? (config.API_KEYS ? ['*'] : []),
     maxEventLoopDelayMs: config.MAX_EVENT_LOOP_DELAY_MS,
     tls,

@@ -9,20 +9,38 @@
  *     TEST_BROKER=embedded npm test         never on RabbitMQ
  */
 import { spawn } from 'node:child_process';
-import { statSync } from 'node:fs';
+import { statfsSync, statSync } from 'node:fs';
+import { freemem } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { findPostgresql } from './postgresql.ts';
 import { findRabbitmq } from './rabbitmq.ts';
 
 const projectFolder = fileURLToPath(new URL('../../..', import.meta.url));
-const together = ['packages/*/src/**/*.test.ts', 'test/{*,{e2e,fuzz}/**/*}.test.ts', 'bench/*.test.ts'];
-/** Systems under faults and load, with bounds on how long they take to mend: one file at a time. */
-const alone = ['test/faults/**/*.test.ts'];
-/** The contract suite is not among them: packages/embedded-broker runs it on the embedded broker in any case. */
-const onAnyBroker = [
-  'packages/{dispatcher,listener,ping-listener,data-dispatch-listener}/src/**/*.test.ts',
-  'test/e2e/**/*.test.ts',
+/**
+ * Systems under a steady load, or with tight bounds on how long they take to mend or to answer: one file at a time. The
+ * others wait for events most of their time, and generously.
+ */
+const tight = 'alarms|broker|client-gone|cut|kill|overload|rolling|seeded|silent|source-hangs|stop';
+const alone = [`test/faults/@(${tight}).test.ts`];
+const together = [
+  'packages/*/src/**/*.test.ts',
+  'test/{*,{e2e,fuzz}/**/*}.test.ts',
+  `test/faults/!(${tight}).test.ts`,
+  'bench/*.test.ts',
 ];
+/**
+ * Whose outcome a broker can change: what is declared, routed, acked, dead-lettered, moved, and where a trace breaks. The
+ * contract suite is not among them, as packages/embedded-broker runs it on the embedded broker in any case, nor are
+ * `npm start` and `npm run demo`, which bring that broker.
+ */
+const onAnyBroker = [
+  'packages/dispatcher/src/{intake,main,replies}.test.ts',
+  'packages/listener/src/{consume-events,handle-event,isolation,once-per-event,run-listener}.test.ts',
+  'packages/{ping-listener,data-dispatch-listener}/src/{main,dispatch-dataset,queue-sink}.test.ts',
+  'test/e2e/{cases,data-dispatch,dataset,dead-letters,modes,retire-service,trace}.test.ts',
+];
+const MEMORY_FOLDER = '/dev/shm';
 const EMBEDDED = 'the embedded broker';
 
 const args = process.argv.slice(2);
@@ -31,6 +49,8 @@ const options = args.filter((arg) => !isSelection(arg));
 const rabbitmq = describeRabbitmq();
 if (process.env.CI && !rabbitmq)
   fail('there is no RabbitMQ, which CI must have: install rabbitmq-server or set TEST_AMQP_URL');
+if (process.env.CI && !findPostgresql())
+  fail('there is no PostgreSQL, which CI must have: install postgresql');
 
 const first = rabbitmq ?? EMBEDDED;
 const runs: Run[] =
@@ -59,6 +79,7 @@ function runTests({ broker, patterns, concurrency = 2 }: Run): Promise<number> {
     ...process.env,
     // A run is hundreds of processes, most of whose start is the compiling of the same modules.
     NODE_COMPILE_CACHE: join(projectFolder, 'node_modules/.cache/compiled'),
+    ...(hasRoom(MEMORY_FOLDER) && { TEST_RABBITMQ_DATA: MEMORY_FOLDER }),
     ...(broker === EMBEDDED && { TEST_BROKER: 'embedded', TEST_AMQP_URL: '' }),
   };
   return run(
@@ -76,6 +97,16 @@ function runTests({ broker, patterns, concurrency = 2 }: Run): Promise<number> {
   );
 }
 
+/** Whether some brokers may keep their data there, which waits for no disk then. */
+function hasRoom(folder: string): boolean {
+  try {
+    const { bavail, bsize } = statfsSync(folder);
+    return Math.min(bavail * bsize, freemem()) > 4 * 1024 ** 3;
+  } catch {
+    return false;
+  }
+}
+
 function run(nodeArgs: string[], env: NodeJS.ProcessEnv): Promise<number> {
   const child = spawn(process.execPath, nodeArgs, { cwd: projectFolder, env, stdio: 'inherit' });
   // Of SIGINT the terminal has told the child as well; its exit ends this.
@@ -88,8 +119,11 @@ function run(nodeArgs: string[], env: NodeJS.ProcessEnv): Promise<number> {
 /** What ran on which broker. */
 function describeRuns() {
   if (selected.length > 0) return `${selected.join(' ')} on ${first}`;
-  if (!rabbitmq) return `everything on ${EMBEDDED}; what needs a RabbitMQ was skipped`;
-  return `everything on ${rabbitmq}, the tiers and the end-to-end suites on ${EMBEDDED} as well, the contract suite on both`;
+  const stores = findPostgresql()
+    ? 'the store on SQLite and PostgreSQL'
+    : 'the store on SQLite; what needs a PostgreSQL was skipped';
+  if (!rabbitmq) return `everything on ${EMBEDDED}; what needs a RabbitMQ was skipped; ${stores}`;
+  return `everything on ${rabbitmq}, what a broker can change on ${EMBEDDED} as well; ${stores}`;
 }
 
 function isSelection(arg: string) {

@@ -10,7 +10,7 @@ import type { DeadLetter, Event } from './read-dead-letter.ts';
 /** The client that waited has been answered, a deadline that has passed would drop the event, and hops count anew. */
 const GONE = ['correlationid', 'replyto', 'expirytime', 'traceparent', 'tracestate', 'hops'];
 /** A listener service's own queues (packages/common/src/broker/amqp-topology.ts), of which the first part is its work queue. */
-const SERVICE_QUEUE = /^(waybill\.[a-z0-9][a-z0-9-]{0,63})(?:\.isolated|\.retry\.\d+)?$/;
+const SERVICE_QUEUE = /^(waybill\.[a-z0-9][a-z0-9-]{0,63}(\.observers)?)(?:\.isolated|\.retry\.\d+)?$/;
 
 /**
  * Publishes it; the caller removes the dead letter afterwards, if it was.
@@ -22,11 +22,11 @@ export async function replayDeadLetter(
   queue: DeadLetterQueue,
   deadLetter: DeadLetter,
 ): Promise<{ to?: string; problem?: string }> {
-  const service = SERVICE_QUEUE.exec(deadLetter.queue ?? '')?.[1];
+  const [, service, observers] = SERVICE_QUEUE.exec(deadLetter.queue ?? '') ?? [];
   if (service === REPLIES_QUEUE) return { problem: 'it is a reply, for which nobody waits any more' };
   const { contentType } = deadLetter.message.properties;
   const message = { body: toBody(deadLetter), options: { contentType } };
-  for (const { exchange, routingKey } of routes(service, deadLetter)) {
+  for (const { exchange, routingKey } of routes(service, observers ? undefined : deadLetter.type)) {
     const outcome = await queue.publish({ ...message, exchange, routingKey });
     if (outcome === 'confirmed') return { to: exchange ? `${exchange}, by its type` : routingKey };
     if (outcome === 'refused') return { problem: `the queue for ${routingKey} is full` };
@@ -34,8 +34,8 @@ export async function replayDeadLetter(
   return { problem: 'no queue takes it: has its listener never been started at this broker?' };
 }
 
-/** Only the service that it failed in: by its type it would go to all that handle the type. */
-function routes(service: string | undefined, { type }: DeadLetter): Route[] {
+/** Only the service that it failed in: by its type it would go to all that handle the type, and what was only observed there to whoever answers it. */
+function routes(service: string | undefined, type: string | undefined): Route[] {
   return [
     ...(service ? [{ exchange: '', routingKey: service }] : []),
     ...(type ? [{ exchange: EVENTS_EXCHANGE, routingKey: type }] : []),

@@ -5,8 +5,13 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { EVENTS_EXCHANGE, serviceQueues, typeBindings } from '@waybill/common/broker/amqp-topology.ts';
-import { RESERVED_SERVICES, RETRY_DELAYS_MS } from '@waybill/common/broker/topology.ts';
+import {
+  EVENTS_EXCHANGE,
+  OBSERVED_EXCHANGE,
+  serviceQueues,
+  typeBindings,
+} from '@waybill/common/broker/amqp-topology.ts';
+import { isObservers, RESERVED_SERVICES, RETRY_DELAYS_MS } from '@waybill/common/broker/topology.ts';
 import type { ConfirmChannel } from 'amqplib';
 import { interrupted, runProgram, UserError } from '../../../bin/plain/user-error.mjs';
 import { type Connection, connectToBroker, toBroker } from './broker-connection.ts';
@@ -23,7 +28,8 @@ const usage = `usage: node bin/retire-service.mjs <service> --to <service> | --d
                    AMQP_URL_FILE names, or amqp://guest:guest@localhost:5672)
   --help           print this
 
-The service is the name that it gives in runListener: ping has the queue waybill.ping. Stop all of its listeners first;
+The service is the name that it gives in runListener: ping has the queue waybill.ping. What it observes is retired by itself,
+as ping.observers. Stop all of its listeners first;
 while one runs this refuses. With --type stop, or replace, those that have a handler for it: they bind it again within 2 s.
 
 It takes 6 s at least. What comes in the very moment of the deletion is gone, and counted: end types that are still in use by
@@ -31,7 +37,7 @@ It takes 6 s at least. What comes in the very moment of the deletion is gone, an
 
 What is moved keeps its deadline and its client, and its attempts are counted anew.`;
 
-const SERVICE = /^[a-z0-9][a-z0-9-]{0,63}$/;
+const SERVICE = /^[a-z0-9][a-z0-9-]{0,63}(\.observers)?$/;
 const NOT_FOUND = 404;
 /** The longest that anything waits to be retried, and a second to arrive. A listener reconnects sooner. */
 const SETTLE_MS = Math.max(...RETRY_DELAYS_MS) + 1_000;
@@ -124,7 +130,8 @@ async function empty(
     const message = await channel.get(queue);
     if (!message) return count;
     const { exchange, routingKey } = message.fields;
-    if (exchange === EVENTS_EXCHANGE) await channel.unbindQueue(queue, EVENTS_EXCHANGE, routingKey);
+    if ([EVENTS_EXCHANGE, OBSERVED_EXCHANGE].includes(exchange))
+      await channel.unbindQueue(queue, exchange, routingKey);
     if (to) {
       const { contentType } = message.properties;
       const work = serviceQueues(to).work;
@@ -162,6 +169,8 @@ function readOptions() {
     for (const name of [service, to ?? service])
       if (!SERVICE.test(name) || RESERVED_SERVICES.includes(name))
         throw new UserError('name a listener service; see --help');
+    if (isObservers(service) !== isObservers(to ?? service))
+      throw new UserError('observers are moved to observers, and other services to others; see --help');
     if (rest.length > 0 || to === service)
       throw new UserError('name one service, and another one to move to; see --help');
     if ([to, discard, types].filter((value) => value !== undefined).length !== 1)

@@ -4,6 +4,7 @@ import {
   DEAD_LETTERS_EXCHANGE,
   DEAD_LETTERS_QUEUE,
   EVENTS_EXCHANGE,
+  OBSERVED_EXCHANGE,
   REPLIES_EXCHANGE,
   REPLIES_QUEUE,
   REPLIES_RETRY_QUEUE,
@@ -16,6 +17,7 @@ export type Route = { exchange: string; routingKey: string };
 /** How to publish to `to`. The exchange `''` routes to the queue that the key names. */
 export function routeOf(to: Destination): Route {
   if ('type' in to) return { exchange: EVENTS_EXCHANGE, routingKey: to.type };
+  if ('observed' in to) return { exchange: OBSERVED_EXCHANGE, routingKey: to.observed };
   if ('service' in to) {
     const { work, retry } = serviceQueues(to.service);
     return { exchange: '', routingKey: to.delayMs === undefined ? work : retry(to.delayMs) };

@@ -5,16 +5,18 @@
  * | | |
  * |---|---|
  * | `waybill.events` | topic exchange; routing key = event type. Only work queues bind there |
- * | `waybill.types` | topic exchange that no event goes to: what is bound here says which types listeners take |
+ * | `waybill.observed` | topic exchange of copies of events; routing key = event type. Only queues of observers bind there |
+ * | `waybill.types` | topic exchange that no event goes to: what is bound here says which types listeners answer |
  * | `waybill.<service>` | work queue of a listener service |
- * | `waybill.<service>.types` | keeps nothing; bound to `waybill.types` by what the service takes |
+ * | `waybill.<service>.types` | keeps nothing; bound to `waybill.types` by what the service answers |
  * | `waybill.<service>.isolated` | events that were on board of repeated crashes, consumed one at a time |
  * | `waybill.<service>.retry.<ms>` | events waiting for their next attempt; they expire into the work queue |
+ * | `waybill.<service>.observers` | copies of events that a service observes; with queues `.isolated` and `.retry.<ms>` as above |
  * | `waybill.replies` | direct exchange and queue of replies, consumed by every dispatcher |
  * | `waybill.replies.retry` | replies whose public-web did not answer; they expire into `waybill.replies` |
  * | `waybill.dead-letters` | fanout exchange and queue of what was given up |
  */
-import { RETRY_DELAYS_MS, type Topology } from './topology.ts';
+import { isObservers, observersOf, RETRY_DELAYS_MS, type Topology } from './topology.ts';
 
 export type Exchange = { name: string; type: 'topic' | 'direct' | 'fanout' };
 export type Queue = { name: string; arguments: Record<string, string | number> };
@@ -24,6 +26,8 @@ export type Binding = { queue: string; exchange: string; routingKey: string };
 export type AmqpTopology = { exchanges: Exchange[]; queues: Queue[]; bindings: Binding[] };
 
 export const EVENTS_EXCHANGE = 'waybill.events';
+/** Apart from `waybill.events`, so that an event that is only observed is unroutable there. */
+export const OBSERVED_EXCHANGE = 'waybill.observed';
 /**
  * Somebody may delete a binding of `waybill.events`, or the exchange, or a work queue, and it takes seconds until it is
  * declared anew. Meanwhile a type that is bound here has a listener, and one that is not has none.
@@ -49,7 +53,9 @@ const DELIVERY_LIMIT = 20;
 
 /** What a process declares. */
 export function amqpTopology(topology: Topology): AmqpTopology {
-  return topology === 'dispatcher' ? dispatcherTopology : listenerTopology(topology.service, topology.types);
+  if (topology === 'dispatcher') return dispatcherTopology;
+  const { service, types, observedTypes = [] } = topology;
+  return listenerTopology(service, types, observedTypes);
 }
 
 /** The names of a listener service's own queues. */
@@ -72,6 +78,7 @@ export function serviceQueues(service: string): {
 export const dispatcherTopology: AmqpTopology = {
   exchanges: [
     { name: EVENTS_EXCHANGE, type: 'topic' },
+    { name: OBSERVED_EXCHANGE, type: 'topic' },
     { name: TYPES_EXCHANGE, type: 'topic' },
     { name: REPLIES_EXCHANGE, type: 'direct' },
     { name: DEAD_LETTERS_EXCHANGE, type: 'fanout' },
@@ -91,28 +98,46 @@ export const dispatcherTopology: AmqpTopology = {
   ],
 };
 
-/** What a listener of `service` declares for the event types it handles; the shared parts too, so that tiers start in any order. */
-export function listenerTopology(service: string, types: readonly string[]): AmqpTopology {
+/** What a listener of `service` declares for the event types it answers and observes; the shared parts too, so that tiers start in any order. */
+export function listenerTopology(
+  service: string,
+  types: readonly string[],
+  observedTypes: readonly string[] = [],
+): AmqpTopology {
+  const { exchanges, queues, bindings } = dispatcherTopology;
+  const answers = types.length > 0 || observedTypes.length === 0;
+  const own = [
+    ...(answers ? [ownTopology(service, types)] : []),
+    ...(observedTypes.length > 0 ? [ownTopology(observersOf(service), observedTypes)] : []),
+  ];
+  return {
+    exchanges,
+    queues: [...queues, ...own.flatMap((each) => each.queues)],
+    bindings: [...bindings, ...own.flatMap((each) => each.bindings)],
+  };
+}
+
+/** The queues of a service, or of the observers of one. */
+function ownTopology(service: string, types: readonly string[]): Pick<AmqpTopology, 'queues' | 'bindings'> {
   const names = serviceQueues(service);
   const retryQueues = RETRY_DELAYS_MS.map((delayMs) =>
     retryQueue({ name: names.retry(delayMs), delayMs, backTo: names.work }),
   );
   return {
-    exchanges: dispatcherTopology.exchanges,
     queues: [
-      ...dispatcherTopology.queues,
       workQueue(names.work),
       workQueue(names.isolated),
-      typesQueue(names.types),
+      ...(isObservers(service) ? [] : [typesQueue(names.types)]),
       ...retryQueues,
     ],
-    bindings: [...dispatcherTopology.bindings, ...types.flatMap((type) => typeBindings(service, type))],
+    bindings: types.flatMap((type) => typeBindings(service, type)),
   };
 }
 
-/** What binds a service to a type. */
+/** What binds a service, or the observers of one, to a type. */
 export function typeBindings(service: string, type: string): Binding[] {
   const { work, types } = serviceQueues(service);
+  if (isObservers(service)) return [{ queue: work, exchange: OBSERVED_EXCHANGE, routingKey: type }];
   return [
     { queue: types, exchange: TYPES_EXCHANGE, routingKey: type },
     { queue: work, exchange: EVENTS_EXCHANGE, routingKey: type },

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import type { BrokerContract } from './contract.fixture.ts';
 import { createBench, isConnected, messageTo, soon } from './contract-bench.fixture.ts';
 import type { Destination, Source } from './ports.ts';
-import { RETRY_DELAYS_MS } from './topology.ts';
+import { observersOf, RETRY_DELAYS_MS } from './topology.ts';
 
 /** One after another: they share what all services do. */
 export function describeTopology(contract: BrokerContract): void {
@@ -42,6 +42,30 @@ export function describeTopology(contract: BrokerContract): void {
       assert.equal(await publisher.isDeclared(type), false);
       // It need not be there.
       await publisher.unbind({ service, type });
+    });
+
+    it('brings copies to observers, and the event itself never, which is for nobody without a service that answers it', async (t) => {
+      const bench = createBench(contract, t);
+      const { service, type } = bench;
+      const topology = { service, types: [], observedTypes: [type] };
+      const { publisher, subscriber } = await bench.connect({ topology });
+      const from = { work: observersOf(service) };
+      const observed = await bench.consume(subscriber, { from });
+
+      assert.equal(await publisher.publish({ ...messageTo('', 'event'), to: { type } }), 'unroutable');
+      assert.equal(await publisher.isDeclared(type), false);
+      assert.equal(
+        await publisher.publish({ ...messageTo('', 'copy'), to: { observed: type } }),
+        'confirmed',
+      );
+
+      const { body, from: came, destination, ack } = await observed.next();
+      assert.equal(String(body), 'copy');
+      assert.deepEqual(came, from);
+      assert.equal(destination.name, `waybill.observed:${type}:waybill.${service}.observers`);
+      ack();
+      await publisher.unbind({ service: observersOf(service), type });
+      assert.equal(await publisher.publish({ ...messageTo(''), to: { observed: type } }), 'unroutable');
     });
 
     it('brings messages that were set aside back to the work queue, once each and with their headers', async (t) => {

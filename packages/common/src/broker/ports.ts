@@ -9,8 +9,10 @@ import type { TopologyWatch } from './topology-watch.ts';
 
 /** Where a message goes. */
 export type Destination =
-  /** To each service that takes events of this type. */
+  /** To the service that answers events of this type. */
   | { type: string }
+  /** To each service that observes events of this type. */
+  | { observed: string }
   /** To the work queue of this service: at once, or when the delay has passed. */
   | { service: string; delayMs?: RetryDelayMs | undefined }
   /** To where this service keeps what is suspected of having killed a process. */

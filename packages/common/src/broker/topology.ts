@@ -3,8 +3,22 @@
  * the broker's own files know; for AMQP that is `amqp-topology.ts`.
  */
 
-/** The dispatcher's part, or a listener service and the event types that it takes, with the shared parts. */
-export type Topology = 'dispatcher' | { service: string; types: readonly string[] };
+/** The dispatcher's part, or a listener service with the event types that it answers and those that it observes, with the shared parts. */
+export type Topology =
+  | 'dispatcher'
+  | { service: string; types: readonly string[]; observedTypes?: readonly string[] };
+
+const OBSERVERS = '.observers';
+
+/** What a service observes it takes as this one, which has queues of its own: no service is called so. */
+export function observersOf(service: string): string {
+  return `${service}${OBSERVERS}`;
+}
+
+/** Whether it is what {@link observersOf} gives. */
+export function isObservers(service: string): boolean {
+  return service.endsWith(OBSERVERS);
+}
 
 /** Back-off before attempts 2, 3, 4 …; the last repeats. */
 export const RETRY_DELAYS_MS = [200, 1_000, 5_000] as const;

@@ -44,6 +44,8 @@ export type HttpServerOptions = {
   silenceTimeoutMs?: number;
   /** Makes it an HTTPS server. */
   tls?: KeyPair;
+  /** Which requests leave HTTP for another protocol; default: none, whatever they ask for. */
+  isUpgrade?: (request: IncomingMessage) => boolean;
 };
 
 const HEADERS_TIMEOUT_MS = 5_000;
@@ -63,7 +65,9 @@ export function createHttpServer({
   bodyLimitBytes = MAX_EVENT_BYTES,
   silenceTimeoutMs = 60_000,
   tls,
+  isUpgrade = () => false,
 }: HttpServerOptions): FastifyInstance {
+  const nodeOptions = { ...NODE_OPTIONS, shouldUpgradeCallback: isUpgrade };
   const app = fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -73,9 +77,9 @@ export function createHttpServer({
     requestTimeout: 10_000,
     connectionTimeout: silenceTimeoutMs,
     keepAliveTimeout: 75_000,
-    http: NODE_OPTIONS,
+    http: nodeOptions,
     // Node's own limit for a handshake is 2 minutes.
-    https: tls && { ...tls, ...NODE_OPTIONS, handshakeTimeout: HEADERS_TIMEOUT_MS },
+    https: tls && { ...tls, ...nodeOptions, handshakeTimeout: HEADERS_TIMEOUT_MS },
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     exposeHeadRoutes: true,

@@ -1,4 +1,7 @@
-/** The one call between tiers: public-web to a dispatcher's `/events`, a dispatcher to public-web's `/dispatch`. */
+/**
+ * The one call between tiers: public-web to a dispatcher's `/events`, a dispatcher to public-web's `/dispatch`, both to a
+ * store's `/append` and `/calls`.
+ */
 import { BATCH_CONTENT_TYPE } from '../event/event-json.ts';
 import { type Problem, parseProblem } from '../problem.ts';
 import type { ClockCheck } from './clock-check.ts';
@@ -20,8 +23,10 @@ export type TierAnswer<Answer> =
   | { kind: 'failed'; error: Error; isWritten: boolean };
 
 export type TierCall<Answer> = Pick<BoundedPost, 'connections' | 'origin' | 'path'> & {
-  /** An encoded batch. */
+  /** An encoded batch, or whatever `contentType` says. */
   body: Buffer;
+  /** Default: a batch of events. */
+  contentType?: string;
   /** For a small batch; a large one has more. */
   timeoutMs: number;
   /** Reads the body of a 200; throws when it is not that of the tier that was called. */
@@ -33,10 +38,10 @@ export type CallTier = <Answer>(call: TierCall<Answer>) => Promise<TierAnswer<An
 
 /** Creates {@link CallTier}, which signs with the first of `keys` and tells `clock` what answers say of it. */
 export function createCallTier({ keys, clock }: { keys: Key[]; clock: ClockCheck }): CallTier {
-  return async ({ parse, timeoutMs, ...call }) => {
+  return async ({ parse, timeoutMs, contentType = BATCH_CONTENT_TYPE, ...call }) => {
     const { path, body } = call;
     const headers = {
-      'content-type': BATCH_CONTENT_TYPE,
+      'content-type': contentType,
       ...signRequest({ method: 'POST', path, body, keys }),
     };
     const limitMs = timeoutMs + Math.ceil(body.length / MIN_BYTES_PER_MS);

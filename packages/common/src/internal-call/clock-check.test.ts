@@ -15,7 +15,7 @@ describe('a tier', () => {
   let url: string;
   before(async () => {
     const log = pino({ level: 'silent' });
-    app = createInternalApp({ log, keys, clock, path: '/events', handle: async () => ({}) });
+    app = createInternalApp({ log, keys, clock, routes: { '/events': async () => ({}) } });
     url = await app.listen({ host: '127.0.0.1', port: 0 });
   });
   after(() => app.close());

@@ -10,30 +10,35 @@ import { refuseUnsigned, verifyCall } from './verify-call.ts';
 /** A call that another tier signed. */
 export type InternalCall = { body: Buffer; contentType: string; log: FastifyBaseLogger };
 
-/** Creates an internal port: signed, never published outside, left out of traces, and with one route. */
+/**
+ * Resolves with what is answered with 200: an object, or text that is JSON already. What it throws is answered as a problem.
+ */
+export type HandleInternalCall = (call: InternalCall) => Promise<object | string>;
+
+/** Creates an internal port: signed, never published outside, left out of traces. */
 export function createInternalApp({
   log,
   tls,
   keys,
   clock,
-  path,
-  handle,
+  routes,
 }: {
   log: FastifyBaseLogger;
   tls?: KeyPair;
   keys: Key[];
   clock: ClockCheck;
-  /** What is posted to. */
-  path: string;
-  /** Resolves with what is answered with 200, as JSON; what it throws is answered as a problem. */
-  handle(call: InternalCall): Promise<object>;
+  /** By the path that is posted to. */
+  routes: Readonly<Record<string, HandleInternalCall>>;
 }): FastifyInstance {
   const app = createHttpServer({ log, tls, bodyLimitBytes: INTERNAL_BODY_LIMIT_BYTES });
   markInternal(app.server);
-  app.post(path, { onRequest: refuseUnsigned(keys) }, async (request, reply) => {
-    const body = verifyCall(request, { keys, clock });
-    const contentType = request.headers['content-type'] ?? '';
-    return reply.send(await handle({ body, contentType, log: request.log }));
-  });
+  for (const [path, handle] of Object.entries(routes))
+    app.post(path, { onRequest: refuseUnsigned(keys) }, async (request, reply) => {
+      const body = verifyCall(request, { keys, clock });
+      const contentType = request.headers['content-type'] ?? '';
+      const answer = await handle({ body, contentType, log: request.log });
+      if (typeof answer === 'string') reply.type('application/json');
+      return reply.send(answer);
+    });
   return app;
 }

@@ -66,7 +66,7 @@ export async function runService<Config extends ServiceConfig>(
 ): Promise<void> {
   try {
     const config = loadConfig();
-    const log = createLogger({ service: serviceName, level: config.LOG_LEVEL });
+    const log = createLogger({ service: serviceName(), level: config.LOG_LEVEL });
     for (const doubt of settingDoubts(config)) log.warn(doubt);
     let isStopping = false;
     const service = await start({ config, log, isStopping: () => isStopping });

@@ -129,7 +129,7 @@ function startOtlpTransport(): OtlpTransport {
     options: {
       endWithinMs: 2 * EXPORT_TIMEOUT_MS,
       loggerName: 'waybill',
-      resourceAttributes,
+      resourceAttributes: resourceAttributes(),
       severityNumberMap: SEVERITIES,
     },
     worker: {

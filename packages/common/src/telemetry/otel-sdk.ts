@@ -6,6 +6,7 @@
  */
 import { metrics } from '@opentelemetry/api';
 import { getNodeAutoInstrumentations } from '@opentelemetry/auto-instrumentations-node';
+import { SDK_INFO } from '@opentelemetry/core';
 import { OTLPExporterBase } from '@opentelemetry/otlp-exporter-base';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import { register as registerImportHooks } from 'import-in-the-middle/register-hooks.mjs';
@@ -20,13 +21,26 @@ import { failingExports, watchExports } from './watch-exports.ts';
 /** Of the 2 s that `shutdownTelemetry` takes at most: a backend of metrics that is slow must not keep the spans. */
 const FLUSH_METRICS_MS = 500;
 
+/** Read at each export, as the program names itself only after the SDK has started. It is all there is to say. */
+const resource: NonNullable<ConstructorParameters<typeof NodeSDK>[0]>['resource'] & {} = {
+  get attributes() {
+    return { ...sdkAttributes, ...resourceAttributes() };
+  },
+  getRawAttributes: () => Object.entries(resource.attributes),
+  merge: () => resource,
+};
+const sdkAttributes = Object.fromEntries(
+  Object.entries(SDK_INFO).filter(([name]) => name.startsWith('telemetry.sdk.')),
+);
+
 /** Starts the SDK and patches what is loaded from here on. Call once per process. */
 export function startSdk(): void {
   // For modules that ESM imports; what CommonJS requires is patched without it.
   registerImportHooks({ include: ['http', 'https', 'pino', '@grpc/grpc-js'] });
   watchExports(OTLPExporterBase, (failing) => failingExports.publish(failing));
   const sdk = new NodeSDK({
-    resourceDetectors: [{ detect: () => ({ attributes: resourceAttributes }) }],
+    autoDetectResources: false,
+    resource,
     textMapPropagator: edgePropagator,
     instrumentations: instrumentations(),
     // An empty list turns a signal off; without one the SDK reads OTEL_* (OTLP, http/protobuf by default).

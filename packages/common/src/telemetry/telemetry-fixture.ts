@@ -2,7 +2,7 @@
 import { createNoopMeter, metrics } from '@opentelemetry/api';
 import { fastify } from 'fastify';
 import { request } from 'undici';
-import { instanceId } from '../instance.ts';
+import { instanceId, nameService } from '../instance.ts';
 import { markInternal } from './internal-server.ts';
 import { createLogger, flushLogs } from './logging.ts';
 import { events, parked, reconnects } from './metrics.ts';
@@ -10,6 +10,7 @@ import { shutdownTelemetry } from './shutdown-telemetry.ts';
 import { type MessagingDestination, setHttpRoute, startEventSpan, untraced } from './tracing.ts';
 import { failingExports } from './watch-exports.ts';
 
+nameService('fixture-service');
 const log = createLogger({ service: 'fixture' });
 
 const modes: Record<string, () => unknown> = {

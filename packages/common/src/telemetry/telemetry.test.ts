@@ -80,7 +80,6 @@ describe('a program of fastify, undici and pino under the preload', () => {
     receiver = await startOtlpReceiver();
     program = run('serve', {
       ...receiver.env,
-      OTEL_SERVICE_NAME: 'fixture-service',
       // Worker threads inherit it: the log worker must not start an SDK of its own.
       NODE_OPTIONS: '--import @waybill/common/telemetry',
     });

@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Broker, OutgoingMessage, Publisher } from '@waybill/common/broker/ports.ts';
+import { createPublishObserved, type PublishObserved } from '@waybill/common/broker/publish-observed.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { decodeMessage, encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 
 /** Turns of the event loop within which the consumer of the event has subscribed. */
 const MAX_TURNS = 100;
+const SILENT = { info() {}, warn() {} };
 
 /**
  * Publishes an event as a dispatcher does for a client, and resolves with the reply to it, once there is one. What is not
@@ -19,11 +21,11 @@ export type Ask = (event: Partial<CloudEvent> & { type: string }) => Promise<Clo
 /** Creates an {@link Ask}, which takes all replies from when it is first used. */
 export function createAsk(connect: () => Pick<Broker, 'publisher' | 'subscriber'>): Ask {
   const waiting = new Map<unknown, (reply: CloudEvent) => void>();
-  let publisher: Publisher | undefined;
+  let ports: { publisher: Publisher; publishObserved: PublishObserved } | undefined;
 
-  function open(): Publisher {
-    const ports = connect();
-    ports.subscriber.subscribe({
+  function open(): NonNullable<typeof ports> {
+    const { publisher, subscriber } = connect();
+    subscriber.subscribe({
       from: { replies: true },
       prefetch: 1_000,
       onDelivery(delivery) {
@@ -31,11 +33,11 @@ export function createAsk(connect: () => Pick<Broker, 'publisher' | 'subscriber'
         delivery.ack();
       },
     });
-    return ports.publisher;
+    return { publisher, publishObserved: createPublishObserved({ publisher, log: SILENT }) };
   }
 
   return async (given) => {
-    publisher ??= open();
+    ports ??= open();
     const correlationid = randomUUID();
     const { promise: replied, resolve } = Promise.withResolvers<CloudEvent>();
     const event: CloudEvent = {
@@ -45,7 +47,9 @@ export function createAsk(connect: () => Pick<Broker, 'publisher' | 'subscriber'
     };
     waiting.set(correlationid, resolve);
     try {
-      await publish(publisher, { to: { type: event.type }, ...encodeMessage([encodeEvent(event)]) });
+      const message = encodeMessage([encodeEvent(event)]);
+      await publish(ports.publisher, { to: { type: event.type }, ...message });
+      await ports.publishObserved(event.type, message);
       return await replied;
     } finally {
       waiting.delete(correlationid);

@@ -32,6 +32,12 @@ export type Caller = {
    * @throws AppError `rate-limited`, with `retryAfterMs`.
    */
   countEvents(count: number): void;
+  /**
+   * Counts one more event, of a caller that was let in once for many.
+   *
+   * @throws AppError `rate-limited`, with `retryAfterMs`.
+   */
+  countEvent(): void;
 };
 
 /**
@@ -39,7 +45,12 @@ export type Caller = {
  *
  * @throws AppError `unauthorized` without a right key where one is needed; `rate-limited`, with `retryAfterMs`.
  */
-export type Admit = (request: { key: string | undefined; address: string }) => Caller;
+export type Admit = (request: {
+  key: string | undefined;
+  /** The id of a key that was shown before. */
+  apiKeyId?: string | undefined;
+  address: string;
+}) => Caller;
 
 /** Creates {@link Admit}. `nowMs` is a monotonic clock. */
 export function createAdmit({
@@ -59,6 +70,7 @@ export function createAdmit({
     const { rate, burst } = key;
     byKey.set(key, know(key, rate === undefined ? undefined : { rate, burst, nowMs }));
   }
+  const byId = new Map(apiKeys?.map((key) => [key.id, key]));
   const byAddress = new LRUCache<string, Known>({ max: MAX_ADDRESSES });
   const unlimited = know();
 
@@ -70,14 +82,19 @@ export function createAdmit({
     return known;
   }
 
-  return ({ key, address }) => {
-    const apiKey = key === undefined || !apiKeys ? undefined : findApiKey(key);
+  return ({ key, apiKeyId, address }) => {
+    const apiKey =
+      apiKeyId !== undefined
+        ? byId.get(apiKeyId)
+        : key === undefined || !apiKeys
+          ? undefined
+          : findApiKey(key);
     const { caller, bucket } = (apiKey && byKey.get(apiKey)) ?? knownAt(address);
     take(bucket, 1);
     if (apiKeys && !apiKey)
       throw new AppError(
         'unauthorized',
-        key === undefined ? 'an API key is needed' : 'the API key is unknown',
+        key === undefined && apiKeyId === undefined ? 'an API key is needed' : 'the API key is unknown',
       );
     return caller;
   };
@@ -113,6 +130,7 @@ function toCaller(apiKey: ApiKey | undefined, bucket: TokenBucket | undefined): 
         throw new AppError('forbidden', 'the API key does not permit new clients');
     },
     countEvents: (count) => take(bucket, count, 1),
+    countEvent: () => take(bucket, 1),
   };
 }
 

@@ -6,7 +6,13 @@
  * else stands in between: it does not know what a dispatcher did.
  */
 import { createKeyedBatcher } from '@waybill/common/batch.ts';
-import { HTTP_MAX_EVENTS, INTERNAL_BODY_LIMIT_BYTES, MAX_BATCH_BYTES } from '@waybill/common/batch-limits.ts';
+import {
+  HTTP_MAX_EVENTS,
+  INTERNAL_BODY_LIMIT_BYTES,
+  MAX_BATCH_BYTES,
+  MAX_BATCHES_IN_FLIGHT,
+  MAX_PARTIAL_BATCHES_IN_FLIGHT,
+} from '@waybill/common/batch-limits.ts';
 import { AppError, type ErrorCode } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { type EncodedEvent, encodeBatch, encodeEvent } from '@waybill/common/event/event-json.ts';
@@ -67,7 +73,8 @@ export async function createDispatcherClient({
   const batcher = createKeyedBatcher<EncodedEvent, SendOutcome>({
     maxItems: HTTP_MAX_EVENTS,
     maxBytes: MAX_BATCH_BYTES,
-    maxInFlight: upstreams.capacity,
+    maxInFlight: () => upstreams.capacity(MAX_BATCHES_IN_FLIGHT),
+    maxPartialInFlight: () => upstreams.capacity(MAX_PARTIAL_BATCHES_IN_FLIGHT),
     maxQueued,
     maxWaitMs: MAX_WAIT_MS,
     send: (_type, events) => sendToAny(events),

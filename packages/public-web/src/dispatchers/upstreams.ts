@@ -8,7 +8,6 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { MAX_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
 import { within } from '@waybill/common/within.ts';
 import type { Logger } from 'pino';
 import { buildConnector, Pool } from 'undici';
@@ -37,10 +36,10 @@ export type Upstreams = {
   /** The upstream with the fewest batches under way, of those neither failing nor in `tried`; undefined when none. */
   pick(tried: ReadonlySet<Upstream>): Upstream | undefined;
   /**
-   * How many batches may be under way over all upstreams: those that a failing one still holds take no room from the
-   * others, and one more can always fail when none is left.
+   * How many batches may be under way over all upstreams, when so many may be to each: those that a failing one still holds
+   * take no room from the others, and one more can always fail when none is left.
    */
-  capacity(): number;
+  capacity(perUpstream: number): number;
   /** No batches for this one until it answers a probe. */
   markFailing(upstream: Upstream, reason: string): void;
   /** Waits a second for what is under way, then cuts it off. */
@@ -123,10 +122,13 @@ export async function createUpstreams({
         undefined,
       );
     },
-    capacity() {
-      const well = upstreams.filter(({ isFailing }) => !isFailing).length;
-      const held = upstreams.reduce((sum, { isFailing, inFlight }) => sum + (isFailing ? inFlight : 0), 0);
-      return Math.max(1, well * MAX_BATCHES_IN_FLIGHT) + held;
+    capacity(perUpstream) {
+      let well = 0;
+      let held = 0;
+      for (const { isFailing, inFlight } of upstreams)
+        if (isFailing) held += inFlight;
+        else well += perUpstream;
+      return Math.max(1, well) + held;
     },
     markFailing(upstream, reason) {
       if (upstream.isFailing || closing.signal.aborted) return;

@@ -23,13 +23,14 @@ it('while clients are slow to read what has come, replies are put off and those 
     log: pino({ level: 'info' }, { write: (line: string) => void lines.push(line) }),
     keys: keys.call,
     clock: createClockCheck(),
-    path: '/dispatch',
-    handle: createPostReplies({
-      inbox,
-      held,
-      replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
-      instance: 'this',
-    }),
+    routes: {
+      '/dispatch': createPostReplies({
+        inbox,
+        held,
+        replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
+        instance: 'this',
+      }),
+    },
   });
   const address = createReplyAddresses({
     address: callbackAddress('http://127.0.0.1/dispatch', 'this'),

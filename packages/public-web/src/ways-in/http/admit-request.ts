@@ -2,6 +2,7 @@
 import { AppError } from '@waybill/common/errors.ts';
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Admit, type Caller, shownKey } from '../../admission/admission.ts';
+import type { Tickets } from '../../admission/tickets.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -12,9 +13,14 @@ declare module 'fastify' {
 
 /**
  * From here on the routes of `app` are for callers only that `admit` lets in. Others get a problem: 401 with
- * `WWW-Authenticate`, 403, or 429 with `Retry-After`. Log lines of a request carry `api_key_id`.
+ * `WWW-Authenticate`, 403, or 429 with `Retry-After`. Log lines of a request carry `api_key_id`. Given `tickets`, one in
+ * the query (`?ticket=`) stands for the key that it was given for.
  */
-export function requireAdmission(app: FastifyInstance, admit: Admit): void {
+export function requireAdmission(
+  app: FastifyInstance,
+  admit: Admit,
+  { tickets }: { tickets?: Pick<Tickets, 'redeem'> } = {},
+): void {
   // The type says what holds behind the hook.
   app.decorateRequest('caller', null as unknown as Caller);
   const logs = new Map<string, FastifyBaseLogger>();
@@ -25,8 +31,10 @@ export function requireAdmission(app: FastifyInstance, admit: Admit): void {
   };
   app.addHook('onRequest', (request, reply, done) => {
     const { authorization, 'x-api-key': apiKey } = request.headers;
+    const ticket = tickets && (request.query as { ticket?: unknown }).ticket;
     request.caller = admit({
       key: shownKey(authorization, apiKey),
+      apiKeyId: typeof ticket === 'string' ? tickets?.redeem(ticket) : undefined,
       address: request.socket.remoteAddress ?? '',
     });
     const { apiKeyId } = request.caller;

@@ -8,14 +8,24 @@ import { setHttpRoute } from '@waybill/common/telemetry/tracing.ts';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Admit } from '../../admission/admission.ts';
+import type { Tickets } from '../../admission/tickets.ts';
 import type { AcceptClient } from '../../core/accept-client.ts';
 import type { Idempotency } from '../../idempotency/idempotency.ts';
+import { createAllowedOrigins } from '../websocket/origin.ts';
+import { addWebSocketRoutes, isWebSocketUpgrade, type WebSockets } from '../websocket/websocket-routes.ts';
 import { requireAdmission } from './admit-request.ts';
 import { addDocs } from './docs-page.ts';
 import { createIdempotencyHooks } from './idempotency-hooks.ts';
-import { clientRouteSchema, eventRouteSchema, pingRouteSchema, postPingRouteSchema } from './openapi.ts';
+import {
+  clientRouteSchema,
+  eventRouteSchema,
+  pingRouteSchema,
+  postPingRouteSchema,
+  ticketRouteSchema,
+} from './openapi.ts';
 import { createPostClient } from './post-client.ts';
 import { createPing, createPostEvent, type PostEventOptions } from './post-event.ts';
+import { createPostTicket } from './post-ticket.ts';
 import { allowNoContentType } from './send-exactly.ts';
 import { shedLoad } from './shed-load.ts';
 
@@ -31,16 +41,22 @@ export type PublicAppOptions = PostEventOptions & {
   readiness: Readiness;
   maxConnections: number;
   maxEventLoopDelayMs: number;
+  tickets: Tickets;
+  /** See {@link createAllowedOrigins}. */
+  allowedOrigins: readonly string[];
   /** See {@link createAllowedHosts}. */
   allowedHosts: readonly string[];
   tls?: KeyPair;
 };
 
+/** The public server, and the WebSockets on its port. */
+export type PublicApp = { app: FastifyInstance; webSockets: WebSockets };
+
 /** Creates the public server; `listen` is the caller's. */
-export async function createPublicApp(options: PublicAppOptions): Promise<FastifyInstance> {
+export async function createPublicApp(options: PublicAppOptions): Promise<PublicApp> {
   const { log, deadlineMs, readiness, maxConnections, tls } = options;
   const silenceTimeoutMs = Math.min(deadlineMs + READ_MS, MAX_TIMER_MS);
-  const app = createHttpServer({ log, maxConnections, silenceTimeoutMs, tls });
+  const app = createHttpServer({ log, maxConnections, silenceTimeoutMs, tls, isUpgrade: isWebSocketUpgrade });
   limitAnswerTime(app, READ_MS);
   // Bodies are checked by their handlers, whose errors name the fault; the schemas here are for the docs.
   app.setValidatorCompiler(() => () => true);
@@ -58,12 +74,18 @@ export async function createPublicApp(options: PublicAppOptions): Promise<Fastif
 
   // Health and the descriptions stay open to all.
   await addDocs(app);
+  const { promise: webSockets, resolve: onWebSockets } = Promise.withResolvers<WebSockets>();
   await app.register(async (guarded) => {
     shedLoad(guarded, options);
-    addEventRoutes(guarded, options);
+    await guarded.register(async (events) => addEventRoutes(events, options));
+    await guarded.register(async (streams) => {
+      requireAdmission(streams, options.admit, options);
+      const isAllowedOrigin = createAllowedOrigins(options.allowedOrigins);
+      onWebSockets(addWebSocketRoutes(streams, { ...options, isAllowedOrigin }));
+    });
   });
   addHealthRoutes(app, readiness);
-  return app;
+  return { app, webSockets: await webSockets };
 }
 
 function addEventRoutes(app: FastifyInstance, options: PublicAppOptions): void {
@@ -80,6 +102,11 @@ function addEventRoutes(app: FastifyInstance, options: PublicAppOptions): void {
   const ping = createPing(options);
   app.get('/ping', { schema: { ...pingRouteSchema, operationId: 'getPing' } }, ping);
   app.post('/ping', { ...idempotency, schema: { ...postPingRouteSchema, operationId: 'postPing' } }, ping);
+  app.post(
+    '/tickets',
+    { schema: { ...ticketRouteSchema, operationId: 'postTicket' } },
+    createPostTicket(options.tickets),
+  );
   const postClient = createPostClient(options.acceptClient);
   app.post(
     '/clients',

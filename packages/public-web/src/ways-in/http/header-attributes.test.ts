@@ -16,7 +16,7 @@ import { createPublicApp } from './app.ts';
 let app: FastifyInstance;
 let received: CloudEvent | undefined;
 before(async () => {
-  app = await createPublicApp({
+  ({ app } = await createPublicApp({
     log: pino({ level: 'silent' }),
     admit: createAdmit({ apiKeys: undefined, addressRate: undefined } as never),
     acceptClient: undefined as never,
@@ -34,7 +34,9 @@ before(async () => {
     maxConnections: 100,
     maxEventLoopDelayMs: 1e6,
     allowedHosts: [],
-  });
+    tickets: undefined as never,
+    allowedOrigins: [],
+  }));
   await app.listen({ host: '127.0.0.1', port: 0 });
 });
 after(() => app.close());

@@ -9,11 +9,11 @@ export async function openHttp({
   port,
   ...options
 }: PublicAppOptions & { host: string; port: number }): Promise<WayIn> {
-  const app = await createPublicApp(options);
+  const { app, webSockets } = await createPublicApp(options);
   await app.listen({ host, port });
   return {
     port: portOf(app),
-    drain: () => drainHttpServer(app),
+    drain: () => Promise.all([drainHttpServer(app), webSockets.drain()]),
     close() {
       cutOff(app.server);
       return app.close();

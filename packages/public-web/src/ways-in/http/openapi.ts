@@ -261,6 +261,28 @@ export const clientRouteSchema = {
   },
 };
 
+const ticket = {
+  type: 'object',
+  required: ['ticket', 'expires'],
+  properties: {
+    ticket: { type: 'string', description: 'For `GET /ws?ticket=…`, once' },
+    expires: { type: 'string', format: 'date-time', description: 'In 30 s' },
+  },
+};
+
+const { 404: _unroutable, 502: _failed, 504: _unknown, ...ticketFaults } = faults;
+
+/** `POST /tickets`. */
+export const ticketRouteSchema = {
+  tags: ['clients'],
+  summary: 'Get a ticket that stands for the API key where no header can be sent',
+  description: 'A web page opens its WebSocket with it, as browsers send no headers of its choice.',
+  response: {
+    201: { description: 'A ticket', content: { 'application/json': { schema: ticket } } },
+    ...problemResponses(ticketFaults),
+  },
+};
+
 /** The document's head. */
 export const openapi: FastifyDynamicSwaggerOptions['openapi'] = {
   openapi: '3.1.0',

@@ -1,0 +1,83 @@
+/** What public-web and dispatchers ask of a store, and what it answers. */
+import type { CloudEvent } from '../event/event.ts';
+
+/** The public-web instance that a client is connected to: what is appended to its mailbox is pushed to `url`. */
+export type Holder = { instance: string; url: string };
+
+/**
+ * What became of one reply of `POST /append`; the answer has them in the order of the replies.
+ * - `appended`: it is in the store, on disk.
+ * - `repeated`: it was there already, or its place has been taken, because its deadline had passed.
+ * - `gone`: there is no such mailbox (any more), or the answer was cancelled.
+ */
+export type AppendResult = {
+  outcome: 'appended' | 'repeated' | 'gone';
+  /** Who is to be told of it, if anybody. */
+  push?: { holder: Holder } & PushedPosition;
+};
+
+/** Where a mailbox stands: up to `head` all can be read. */
+export type PushedPosition = {
+  mailbox: string;
+  epoch: string;
+  head: number;
+  /** The offset of the reply itself; absent while it waits for others before it, and for one that is repeated. */
+  offset?: number | undefined;
+};
+
+/** What a dispatcher tells the holder of a mailbox, by `POST /push` in batches: `event` is what has the `offset`. */
+export type Push = PushedPosition & { instance: string; event?: CloudEvent };
+
+/** Names a mailbox: by its id, or by its client, and the API key that the client id belongs to ('' where none is needed). */
+export type MailboxName = { mailbox: string } | { owner: string; client: string };
+
+/**
+ * What `POST /calls` is asked, one at a time.
+ * - `attach`: the client is connected to `holder` now, which counts the events that it takes for it under the fence it gets.
+ * - `reserve`: `count` events are taken for the mailbox at once, by nobody who stays: theirs are the slots 0 to `count` - 1 of
+ *   the fence it gets. Refused with `mailbox-full`, and with `not-found` when `isExisting` and the client has no mailbox.
+ * - `detach`: the holder is gone, and `lastN` is the last slot of its fence (-1: none).
+ * - `read`: what comes after a token, which acknowledges all up to it.
+ * - `acknowledge`: the same without reading.
+ * - `read-answer`: the answer to a request, of which `holder` wants to be told if it is not there yet.
+ * - `cancel-answer`: it is never kept, and removed if it is.
+ */
+export type StoreCall =
+  | ({ call: 'attach'; holder: Holder; after?: string; deadlineMs: number } & ClientName)
+  | ({ call: 'reserve'; count: number; deadlineMs: number } & ClientName)
+  | { call: 'detach'; mailbox: string; fence: number; lastN: number; deadlineMs: number }
+  | ({ call: 'read'; after?: string } & MailboxName)
+  | { call: 'acknowledge'; tokens: { mailbox: string; after: string }[] }
+  | { call: 'read-answer'; id: string; holder?: Holder }
+  | { call: 'cancel-answer'; id: string };
+
+export type ClientName = { owner: string; client: string };
+
+/** One entry; its token is `<epoch>.<offset>`. */
+export type MailboxEntry = { offset: number; event: CloudEvent };
+
+/** Entries of a mailbox in order, as many as fit. */
+export type Page = {
+  mailbox: string;
+  epoch: string;
+  /** The last offset that there is; what is beyond the entries of this page is to be read after them. */
+  head: number;
+  /** Up to this one they are gone: acknowledged, or too old. */
+  trimmed: number;
+  /** What came after the token `from`, and up to `to`, is not kept any more, or was lost. */
+  gap?: { from: string; to: string };
+  entries: MailboxEntry[];
+};
+
+export type Attached = Page & {
+  fence: number;
+  /** Who held it before, and is to let go of it. */
+  previous?: Holder;
+  /** What the mailbox holds, in all. */
+  depth: { entries: number; bytes: number };
+};
+
+export type Reserved = { mailbox: string; fence: number };
+
+/** `pending` is also one of which the store has never heard. */
+export type ReadAnswer = { state: 'pending' | 'cancelled' } | { state: 'answered'; event: CloudEvent };

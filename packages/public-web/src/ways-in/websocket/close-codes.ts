@@ -1,0 +1,7 @@
+/** Why a WebSocket is closed (RFC 6455, section 7.4.1, and IANA's registry). */
+export const CLOSE = {
+  /** A message that is no text. */
+  unsupportedData: 1003,
+  /** This instance stops, and another one takes the client at once. */
+  serviceRestart: 1012,
+} as const;

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { it, type TestContext } from 'node:test';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { pino } from 'pino';
+import { WebSocket, WebSocketServer } from 'ws';
+import type { AnswerEvent } from '../../core/answer-event.ts';
+import type { WaitingClient } from '../../core/ask.ts';
+import { createHeldReplies } from '../../replies/held-replies.ts';
+import { type Connection, serveWebSocket } from './connection.ts';
+
+const caller = {
+  apiKeyId: undefined,
+  assertMaySend() {},
+  assertMayAddClients() {},
+  countEvents() {},
+  countEvent() {},
+};
+
+/** Both sides of a connection that is served, and what is held for it. */
+async function connected(t: TestContext, answerEvent: AnswerEvent) {
+  const held = createHeldReplies();
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  t.after(() => server.close());
+  await once(server, 'listening');
+  const log = pino({ level: 'silent' });
+  let connection: Connection | undefined;
+  server.on('connection', (socket) => {
+    connection = serveWebSocket(socket, { answerEvent, held, caller, log, deadlineMs: 1_000 });
+  });
+  const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`, {
+    autoPong: false,
+  });
+  t.after(() => client.terminate());
+  await once(client, 'open');
+  await eventually(() => assert.ok(connection));
+  return { client, connection: connection as Connection, held };
+}
+
+const event = (id: number) =>
+  JSON.stringify({ specversion: '1.0', id: String(id), source: '/client', type: 'PingRequest' });
+
+it('reads no more of a client that does not read its answers, holds 4 MiB for it, and lets go of them with it', async (t) => {
+  const data = 'x'.repeat(64 * 1024);
+  let asked = 0;
+  let refused = 0;
+  const { client, held } = await connected(t, async (asking, { client: waiting }) => {
+    asked++;
+    if (!waiting.hold(data.length)) refused++;
+    return { id: asking.id, reply: { ...asking, data } };
+  });
+  client.pause();
+  for (let index = 0; index < 2_000; index++) client.send(event(index));
+  let before = -1;
+  await eventually(
+    () => {
+      const isStill = asked === before;
+      before = asked;
+      assert.ok(isStill && asked > 0);
+    },
+    { intervalMs: 200 },
+  );
+  // What a system takes for a client that does not read is some MB; of all 2,000 answers it would be 128 MB.
+  assert.ok(asked < 1_000, `${asked} were taken`);
+  assert.ok(held.bytes() <= 4 * 1024 * 1024, `${held.bytes()} are held`);
+  assert.equal(refused, 0);
+  client.terminate();
+  await eventually(() => assert.equal(held.bytes(), 0));
+});
+
+it('keeps no reply that makes the unread ones more than 4 MiB', async (t) => {
+  const waiting: WaitingClient[] = [];
+  const { promise: all, resolve } = Promise.withResolvers<void>();
+  const { client } = await connected(t, async (asking, requester) => {
+    if (waiting.push(requester.client) === 17) resolve();
+    await new Promise(() => {});
+    return { id: asking.id, reply: asking };
+  });
+  for (let index = 0; index < 17; index++) client.send(event(index));
+  await all;
+  const kept = waiting.map(({ hold }) => hold(256 * 1024));
+  assert.deepEqual(
+    kept,
+    Array.from({ length: 17 }, (_, index) => index < 16),
+  );
+});
+
+it('asks whether the client is there, and ends its connection when it has not answered since', async (t) => {
+  const { client, connection } = await connected(t, async (asking) => ({ id: asking.id, reply: asking }));
+  let pings = 0;
+  client.on('ping', () => pings++);
+  for (let round = 1; round <= 3; round++) {
+    connection.check();
+    await eventually(() => assert.equal(pings, round));
+    client.pong();
+    // An answer behind the pong says that this was read too.
+    client.send(event(round));
+    await once(client, 'message');
+  }
+  connection.check();
+  connection.check();
+  const [code] = await once(client, 'close');
+  assert.equal(code, 1006);
+});

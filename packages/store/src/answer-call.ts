@@ -1,0 +1,46 @@
+/** `POST /calls`: what public-web asks of a store besides appending. */
+import { AppError } from '@waybill/common/errors.ts';
+import { parseForwardedJson } from '@waybill/common/event/event-json.ts';
+import type { InternalCall } from '@waybill/common/internal-call/internal-app.ts';
+import type { StoreCall } from '@waybill/common/internal-call/store-calls.ts';
+import type { Answers, FoundAnswer } from './answers.ts';
+import type { Mailboxes, TextPage } from './mailboxes.ts';
+
+/** What handles `POST /calls`, one {@link StoreCall}: answers 200 with what `store-calls.ts` has for it, as JSON text. */
+export function createAnswerCall({ mailboxes, answers }: { mailboxes: Mailboxes; answers: Answers }) {
+  return ({ body }: InternalCall): Promise<string> => answer(parseForwardedJson(body) as StoreCall);
+
+  async function answer(call: StoreCall): Promise<string> {
+    switch (call.call) {
+      case 'attach':
+        return pageText(await mailboxes.attach(call));
+      case 'reserve':
+        return JSON.stringify(await mailboxes.reserve(call));
+      case 'detach':
+        await mailboxes.detach(call);
+        return '{}';
+      case 'read':
+        return pageText(await mailboxes.read(call));
+      case 'acknowledge':
+        await mailboxes.acknowledge(call.tokens);
+        return '{}';
+      case 'read-answer':
+        return answerText(await answers.read(call.id, call.holder));
+      case 'cancel-answer':
+        await answers.cancel(call.id);
+        return '{}';
+      default:
+        throw new AppError('invalid-request', 'a store knows no such call');
+    }
+  }
+}
+
+/** Events are stored as the text that is sent, so that no number in them is read and rounded. */
+function pageText({ entries, ...rest }: TextPage): string {
+  const list = entries.map(({ offset, event }) => `{"offset":${offset},"event":${event}}`);
+  return `${JSON.stringify(rest).slice(0, -1)},"entries":[${list.join(',')}]}`;
+}
+
+function answerText(found: FoundAnswer): string {
+  return found.state === 'answered' ? `{"state":"answered","event":${found.event}}` : JSON.stringify(found);
+}

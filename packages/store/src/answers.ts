@@ -1,0 +1,94 @@
+/**
+ * Answers that are fetched later: at most one for each request, by an id that only whoever sent it knows. Nothing is stored
+ * before there is an answer, so a request costs its store nothing until then.
+ */
+import type { AppendResult, Holder } from '@waybill/common/internal-call/store-calls.ts';
+import type { Database, Row } from './database.ts';
+
+/** An answer on its way in; `event` is its JSON text. */
+export type NewAnswer = { id: string; event: string };
+
+/** What is known of an answer. */
+export type FoundAnswer = { state: 'pending' | 'cancelled' } | { state: 'answered'; event: string };
+
+export type Answers = {
+  /** Keeps an answer, unless there is one already (`repeated`), or it was cancelled (`gone`). On disk when it resolves. */
+  keep(answer: NewAnswer): Promise<AppendResult>;
+  /** The answer; while it is pending, `holder` is told of it when it comes. */
+  read(id: string, holder?: Holder): Promise<FoundAnswer>;
+  /** Removes the answer, and has none kept that is still to come. */
+  cancel(id: string): Promise<void>;
+  /** Removes what is older than it is kept; resolves with how many. */
+  forgetOld(): Promise<number>;
+};
+
+/** Answers that are removed in one transaction: others wait for it. */
+const MAX_AT_ONCE = 1_000;
+
+/** Creates {@link Answers} in a database with the tables of `migrations.ts`; each is kept for `retentionMs`. */
+export function createAnswers({
+  database: { transaction },
+  retentionMs,
+  nowMs = Date.now,
+}: {
+  database: Database;
+  retentionMs: number;
+  nowMs?: () => number;
+}): Answers {
+  /** Sets `column` where there is nothing that it may not replace. */
+  const set = (id: string, column: 'event' | 'is_cancelled', value: string | number) => {
+    const cancelled = column === 'is_cancelled';
+    return transaction((sql) =>
+      sql(
+        `INSERT INTO answers (id, event, is_cancelled, expires_ms) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (id) DO UPDATE SET event = excluded.event, is_cancelled = excluded.is_cancelled
+         ${cancelled ? '' : 'WHERE answers.event IS NULL AND answers.is_cancelled = 0'}
+         RETURNING holder_instance, holder_url`,
+        [id, cancelled ? null : value, cancelled ? value : 0, nowMs() + retentionMs],
+      ),
+    );
+  };
+
+  return {
+    async keep({ id, event }) {
+      const [kept] = await set(id, 'event', event);
+      if (kept) return { outcome: 'appended', ...toPush(id, kept) };
+      const [found] = await transaction((sql) =>
+        sql('SELECT is_cancelled, holder_instance, holder_url FROM answers WHERE id = $1', [id]),
+      );
+      if (found?.is_cancelled !== 0) return { outcome: 'gone' };
+      return { outcome: 'repeated', ...toPush(id, found) };
+    },
+    read: (id, holder) =>
+      transaction(async (sql) => {
+        const [row] = await sql('SELECT event, is_cancelled FROM answers WHERE id = $1', [id]);
+        if (row?.is_cancelled === 1) return { state: 'cancelled' };
+        if (typeof row?.event === 'string') return { state: 'answered', event: row.event };
+        if (holder)
+          await sql(
+            `INSERT INTO answers (id, is_cancelled, holder_instance, holder_url, expires_ms) VALUES ($1, 0, $2, $3, $4)
+             ON CONFLICT (id) DO UPDATE SET holder_instance = excluded.holder_instance, holder_url = excluded.holder_url`,
+            [id, holder.instance, holder.url, nowMs() + retentionMs],
+          );
+        return { state: 'pending' };
+      }),
+    async cancel(id) {
+      await set(id, 'is_cancelled', 1);
+    },
+    async forgetOld() {
+      const removed = await transaction((sql) =>
+        sql(
+          `DELETE FROM answers WHERE id IN (SELECT id FROM answers WHERE expires_ms < $1 LIMIT $2) RETURNING id`,
+          [nowMs(), MAX_AT_ONCE],
+        ),
+      );
+      return removed.length;
+    },
+  };
+}
+
+function toPush(id: string, { holder_instance: instance, holder_url: url }: Row): Pick<AppendResult, 'push'> {
+  if (instance === null) return {};
+  const holder = { instance: String(instance), url: String(url) };
+  return { push: { holder, mailbox: id, epoch: '', head: 1, offset: 1 } };
+}

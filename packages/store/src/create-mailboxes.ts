@@ -1,0 +1,172 @@
+/** {@link Mailboxes} on a database. Every call is one transaction, in which the mailboxes that it is about are locked. */
+import { randomBytes } from 'node:crypto';
+import { AppError } from '@waybill/common/errors.ts';
+import type {
+  AppendResult,
+  ClientName,
+  MailboxName,
+  PushedPosition,
+} from '@waybill/common/internal-call/store-calls.ts';
+import type { Database, Sql } from './database.ts';
+import { removeUnused, trimOld } from './forget-old.ts';
+import { loadMailboxes, type Mailbox, saveMailboxes, type Waiting } from './mailbox-rows.ts';
+import type { Mailboxes } from './mailboxes.ts';
+import { readPage, trim } from './read-page.ts';
+import type { Fence } from './release.ts';
+import { settle, takeEntry } from './settle.ts';
+import { startAfter } from './token.ts';
+
+/** What one mailbox may hold (design: bounds). */
+const MAX_ENTRIES = 10_000;
+const MAX_BYTES = 16 * 1024 * 1024;
+/** That a mailbox is in use is noted this often at most, so that those who only look write nothing. */
+const NOTE_USE_MS = 60_000;
+
+export type CreateMailboxesOptions = {
+  /** With the tables of `migrations.ts`. */
+  database: Database;
+  /** How long an entry is kept, and a mailbox that nobody uses. */
+  retentionMs: number;
+  /** Default 10,000. */
+  maxEntries?: number;
+  /** Default 16 MiB. */
+  maxBytes?: number;
+  nowMs?: () => number;
+};
+
+/** Creates the {@link Mailboxes} in a database. */
+export function createMailboxes({
+  database,
+  retentionMs,
+  maxEntries = MAX_ENTRIES,
+  maxBytes = MAX_BYTES,
+  nowMs = Date.now,
+}: CreateMailboxesOptions): Mailboxes {
+  const { transaction, lockRows } = database;
+  const load = (sql: Sql, ids: readonly string[]) => loadMailboxes(sql, ids, lockRows);
+
+  /** Runs `work` on one mailbox, in which all that can be read is, and saves what it did. */
+  function withMailbox<T>(
+    name: MailboxName,
+    work: (mailbox: Mailbox, sql: Sql) => T | Promise<T>,
+  ): Promise<T> {
+    return transaction(async (sql) => {
+      const id = 'mailbox' in name ? name.mailbox : await findId(sql, name);
+      const mailbox = id === undefined ? undefined : (await load(sql, [id])).get(id);
+      if (!mailbox) throw new AppError('not-found', 'there is no such mailbox');
+      if (settle(mailbox, nowMs())) await saveMailboxes(sql, [mailbox], nowMs());
+      const before = { ...mailbox };
+      const result = await work(mailbox, sql);
+      settle(mailbox, nowMs());
+      const isNoted = mailbox.usedMs + NOTE_USE_MS > nowMs();
+      mailbox.usedMs = nowMs();
+      if (!isNoted || isChanged(before, mailbox)) await saveMailboxes(sql, [mailbox], nowMs());
+      return result;
+    });
+  }
+
+  /** As {@link withMailbox}; a client without one gets one. */
+  async function withMailboxOf<T>(
+    { owner, client }: ClientName,
+    work: (mailbox: Mailbox, sql: Sql) => T | Promise<T>,
+  ): Promise<T> {
+    await transaction((sql) =>
+      sql(
+        `INSERT INTO mailboxes (id, owner, client, epoch, fence, head, trimmed, entries, bytes, used_ms)
+         VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0, $5) ON CONFLICT (owner, client) DO NOTHING`,
+        [randomBytes(16).toString('base64url'), owner, client, randomBytes(6).toString('hex'), nowMs()],
+      ),
+    );
+    return withMailbox({ owner, client }, work);
+  }
+
+  return {
+    attach: ({ holder, after, deadlineMs, ...name }) =>
+      withMailboxOf(name, async (mailbox, sql) => {
+        const { holder: previous, entries, bytes } = mailbox;
+        for (const { fence } of mailbox.fences)
+          closeFence(mailbox, fence, { closesAtMs: nowMs() + deadlineMs });
+        const fence = addFence(mailbox, {});
+        mailbox.holder = holder;
+        const page = await readPage(sql, mailbox, after);
+        return { ...page, fence, previous, depth: { entries, bytes } };
+      }),
+    reserve: ({ count, deadlineMs, ...name }) =>
+      withMailboxOf(name, (mailbox) => {
+        if (mailbox.entries + count > maxEntries || mailbox.bytes >= maxBytes)
+          throw new AppError('mailbox-full', 'the mailbox is full: acknowledge what was read of it');
+        const fence = addFence(mailbox, { lastN: count - 1, closesAtMs: nowMs() + deadlineMs });
+        return { mailbox: mailbox.id, fence };
+      }),
+    detach: ({ mailbox: id, fence, lastN, deadlineMs }) =>
+      withMailbox({ mailbox: id }, (mailbox) => {
+        const isHeld = mailbox.fences.some((each) => each.fence === fence && each.closesAtMs === undefined);
+        if (isHeld) mailbox.holder = undefined;
+        closeFence(mailbox, fence, { lastN, closesAtMs: nowMs() + deadlineMs });
+      }),
+    append: (entries) =>
+      transaction(async (sql) => {
+        const ids = entries.map(({ mailbox }) => mailbox);
+        const mailboxes = await load(sql, ids);
+        const taken = entries.map((entry) => {
+          const mailbox = mailboxes.get(entry.mailbox);
+          return mailbox && { mailbox, entry: takeEntry(mailbox, entry) };
+        });
+        for (const mailbox of mailboxes.values()) {
+          settle(mailbox, nowMs());
+          mailbox.usedMs = nowMs();
+        }
+        await saveMailboxes(sql, [...mailboxes.values()], nowMs());
+        return taken.map((each) => (each ? toResult(each.mailbox, each.entry) : { outcome: 'gone' }));
+      }),
+    read: ({ after, ...name }) => withMailbox(name, (mailbox, sql) => readPage(sql, mailbox, after)),
+    acknowledge: (tokens) =>
+      transaction(async (sql) => {
+        const ids = tokens.map(({ mailbox }) => mailbox);
+        const mailboxes = await load(sql, ids);
+        for (const { mailbox: id, after } of tokens) {
+          const mailbox = mailboxes.get(id);
+          if (mailbox) await trim(sql, mailbox, startAfter(mailbox, after).offset);
+        }
+        await saveMailboxes(sql, [...mailboxes.values()], nowMs());
+      }),
+    async forgetOld() {
+      const beforeMs = nowMs() - retentionMs;
+      const entries = await transaction((sql) => trimOld(sql, { beforeMs, nowMs: nowMs(), lockRows }));
+      const mailboxes = await transaction((sql) => removeUnused(sql, beforeMs));
+      return { entries, mailboxes };
+    },
+  };
+}
+
+async function findId(sql: Sql, { owner, client }: ClientName): Promise<string | undefined> {
+  const [row] = await sql('SELECT id FROM mailboxes WHERE owner = $1 AND client = $2', [owner, client]);
+  return row && String(row.id);
+}
+
+function addFence(mailbox: Mailbox, bounds: Omit<Fence, 'fence' | 'nextN'>): number {
+  mailbox.fence += 1;
+  mailbox.fences = [...mailbox.fences, { fence: mailbox.fence, nextN: 0, ...bounds }];
+  return mailbox.fence;
+}
+
+/** One that is closing already does not get more time. */
+function closeFence(mailbox: Mailbox, fence: number, bounds: { lastN?: number; closesAtMs: number }): void {
+  mailbox.fences = mailbox.fences.map((each) =>
+    each.fence === fence ? { ...each, ...bounds, closesAtMs: each.closesAtMs ?? bounds.closesAtMs } : each,
+  );
+}
+
+function isChanged(before: Mailbox, after: Mailbox): boolean {
+  const names = ['fence', 'head', 'trimmed', 'fences', 'holder'] as const;
+  return names.some((name) => before[name] !== after[name]);
+}
+
+/** One that waits for others changes nothing that could be read, so nobody is told. */
+function toResult({ id, epoch, head, holder }: Mailbox, entry: Waiting | undefined): AppendResult {
+  const outcome = entry ? 'appended' : 'repeated';
+  const offset = entry?.offset;
+  const isTold = holder && (offset !== undefined || !entry);
+  const position: PushedPosition = { mailbox: id, epoch, head, offset };
+  return isTold ? { outcome, push: { holder, ...position } } : { outcome };
+}

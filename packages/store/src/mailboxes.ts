@@ -1,0 +1,62 @@
+/**
+ * Mailboxes: for each client a log of what it is told, each entry at an offset of its own, without a gap and never given
+ * twice. The port; `create-mailboxes.ts` keeps it on any {@link Database}, and `mailboxes-contract.fixture.ts` holds it.
+ *
+ * An event is taken for a mailbox under a slot, (fence, n), before anything of it is known here. Its reply is appended
+ * under that slot, once: appended again, it is `repeated`. When it gets its offset is said in `release.ts`.
+ *
+ * A token is `<epoch>.<offset>`: all up to that offset has arrived. The epoch is another one when offsets begin anew, so a
+ * token is never taken for one of another log.
+ */
+import type {
+  AppendResult,
+  ClientName,
+  Holder,
+  MailboxName,
+  Page,
+  Reserved,
+} from '@waybill/common/internal-call/store-calls.ts';
+import type { Slot } from './release.ts';
+
+/** A reply on its way into a mailbox; `event` is its JSON text. */
+export type NewEntry = Slot & { mailbox: string; event: string; bytes: number };
+
+/** As {@link Page}, with the JSON text of each event. */
+export type TextPage = Omit<Page, 'entries'> & { entries: { offset: number; event: string }[] };
+
+export type AttachedText = TextPage & {
+  fence: number;
+  previous?: Holder | undefined;
+  depth: { entries: number; bytes: number };
+};
+
+export type Mailboxes = {
+  /**
+   * Makes `holder` the one whom appends are pushed to, and gives it a new fence; the fence of the one before is closed
+   * `deadlineMs` from now, unless that one detaches first. A client without a mailbox gets one. Reads like {@link read}.
+   */
+  attach(
+    options: ClientName & { holder: Holder; after?: string | undefined; deadlineMs: number },
+  ): Promise<AttachedText>;
+  /**
+   * A fence of `count` slots, which is closed `deadlineMs` from now, and changes no holder.
+   *
+   * @throws AppError `mailbox-full`
+   */
+  reserve(options: ClientName & { count: number; deadlineMs: number }): Promise<Reserved>;
+  /** Closes a fence: at once when all its slots up to `lastN` are filled, or else `deadlineMs` from now. */
+  detach(options: { mailbox: string; fence: number; lastN: number; deadlineMs: number }): Promise<void>;
+  /** Appends all in one transaction: when it resolves they are on disk. The results are in the order of `entries`. */
+  append(entries: readonly NewEntry[]): Promise<AppendResult[]>;
+  /**
+   * The entries after the token `after`, or all that are kept; as many as fit a page. A token acknowledges: what is up to
+   * it is removed. One that is older than what is kept, or of another epoch, gets all that is kept and the `gap` before.
+   *
+   * @throws AppError `not-found` when there is no such mailbox, `invalid-request` when it is no token.
+   */
+  read(options: MailboxName & { after?: string | undefined }): Promise<TextPage>;
+  /** Removes entries up to each token; one that fits no mailbox is passed over. */
+  acknowledge(tokens: readonly { mailbox: string; after: string }[]): Promise<void>;
+  /** Removes what is older than it is kept: entries, and mailboxes that nobody has used. Resolves with how many of each. */
+  forgetOld(): Promise<{ entries: number; mailboxes: number }>;
+};

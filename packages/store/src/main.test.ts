@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import type { Attached, Page, ReadAnswer } from '@waybill/common/internal-call/store-calls.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
+import { append, call, newReply, post, randomKey, startStore } from './store.fixture.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'waybill-store-'));
+after(() => rmSync(folder, { recursive: true }));
+const holder = { instance: 'one', url: 'http://127.0.0.1:1/push' };
+const attach = (store: Service, client: string, after?: string) =>
+  call<Attached>(store, {
+    call: 'attach',
+    owner: '',
+    client,
+    holder,
+    deadlineMs: 1_000,
+    ...(after && { after }),
+  });
+const read = (store: Service, mailbox: string, after?: string) =>
+  call<Page>(store, { call: 'read', mailbox, ...(after && { after }) });
+const idsOf = ({ entries }: Page) => entries.map(({ event }) => event.id);
+
+describe('a store', () => {
+  const url = `sqlite:${join(folder, 'store.db')}`;
+  let store: Service;
+  before(async () => {
+    store = await startStore(url);
+    await store.ready();
+  });
+  after(() => store.stop());
+
+  it('keeps what is appended, as it came and without its reply address', async () => {
+    const { mailbox, fence } = await attach(store, 'as it came');
+    const id = `${mailbox}.${fence}.0.order%201`;
+    const data = JSON.rawJSON('12345678901234567890');
+    assert.deepEqual(await append(store, [newReply(id, { replyto: 'x', data })]), ['appended']);
+    const text = await (await post(store, '/calls', { call: 'read', mailbox })).text();
+    assert.match(text, /"data":12345678901234567890[,}]/);
+    const [entry] = (JSON.parse(text) as Page).entries;
+    assert.equal(entry?.event.correlationid, id);
+    assert.equal(entry?.event.replyto, undefined);
+  });
+
+  it('answers every reply of a batch by itself, and says gone to what belongs nowhere', async () => {
+    const { mailbox, fence } = await attach(store, 'a batch');
+    const replies = ['nowhere', `${mailbox}.${fence}.0`, randomKey(), `${randomKey()}.1.0`].map((id) =>
+      newReply(id),
+    );
+    assert.deepEqual(await append(store, replies), ['gone', 'appended', 'appended', 'gone']);
+    assert.deepEqual(await append(store, replies), ['gone', 'repeated', 'repeated', 'gone']);
+  });
+
+  it('keeps an answer until it is cancelled', async () => {
+    const id = randomKey();
+    assert.deepEqual(await call<ReadAnswer>(store, { call: 'read-answer', id, holder }), {
+      state: 'pending',
+    });
+    await append(store, [newReply(id)]);
+    const found = await call<ReadAnswer>(store, { call: 'read-answer', id });
+    assert.equal(found.state === 'answered' && found.event.id, `reply to ${id}`);
+    await call(store, { call: 'cancel-answer', id });
+    assert.deepEqual(await call<ReadAnswer>(store, { call: 'read-answer', id }), { state: 'cancelled' });
+  });
+
+  it('refuses whoever does not sign, and calls that it does not know', async () => {
+    for (const path of ['/append', '/calls']) assert.equal((await post(store, path, [], {})).status, 401);
+    assert.equal((await post(store, '/calls', { call: 'drop' })).status, 400);
+  });
+});
+
+it('a store that is killed between commit and answer has the reply once, however often it is appended', async () => {
+  const url = `sqlite:${join(folder, 'killed.db')}`;
+  const dying = await startStore(url, { main: 'packages/store/src/die-after-commit.fixture.ts' });
+  await dying.ready();
+  const { mailbox, fence, epoch } = await attach(dying, 'killed');
+  const reply = newReply(`${mailbox}.${fence}.0`);
+  await assert.rejects(append(dying, [reply]), /fetch failed/);
+  assert.equal((await dying.exited).signal, 'SIGKILL');
+
+  const store = await startStore(url);
+  await store.ready();
+  assert.deepEqual(await append(store, [reply]), ['repeated']);
+  const page = await read(store, mailbox);
+  assert.deepEqual(idsOf(page), [reply.id]);
+  assert.equal(page.epoch, epoch);
+  await store.stop();
+});
+
+it('a backup made while the store is at work can be restored, and offsets then begin in another epoch', async () => {
+  const [path, backup] = [join(folder, 'live.db'), join(folder, 'backup.db')];
+  const store = await startStore(`sqlite:${path}`);
+  await store.ready();
+  const { mailbox, fence, epoch } = await attach(store, 'ada');
+  await append(store, [newReply(`${mailbox}.${fence}.0`)]);
+  const tool = (...args: string[]) => execFileSync(process.execPath, ['bin/store-backup.mjs', ...args]);
+  tool(path, backup);
+  await append(store, [newReply(`${mailbox}.${fence}.1`)]);
+  await store.stop();
+
+  tool('--restore', backup, join(folder, 'restored.db'));
+  const restored = await startStore(`sqlite:${join(folder, 'restored.db')}`);
+  await restored.ready();
+  const page = await read(restored, mailbox, `${epoch}.1`);
+  assert.notEqual(page.epoch, epoch);
+  assert.deepEqual(page.gap, { from: `${epoch}.1`, to: `${page.epoch}.0` });
+  assert.deepEqual(idsOf(page), [`reply to ${mailbox}.${fence}.0`]);
+  await restored.stop();
+});

@@ -1,0 +1,82 @@
+/**
+ * store: keeps what waits for clients, and is the only process that has a database. RabbitMQ carries work, a store keeps
+ * positions.
+ *
+ *     dispatcher ─▶ POST /append → take-replies → mailboxes, answers ─▶ database (sqlite, postgresql)
+ *     public-web ─▶ POST /calls → answer-call ↗
+ */
+import { backOff } from '@waybill/common/back-off.ts';
+import { AppError } from '@waybill/common/errors.ts';
+import { drainHttpServer, portOf } from '@waybill/common/http/http-server.ts';
+import { keyPairOf } from '@waybill/common/http/tls.ts';
+import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
+import { createInternalApp } from '@waybill/common/internal-call/internal-app.ts';
+import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
+import { runService } from '@waybill/common/process/run-service.ts';
+import { createAnswerCall } from './answer-call.ts';
+import { createAnswers } from './answers.ts';
+import { loadStoreConfig } from './config.ts';
+import { createMailboxes } from './create-mailboxes.ts';
+import { migrate } from './migrations.ts';
+import { openDatabase } from './open-database.ts';
+import { createTakeReplies } from './take-replies.ts';
+
+/** How often what is too old is looked for. */
+const FORGET_EVERY_MS = 60_000;
+/** Between two tries to reach a database that is not there yet. */
+const REACH_AGAIN = { baseMs: 500, capMs: 2_000 };
+
+await runService(loadStoreConfig, async ({ config, log }) => {
+  const clock = createClockCheck();
+  const { database, readiness } = openDatabase(config.DATABASE_URL, log);
+  let isMigrated = false;
+  const migrated = migrateOnceReached().catch((error) => {
+    console.error(error.message);
+    process.exit(1);
+  });
+  if (config.DATABASE_URL.startsWith('sqlite:')) await migrated;
+
+  async function migrateOnceReached(): Promise<void> {
+    for (let failures = 1; ; failures += 1)
+      try {
+        await migrate(database);
+        isMigrated = true;
+        return;
+      } catch (error) {
+        if (!(error instanceof AppError) || error.code !== 'not-accepted') throw error;
+        await backOff(failures, REACH_AGAIN);
+      }
+  }
+
+  const mailboxes = createMailboxes({ database, retentionMs: config.RETENTION_MS });
+  const answers = createAnswers({ database, retentionMs: config.RETENTION_MS });
+  const forget = setInterval(async () => {
+    try {
+      const [forgotten, answersForgotten] = [await mailboxes.forgetOld(), await answers.forgetOld()];
+      log.debug({ ...forgotten, answers: answersForgotten }, 'forgot what was too old');
+    } catch {
+      // Told where it failed; the next time is soon enough.
+    }
+  }, FORGET_EVERY_MS);
+  forget.unref();
+
+  const app = createInternalApp({
+    log,
+    tls: keyPairOf(config),
+    keys: deriveInternalKeys(config.INTERNAL_SECRETS).call,
+    clock,
+    routes: {
+      '/append': createTakeReplies({ mailboxes, answers }),
+      '/calls': createAnswerCall({ mailboxes, answers }),
+    },
+  });
+  await app.listen({ host: config.HOST, port: config.PORT });
+
+  return {
+    ports: { port: portOf(app) },
+    readiness: () =>
+      isMigrated ? (readiness() ?? clock.readiness()) : 'the database has not been reached yet',
+    drain: () => drainHttpServer(app),
+    close: () => database.close(),
+  };
+});

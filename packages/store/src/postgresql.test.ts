@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { needsPostgresql, type Postgresql, startPostgresql } from '@waybill/test-harness/postgresql.ts';
+import { pino } from 'pino';
+import { createMailboxes } from './create-mailboxes.ts';
+import { migrate } from './migrations.ts';
+import { openDatabase } from './open-database.ts';
+import { openPostgresql } from './postgresql.ts';
+import { storeContract } from './store-contract.fixture.ts';
+
+const log = pino({ level: 'silent' });
+const RENEW_EPOCHS = 'UPDATE mailboxes SET epoch = substr(md5(random()::text), 1, 12)';
+
+describe('PostgreSQL', { skip: needsPostgresql() }, () => {
+  let server: Postgresql;
+  before(async () => {
+    server = await startPostgresql();
+  });
+  after(() => server.stop());
+
+  storeContract('PostgreSQL', async () => openPostgresql(server.url, log));
+
+  it('several processes append to one mailbox, and each slot has one entry at one offset', async () => {
+    const databases = [openPostgresql(server.url, log), openPostgresql(server.url, log)] as const;
+    const [one, two] = databases.map((database) => createMailboxes({ database, retentionMs: 60_000 }));
+    await Promise.all(databases.map(migrate));
+    const holder = { instance: 'i', url: 'http://127.0.0.1/push' };
+    const attached = await Promise.all(
+      ['a', 'b'].map((client) => one?.attach({ owner: '', client, holder, deadlineMs: 1_000 })),
+    );
+    const entries = (n: number) =>
+      attached.map((each) => {
+        const { mailbox = '', fence = 0 } = each ?? {};
+        return { mailbox, fence, n, event: `{"n":${n}}`, bytes: 8 };
+      });
+    const appendAll = async (process: typeof one, isReversed: boolean) => {
+      for (let n = 0; n < 20; n += 1) await process?.append(isReversed ? entries(n).reverse() : entries(n));
+    };
+    // The second in the other order: a deadlock, if rows were locked as they come.
+    await Promise.all([appendAll(one, false), appendAll(two, true)]);
+    for (const each of attached) {
+      const page = await two?.read({ mailbox: each?.mailbox ?? '' });
+      const numbers = page?.entries.map(({ offset, event }) => [offset, JSON.parse(event).n]);
+      assert.deepEqual(
+        numbers,
+        Array.from({ length: 20 }, (_, n) => [n + 1, n]),
+      );
+    }
+    await Promise.all(databases.map((database) => database.close()));
+  });
+
+  it('a dump is restored as docs/operations.md says, and offsets then begin in another epoch', async () => {
+    const database = openPostgresql(server.url, log);
+    await migrate(database);
+    const holder = { instance: 'i', url: 'http://127.0.0.1/push' };
+    const name = { owner: '', client: 'dumped' };
+    const before = await createMailboxes({ database, retentionMs: 60_000 }).attach({
+      ...name,
+      holder,
+      deadlineMs: 1,
+    });
+    const restoredUrl = server.url.replace(/postgres$/, 'restored');
+    const file = join(server.folder, 'store.dump');
+    await server.run('pg_dump', '--format=custom', '--file', file, server.url);
+    await server.run('psql', server.url, '--command', 'CREATE DATABASE restored');
+    await server.run('pg_restore', '--dbname', restoredUrl, file);
+    await server.run('psql', restoredUrl, '--command', RENEW_EPOCHS);
+    const restored = openPostgresql(restoredUrl, log);
+    const page = await createMailboxes({ database: restored, retentionMs: 60_000 }).read(name);
+    assert.equal(page.mailbox, before.mailbox);
+    assert.notEqual(page.epoch, before.epoch);
+    await Promise.all([database.close(), restored.close()]);
+  });
+
+  it('that is killed fails what is asked meanwhile as not accepted, and is used again when it is back', async () => {
+    const { database, readiness } = openDatabase(server.url, log);
+    const count = () => database.transaction((sql) => sql('SELECT COUNT(*) AS count FROM mailboxes'));
+    await count();
+    const underWay = database.transaction(async (sql) => {
+      await sql('SELECT 1');
+      await server.kill('SIGQUIT');
+      await sql('SELECT 1');
+    });
+    await assert.rejects(underWay, { code: 'not-accepted' });
+    await assert.rejects(count(), { code: 'not-accepted' });
+    assert.match(readiness() ?? '', /fails/);
+    await server.start();
+    const [row] = await count();
+    assert.equal(typeof row?.count, 'number');
+    assert.equal(readiness(), undefined);
+    await database.close();
+  });
+});

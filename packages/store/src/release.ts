@@ -1,0 +1,72 @@
+/**
+ * Order: which entries of a mailbox are given their offset, and when.
+ *
+ * A holder counts the events that it takes for a mailbox, from 0 and without a gap, under the fence that it got when it
+ * attached: (fence, n) is a slot, and the reply to the event fills it. Replies come in any order, since handlers run in
+ * parallel and are retried; a reply waits here until every slot before its own is filled. What is given an offset is
+ * *released*: it can be read, and nothing is ever released before it any more.
+ *
+ * A fence is *open* while its holder is attached. Once it is *closing* nothing is added to it, and it holds back the fences
+ * after it until it is complete, or for one deadline at the most: then what is missing is filled by the store itself.
+ * An open fence holds back no other, as nobody can say what is still to come under it.
+ *
+ * Nothing here knows of a database or a clock.
+ */
+
+/** What is known of one fence of a mailbox. */
+export type Fence = {
+  fence: number;
+  /** All slots before it have been released. */
+  nextN: number;
+  /** The last slot that there is, -1 for none; undefined while it is open, and of a holder that died. */
+  lastN?: number | undefined;
+  /** When the store fills what is missing; undefined while it is open. */
+  closesAtMs?: number | undefined;
+};
+
+/** The place of one reply. */
+export type Slot = { fence: number; n: number };
+
+/** A slot whose turn has come; one that `isMissing` has no reply, and is filled by the store. */
+export type ReleasedSlot = Slot & { isMissing: boolean };
+
+/**
+ * What is released now, in order, and the fences that are left: one that is over is not among them, and one that nothing
+ * was released of is the very same object.
+ */
+export type Release = { released: ReleasedSlot[]; fences: Fence[] };
+
+/**
+ * What is to be released of the slots that are `filled` and have not been, in any order.
+ *
+ * @param fences in ascending order
+ */
+export function release(fences: readonly Fence[], filled: readonly Slot[], nowMs: number): Release {
+  const result: Release = { released: [], fences: [] };
+  let isHeldBack = false;
+  for (const fence of fences) {
+    if (isHeldBack) result.fences.push(fence);
+    else isHeldBack = releaseFence(fence, ofFence(filled, fence), nowMs, result);
+  }
+  return result;
+}
+
+/** Whether it holds back the fences after it. */
+function releaseFence(fence: Fence, filled: ReadonlySet<number>, nowMs: number, result: Release): boolean {
+  const isDue = fence.closesAtMs !== undefined && nowMs >= fence.closesAtMs;
+  const endN = isDue ? (fence.lastN ?? Math.max(-1, ...filled)) + 1 : 0;
+  let n = fence.nextN;
+  for (; filled.has(n) || n < endN; n += 1)
+    result.released.push({ fence: fence.fence, n, isMissing: !filled.has(n) });
+  if (isDue || isComplete(fence, n)) return false;
+  result.fences.push(n === fence.nextN ? fence : { ...fence, nextN: n });
+  return fence.closesAtMs !== undefined;
+}
+
+function isComplete({ lastN }: Fence, nextN: number): boolean {
+  return lastN !== undefined && nextN > lastN;
+}
+
+function ofFence(slots: readonly Slot[], { fence }: Fence): ReadonlySet<number> {
+  return new Set(slots.filter((slot) => slot.fence === fence).map(({ n }) => n));
+}

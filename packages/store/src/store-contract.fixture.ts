@@ -1,0 +1,334 @@
+/**
+ * What mailboxes and answers must keep on every database, as tests. A test file opens the database and runs them:
+ *
+ *     storeContract('SQLite', async () => openSqlite(path));
+ */
+import assert from 'node:assert/strict';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { after, before, describe, it } from 'node:test';
+import type { ErrorCode } from '@waybill/common/errors.ts';
+import { createAnswers } from './answers.ts';
+import { createMailboxes } from './create-mailboxes.ts';
+import type { Database } from './database.ts';
+import type { Mailboxes, NewEntry, TextPage } from './mailboxes.ts';
+import { migrate } from './migrations.ts';
+
+const DEADLINE_MS = 1_000;
+const RETENTION_MS = 60_000;
+const holder = { instance: 'one', url: 'http://127.0.0.1:1/push' };
+const other = { instance: 'two', url: 'http://127.0.0.1:2/push' };
+
+/** Defines the tests of the contract. `open` may be called several times, for the same database unless it says otherwise. */
+export function storeContract(name: string, open: () => Promise<Database>): void {
+  describe(`mailboxes on ${name}`, () => {
+    let database: Database;
+    let nowMs = 1_000_000;
+    let mailboxes: Mailboxes;
+    before(async () => {
+      database = await open();
+      await migrate(database);
+      mailboxes = createMailboxes({
+        database,
+        retentionMs: RETENTION_MS,
+        maxEntries: 4,
+        nowMs: () => nowMs,
+      });
+    });
+    after(() => database.close());
+
+    const attach = (client: string, options: { after?: string; holder?: typeof holder } = {}) =>
+      mailboxes.attach({ owner: '', client, holder, deadlineMs: DEADLINE_MS, ...options });
+    const append = (mailbox: string, fence: number, ...ns: number[]) =>
+      mailboxes.append(ns.map((n) => newEntry(mailbox, fence, n)));
+    const refusal = (code: ErrorCode) => (error: { code?: string }) => error.code === code;
+
+    it('gives replies offsets in the order of their requests, whatever order they come in', async () => {
+      const { mailbox, fence, epoch } = await attach(randomUUID());
+      await append(mailbox, fence, 2, 0);
+      assert.deepEqual(eventsOf(await mailboxes.read({ mailbox })), [`${fence}.0`]);
+      const [result] = await append(mailbox, fence, 1);
+      assert.deepEqual(result, {
+        outcome: 'appended',
+        push: { holder, mailbox, epoch, head: 3, offset: 2 },
+      });
+      const page = await mailboxes.read({ mailbox });
+      assert.deepEqual(eventsOf(page), [`${fence}.0`, `${fence}.1`, `${fence}.2`]);
+      assert.deepEqual(
+        page.entries.map(({ offset }) => offset),
+        [1, 2, 3],
+      );
+    });
+
+    it('tells nobody of a reply that waits for others', async () => {
+      const { mailbox, fence } = await attach(randomUUID());
+      assert.deepEqual(await append(mailbox, fence, 1), [{ outcome: 'appended' }]);
+    });
+
+    it('keeps a reply that is appended again once, in one batch and in a later one, and tells the holder again', async () => {
+      const { mailbox, fence, epoch } = await attach(randomUUID());
+      const [first, second] = await append(mailbox, fence, 0, 0);
+      assert.equal(first?.outcome, 'appended');
+      assert.equal(second?.outcome, 'repeated');
+      const [third] = await append(mailbox, fence, 0);
+      assert.deepEqual(third, {
+        outcome: 'repeated',
+        push: { holder, mailbox, epoch, head: 1, offset: undefined },
+      });
+      assert.equal((await mailboxes.read({ mailbox })).entries.length, 1);
+    });
+
+    it('says gone for a mailbox that there is not, without harm to its neighbours', async () => {
+      const { mailbox, fence } = await attach(randomUUID());
+      const results = await mailboxes.append([
+        newEntry(randomKey(), 1, 0),
+        newEntry(mailbox, fence, 0),
+        newEntry(mailbox, 99, 0),
+      ]);
+      assert.deepEqual(
+        results.map(({ outcome }) => outcome),
+        ['gone', 'appended', 'repeated'],
+      );
+    });
+
+    it('goes on after a token, and removes what it acknowledges', async () => {
+      const { mailbox, fence, epoch } = await attach(randomUUID());
+      await append(mailbox, fence, 0, 1, 2);
+      const page = await mailboxes.read({ mailbox, after: `${epoch}.2` });
+      assert.deepEqual(eventsOf(page), [`${fence}.2`]);
+      assert.equal(page.trimmed, 2);
+      assert.equal(page.gap, undefined);
+      assert.deepEqual(eventsOf(await mailboxes.read({ mailbox })), [`${fence}.2`]);
+    });
+
+    it('says what is missing to a token older than what is kept, or of another epoch', async () => {
+      const { mailbox, fence, epoch } = await attach(randomUUID());
+      await append(mailbox, fence, 0, 1, 2);
+      await mailboxes.acknowledge([{ mailbox, after: `${epoch}.2` }]);
+      const old = await mailboxes.read({ mailbox, after: `${epoch}.1` });
+      assert.deepEqual(old.gap, { from: `${epoch}.1`, to: `${epoch}.2` });
+      assert.deepEqual(eventsOf(old), [`${fence}.2`]);
+      for (const foreign of ['0.2', `${epoch}.4`]) {
+        const page = await mailboxes.read({ mailbox, after: foreign });
+        assert.deepEqual(page.gap, { from: foreign, to: `${epoch}.2` });
+        assert.deepEqual(eventsOf(page), [`${fence}.2`]);
+      }
+      await assert.rejects(mailboxes.read({ mailbox, after: 'x' }), refusal('invalid-request'));
+    });
+
+    it('pushes to whoever attached last, and tells it whom it replaces', async () => {
+      const client = randomUUID();
+      const first = await attach(client);
+      const second = await attach(client, { holder: other });
+      assert.equal(second.mailbox, first.mailbox);
+      assert.ok(second.fence > first.fence);
+      assert.deepEqual(second.previous, holder);
+      const [result] = await append(first.mailbox, first.fence, 0);
+      assert.deepEqual(result?.push?.holder, other);
+    });
+
+    it('has what comes after a takeover wait for what was asked before it, until the holder before says how much that is', async () => {
+      const client = randomUUID();
+      const first = await attach(client);
+      const { mailbox } = first;
+      const second = await attach(client, { holder: other });
+      await append(mailbox, second.fence, 0);
+      await append(mailbox, first.fence, 1);
+      assert.deepEqual(eventsOf(await mailboxes.read({ mailbox })), []);
+      await mailboxes.detach({ mailbox, fence: first.fence, lastN: 1, deadlineMs: DEADLINE_MS });
+      await append(mailbox, first.fence, 0);
+      assert.deepEqual(eventsOf(await mailboxes.read({ mailbox })), [
+        `${first.fence}.0`,
+        `${first.fence}.1`,
+        `${second.fence}.0`,
+      ]);
+    });
+
+    it('fills what a holder that died leaves open with problems, one deadline after it was replaced', async () => {
+      const client = randomUUID();
+      const first = await attach(client);
+      const { mailbox } = first;
+      const second = await attach(client);
+      await append(mailbox, first.fence, 1);
+      await append(mailbox, second.fence, 0);
+      nowMs += DEADLINE_MS;
+      const { entries } = await mailboxes.read({ mailbox });
+      const [filled, ...rest] = entries.map(({ event }) => JSON.parse(event));
+      assert.equal(filled.type, 'waybill.Problem');
+      assert.equal(filled.data.code, 'outcome-unknown');
+      assert.equal(filled.correlationid, `${mailbox}.${first.fence}.0`);
+      assert.deepEqual(
+        rest.map(({ id }) => id),
+        [`${first.fence}.1`, `${second.fence}.0`],
+      );
+      const [late] = await append(mailbox, first.fence, 0);
+      assert.equal(late?.outcome, 'repeated');
+    });
+
+    it('has nobody as the holder after a detach, but not after one that comes late', async () => {
+      const client = randomUUID();
+      const first = await attach(client);
+      const second = await attach(client, { holder: other });
+      const { mailbox } = first;
+      await mailboxes.detach({ mailbox, fence: first.fence, lastN: -1, deadlineMs: DEADLINE_MS });
+      const [told] = await append(mailbox, second.fence, 0);
+      assert.deepEqual(told?.push?.holder, other);
+      await mailboxes.detach({ mailbox, fence: second.fence, lastN: 1, deadlineMs: DEADLINE_MS });
+      assert.deepEqual(await append(mailbox, second.fence, 1), [{ outcome: 'appended' }]);
+      assert.equal((await mailboxes.read({ mailbox })).head, 2);
+    });
+
+    it('reserves slots in the order of the calls, beside an open fence, until the mailbox is full', async () => {
+      const client = randomUUID();
+      const name = { owner: '', client, deadlineMs: DEADLINE_MS };
+      const held = await attach(client);
+      const first = await mailboxes.reserve({ ...name, count: 2 });
+      const second = await mailboxes.reserve({ ...name, count: 1 });
+      const { mailbox } = first;
+      await append(mailbox, second.fence, 0);
+      await append(mailbox, held.fence, 0);
+      await append(mailbox, first.fence, 1, 0);
+      assert.deepEqual(eventsOf(await mailboxes.read({ mailbox })), [
+        `${held.fence}.0`,
+        `${first.fence}.0`,
+        `${first.fence}.1`,
+        `${second.fence}.0`,
+      ]);
+      await assert.rejects(mailboxes.reserve({ ...name, count: 1 }), refusal('mailbox-full'));
+      await mailboxes.acknowledge([{ mailbox, after: `${held.epoch}.1` }]);
+      await mailboxes.reserve({ ...name, count: 1 });
+    });
+
+    it('keeps the mailboxes of one client id apart by their owners', async () => {
+      const client = randomUUID();
+      const mine = await attach(client);
+      const theirs = await mailboxes.attach({ owner: 'key', client, holder, deadlineMs: DEADLINE_MS });
+      assert.notEqual(theirs.mailbox, mine.mailbox);
+      await assert.rejects(mailboxes.read({ owner: 'another', client }), refusal('not-found'));
+    });
+
+    it('reads a page at a time', async () => {
+      const { mailbox, fence, epoch } = await attach(randomUUID());
+      const large = 'x'.repeat(300 * 1024);
+      await mailboxes.append([0, 1, 2].map((n) => newEntry(mailbox, fence, n, large)));
+      const first = await mailboxes.read({ mailbox });
+      assert.equal(first.entries.length, 1);
+      assert.equal(first.head, 3);
+      const next = await mailboxes.read({ mailbox, after: `${epoch}.1` });
+      assert.deepEqual(
+        next.entries.map(({ offset }) => offset),
+        [2],
+      );
+    });
+
+    it('forgets entries after a while, and a mailbox that nobody uses, whose offsets then begin in another epoch', async () => {
+      const client = randomUUID();
+      const { mailbox, fence, epoch } = await attach(client);
+      await append(mailbox, fence, 0);
+      nowMs += RETENTION_MS / 2;
+      await append(mailbox, fence, 1);
+      nowMs += RETENTION_MS / 2 + 1;
+      await mailboxes.forgetOld();
+      const page = await mailboxes.read({ mailbox, after: `${epoch}.0` });
+      assert.deepEqual(eventsOf(page), [`${fence}.1`]);
+      assert.deepEqual(page.gap, { from: `${epoch}.0`, to: `${epoch}.1` });
+      nowMs += RETENTION_MS + 1;
+      const { mailboxes: removed } = await mailboxes.forgetOld();
+      assert.ok(removed >= 1);
+      await assert.rejects(mailboxes.read({ mailbox }), refusal('not-found'));
+      assert.notEqual((await attach(client)).epoch, epoch);
+    });
+
+    it('is migrated again without a change, and refuses a database of a later version', async () => {
+      const { mailbox, fence } = await attach(randomUUID());
+      await append(mailbox, fence, 0);
+      await Promise.all([migrate(database), migrate(database)]);
+      assert.equal((await mailboxes.read({ mailbox })).entries.length, 1);
+      await database.transaction((sql) => sql('UPDATE schema_version SET version = version + 1'));
+      await assert.rejects(migrate(database), refusal('invalid-config'));
+      await database.transaction((sql) => sql('UPDATE schema_version SET version = version - 1'));
+    });
+
+    it('undoes a transaction that fails, and goes on', async () => {
+      const { mailbox } = await attach(randomUUID());
+      await assert.rejects(
+        database.transaction(async (sql) => {
+          await sql('DELETE FROM mailboxes');
+          throw new Error('no');
+        }),
+        /no/,
+      );
+      assert.equal((await mailboxes.read({ mailbox })).head, 0);
+    });
+
+    it('loses and doubles nothing when many append to one mailbox at once', async () => {
+      const { mailbox, fence } = await attach(randomUUID());
+      const twice = Array.from({ length: 40 }, (_, index) => index % 20);
+      const results = await Promise.all(twice.map((n) => append(mailbox, fence, n)));
+      const appended = results.flat().filter(({ outcome }) => outcome === 'appended');
+      assert.equal(appended.length, 20);
+      assert.deepEqual(
+        eventsOf(await mailboxes.read({ mailbox })),
+        Array.from({ length: 20 }, (_, n) => `${fence}.${n}`),
+      );
+    });
+  });
+
+  describe(`answers on ${name}`, () => {
+    let database: Database;
+    let nowMs = 1_000_000;
+    before(async () => {
+      database = await open();
+      await migrate(database);
+    });
+    after(() => database.close());
+    const answers = () => createAnswers({ database, retentionMs: RETENTION_MS, nowMs: () => nowMs });
+
+    it('are pending, then there, and stay as they are', async () => {
+      const id = randomKey();
+      assert.deepEqual(await answers().read(id), { state: 'pending' });
+      assert.deepEqual(await answers().keep({ id, event: '{"n":1}' }), { outcome: 'appended' });
+      assert.deepEqual(await answers().keep({ id, event: '{"n":2}' }), { outcome: 'repeated' });
+      assert.deepEqual(await answers().read(id), { state: 'answered', event: '{"n":1}' });
+    });
+
+    it('are told to whoever asked last while they were pending', async () => {
+      const id = randomKey();
+      await answers().read(id, holder);
+      await answers().read(id, other);
+      const push = { holder: other, mailbox: id, epoch: '', head: 1, offset: 1 };
+      assert.deepEqual(await answers().keep({ id, event: '{}' }), { outcome: 'appended', push });
+      assert.deepEqual(await answers().keep({ id, event: '{}' }), { outcome: 'repeated', push });
+    });
+
+    it('are not kept once they are cancelled, before and after they came', async () => {
+      const [early, late] = [randomKey(), randomKey()];
+      await answers().cancel(early);
+      assert.deepEqual(await answers().keep({ id: early, event: '{}' }), { outcome: 'gone' });
+      await answers().keep({ id: late, event: '{}' });
+      await answers().cancel(late);
+      for (const id of [early, late]) assert.deepEqual(await answers().read(id), { state: 'cancelled' });
+    });
+
+    it('are forgotten after a while', async () => {
+      const id = randomKey();
+      await answers().keep({ id, event: '{}' });
+      nowMs += RETENTION_MS + 1;
+      assert.ok((await answers().forgetOld()) >= 1);
+      assert.deepEqual(await answers().read(id), { state: 'pending' });
+    });
+  });
+}
+
+/** Its event's id says its slot. */
+function newEntry(mailbox: string, fence: number, n: number, data?: string): NewEntry {
+  const event = JSON.stringify({ id: `${fence}.${n}`, data });
+  return { mailbox, fence, n, event, bytes: event.length };
+}
+
+function eventsOf({ entries }: TextPage): string[] {
+  return entries.map(({ event }) => JSON.parse(event).id);
+}
+
+function randomKey(): string {
+  return randomBytes(16).toString('base64url');
+}

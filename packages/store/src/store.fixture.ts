@@ -1,0 +1,62 @@
+/** A store process, and calls of it as public-web and dispatchers make them. */
+import { randomBytes } from 'node:crypto';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { BATCH_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
+import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
+import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
+import type { AppendResult, StoreCall } from '@waybill/common/internal-call/store-calls.ts';
+import { type Service, type StartServiceOptions, startService } from '@waybill/test-harness/service.ts';
+
+const SECRET = 'a-secret-that-only-this-test-knows';
+const keys = deriveInternalKeys([SECRET]);
+
+/** Starts a store at `databaseUrl`. */
+export function startStore(
+  databaseUrl: string,
+  options: Pick<StartServiceOptions, 'main'> = {},
+): Promise<Service> {
+  const env = { INTERNAL_SECRETS: SECRET, DATABASE_URL: databaseUrl };
+  return startService({ name: 'store', env, ...options });
+}
+
+/** Posts to a path of the store, signed unless `headers` say otherwise. */
+export function post(
+  store: Service,
+  path: string,
+  value: unknown,
+  headers?: Record<string, string>,
+): Promise<Response> {
+  const body = JSON.stringify(value);
+  const signature = headers ?? signRequest({ method: 'POST', path, body, keys: keys.call });
+  return fetch(`${store.baseUrl}${path}`, {
+    method: 'POST',
+    headers: { 'content-type': BATCH_CONTENT_TYPE, ...signature },
+    body,
+  });
+}
+
+/** Makes a call, and resolves with what is answered. */
+export async function call<Answer>(store: Service, storeCall: StoreCall): Promise<Answer> {
+  const response = await post(store, '/calls', storeCall);
+  if (response.status !== 200) throw new Error(`${response.status} ${await response.text()}`);
+  return (await response.json()) as Answer;
+}
+
+/** Appends replies, and resolves with what became of each. */
+export async function append(store: Service, replies: CloudEvent[]): Promise<AppendResult['outcome'][]> {
+  const response = await post(store, '/append', replies);
+  if (response.status !== 200) throw new Error(`${response.status} ${await response.text()}`);
+  const { results } = (await response.json()) as { results: AppendResult[] };
+  return results.map(({ outcome }) => outcome);
+}
+
+/** A reply to what was sent under `correlationid`. */
+export function newReply(correlationid: string, changes: Partial<CloudEvent> = {}): CloudEvent {
+  const id = `reply to ${correlationid}`;
+  return { specversion: '1.0', id, source: '/test', type: 'PingResponse', correlationid, ...changes };
+}
+
+/** An id as public-web makes them. */
+export function randomKey(): string {
+  return randomBytes(16).toString('base64url');
+}

@@ -1,0 +1,62 @@
+/** `POST /append`: a batch of replies, from a dispatcher or, for what it has to say itself, from public-web. */
+import { createBatcher } from '@waybill/common/batch.ts';
+import { INTERNAL_BODY_LIMIT_BYTES, MAX_BATCH_BYTES } from '@waybill/common/batch-limits.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { decodeMessage } from '@waybill/common/event/event-json.ts';
+import type { InternalCall } from '@waybill/common/internal-call/internal-app.ts';
+import { placeOf } from '@waybill/common/internal-call/reply-place.ts';
+import type { AppendResult } from '@waybill/common/internal-call/store-calls.ts';
+import { batchSize, events } from '@waybill/common/telemetry/metrics.ts';
+import type { Answers } from './answers.ts';
+import type { Mailboxes, NewEntry } from './mailboxes.ts';
+
+/** Entries of one transaction, whose commit costs more than any of them. */
+const MAX_ENTRIES = 256;
+/** Waiting for the transaction under way. Callers have a second to wait, and send what was refused again. */
+const MAX_QUEUED = 4_096;
+const MAX_WAIT_MS = 900;
+
+/**
+ * What handles `POST /append`: answers 200 with `{"results":[AppendResult]}` in the order of the replies, of which nothing is
+ * lost any more. Whatever comes from several callers while a transaction is under way goes into the next one.
+ */
+export function createTakeReplies({
+  mailboxes,
+  answers,
+}: {
+  mailboxes: Pick<Mailboxes, 'append'>;
+  answers: Pick<Answers, 'keep'>;
+}) {
+  const batcher = createBatcher<NewEntry, AppendResult>({
+    maxItems: MAX_ENTRIES,
+    maxBytes: 4 * MAX_BATCH_BYTES,
+    maxInFlight: () => 1,
+    maxQueued: MAX_QUEUED,
+    maxQueuedBytes: 64 * INTERNAL_BODY_LIMIT_BYTES,
+    maxWaitMs: MAX_WAIT_MS,
+    send(entries) {
+      batchSize.record(entries.length, { hop: 'store' });
+      return mailboxes.append(entries);
+    },
+  });
+
+  async function take(reply: CloudEvent): Promise<AppendResult> {
+    const place = placeOf(reply.correlationid);
+    if (!place) return { outcome: 'gone' };
+    // The address is of no use any more, and longer than many a reply.
+    const event = JSON.stringify({ ...reply, replyto: undefined });
+    if (place.kind === 'answer') return answers.keep({ id: place.id, event });
+    const { mailbox, fence, n } = place;
+    const bytes = Buffer.byteLength(event);
+    return (await batcher.add({ mailbox, fence, n, event, bytes }, bytes)) ?? { outcome: 'gone' };
+  }
+
+  return async ({ body, contentType }: InternalCall): Promise<{ results: AppendResult[] }> => {
+    const replies = decodeMessage({ contentType, body });
+    const results = await Promise.all(replies.map(take));
+    replies.forEach(({ type }, index) => {
+      events.add(1, { tier: 'store', type, outcome: results[index]?.outcome });
+    });
+    return { results };
+  };
+}
