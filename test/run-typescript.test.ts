@@ -17,6 +17,15 @@ for (const [node, preload] of [
       assert.deepEqual(await ended, [7, null]);
     });
 
+    it('keeps compiled modules, and tells the processes it starts where', async (t) => {
+      const { child, said, ended } = start(t, preload, ['compiled']);
+      child.stdin.end('0');
+      const [own = '', forOthers = ''] = (await said).trim().split(' ');
+      assert.match(forOthers, /node_modules\/.cache\/compiled$|^\/.+/);
+      assert.ok(own.startsWith(forOthers), own);
+      await ended;
+    });
+
     it('gets the signals of the one that was started', async (t) => {
       const { child, said, ended } = start(t, preload);
       await said;

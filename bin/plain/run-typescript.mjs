@@ -1,6 +1,7 @@
 /** Runs a program of the project that is written in TypeScript. Plain JavaScript for any Node from 20 up. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import * as module from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { findNode } from './find-node.mjs';
 import { runProgram } from './user-error.mjs';
@@ -17,10 +18,23 @@ const SIGNALS = /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP']);
  * @param {string} program its path from the project folder
  */
 export async function runTypeScript(program) {
+  keepCompiled();
   const url = new URL(`../../${program}`, import.meta.url);
   const node = await find();
   if (node === process.execPath) await import(url.href);
   else if (node !== undefined) await runBy(node, fileURLToPath(url));
+}
+
+/**
+ * Keeps compiled modules in `node_modules/.cache/compiled`, or where NODE_COMPILE_CACHE says, for this process and those
+ * that it starts: half of what starting one costs is compiling the same modules again.
+ */
+function keepCompiled() {
+  process.env.NODE_COMPILE_CACHE ??= fileURLToPath(
+    new URL('../../node_modules/.cache/compiled', import.meta.url),
+  );
+  // From Node 22.1 on.
+  module.enableCompileCache?.(process.env.NODE_COMPILE_CACHE);
 }
 
 /** Says why there is none. */

@@ -44,6 +44,7 @@ export type RunningServices = {
 };
 
 type Running = Service & {
+  service: Service;
   child: ChildProcess;
   hasSaidListening: boolean;
   /** Why it was not ready when it was asked last. */
@@ -51,7 +52,10 @@ type Running = Service & {
   ended: Promise<End>;
 };
 
-/** Starts the services of each stage together, once those of the stage before are ready. */
+/**
+ * Starts the services of the first stage, and when these are ready all others at once: services wait for what they need,
+ * and a machine with several processors is ready sooner. Stages are the order of stopping.
+ */
 export function runServices({
   stages,
   onLine,
@@ -66,16 +70,24 @@ export function runServices({
   const { promise: firstEnd, resolve: onEnd } = Promise.withResolvers<End>();
 
   async function startAll() {
-    for (const stage of stages) {
-      const started = stage.map((service) => start(service, onLine));
-      running.push(started);
-      for (const { ended, child } of started) {
-        ended.then(onEnd);
-        lifeline.tie(child.pid);
-      }
-      await Promise.all(started.map((service) => becomesReady(service, stopping.signal)));
-      for (const service of stage) waiting.delete(service);
+    const [first = [], ...others] = stages;
+    await startStages([first]);
+    await startStages(others);
+  }
+
+  async function startStages(together: Service[][]) {
+    const started = together.map((stage) => stage.map((service) => start(service, onLine)));
+    running.push(...started);
+    for (const { ended, child } of started.flat()) {
+      ended.then(onEnd);
+      lifeline.tie(child.pid);
     }
+    await Promise.all(
+      started.flat().map(async (each) => {
+        await becomesReady(each, stopping.signal);
+        waiting.delete(each.service);
+      }),
+    );
   }
   const kill = () => signalAll(running.flat(), 'SIGKILL');
   // Should this process end by an error of its own, or be killed, the services must not stay behind.
@@ -120,7 +132,14 @@ function start(service: Service, onLine: (name: string, line: string) => void) {
       resolve({ name: service.name, how, isClean: code === 0 || signal === 'SIGTERM' });
     });
   });
-  const running = { ...service, child, hasSaidListening: false, reason: undefined, ended } as Running;
+  const running: Running = {
+    ...service,
+    service,
+    child,
+    hasSaidListening: false,
+    reason: undefined,
+    ended,
+  };
   for (const output of [child.stdout, child.stderr]) {
     eachLine(output, (line) => {
       running.hasSaidListening ||= line.includes('"msg":"listening"');
