@@ -2,7 +2,7 @@
  * The HTTP server every process builds on: limits that Fastify leaves open, problems instead of its own error
  * bodies, health, and a way to stop that drops no request.
  */
-import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { type Socket, Server as TcpServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -27,6 +27,7 @@ import { collectAllowedMethods } from './allowed-methods.ts';
 import { closeInStages, dropInput, endInStages, isClosing } from './close-in-stages.ts';
 import { answerHalfClosed } from './half-closed.ts';
 import { headProblem } from './head-problem.ts';
+import { STATUS_CODES } from './node-http.ts';
 import { cutOff, keepSockets } from './open-sockets.ts';
 import { createBodyReader } from './read-body.ts';
 import type { KeyPair } from './tls.ts';

@@ -1,9 +1,10 @@
 /** `GET /ws`: WebSockets on the public HTTP port. */
-import { type IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { MAX_EVENT_BYTES } from '@waybill/common/batch-limits.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import { sendProblemBody } from '@waybill/common/http/http-server.ts';
+import { ServerResponse } from '@waybill/common/http/node-http.ts';
 import { problemFor } from '@waybill/common/problem.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type WebSocket, WebSocketServer } from 'ws';
