@@ -14,7 +14,7 @@ export type SystemOptions = {
   amqpUrl: string;
   /** How many of each; default one, and none of those that datasets need. More than one dataset-generator are idle. */
   counts?: Partial<Record<TierName, number>>;
-  /** The order in which the tiers start; each waits until the one before it listens. */
+  /** The order in which the tiers start; each waits until the one before it listens. Without one they start together. */
   order?: readonly TierName[];
   /** Called when all processes listen, before they are waited for to be ready. */
   onListening?(): Promise<void>;
@@ -54,7 +54,7 @@ export const INTERNAL_SECRETS = 'a secret of the tests with more than 32 charact
 export async function startSystem({
   amqpUrl,
   counts = {},
-  order = [...DATASET_TIERS, ...TIERS],
+  order,
   onListening,
   env = {},
   envs: own = {},
@@ -107,7 +107,11 @@ export async function startSystem({
       ? dispatcherPorts.map(startDispatcher)
       : Array.from({ length: countOf(tier) }, () => startService({ name: tier, env: envs[tier] }));
   try {
-    for (const tier of order) services[tier] = await Promise.all(startTier(tier));
+    const start = async (tier: TierName) => {
+      services[tier] = await Promise.all(startTier(tier));
+    };
+    if (order) for (const tier of order) await start(tier);
+    else await Promise.all([...DATASET_TIERS, ...TIERS].map(start));
     await onListening?.();
     await Promise.all(all().map((service) => service.ready()));
   } catch (error) {
