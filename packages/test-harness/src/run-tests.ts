@@ -11,7 +11,7 @@
 import { spawn } from 'node:child_process';
 import { statfsSync, statSync } from 'node:fs';
 import { freemem } from 'node:os';
-import { join, relative, resolve } from 'node:path';
+import { relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findPostgresql } from './postgresql.ts';
 import { findRabbitmq } from './rabbitmq.ts';
@@ -77,8 +77,6 @@ type Run = { broker: string; patterns: string[]; concurrency?: number };
 function runTests({ broker, patterns, concurrency = 2 }: Run): Promise<number> {
   const env = {
     ...process.env,
-    // A run is hundreds of processes, most of whose start is the compiling of the same modules.
-    NODE_COMPILE_CACHE: join(projectFolder, 'node_modules/.cache/compiled'),
     ...(hasRoom(MEMORY_FOLDER) && { TEST_RABBITMQ_DATA: MEMORY_FOLDER }),
     ...(broker === EMBEDDED && { TEST_BROKER: 'embedded', TEST_AMQP_URL: '' }),
   };
