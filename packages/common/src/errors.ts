@@ -57,6 +57,11 @@ export const errorCodes = {
 /** Every code an {@link AppError} can carry. */
 export type ErrorCode = keyof typeof errorCodes;
 
+/** Whether it is one of them. */
+export function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(errorCodes, code);
+}
+
 export type AppErrorOptions = {
   /** What led to it, for the log: nothing reads data from it. */
   cause?: unknown;

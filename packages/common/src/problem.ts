@@ -1,5 +1,5 @@
 /** Problems (RFC 9457): how an error is told to a client, or by one tier to another. */
-import { AppError, type ErrorCode, errorCodes } from './errors.ts';
+import { AppError, type ErrorCode, errorCodes, isErrorCode } from './errors.ts';
 
 /**
  * An RFC 9457 problem. `type` is `urn:waybill:problem:<code>`, or in a listener's own (`handler-failed`) what it chose; `code`
@@ -62,6 +62,6 @@ export function isBodyAtFault(status: number, code: string | undefined): boolean
  * were for the caller, who is not the client.
  */
 export function fromProblem(problem: Problem, otherwise: ErrorCode): AppError {
-  const code = Object.hasOwn(errorCodes, problem.code) ? (problem.code as ErrorCode) : otherwise;
+  const code = isErrorCode(problem.code) ? problem.code : otherwise;
   return new AppError(code, problem.detail ?? problem.title);
 }

@@ -78,7 +78,8 @@ describe('dispatching a dataset', () => {
     });
     return async (event: CloudEvent, context: Partial<HandlerContext> = {}): Promise<HandlerResult> => {
       const never = new AbortController().signal;
-      return (await handle(event, { signal: never, stopping: never, attempt: 1, log, ...context })) ?? {};
+      const given = { signal: never, stopping: never, attempt: 1, log, ...context };
+      return ((await handle(event, given)) ?? {}) as HandlerResult;
     };
   }
 

@@ -137,8 +137,8 @@ export function createBehaviours(
 
     /** Makes `data.count` events of type `data.type`. */
     Fan({ data }) {
-      const { type, count } = data as { type: string; count: number };
-      const events = Array.from({ length: count }, (_, index) => ({ type, data: index }));
+      const { type, count, mandatory } = data as { type: string; count: number; mandatory?: boolean };
+      const events = Array.from({ length: count }, (_, index) => ({ type, data: index, mandatory }));
       return { ...answer('fanned'), events };
     },
 

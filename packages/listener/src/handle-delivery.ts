@@ -188,12 +188,11 @@ export function createHandleDelivery({
       failedAttempts: failedAttemptsOf(delivery),
       crashes: Math.max(crashes, earlierCrashesOf(delivery)),
     });
-    const messages = originalsOf(delivery).map((event) => ({
-      to,
-      headers,
-      ...encodeMessage([encodeEvent(event)]),
+    const moved = originalsOf(delivery).map((event) => ({
+      message: { to, headers, ...encodeMessage([encodeEvent(event)]) },
+      isMandatory: true,
     }));
-    return publishEvents(publisher, messages, delivery.signal);
+    return publishEvents(publisher, moved, delivery.signal);
   }
 
   async function giveUpAll({ delivery, crashes }: Held): Promise<void> {

@@ -302,12 +302,14 @@ describe('a listener handling an event', { concurrency: true }, () => {
     assert.equal((await attemptsAt(event)).length, 1);
   });
 
-  it('tells a client at once that the handler made no reply', async () => {
-    const event = request('Return', { data: {} });
-    await bench.send(event);
-    assert.equal((await problemOf(event)).problem.error_code, 'no-reply');
-    assert.equal((await attemptsAt(event)).length, 1);
-  });
+  for (const returns of [undefined, null, {}, { events: [] }])
+    it(`tells a client that it is done when the handler returns ${JSON.stringify(returns)}`, async () => {
+      const event = request('Return', { data: { returns } });
+      await bench.send(event);
+      const { type, data, data_base64 } = await bench.replyTo(event);
+      assert.deepEqual([type, data, data_base64], ['waybill.NoContent', undefined, undefined]);
+      assert.equal(await outcomeOf(event), 'handled');
+    });
 
   it('wants no reply, and publishes none, where nobody waits', async () => {
     const [silent, answering] = [request('Return', { data: {} }), request('Echo')];
@@ -400,8 +402,14 @@ describe('a listener handling an event', { concurrency: true }, () => {
     await listener.waitForLog(() => listener.logs.filter(isLast).length === 4, 30_000);
   });
 
-  it('fails an event whose further event no queue takes, instead of waiting for one', async () => {
-    const event = request('Fan', { data: { type: 'NobodyTakesThis', count: 1 } });
+  it('publishes further events also where nobody takes them', async () => {
+    const event = request('Fan', { data: { type: 'NobodyTakesThis', count: 2 } });
+    await bench.send(event);
+    assert.equal((await bench.replyTo(event)).data, 'fanned');
+  });
+
+  it('fails an event whose further event no queue takes though one has to, instead of waiting for one', async () => {
+    const event = request('Fan', { data: { type: 'NobodyTakesThis', count: 1, mandatory: true } });
     await bench.send(event, fourFailures);
     assert.equal((await problemOf(event)).problem.error_code, 'unroutable');
   });

@@ -12,6 +12,7 @@ import { withDefaults } from './handler-options.ts';
 import { failedAttemptsOf } from './headers.ts';
 import { withHopLimit } from './hops.ts';
 import { noHandler } from './no-handler.ts';
+import { Problem } from './problem.ts';
 import type { PublishReply } from './publish-reply.ts';
 import type { Step } from './step.ts';
 import { withDeadLetter } from './with-dead-letter.ts';
@@ -89,6 +90,9 @@ function stepsOf(
 
 /** A copy, because what the handler may change of its event is read here afterwards. */
 function call(handle: HandlerWithOptions['handle']): Step<HandlerResult | undefined> {
-  return async (event, { signal, stopping, attempt, log }) =>
-    handle({ ...event } as EventWith<unknown>, { signal, stopping, attempt, log });
+  return async (event, { signal, stopping, attempt, log }) => {
+    const result = await handle({ ...event } as EventWith<unknown>, { signal, stopping, attempt, log });
+    if (result instanceof Problem) throw result;
+    return result ?? undefined;
+  };
 }

@@ -2,6 +2,7 @@
 import type { RETRY_DELAYS_MS } from '@waybill/common/broker/topology.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import type { Logger } from 'pino';
+import type { Problem } from './problem.ts';
 import type { Schema } from './schema.ts';
 
 /**
@@ -13,19 +14,24 @@ import type { Schema } from './schema.ts';
  * (the tiers before passed its digits on unchanged). Who needs all digits sends them as a string.
  *
  * An error is retried after 0.2, 1, 5 and 5 s, and after the last attempt the event is dead-lettered and its client told
- * 502, so by default 11 s later; a {@link TerminalError} is not retried, and tells the client its code and message.
+ * 502, so by default 11 s later; a {@link TerminalError} is not retried, and tells the client its code and message. A
+ * {@link Problem}, thrown or returned, is no error but an answer.
  */
 export type Handler<Event extends CloudEvent = CloudEvent> = (
   event: Event,
   context: HandlerContext,
-) => Promise<HandlerResult | undefined> | HandlerResult | undefined;
+) => Promise<Handled> | Handled;
+
+// biome-ignore lint/suspicious/noConfusingVoidType: a function without a return is one that returns nothing
+type Nothing = undefined | void;
+type Handled = HandlerResult | Problem | Nothing;
 
 /** An event whose data is known to be of a type. */
 export type EventWith<Data> = CloudEvent & { data: Data };
 
 /** What a handler makes of an event. */
 export type HandlerResult = {
-  /** The answer to whoever sent the event. Whoever waits and gets none is told 502. */
+  /** The answer to whoever sent the event. Whoever waits and gets none is told that it is done (204). */
   reply?: NewEvent;
   /**
    * Further events, published before the event is acked. Another attempt makes them again: give them ids of your own
@@ -51,6 +57,11 @@ export type FurtherEvent = NewEvent & {
    * and an event that is more than 32 hops away is dead-lettered. A continuation has to end by a rule of its handler's own.
    */
   isContinuation?: boolean;
+  /**
+   * Whether somebody has to take it: where no service does, the event that it is made from fails. Absent: only if it is a
+   * continuation, or delayed; what is published otherwise may interest nobody, or only observers.
+   */
+  mandatory?: boolean;
 };
 
 /** An event to be made; `id`, `source`, `time` and the tracing attributes are added. */
@@ -115,7 +126,7 @@ export type Handlers<Data extends Record<string, unknown> = Record<string, unkno
 export type Observer<Event extends CloudEvent = CloudEvent> = (
   event: Event,
   context: HandlerContext,
-) => Promise<ObserverResult | undefined | void> | ObserverResult | undefined | void;
+) => Promise<ObserverResult | Nothing> | ObserverResult | Nothing;
 
 /** What an observer makes of an event. */
 export type ObserverResult = Omit<HandlerResult, 'reply'>;

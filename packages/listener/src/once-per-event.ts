@@ -27,6 +27,7 @@ import { randomUUID } from 'node:crypto';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { withBase64 } from './carried-data.ts';
 import type { Handler, HandlerContext, HandlerResult, NewEvent } from './handler.ts';
+import { Problem } from './problem.ts';
 import { createMemoryResultStore, type ResultStore } from './result-store.ts';
 
 export type OncePerEventOptions = {
@@ -81,7 +82,7 @@ export function oncePerEvent<Event extends CloudEvent>(
   async function handleOnce(key: string, event: Event, context: HandlerContext): Promise<HandlerResult> {
     const known = await store.get(key);
     if (known) return known;
-    const result = withIds((await handler(event, context)) ?? {});
+    const result = withIds(resultOf(await handler(event, context)));
     try {
       await store.set(key, result);
     } catch (error) {
@@ -90,6 +91,12 @@ export function oncePerEvent<Event extends CloudEvent>(
     }
     return result;
   }
+}
+
+/** What was refused has had no effect, and is refused anew. */
+function resultOf(handled: Awaited<ReturnType<Handler>>): HandlerResult {
+  if (handled instanceof Problem) throw handled;
+  return handled ?? {};
 }
 
 /** So that what is published again can be told to be the same, and a store has JSON to keep. */

@@ -8,6 +8,9 @@ import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-conf
  */
 const MAX_IN_FLIGHT = 32;
 
+/** A further event, and whether somebody has to take it. */
+export type Further = { message: OutgoingMessage; isMandatory: boolean };
+
 /**
  * Publishes the further events of one event, each until it is confirmed, several at once.
  *
@@ -15,18 +18,18 @@ const MAX_IN_FLIGHT = 32;
  */
 export async function publishEvents(
   publisher: Publisher,
-  messages: readonly OutgoingMessage[],
+  further: readonly Further[],
   signal: AbortSignal,
 ): Promise<void> {
   let next = 0;
   async function publishNext(): Promise<void> {
     try {
-      for (let message = messages[next++]; message; message = messages[next++])
-        await publishUntilConfirmed(publisher, message, signal);
+      for (let each = further[next++]; each; each = further[next++])
+        await publishUntilConfirmed(publisher, each.message, signal, each);
     } catch (error) {
-      next = messages.length;
+      next = further.length;
       throw error;
     }
   }
-  await Promise.all(Array.from({ length: Math.min(MAX_IN_FLIGHT, messages.length) }, publishNext));
+  await Promise.all(Array.from({ length: Math.min(MAX_IN_FLIGHT, further.length) }, publishNext));
 }

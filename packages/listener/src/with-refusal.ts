@@ -1,12 +1,15 @@
-import { problemFor } from '@waybill/common/problem.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { type Problem as ProblemMembers, problemFor } from '@waybill/common/problem.ts';
 import { InvalidDataError } from './invalid-data.ts';
 import { makeReplyOfProblem } from './make-event.ts';
+import { Problem } from './problem.ts';
 import type { PublishReply } from './publish-reply.ts';
 import type { Step } from './step.ts';
 
 /**
- * Answers whoever waits that the data is at fault (422): a client's mistake leaves no dead letter and is not tried again.
- * Where nobody waits nobody could mend it, and it stays a failure.
+ * Answers whoever waits with what is the matter with the event: with the {@link Problem} of its handler, or that the data is
+ * at fault (422). A client's mistake leaves no dead letter and is not tried again. Where nobody waits nobody could mend it,
+ * and it stays a failure.
  */
 export function withRefusal(
   next: Step,
@@ -14,13 +17,18 @@ export function withRefusal(
 ): Step {
   return async (event, context) => {
     const outcome = await next(event, context);
-    const { failure } = outcome;
-    if (!(failure instanceof InvalidDataError) || event.replyto === undefined) return outcome;
-    const { errors } = failure;
-    context.log.debug({ errors }, 'event refused: its data is invalid');
-    const detail = `the data of ${event.type} is not as its schema says`;
-    const problem = problemFor('invalid-data', detail, { errors, event_id: event.id });
+    const problem = event.replyto === undefined ? undefined : problemOf(outcome.failure, event);
+    if (!problem) return outcome;
+    const { code, errors } = problem;
+    context.log.debug({ code, errors }, 'event refused');
     const reply = makeReplyOfProblem(problem, { event, service, span: context.span });
     return { name: (await publishReply(reply)) === 'expired' ? 'expired' : 'refused' };
   };
+}
+
+function problemOf(failure: Error | undefined, { type, id }: CloudEvent): ProblemMembers | undefined {
+  if (failure instanceof Problem) return { ...failure.toJSON(), event_id: id };
+  if (!(failure instanceof InvalidDataError)) return undefined;
+  const detail = `the data of ${type} is not as its schema says`;
+  return problemFor('invalid-data', detail, { errors: failure.errors, event_id: id });
 }

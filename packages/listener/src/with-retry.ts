@@ -9,6 +9,7 @@ import { originalOf } from './delivered-event.ts';
 import { describeError } from './describe-error.ts';
 import { TerminalError } from './handler.ts';
 import { historyHeaders } from './headers.ts';
+import { Problem } from './problem.ts';
 import type { Step, StepContext } from './step.ts';
 
 /**
@@ -38,7 +39,8 @@ export function retryDelayMs(failedAttempts: number): RetryDelayMs {
 }
 
 function isTerminal(failure: Error): boolean {
-  return failure instanceof TerminalError || (failure instanceof AppError && failure.kind === 'terminal');
+  const isRefusal = failure instanceof TerminalError || failure instanceof Problem;
+  return isRefusal || (failure instanceof AppError && failure.kind === 'terminal');
 }
 
 function again(

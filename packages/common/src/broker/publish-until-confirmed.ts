@@ -12,6 +12,8 @@ const MAX_HEAL_MS = 10_000;
  * broker confirms it. It may then be enqueued more than once. When no queue takes it ours are declared anew, and one of
  * another service that declares that it takes the type is waited for.
  *
+ * @param options.isMandatory whether somebody has to take it (the default). If not, it is done also when no service declares that
+ *   it takes its type.
  * @param signal ends the attempts: usually that of the delivery that will be acked afterwards, because once its
  * channel is gone somebody else gets it.
  * @throws AppError `broker-unavailable` when the signal aborts first, or the queue of that other service is not there
@@ -21,6 +23,7 @@ export async function publishUntilConfirmed(
   publisher: Publisher,
   message: OutgoingMessage,
   signal: AbortSignal,
+  { isMandatory = true }: { isMandatory?: boolean } = {},
 ): Promise<void> {
   const healedMs = performance.now() + MAX_HEAL_MS;
   let isDeclared = false;
@@ -30,6 +33,7 @@ export async function publishUntilConfirmed(
     if (signal.aborted)
       throw new AppError('broker-unavailable', `not confirmed before the delivery was lost`);
     if (outcome === 'unroutable') {
+      if (!isMandatory && (await isTakenByNobody(publisher, message))) return;
       if (isDeclared) await assertTaken(publisher, message, healedMs);
       else
         isDeclared = await publisher.declare().then(
@@ -39,6 +43,10 @@ export async function publishUntilConfirmed(
     }
     await backOff(attempt, { baseMs: BASE_DELAY_MS, capMs: MAX_DELAY_MS, signal });
   }
+}
+
+async function isTakenByNobody(publisher: Publisher, { to }: OutgoingMessage): Promise<boolean> {
+  return 'type' in to && (await publisher.isDeclared(to.type)) === false;
 }
 
 /** Returns when somebody declares that it takes the message, whose queue may yet come. */

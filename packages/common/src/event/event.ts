@@ -60,6 +60,9 @@ export const EVENT_TYPE_PATTERN = /^[A-Za-z0-9._-]{1,128}$/;
 /** The type of a reply that reports a failure; its data is an RFC 9457 problem. */
 export const PROBLEM_TYPE = 'waybill.Problem';
 
+/** The type of the reply of a handler that has nothing to say. It has no data; where HTTP has a word for it, it is a 204. */
+export const NO_CONTENT_TYPE = 'waybill.NoContent';
+
 /** The type of the event by which a client is to be sent a dataset. It enters by its own endpoints only. */
 export const NEW_CLIENT_TYPE = 'NewClientRequest';
 

@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { AppError } from '@waybill/common/errors.ts';
-import { type CloudEvent, INTERNAL_ATTRIBUTES, PROBLEM_TYPE } from '@waybill/common/event/event.ts';
-import { answerBatch, createAnswerEvent, type Requester, toReplyEvent } from './answer-event.ts';
+import {
+  type CloudEvent,
+  INTERNAL_ATTRIBUTES,
+  NO_CONTENT_TYPE,
+  PROBLEM_TYPE,
+} from '@waybill/common/event/event.ts';
+import { answerBatch, createAnswerEvent, isNoContent, type Requester, toReplyEvent } from './answer-event.ts';
 import type { Ask } from './ask.ts';
 
 const event: CloudEvent = { specversion: '1.0', id: 'e1', source: '/client', type: 'PingRequest' };
@@ -63,6 +68,35 @@ it('a client is told what a listener says of invalid data, and nothing else unde
   const told = { type, title, status: 422, detail: 'why', code: 'invalid-data', errors, event_id: 'e1' };
   assert.deepEqual(problem, told);
   assert.deepEqual(accounted, [['e1', 422, 'invalid-data']]);
+});
+
+it('a client is told the problem that a handler refused its event with, and nothing else', async () => {
+  const data = { type: 'about:blank', title: 'Conflict', status: 409, code: 'already-shipped', order: 7 };
+  const { answer, accounted } = start(async () => ({ ...event, type: PROBLEM_TYPE, data }));
+  assert.deepEqual((await answer(event)).problem, { ...data, event_id: 'e1' });
+  assert.deepEqual(accounted, [['e1', 409, 'already-shipped']]);
+});
+
+it('a problem of a handler has no code and no status that are ours to say', async () => {
+  for (const [status, code] of [
+    [409, 'not-accepted'],
+    [503, 'busy'],
+    [502, 'broken'],
+    [200, 'fine'],
+  ]) {
+    const { answer } = start(async () => ({
+      ...event,
+      type: PROBLEM_TYPE,
+      data: { type: 'about:blank', status, code },
+    }));
+    assert.equal((await answer(event)).problem?.code, 'handler-failed');
+  }
+});
+
+it('an event whose handler has nothing to say is done', async () => {
+  const { answer, accounted } = start(async () => ({ ...event, type: NO_CONTENT_TYPE }));
+  assert.equal(isNoContent(await answer(event)), true);
+  assert.deepEqual(accounted, [['e1', 204, undefined]]);
 });
 
 it('the events of a batch are answered in order, each by itself', async () => {

@@ -7,7 +7,12 @@
  */
 import { randomUUID } from 'node:crypto';
 import { AppError } from '@waybill/common/errors.ts';
-import { type CloudEvent, INTERNAL_ATTRIBUTES, PROBLEM_TYPE } from '@waybill/common/event/event.ts';
+import {
+  type CloudEvent,
+  INTERNAL_ATTRIBUTES,
+  NO_CONTENT_TYPE,
+  PROBLEM_TYPE,
+} from '@waybill/common/event/event.ts';
 import { type Problem, toProblem } from '@waybill/common/problem.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
 import type { Logger } from 'pino';
@@ -49,7 +54,7 @@ export function createAnswerEvent({
       log: requester.log,
       event,
       label: labelOf(event.type),
-      status: answer.problem?.status ?? 200,
+      status: answer.problem?.status ?? (isNoContent(answer) ? 204 : 200),
       code: answer.problem?.code,
       success: 'answered',
       durationMs: performance.now() - startedMs,
@@ -94,6 +99,11 @@ export function answerBatch(
         : answerEvent(event, requester),
     ),
   );
+}
+
+/** Whether the event is done, and its handler has nothing to say. */
+export function isNoContent(answer: Answer): boolean {
+  return !answer.problem && answer.reply.type === NO_CONTENT_TYPE;
 }
 
 /** An answer where events are expected: a problem becomes the data of an event. */

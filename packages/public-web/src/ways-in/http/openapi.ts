@@ -214,6 +214,10 @@ export const eventRouteSchema = {
     },
   },
   response: {
+    204: {
+      description:
+        'The event is done, and its handler has nothing to say. In a batch it is an event of type waybill.NoContent',
+    },
     200: {
       description: 'The reply',
       content: {

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { type CloudEvent, INTERNAL_ATTRIBUTES, PROBLEM_TYPE } from '@waybill/common/event/event.ts';
+import {
+  type CloudEvent,
+  INTERNAL_ATTRIBUTES,
+  NO_CONTENT_TYPE,
+  PROBLEM_TYPE,
+} from '@waybill/common/event/event.ts';
 import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
 import { mediaType } from '@waybill/common/event/media-type.ts';
 import { type Problem, problemFor } from '@waybill/common/problem.ts';
@@ -309,6 +314,33 @@ describe('what becomes of a request', () => {
       assert.equal(response.headers.get('retry-after'), status === 503 ? '1' : null);
     });
   }
+
+  it('answers 204 for an event whose handler has nothing to say, and in a batch with an event that says so', async () => {
+    dispatcher.onBatch = async (events, response) => {
+      answer(response);
+      await deliver(events.map((event) => pong(event, { type: NO_CONTENT_TYPE, data: undefined })));
+    };
+    const { data, ...attributes } = ping;
+    const binary = Object.fromEntries(
+      Object.entries(attributes).map(([name, value]) => [`ce-${name}`, String(value)]),
+    );
+    for (const response of [
+      await post(ping, { 'content-type': EVENT_CONTENT_TYPE }),
+      await post({ id: 'e1', type: ping.type }, { 'content-type': 'application/json' }),
+      await post(data, { 'content-type': 'application/json', ...binary }),
+    ]) {
+      assert.equal(response.status, 204);
+      assert.equal(response.headers.get('content-type'), null);
+      assert.equal(await response.text(), '');
+    }
+    const batch = await post([ping, { ...ping, id: 'e2' }], { 'content-type': BATCH_CONTENT_TYPE });
+    assert.equal(batch.status, 200);
+    const replies = (await batch.json()) as CloudEvent[];
+    assert.deepEqual(
+      replies.map(({ type }) => type),
+      [NO_CONTENT_TYPE, NO_CONTENT_TYPE],
+    );
+  });
 
   it("answers 502 with the listener's code and the id of the event when the listener failed", async () => {
     const failures = [

@@ -10,6 +10,7 @@ import {
   type Answer,
   type AnswerEvent,
   answerBatch,
+  isNoContent,
   type Requester,
   toReplyEvent,
 } from '../../core/answer-event.ts';
@@ -78,6 +79,8 @@ function toRequester(reply: FastifyReply, count: number, { held, deadlineMs }: P
 
 function sendAnswer(reply: FastifyReply, mode: Exclude<HttpMode, 'batched'>, answer: Answer): FastifyReply {
   if (answer.problem) return sendProblemBody(reply, answer.problem);
+  // An event of its own type would be news to clients that know only the types of their replies.
+  if (isNoContent(answer)) return reply.code(204).send();
   return send(reply, encodeResponse(mode, answer.reply, answer.id));
 }
 
