@@ -28,6 +28,7 @@ import {
   type RunMethod,
   refusal,
 } from './methods.ts';
+import type { MeshLog } from './neighbour.ts';
 import { createNeighbours, type Neighbours } from './neighbours.ts';
 import type { OpenPeer } from './peer.ts';
 import { ask, createRoute, wayOf, withoutWay } from './routing.ts';
@@ -69,6 +70,8 @@ export type CollectiveDispatcherOptions = {
   runMethod?: RunMethod;
   /** How often each neighbour is asked whether it is there; default 2 s. */
   checkMs?: number;
+  /** Gets a line for each connection that begins or ends; default: nothing is logged. */
+  log?: MeshLog;
 };
 
 /**
@@ -91,12 +94,14 @@ export function createCollectiveDispatcher({
   openPeer,
   runMethod,
   checkMs,
+  log = { info() {}, warn() {} },
 }: CollectiveDispatcherOptions): CollectiveDispatcher {
   let namespaces = initialNamespaces;
   const methods = createMethods({ id, namespaces: () => namespaces, validator, runMethod });
   const neighbours = createNeighbours({
     ...{ id, address, namespaces: () => namespaces, connections, openPeer },
     checkMs,
+    log,
   });
   const route = createRoute(id);
 

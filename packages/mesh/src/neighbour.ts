@@ -7,6 +7,12 @@ import type { ServeRequest, ServeResponse } from './messages.ts';
 import type { CallOptions } from './methods.ts';
 import type { OpenPeer, Peer } from './peer.ts';
 
+/** Where a site says what becomes of its connections. */
+export type MeshLog = {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+};
+
 /** What a Connect has settled, whoever sent it. */
 export type Settled = Pick<Connection, 'direction' | 'peerId' | 'sharedNamespaces'>;
 
@@ -39,11 +45,13 @@ export function createNeighbour({
   sessionId,
   store,
   openPeer,
+  log,
 }: {
   address: string;
   sessionId: string;
   store: Pick<Connections, 'save'>;
   openPeer: OpenPeer;
+  log: MeshLog;
 }): Neighbour {
   const stopping = new AbortController();
   let isForgotten = false;
@@ -65,7 +73,8 @@ export function createNeighbour({
   async function save(): Promise<void> {
     if (!connection) return;
     savedCalls = connection.calls;
-    await store.save(connection);
+    // A connection is good for calls, whether or not it is on record.
+    await store.save(connection).catch((err) => log.warn({ err }, 'a connection of the mesh was not saved'));
   }
 
   return {
@@ -81,10 +90,12 @@ export function createNeighbour({
     peerId: () => (isActive() ? (connection?.peerId ?? '') : ''),
     async settle(settled) {
       isForgotten = false;
-      connection =
-        connection?.status === 'ACTIVE'
-          ? Object.assign(connection, settled, { direction: connection.direction })
-          : begin(address, sessionId, settled);
+      if (connection?.status === 'ACTIVE')
+        Object.assign(connection, settled, { direction: connection.direction });
+      else {
+        connection = begin(address, sessionId, settled);
+        log.info(shown(connection), 'peer of the mesh connected');
+      }
       await save();
       return connection;
     },
@@ -93,6 +104,7 @@ export function createNeighbour({
       peer = open();
       if (!connection || !isActive()) return;
       Object.assign(connection, { status, reason, endedAt: new Date().toISOString() });
+      log.info({ ...shown(connection), status, reason }, 'connection to a peer of the mesh ended');
       await save();
     },
     async saveCounts() {
@@ -108,6 +120,15 @@ export function createNeighbour({
       stopping.abort();
       peer.close();
     },
+  };
+}
+
+function shown({ connectionId, address, peerId, sharedNamespaces }: Connection): object {
+  return {
+    connection_id: connectionId,
+    peer_address: address,
+    peer_id: peerId,
+    namespaces: sharedNamespaces,
   };
 }
 

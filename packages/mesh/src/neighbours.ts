@@ -11,7 +11,7 @@ import type { Connection, Connections } from './connections.ts';
 import { keepConnected } from './keep-connected.ts';
 import { BAD_REQUEST, type ConnectRequest, type ConnectResponse, failure, OK } from './messages.ts';
 import type { CallOptions } from './methods.ts';
-import { createNeighbour, type Neighbour } from './neighbour.ts';
+import { createNeighbour, type MeshLog, type Neighbour } from './neighbour.ts';
 import type { OpenPeer } from './peer.ts';
 import { isPeerAddress } from './peer-address.ts';
 
@@ -59,6 +59,7 @@ export function createNeighbours({
   connections: store,
   openPeer,
   checkMs,
+  log,
 }: {
   id: string;
   address: string;
@@ -67,6 +68,7 @@ export function createNeighbours({
   openPeer: OpenPeer;
   /** How often each neighbour is asked whether it is there. */
   checkMs?: number;
+  log: MeshLog;
 }): Neighbours {
   const sessionId = randomUUID();
   const byAddress = new Map<string, Neighbour>();
@@ -76,7 +78,7 @@ export function createNeighbours({
     const known = byAddress.get(address);
     if (known) return known;
     if (byAddress.size >= MAX_NEIGHBOURS) throw new AppError('rate-limited', 'too many connections');
-    const neighbour = createNeighbour({ address, sessionId, store, openPeer });
+    const neighbour = createNeighbour({ address, sessionId, store, openPeer, log });
     byAddress.set(address, neighbour);
     return neighbour;
   }
@@ -145,7 +147,7 @@ export function createNeighbours({
         const { code, message } = toAppError(thrown);
         if (isPersistent && code !== 'invalid-request') keep(neighbour, true);
         else if (!neighbour.connection()) forget(neighbour);
-        if (!neighbour.isActive()) await store.save(failed(address, sessionId, message));
+        if (!neighbour.isActive()) await store.save(failed(address, sessionId, message)).catch(() => {});
         throw thrown;
       }
     },

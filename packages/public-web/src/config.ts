@@ -167,6 +167,10 @@ export const publicWebSettings = {
     default: undefined,
     desc: 'Namespaces that this site shares with the mesh, comma-separated: calls of them are events <namespace>.<Service>.<Method> here, whatever PUBLIC_EVENT_TYPES says',
   }),
+  MESH_CONNECTIONS: str({
+    default: undefined,
+    desc: 'File (SQLite) that connections of the mesh are kept in, and found again after a restart; without it they are forgotten with the process',
+  }),
   ...tlsSettings,
   SHUTDOWN_PAUSE_MS: shutdownPause(),
   LOG_LEVEL: logLevel(),

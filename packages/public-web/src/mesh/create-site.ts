@@ -5,6 +5,7 @@ import {
 } from '@waybill/mesh/collective-dispatcher.ts';
 import { createMemoryConnections } from '@waybill/mesh/connections.ts';
 import { createGrpcPeers } from '@waybill/mesh/grpc/grpc-peers.ts';
+import { openSqliteConnections } from '@waybill/mesh/sqlite-connections.ts';
 import type { Logger } from 'pino';
 import { isPublicType } from '../admission/public-types.ts';
 import type { loadPublicWebConfig } from '../config.ts';
@@ -14,11 +15,14 @@ import { createAsk } from '../core/ask.ts';
 import { createExpectedWait } from '../core/expected-wait.ts';
 import { createRunMethod } from '../core/run-method.ts';
 
-type Config = Pick<ReturnType<typeof loadPublicWebConfig>, 'MESH_ID' | 'MESH_ADDRESS' | 'MESH_NAMESPACES'>;
+type Config = Pick<
+  ReturnType<typeof loadPublicWebConfig>,
+  'MESH_ID' | 'MESH_ADDRESS' | 'MESH_NAMESPACES' | 'MESH_CONNECTIONS'
+>;
 
 /** Creates the site that the settings name; undefined where they name none. */
 export function createSite({
-  config: { MESH_ID: id, MESH_ADDRESS: address, MESH_NAMESPACES: namespaces },
+  config: { MESH_ID: id, MESH_ADDRESS: address, MESH_NAMESPACES: namespaces, MESH_CONNECTIONS: file },
   asking,
   account,
   log,
@@ -42,8 +46,9 @@ export function createSite({
     id,
     address,
     namespaces,
-    connections: createMemoryConnections(),
+    connections: file ? openSqliteConnections(file) : createMemoryConnections(),
     openPeer: createGrpcPeers(),
+    log,
     runMethod: createRunMethod({ answerEvent: createAnswerEvent({ ask, account, labelOf }), log }),
   });
 }
