@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { encodeBatch, encodeEvent } from '@waybill/common/event/event-json.ts';
 import { callbackAddress } from '@waybill/common/internal-call/callback-address.ts';
 import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
@@ -14,6 +16,14 @@ import { createInbox } from './inbox.ts';
 import { createParkedRequests } from './parked-requests.ts';
 import { createPostReplies } from './post-replies.ts';
 
+const address = createReplyAddresses({
+  address: callbackAddress('http://127.0.0.1/dispatch', 'this'),
+  keys: keys.replyAddress,
+  maxDeadlineMs: 60_000,
+});
+const replyAddresses = createReplyAddressVerifier({ keys: keys.replyAddress });
+const event = { specversion: '1.0' as const, id: 'e1', source: '/test', type: 'PingRequest' };
+
 it('while clients are slow to read what has come, replies are put off and those they answer stay parked', async () => {
   const held = { isFull: true, hasRoom: () => !held.isFull };
   const inbox = createInbox();
@@ -27,18 +37,12 @@ it('while clients are slow to read what has come, replies are put off and those 
       '/dispatch': createPostReplies({
         inbox,
         held,
-        replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
+        replyAddresses,
         instance: 'this',
       }),
     },
   });
-  const address = createReplyAddresses({
-    address: callbackAddress('http://127.0.0.1/dispatch', 'this'),
-    keys: keys.replyAddress,
-    maxDeadlineMs: 60_000,
-  });
   const { correlationId, reply } = parked.park(60_000, 1);
-  const event = { specversion: '1.0' as const, id: 'e1', source: '/test', type: 'PingRequest' };
   const payload = JSON.stringify([
     pong({ ...event, correlationid: correlationId, replyto: address.current() }),
   ]);
@@ -63,3 +67,34 @@ it('while clients are slow to read what has come, replies are put off and those 
   assert.deepEqual((await deliver()).json(), { unknown: [correlationId] });
   assert.deepEqual(lines, []);
 });
+
+for (const [what, data] of Object.entries<unknown>({
+  'a text': 'x'.repeat(100_000),
+  'a list': Array.from({ length: 10_000 }, (_, index) => `text ${index}`),
+  'an object': { deep: Array.from({ length: 5_000 }, (_, index) => ({ name: `name ${index}` })) },
+}))
+  it(`a reply that is large by ${what} is counted at about its size, and its neighbours in the batch at theirs`, async () => {
+    const taken: [id: string, bytes: number][] = [];
+    const handle = createPostReplies({
+      inbox: { deliver: ({ id }, bytes = 0) => taken.push([id, bytes]) > 0 },
+      held: { hasRoom: () => true },
+      replyAddresses,
+      instance: 'this',
+    });
+    const replies = [data, 'small'].map(
+      (each, index): CloudEvent => ({ ...event, id: `${index}`, replyto: address.current(), data: each }),
+    );
+    const encoded = replies.map(encodeEvent);
+    const contentType = 'application/cloudevents-batch+json';
+
+    await handle({ contentType, body: encodeBatch(encoded), log: pino({ level: 'silent' }) } as never);
+
+    assert.deepEqual(
+      taken.map(([id]) => id),
+      ['0', '1'],
+    );
+    for (const [index, { bytes }] of encoded.entries()) {
+      const counted = taken[index]?.[1] as number;
+      assert.ok(counted > 0.5 * bytes && counted < 1.5 * bytes, `${counted} of ${bytes}`);
+    }
+  });

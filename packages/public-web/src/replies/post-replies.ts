@@ -56,5 +56,18 @@ const SMALL_BATCH_BYTES = 64 * 1024;
 
 function sizeIn(body: Buffer, replies: readonly CloudEvent[], event: CloudEvent): number {
   if (replies.length === 1 || body.length <= SMALL_BATCH_BYTES) return body.length / replies.length;
-  return JSON.stringify(event).length;
+  return sizeOf(event);
+}
+
+/** Of a number, a boolean or null. */
+const SCALAR_BYTES = 8;
+
+/** About as large as its JSON, which is not made for that: large values are mostly texts, and those know their length. */
+function sizeOf(value: unknown): number {
+  if (typeof value === 'string') return value.length;
+  if (typeof value !== 'object' || value === null) return SCALAR_BYTES;
+  let bytes = 0;
+  if (Array.isArray(value)) for (const item of value) bytes += sizeOf(item);
+  else for (const name in value) bytes += name.length + sizeOf((value as Record<string, unknown>)[name]);
+  return bytes;
 }
