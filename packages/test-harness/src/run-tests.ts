@@ -21,7 +21,7 @@ const projectFolder = fileURLToPath(new URL('../../..', import.meta.url));
  * Systems under a steady load, or with tight bounds on how long they take to mend or to answer: one file at a time. The
  * others wait for events most of their time, and generously.
  */
-const tight = 'alarms|broker|client-gone|cut|kill|overload|rolling|seeded|silent|source-hangs|stop';
+const tight = 'alarms|broker|cut|kill|overload|rolling|seeded|source-hangs|stop';
 const alone = [`test/faults/@(${tight}).test.ts`];
 const together = [
   'packages/*/src/**/*.test.ts',
