@@ -30,6 +30,7 @@ for (const name of ['common', 'listener'])
 
 test('the listener is imported by its front door, and its mechanics are not', () => {
   assert.ok(canImport('@waybill/listener'));
+  assert.ok(canImport('@waybill/listener/testing'));
   assert.ok(canImport('@waybill/listener/connect-listener.ts'));
   assert.ok(!canImport('@waybill/listener/handle-event.ts'));
 });

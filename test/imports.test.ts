@@ -12,6 +12,7 @@ import { test } from 'node:test';
 const PACKAGES: Record<string, readonly string[]> = {
   common: [],
   listener: ['common'],
+  'listener/testing': ['common', 'listener', 'embedded-broker'],
   'ping-listener': ['common', 'listener'],
   'data-dispatch-listener': ['common', 'listener'],
   'public-web': ['common', 'mesh'],
@@ -69,6 +70,7 @@ test('an import against the rule is named', () => {
     ['packages/dispatcher/src/main.ts', '../../../test/e2e/system.ts'],
     ['packages/listener/src/retry.ts', '@waybill/test-harness/eventually.ts'],
     ['packages/listener/src/retry.ts', './retry.fixture.ts'],
+    ['packages/listener/src/retry.ts', './testing/index.ts'],
     ['packages/common/src/errors.ts', './http/tls.ts'],
     ['packages/common/src/http/tls.ts', '../broker/ports.ts'],
     ['bin/req.mjs', 'undici'],
@@ -106,6 +108,7 @@ function targetOf(file: string, specifier: string): string | undefined {
 /** The package, or the folder where there is none. */
 function placeOf(file: string): string {
   if (file.startsWith('bin/plain/')) return 'bin/plain';
+  if (/^packages\/listener\/src\/testing(\/|$)/.test(file)) return 'listener/testing';
   const [top = '', name = ''] = file.split('/');
   return top === 'packages' ? name : top;
 }

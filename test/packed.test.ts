@@ -39,7 +39,17 @@ await runListener({ service: 'greeting', handlers });
 
 const TYPED_LISTENER = `
 import { createMemoryBroker } from '@waybill/embedded-broker/create-memory-broker.ts';
-import { createListener, type Handler, type Handlers, oncePerEvent, runListener, TerminalError } from '@waybill/listener';
+import {
+  createListener,
+  defineHandlers,
+  type Handler,
+  type Handlers,
+  jsonSchema,
+  oncePerEvent,
+  runListener,
+  TerminalError,
+} from '@waybill/listener';
+import { createTestListener, handleEvent } from '@waybill/listener/testing';
 
 const greet: Handler = async ({ data, subject }, { signal, log }) => {
   if (data === undefined) throw new TerminalError('nobody', 'who shall be greeted?');
@@ -53,7 +63,18 @@ const listener = createListener({ service: 'greeting', handlers, ...broker });
 const { data }: { data?: unknown } = await broker.ask({ type: 'Greeting.Ask', data: 'Ada' });
 await listener.close();
 await runListener({ service: 'greeting', handlers });
-export { data, oncePerEvent };
+
+const typed = defineHandlers({
+  'Typed.Ask': {
+    schema: jsonSchema<{ name: string }>({ type: 'object' }),
+    handle: ({ data: { name } }) => ({ reply: { type: 'Typed.Answer', data: name.length } }),
+  },
+});
+const { reply } = await handleEvent(typed['Typed.Ask'], { data: { name: 'Ada' } });
+const tested = await createTestListener({ service: 'typed', handlers: typed });
+const answer = await tested.ask({ type: 'Typed.Ask', data: { name: 'Ada' } });
+await tested.close();
+export { answer, data, oncePerEvent, reply };
 `;
 
 const STRICT = {

@@ -1,7 +1,7 @@
 /**
  * A broker in this process, without sockets: what RabbitMQ does for Waybill, behind the same two ports, for tests. It keeps
  * the contract of the ports (`broker/contract.fixture.ts` in common), is as asynchronous as a real broker is, and what waits
- * in it waits by `setTimeout` and `Date`, which tests can mock.
+ * in it waits by the clock that it is given.
  *
  * @example
  * const broker = createMemoryBroker();
@@ -12,6 +12,7 @@ import { queueOf } from '@waybill/common/broker/amqp-route.ts';
 import { EVENTS_EXCHANGE } from '@waybill/common/broker/amqp-topology.ts';
 import type { Broker, Source } from '@waybill/common/broker/ports.ts';
 import type { Topology } from '@waybill/common/broker/topology.ts';
+import type { Clock } from './clock.ts';
 import { createMemory } from './memory.ts';
 import { type Ask, createAsk } from './memory-broker/ask.ts';
 import { declareQueue, declareSource, declareTopology } from './memory-broker/declare.ts';
@@ -58,9 +59,16 @@ export type Inspect = {
 /** More than a test ever publishes. */
 const MEMORY_LIMIT_BYTES = Number.POSITIVE_INFINITY;
 
-/** Creates a broker that is empty, and connects to it. */
-export function createMemoryBroker(options: MemoryBrokerOptions = {}): MemoryBroker {
-  const vhost = createVhost({ name: 'memory', memory: createMemory(MEMORY_LIMIT_BYTES) });
+/**
+ * Creates a broker that is empty, and connects to it.
+ *
+ * @param options.clock by which messages expire; default: the time of this machine.
+ */
+export function createMemoryBroker({
+  clock,
+  ...options
+}: MemoryBrokerOptions & { clock?: Clock } = {}): MemoryBroker {
+  const vhost = createVhost({ name: 'memory', memory: createMemory(MEMORY_LIMIT_BYTES), clock });
   const open = new Set<MemoryConnections>();
 
   function connect(options?: MemoryBrokerOptions): MemoryConnections {

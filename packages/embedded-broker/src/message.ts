@@ -15,7 +15,7 @@ export type QueuedMessage = {
   message: Message;
   /** Its place, the lowest first: a message that is requeued goes back there. */
   position: number;
-  /** `Date.now()` at which it is dead-lettered, unless it is delivered before. */
+  /** The time of the queue's clock at which it is dead-lettered, unless it is delivered before. */
   expiresAtMs: number;
   isRedelivered: boolean;
   /** How often it was delivered before; told and limited on quorum queues. */

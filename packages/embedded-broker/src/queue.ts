@@ -4,7 +4,7 @@
  *
  * Every function leaves the queue with nothing to deliver: either no message is ready, or no consumer has room.
  */
-import { createAlarm } from './alarm.ts';
+import type { Clock } from './clock.ts';
 import { decodeProperties } from './codec/properties.ts';
 import type { Table } from './codec/table.ts';
 import type { DeathReason } from './dead-letter.ts';
@@ -65,6 +65,7 @@ export type Queue = QueueOptions & {
 /** What a queue needs of its virtual host. */
 export type QueueSurroundings = {
   memory: Memory;
+  clock: Clock;
   deadLetter(queue: Queue, message: Message, reason: DeathReason): void;
   /** It is no longer wanted: expired, or left by its last consumer. */
   remove(queue: Queue): void;
@@ -75,14 +76,14 @@ const POSITIONS_PER_PRIORITY = 2 ** 44;
 
 export function createQueue(options: QueueOptions, surroundings: QueueSurroundings): Queue {
   const { settings } = options;
-  const { memory } = surroundings;
+  const { memory, clock } = surroundings;
   const ready = createReadyMessages();
   const unacked = new Set<QueuedMessage>();
   const consumers: Consumer[] = [];
   let readyBytes = 0;
   let lastPosition = 0;
-  const expiry = createAlarm(settle);
-  const idleness = createAlarm(() => surroundings.remove(queue));
+  const expiry = clock.createAlarm(settle);
+  const idleness = clock.createAlarm(() => surroundings.remove(queue));
   let isDestroyed = false;
 
   function put(entry: QueuedMessage): void {
@@ -119,7 +120,7 @@ export function createQueue(options: QueueOptions, surroundings: QueueSurroundin
 
   /** Expires, delivers, and sees to it that the next expiry is noticed. */
   function settle(): void {
-    expire(Date.now());
+    expire(clock.nowMs());
     hand();
     expireLater();
   }
@@ -177,7 +178,7 @@ export function createQueue(options: QueueOptions, surroundings: QueueSurroundin
 
   function touch(): void {
     const isIdle = consumers.length === 0 && !isDestroyed;
-    idleness.set(isIdle ? Date.now() + (settings.expiresMs ?? Infinity) : Infinity);
+    idleness.set(isIdle ? clock.nowMs() + (settings.expiresMs ?? Infinity) : Infinity);
   }
 
   const queue: Queue = {
@@ -186,7 +187,7 @@ export function createQueue(options: QueueOptions, surroundings: QueueSurroundin
     unackedCount: () => unacked.size,
     consumers,
     publish(message, expirationMs = Infinity) {
-      const nowMs = Date.now();
+      const nowMs = clock.nowMs();
       expire(nowMs);
       if (settings.overflow !== 'drop-head' && isFull(message)) {
         if (settings.overflow === 'reject-publish-dlx') surroundings.deadLetter(queue, message, 'maxlen');
@@ -217,7 +218,7 @@ export function createQueue(options: QueueOptions, surroundings: QueueSurroundin
     },
     get() {
       touch();
-      expire(Date.now());
+      expire(clock.nowMs());
       const entry = takeFirst();
       if (entry) unacked.add(entry);
       expireLater();

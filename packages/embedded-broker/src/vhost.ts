@@ -1,6 +1,7 @@
 /** A virtual host: its exchanges and queues by name, what binds them, and the way of a message through them. */
 import { randomUUID } from 'node:crypto';
 import { AmqpError } from './amqp-error.ts';
+import { type Clock, systemClock } from './clock.ts';
 import type { Table } from './codec/table.ts';
 import { toDeadLetter } from './dead-letter.ts';
 import { expectEquivalent } from './equivalence.ts';
@@ -58,7 +59,15 @@ const PREDECLARED: [string, ExchangeType][] = [
   ['amq.match', 'headers'],
 ];
 
-export function createVhost({ name: vhostName, memory }: { name: string; memory: Memory }): Vhost {
+export function createVhost({
+  name: vhostName,
+  memory,
+  clock = systemClock,
+}: {
+  name: string;
+  memory: Memory;
+  clock?: Clock | undefined;
+}): Vhost {
   const exchanges = new Map<string, Exchange>();
   const queues = new Map<string, Queue>();
   const replyConsumers: Vhost['replyConsumers'] = new Map();
@@ -102,6 +111,7 @@ export function createVhost({ name: vhostName, memory }: { name: string; memory:
 
   const surroundings = {
     memory,
+    clock,
     remove: removeQueue,
     deadLetter(...[queue, message, reason]: Parameters<typeof toDeadLetter>) {
       const dead = toDeadLetter(queue, message, reason);

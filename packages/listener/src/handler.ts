@@ -141,6 +141,16 @@ export type Observers<Data extends Record<string, unknown> = Record<string, unkn
   [Type in keyof Data]: Observer | ObserverWithOptions<Data[Type]>;
 };
 
+/**
+ * The same handlers, with the data of each typed by its schema. For handlers that stand alone, where their tests find
+ * them; `runListener` and `createListener` type those that are written in place.
+ */
+export function defineHandlers<Data extends Record<string, unknown>>(
+  handlers: Handlers<Data>,
+): Handlers<Data> {
+  return handlers;
+}
+
 /** An error that no further attempt would mend. The client is told 502 at once, with this code and message. */
 export class TerminalError extends Error {
   readonly code: string;

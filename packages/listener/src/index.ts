@@ -1,6 +1,7 @@
 /** The front door: what a listener is written, run and tested with. */
 export { createListener, type Listener, type ListenerOptions } from './create-listener.ts';
 export {
+  defineHandlers,
   type EventWith,
   type FurtherEvent,
   type Handler,

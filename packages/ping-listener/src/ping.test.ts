@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { CloudEvent } from '@waybill/common/event/event.ts';
-import type { HandlerContext, HandlerResult } from '@waybill/listener';
+import { handleEvent } from '@waybill/listener/testing';
 import { ping } from './ping.ts';
 
 describe('ping', () => {
@@ -21,8 +20,7 @@ describe('ping', () => {
 });
 
 async function answerTo(data: unknown): Promise<{ sentAt: unknown; receivedAt: number }> {
-  const event: CloudEvent = { specversion: '1.0', id: '1', source: '/test', type: 'PingRequest', data };
-  const result = (await ping(event, {} as HandlerContext)) as HandlerResult;
-  assert.equal(result.reply?.type, 'PingResponse');
-  return result.reply?.data as { sentAt: unknown; receivedAt: number };
+  const { reply } = await handleEvent(ping, { data });
+  assert.equal(reply?.type, 'PingResponse');
+  return reply?.data as { sentAt: unknown; receivedAt: number };
 }
