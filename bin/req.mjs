@@ -11,7 +11,7 @@ const usage = `usage: node bin/req.mjs [options]
 
   --url <url>          where to send it (default http://localhost:8080/)
   --type <type>        the event's type (default PingRequest)
-  --data <json>        the event's data; sentAt is added to an object (default {})
+  --data <json>        the event's data, sent as it is (default none; of a PingRequest, when it is sent)
   --count <n>          send this many and print a summary (default 1)
   --concurrency <n>    of those, this many at once (default 1)
   --timeout-ms <n>     give up on an answer after this long (default 35000)
@@ -52,7 +52,7 @@ function readOptions() {
     url,
     type,
     help,
-    data: parseData(data),
+    data: data === undefined ? undefined : parseData(data),
     count: positive('count', numbers.count),
     concurrency: positive('concurrency', numbers.concurrency),
     timeoutMs: positive('timeout-ms', numbers['timeout-ms']),
@@ -65,7 +65,7 @@ function parse() {
       options: {
         url: { type: 'string', default: 'http://localhost:8080/' },
         type: { type: 'string', default: 'PingRequest' },
-        data: { type: 'string', default: '{}' },
+        data: { type: 'string' },
         count: { type: 'string', default: '1' },
         concurrency: { type: 'string', default: '1' },
         'timeout-ms': { type: 'string', default: '35000' },
@@ -149,9 +149,8 @@ function printSummary({ latenciesMs, failures, seconds }) {
  * @param {Options} options
  */
 async function send({ url, type, data, timeoutMs }) {
-  const sentAt = Date.now();
-  const isObject = typeof data === 'object' && data !== null && !Array.isArray(data);
-  const body = JSON.stringify({ id: randomUUID(), type, data: isObject ? { sentAt, ...data } : data });
+  const isPing = data === undefined && type === 'PingRequest';
+  const body = JSON.stringify({ id: randomUUID(), type, data: isPing ? { sentAt: Date.now() } : data });
   const startedAt = performance.now();
   const { response, text } = await post({ url, body, timeoutMs });
   const roundtripMs = performance.now() - startedAt;

@@ -10,7 +10,7 @@ test('docs/configuration.md says what the settings are', () => {
 });
 
 /** Of programs that the reader writes. */
-const EXAMPLES = ['docs/adr/NNNN-title.md', 'greeting.ts', 'greeting.test.ts'];
+const EXAMPLES = ['docs/adr/NNNN-title.md', 'greeting.ts', 'greeting.test.ts', 'orders.ts'];
 
 test('the files that pages name are there', () => {
   const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {

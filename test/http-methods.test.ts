@@ -48,6 +48,7 @@ const servers: Record<string, { create(): Promise<FastifyInstance> | FastifyInst
   'public-web': {
     create: async () => {
       const { app } = await createPublicApp({
+        types: {},
         log,
         admit: createAdmit({ apiKeys: undefined, addressRate: undefined } as never),
         acceptClient: unused,
@@ -74,6 +75,7 @@ const servers: Record<string, { create(): Promise<FastifyInstance> | FastifyInst
       '/events': { POST: 415 },
       '/ping': { GET: 200, POST: 200 },
       '/clients': { POST: 415 },
+      '/asyncapi.json': { GET: 200 },
       '/openapi.json': { GET: 200 },
       ...Object.fromEntries(DOCS.map((path) => [path, { GET: 200 }])),
       '/docs/static/index.html': { GET: 302 },

@@ -19,16 +19,32 @@ describe('req', () => {
       response.end(JSON.stringify({ id: event.id, type: 'PingResponse', data }));
     });
 
-    const { code, stdout, stderr } = await req('--url', url, '--data', '{"note":"hello"}');
+    const { code, stdout, stderr } = await req('--url', url);
 
     assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
     const [event] = received;
     assert.equal(event?.type, 'PingRequest');
-    assert.equal(event?.data.note, 'hello');
     assert.match(stdout, new RegExp(`"id": "${event?.id}"`));
     assert.match(stdout, /^Response received at 7 ms$/m);
     assert.match(stdout, /^Roundtrip time \d+\.\d ms$/m);
     assert.match(stdout, /^trace id: a{32}$/m);
+  });
+
+  it('sends data as it is given, and none where none is', async (t) => {
+    const received: unknown[] = [];
+    const url = await serve(t, async (request, response) => {
+      const { id, ...event } = await readEvent(request);
+      received.push(event);
+      response.end('{}');
+    });
+    await req('--url', url, '--data', '{"note":"hello"}');
+    await req('--url', url, '--data', 'null');
+    await req('--url', url, '--type', 'Order.List');
+    assert.deepEqual(received, [
+      { type: 'PingRequest', data: { note: 'hello' } },
+      { type: 'PingRequest', data: null },
+      { type: 'Order.List' },
+    ]);
   });
 
   it('says so when there is no trace', async (t) => {

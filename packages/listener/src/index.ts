@@ -1,5 +1,6 @@
 /** The front door: what a listener is written, run and tested with. */
 export { createListener, type Listener, type ListenerOptions } from './create-listener.ts';
+export { describeTypes } from './describe-types.ts';
 export {
   defineHandlers,
   type EventWith,

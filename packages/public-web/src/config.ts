@@ -18,11 +18,13 @@ import {
 } from '@waybill/common/config.ts';
 import { AMQP_PORT, brokerAddresses } from '@waybill/common/credentials/broker-address.ts';
 import { parsePublicJwk } from '@waybill/common/credentials/credential-keys.ts';
+import { parseTypeDescriptions } from '@waybill/common/event/type-descriptions.ts';
 import { tlsRelation, tlsSettings } from '@waybill/common/http/tls.ts';
 import { isLoopback, isPeerAddress } from '@waybill/mesh/peer-address.ts';
 import { parseApiKeys } from './admission/api-keys.ts';
 
 const apiKeys = makeExactValidator(parseApiKeys);
+const typeDescriptions = makeExactValidator(parseTypeDescriptions);
 
 /** The public key that clients' credentials are sealed to: an X25519 JWK with a `kid`, as JSON. */
 const jwk = makeExactValidator(parsePublicJwk);
@@ -105,6 +107,10 @@ export const publicWebSettings = {
   PUBLIC_EVENT_TYPES: eventTypePatterns({
     default: ['PingRequest'],
     desc: 'Event types clients may send, comma-separated; * may stand at the end of one',
+  }),
+  TYPE_DESCRIPTIONS: typeDescriptions({
+    default: {},
+    desc: 'What /openapi.json, /asyncapi.json and /docs say of the data of public types: JSON, as bin/describe-types.mjs makes it of listeners (schemas.md)',
   }),
   API_KEYS: apiKeys({
     default: undefined,

@@ -43,6 +43,7 @@ import { createInbox } from './replies/inbox.ts';
 import { createParkedRequests } from './replies/parked-requests.ts';
 import { createPostReplies } from './replies/post-replies.ts';
 import { openGrpc } from './ways-in/grpc/open-grpc.ts';
+import { publicDescriptions } from './ways-in/http/describe-types.ts';
 import { openHttp } from './ways-in/http/open-http.ts';
 
 await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
@@ -114,6 +115,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     acceptClient,
     held,
     answerEvent: createAnswerEvent({ ask, account, labelOf }),
+    types: publicDescriptions(config.TYPE_DESCRIPTIONS, config.PUBLIC_EVENT_TYPES),
     idempotency: createIdempotency({
       store: createMemoryIdempotencyStore({
         windowMs: config.IDEMPOTENCY_WINDOW_MS,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { Problem } from '../problem.ts';
 import { handleEvent } from './handle-event.ts';
 import { handlers } from './orders.fixture.ts';
 
@@ -35,6 +36,15 @@ describe('handleEvent', () => {
       handleEvent(() => ({ events: [{ type: 'no type' }] })),
       { code: 'invalid-event' },
     );
+  });
+
+  it('rejects with a Problem, thrown or returned', async () => {
+    const shipped = new Problem(409, 'already-shipped');
+    const throwIt = () => {
+      throw shipped;
+    };
+    for (const handler of [throwIt, () => shipped])
+      await assert.rejects(handleEvent(handler), { code: 'already-shipped', status: 409 });
   });
 
   it('resolves with nothing for a handler that makes nothing', async () => {

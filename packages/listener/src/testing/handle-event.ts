@@ -12,6 +12,7 @@ import type {
 } from '../handler.ts';
 import { withDefaults } from '../handler-options.ts';
 import { makeEvent } from '../make-event.ts';
+import { Problem } from '../problem.ts';
 import { validated } from '../with-schema.ts';
 
 /**
@@ -20,7 +21,7 @@ import { validated } from '../with-schema.ts';
  *
  * @param given of the context; by default it is the first attempt, which nobody ends.
  * @throws InvalidDataError for data that the schema does not take, TerminalError for a reply or a further event that cannot
- *   be sent, and what the handler throws.
+ *   be sent, and what the handler throws; a Problem also when it is returned.
  *
  * @example
  * const { reply } = await handleEvent(handlers['Order.Place'], { data: { sku: 'x' } });
@@ -38,6 +39,7 @@ export async function handleEvent<Event extends CloudEvent, Data>(
   };
   const taken = schema ? await validated(event, schema) : (event as EventWith<unknown>);
   const result = (await handle(taken, { ...calmContext(), ...context })) ?? {};
+  if (result instanceof Problem) throw result;
   if (result.reply) assertCanBeSent(result.reply, event, 'reply');
   for (const further of result.events ?? []) assertCanBeSent(further, event, 'event');
   return result;

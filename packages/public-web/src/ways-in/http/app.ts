@@ -1,5 +1,6 @@
 /** The public port: routes, their OpenAPI description, and its docs page. */
 import { trace } from '@opentelemetry/api';
+import type { TypeDescriptions } from '@waybill/common/event/type-descriptions.ts';
 import { createAllowedHosts, refuseOtherHosts } from '@waybill/common/http/allowed-hosts.ts';
 import { limitAnswerTime } from '@waybill/common/http/answer-time.ts';
 import { addHealthRoutes, createHttpServer, type Readiness } from '@waybill/common/http/http-server.ts';
@@ -34,6 +35,8 @@ const READ_MS = 30_000;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export type PublicAppOptions = PostEventOptions & {
+  /** What is told of the types that clients may send. */
+  types: TypeDescriptions;
   acceptClient: AcceptClient;
   admit: Admit;
   idempotency: Idempotency;
@@ -73,7 +76,7 @@ export async function createPublicApp(options: PublicAppOptions): Promise<Public
   });
 
   // Health and the descriptions stay open to all.
-  await addDocs(app);
+  await addDocs(app, options.types);
   const { promise: webSockets, resolve: onWebSockets } = Promise.withResolvers<WebSockets>();
   await app.register(async (guarded) => {
     shedLoad(guarded, options);

@@ -1,7 +1,10 @@
-/** The OpenAPI description at `/openapi.json`, and the page at `/docs` that shows it. */
+/** The descriptions at `/openapi.json` and `/asyncapi.json`, and the page at `/docs` that shows the first. */
 import fastifySwagger from '@fastify/swagger';
 import fastifySwaggerUi from '@fastify/swagger-ui';
+import type { TypeDescriptions } from '@waybill/common/event/type-descriptions.ts';
 import type { FastifyInstance } from 'fastify';
+import { asyncapi } from './asyncapi.ts';
+import { withTypes } from './describe-types.ts';
 import { openapi } from './openapi.ts';
 
 /**
@@ -15,15 +18,19 @@ const HEADERS = {
   'x-frame-options': 'DENY',
 };
 
-/** Describes the routes that are added to `app` from here on. */
-export async function addDocs(app: FastifyInstance): Promise<void> {
+/** Describes the routes that are added to `app` from here on, and the types that clients may send. */
+export async function addDocs(app: FastifyInstance, types: TypeDescriptions): Promise<void> {
   await app.register(fastifySwagger, { openapi });
   await app.register(async (docs) => {
     docs.addHook('onSend', (_request, reply, _payload, done) => {
       reply.headers(HEADERS);
       done();
     });
-    await docs.register(fastifySwaggerUi, { routePrefix: '/docs' });
-    docs.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+    await docs.register(fastifySwaggerUi, {
+      routePrefix: '/docs',
+      transformSpecification: (document) => withTypes(document, types),
+    });
+    docs.get('/openapi.json', { schema: { hide: true } }, async () => withTypes({ ...app.swagger() }, types));
+    docs.get('/asyncapi.json', { schema: { hide: true } }, async () => asyncapi(types));
   });
 }

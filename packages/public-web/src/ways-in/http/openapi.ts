@@ -41,7 +41,7 @@ const plainEvent = {
 
 const integer = { type: 'integer', minimum: -(2 ** 31), maximum: 2 ** 31 - 1 };
 
-const cloudEvent = {
+export const cloudEvent = {
   type: 'object',
   required: ['specversion', 'id', 'source', 'type'],
   maxProperties: 64,
@@ -71,7 +71,7 @@ const cloudEvent = {
   additionalProperties: false,
 };
 
-const problem = {
+export const problem = {
   type: 'object',
   description: 'RFC 9457 problem',
   properties: {
