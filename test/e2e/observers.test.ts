@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import type { LogLine } from '@waybill/test-harness/collect-log.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import { type Service, startService } from '@waybill/test-harness/service.ts';
 import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
@@ -60,5 +61,15 @@ describe('pings that are observed', () => {
     const back = await observe('see');
     const seen = () => new Set(back.logs.filter(({ msg }) => msg === 'seen').map(({ event_id }) => event_id));
     await eventually(() => assert.ok(seen().size >= PINGS, `${seen().size} seen`), { timeoutMs: SEEN_MS });
+  });
+
+  test('are answered by one service: of another one that answers them as well, both are warned by name', async () => {
+    const other = await observe('answer');
+    const isWarning = ({ msg, event_type }: LogLine) =>
+      msg === 'two services answer one type' && event_type === 'PingRequest';
+    for (const listener of [other, ...system.pingListeners]) {
+      const { level, services } = await listener.waitForLog(isWarning, SEEN_MS);
+      assert.deepEqual([level, services], ['warn', ['observing-answer', 'ping']]);
+    }
   });
 });

@@ -7,6 +7,7 @@ import { assertListener } from './assert-listener.ts';
 import type { ListenerConfig } from './config.ts';
 import { createListener } from './create-listener.ts';
 import type { Handlers, Observers } from './handler.ts';
+import { warnOfOtherAnswerers } from './other-answerers.ts';
 
 /**
  * Creates a listener with the broker that its settings name, which may still be away: a part of a service that does more
@@ -40,6 +41,8 @@ export async function connectListener<
     log,
   });
   if (managementUrl) warnOfForgottenQueues({ managementUrl, amqpUrl, service, types, log });
+  const stopping = new AbortController();
+  warnOfOtherAnswerers({ service, types, publisher, subscriber, signal: stopping.signal, log });
   const listener = createListener({ service, handlers, observers, publisher, subscriber, concurrency, log });
   return {
     // One that takes nothing from the broker is of no use yet, so unlike the other tiers it is not ready.
@@ -48,7 +51,10 @@ export async function connectListener<
       (listener.isActive()
         ? undefined
         : `not subscribed: ${watch.whyNotConnected() ?? 'the broker is not connected'}`),
-    drain: listener.drain,
+    drain() {
+      stopping.abort();
+      return listener.drain();
+    },
     close: () => Promise.all([publisher.close(CLOSE_MS), subscriber.close()]),
   };
 }

@@ -9,6 +9,7 @@ import {
   REPLIES_QUEUE,
   REPLIES_RETRY_QUEUE,
   serviceQueues,
+  TYPES_EXCHANGE,
 } from './amqp-topology.ts';
 import type { Destination, Source } from './ports.ts';
 
@@ -18,6 +19,7 @@ export type Route = { exchange: string; routingKey: string };
 export function routeOf(to: Destination): Route {
   if ('type' in to) return { exchange: EVENTS_EXCHANGE, routingKey: to.type };
   if ('observed' in to) return { exchange: OBSERVED_EXCHANGE, routingKey: to.observed };
+  if ('answerersOf' in to) return { exchange: TYPES_EXCHANGE, routingKey: to.answerersOf };
   if ('service' in to) {
     const { work, retry } = serviceQueues(to.service);
     return { exchange: '', routingKey: to.delayMs === undefined ? work : retry(to.delayMs) };
@@ -31,6 +33,7 @@ export function routeOf(to: Destination): Route {
 /** The queue to consume. */
 export function queueOf(from: Source): string {
   if ('work' in from) return serviceQueues(from.work).work;
+  if ('answerers' in from) return serviceQueues(from.answerers).types;
   if ('isolated' in from) return serviceQueues(from.isolated).isolated;
   return 'replies' in from ? REPLIES_QUEUE : DEAD_LETTERS_QUEUE;
 }

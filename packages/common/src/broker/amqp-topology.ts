@@ -6,7 +6,7 @@
  * |---|---|
  * | `waybill.events` | topic exchange; routing key = event type. Only work queues bind there |
  * | `waybill.observed` | topic exchange of copies of events; routing key = event type. Only queues of observers bind there |
- * | `waybill.types` | topic exchange that no event goes to: what is bound here says which types listeners answer |
+ * | `waybill.types` | topic exchange that no event goes to: what is bound here says which types listeners answer, and who starts says who answers them |
  * | `waybill.<service>` | work queue of a listener service |
  * | `waybill.<service>.types` | keeps nothing; bound to `waybill.types` by what the service answers |
  * | `waybill.<service>.isolated` | events that were on board of repeated crashes, consumed one at a time |
@@ -144,7 +144,7 @@ export function typeBindings(service: string, type: string): Binding[] {
   ];
 }
 
-/** Takes and drops what dispatchers ask with; an exchange has no other way to say that something is bound to it. */
+/** Takes what dispatchers ask with, and services tell each other, and drops it where nobody consumes it; an exchange has no other way to say that something is bound to it. */
 function typesQueue(name: string): Queue {
   return { name, arguments: { 'x-queue-type': 'quorum', 'x-max-length': 0, 'x-overflow': 'drop-head' } };
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { BrokerContract } from './contract.fixture.ts';
-import { createBench, isConnected, messageTo, soon } from './contract-bench.fixture.ts';
+import { createBench, expectDepth, isConnected, messageTo, soon } from './contract-bench.fixture.ts';
 import type { Destination, Source } from './ports.ts';
 import { observersOf, RETRY_DELAYS_MS } from './topology.ts';
 
@@ -42,6 +42,23 @@ export function describeTopology(contract: BrokerContract): void {
       assert.equal(await publisher.isDeclared(type), false);
       // It need not be there.
       await publisher.unbind({ service, type });
+    });
+
+    it('brings what answerers of a type tell each other to those who listen, and keeps it for nobody', async (t) => {
+      const bench = createBench(contract, t);
+      const { service, type } = bench;
+      const { publisher, subscriber } = await bench.connect();
+      const tell = (body: string) => publisher.publish({ ...messageTo('', body), to: { answerersOf: type } });
+
+      assert.equal(await tell('to nobody'), 'confirmed');
+      const from = { answerers: service };
+      const heard = await bench.consume(subscriber, { from });
+      assert.equal(await tell('to somebody'), 'confirmed');
+
+      const { body, routingKey, ack } = await heard.next();
+      assert.deepEqual([String(body), routingKey], ['to somebody', type]);
+      ack();
+      await expectDepth(bench, from, { ready: 0, consumers: 1 });
     });
 
     it('brings copies to observers, and the event itself never, which is for nobody without a service that answers it', async (t) => {

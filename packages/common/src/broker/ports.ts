@@ -13,6 +13,8 @@ export type Destination =
   | { type: string }
   /** To each service that observes events of this type. */
   | { observed: string }
+  /** To each service that declares that it answers events of this type: not an event, but what they have to tell each other. */
+  | { answerersOf: string }
   /** To the work queue of this service: at once, or when the delay has passed. */
   | { service: string; delayMs?: RetryDelayMs | undefined }
   /** To where this service keeps what is suspected of having killed a process. */
@@ -23,7 +25,13 @@ export type Destination =
   | { deadLetters: string };
 
 /** Where a message comes from. */
-export type Source = { work: string } | { isolated: string } | { replies: true } | { deadLetters: true };
+export type Source =
+  | { work: string }
+  | { isolated: string }
+  /** What others tell whoever answers one of the types of this service. It is kept for nobody. */
+  | { answerers: string }
+  | { replies: true }
+  | { deadLetters: true };
 
 /** A message as it is published. Always persistent, confirmed, and told of when nobody takes it. */
 export type OutgoingMessage = {
