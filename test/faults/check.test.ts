@@ -37,6 +37,15 @@ describe('the checks of a fault run', () => {
     assert.deepEqual(broken(run), ['a stream comes whole']);
   });
 
+  it('find nothing lost of what waited for a retired service and was given up, or went with a deleted queue', () => {
+    const run = cleanRun();
+    const retirement = { ...fault({ kind: 'retire-service', target: 'broker' }), moved: ['suspect', 'gone'] };
+    const deletion = fault({ kind: 'delete-queue', target: 'broker' }, 2_000);
+    run.injected.push(retirement, { ...deletion, deletedMs: deletion.startMs });
+    run.deadLetters.push({ id: 'suspect', reason: 'listener-crashed', error: '' });
+    assert.deepEqual(broken(run), []);
+  });
+
   it('find a batch that came with two bodies', () => {
     const run = cleanRun();
     const { received } = addStream(run, [0, 1, LAST]);
@@ -64,6 +73,10 @@ describe('the checks of a fault run', () => {
       add(run, { id: 'x', ...TIMED_OUT }, { replied: false, routed: [] });
       // Which may have had it, but would have given it back.
       run.injected.push(fault({ kind: 'kill', target: 'ping-listener-0' }, DEADLINE_MS + 100));
+    },
+    'what waited for a retired service is handled': (run) => {
+      run.evidence.ran.set('handled', [START_MS]);
+      run.injected.push({ ...fault({ kind: 'retire-service', target: 'broker' }), moved: ['handled', 'x'] });
     },
     'only documented answers, each to its own request': (run) => {
       const ping = { id: 'x', sentAt: 1 };

@@ -53,6 +53,7 @@ export function findViolations(run: RunResult, { slackMs = PROMISED_SLACK_MS } =
   const promises: Record<string, string[]> = {
     'what is refused never runs': run.operations.filter((op) => isRefusedButRan(op, run)).map(show),
     'what is confirmed is not lost': lostOf(run).map(show),
+    'what waited for a retired service is handled': lostInMove(run),
     'a reply in the broker is not lost': lostReplies(run).map((op) => `${showRouted(op, run)}: ${show(op)}`),
     'only documented answers, each to its own request': run.operations
       .filter(({ outcome }) => outcome === 'wrong')
@@ -205,6 +206,16 @@ function lostOf(run: RunResult): Operation[] {
   );
 }
 
+/** Ids of what `retire-service` was to move to another service, unless somebody has deleted a queue since. */
+function lostInMove({ injected, evidence, ...run }: RunResult): string[] {
+  const isDeletedSince = (fromMs: number) =>
+    injected.some(({ deletedMs = Number.NEGATIVE_INFINITY }) => deletedMs >= fromMs);
+  return injected
+    .filter(({ startMs }) => !isDeletedSince(startMs))
+    .flatMap(({ moved = [] }) => moved)
+    .filter((id) => !evidence.ran.has(id) && !isGivenUp(id, run));
+}
+
 /**
  * Somebody deleted a queue while it was on its way, and its client was not answered: it, or its reply, was in the queue or in
  * the hands of its consumer, and is owed to nobody. (The broker does not say which were in it.)
@@ -221,7 +232,7 @@ function alarmingLines({ injected, evidence }: RunResult): string[] {
   return evidence.alarmingLines.filter((line) => !/NOT_FOUND|ACCESS_REFUSED/.test(line));
 }
 
-function isGivenUp(id: string, { deadLetters }: RunResult): boolean {
+function isGivenUp(id: string, { deadLetters }: Pick<RunResult, 'deadLetters'>): boolean {
   return deadLetters.some((letter) => letter.id.split(' ').includes(id));
 }
 

@@ -3,16 +3,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import type { Fault } from '@waybill/test-harness/tcp-proxy.ts';
 import type { FaultySystem } from './faulty-system.ts';
-import { injectIntoTopology } from './inject-topology.ts';
+import { injectIntoTopology, type TopologyFaultResult } from './inject-topology.ts';
 import type { BrokerFault, LinkFault, ProcessFault, ScheduledFault } from './schedule.ts';
 
 /** A fault as it really was. Times since the epoch. */
-export type InjectedFault = ScheduledFault & {
-  startMs: number;
-  endMs: number;
-  /** When a queue was deleted, with what was in it. */
-  deletedMs?: number;
-};
+export type InjectedFault = ScheduledFault & TopologyFaultResult & { startMs: number; endMs: number };
 
 /** RabbitMQ's own default. */
 const USUAL_WATERMARK = '0.4';
@@ -48,7 +43,7 @@ export async function injectAll(
 async function inject(fault: ScheduledFault, system: FaultySystem, injected: InjectedFault[]): Promise<void> {
   const entry: InjectedFault = { ...fault, startMs: Date.now(), endMs: Number.POSITIVE_INFINITY };
   injected.push(entry);
-  if ('which' in fault) entry.deletedMs = await injectIntoTopology({ ...fault, broker: system.broker });
+  if ('which' in fault) Object.assign(entry, await injectIntoTopology({ ...fault, broker: system.broker }));
   else if (fault.target === 'broker')
     await injectIntoBroker(fault.kind as BrokerFault, fault.durationMs, system);
   else if (system.processes.has(fault.target))
