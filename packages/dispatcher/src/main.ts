@@ -15,6 +15,7 @@ import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import { createInternalApp } from '@waybill/common/internal-call/internal-app.ts';
 import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
 import { createReplyAddressVerifier } from '@waybill/common/internal-call/reply-address.ts';
+import { TROUBLES_PATH } from '@waybill/common/internal-call/troubles.ts';
 import { runService } from '@waybill/common/process/run-service.ts';
 import { CLOSE_MS } from '@waybill/common/shutdown-bounds.ts';
 import { loadDispatcherConfig } from './config.ts';
@@ -27,6 +28,7 @@ import { createReadiness } from './readiness.ts';
 import { consumeReplies } from './replies.ts';
 import { createReplyCallback } from './reply-callback.ts';
 import { createReplyMailbox } from './reply-mailbox.ts';
+import { createTroubles } from './troubles.ts';
 
 await runService(loadDispatcherConfig, async ({ config, log, isStopping }) => {
   const keys = deriveInternalKeys(config.INTERNAL_SECRETS);
@@ -47,11 +49,12 @@ await runService(loadDispatcherConfig, async ({ config, log, isStopping }) => {
     });
   const callback = createReplyCallback({ ...toPublicWeb, later: mailbox });
   const deliverers: Deliverers = mailbox ? { callback, mailbox } : { callback };
+  const replyAddresses = createReplyAddressVerifier({ keys: keys.replyAddress });
   const replies = consumeReplies({
     subscriber,
     publisher,
     deliverers,
-    replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
+    replyAddresses,
     clock,
     log,
   });
@@ -72,6 +75,12 @@ await runService(loadDispatcherConfig, async ({ config, log, isStopping }) => {
           log,
         }),
         isStopping,
+      }),
+      [TROUBLES_PATH]: createTroubles({
+        replyAddresses,
+        checkCallback: callback.check,
+        publisher,
+        subscriber,
       }),
     },
   });

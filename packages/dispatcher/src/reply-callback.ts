@@ -1,11 +1,12 @@
 /** Delivers replies to public-web instances, by calls of their `/dispatch`. */
 
-import { type EncodedEvent, encodeBatch } from '@waybill/common/event/event-json.ts';
+import { type EncodedEvent, encodeBatch, encodeEvent } from '@waybill/common/event/event-json.ts';
 import { createCallTier, type TierAnswer } from '@waybill/common/internal-call/call-tier.ts';
 import { toCallbackAddress } from '@waybill/common/internal-call/callback-address.ts';
 import type { ClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import type { Key } from '@waybill/common/internal-call/internal-keys.ts';
 import type { ReplyAddress } from '@waybill/common/internal-call/reply-address.ts';
+import { CALLBACK_CHECK_TYPE } from '@waybill/common/internal-call/troubles.ts';
 import { isBodyAtFault } from '@waybill/common/problem.ts';
 import { batchSize } from '@waybill/common/telemetry/metrics.ts';
 import type { Logger } from 'pino';
@@ -16,6 +17,13 @@ import { createLanes, MAX_CALLS_PER_ADDRESS, type Target } from './lanes.ts';
 
 /** For a small call. */
 const CALL_TIMEOUT_MS = 1_000;
+
+const CALLBACK_CHECK = {
+  specversion: '1.0',
+  id: 'callback-check',
+  source: '/waybill/dispatcher',
+  type: CALLBACK_CHECK_TYPE,
+} as const;
 
 /**
  * Creates the {@link Deliverer} of addresses of the kind `callback`. What comes too late for whoever waited goes to `later`,
@@ -31,7 +39,10 @@ export function createReplyCallback({
   clock: ClockCheck;
   later?: Pick<Deliverer, 'deliver'>;
   log: Logger;
-}): Deliverer {
+}): Deliverer & {
+  /** Calls the address whose token is `replyto`, with nothing for anybody; resolves with why it cannot be called. */
+  check(address: ReplyAddress, replyto: string): Promise<string | undefined>;
+} {
   const callTier = createCallTier({ keys, clock });
   const connections = new Agent({
     connections: MAX_CALLS_PER_ADDRESS,
@@ -76,6 +87,16 @@ export function createReplyCallback({
     async deliver(address, reply) {
       const outcome = await lanes.deliver(address, reply);
       return outcome === 'late' && later ? later.deliver(address, reply) : outcome;
+    },
+    async check(address, replyto) {
+      const { origin, pathname: path } = new URL(toCallbackAddress(address).url);
+      const body = encodeBatch([encodeEvent({ ...CALLBACK_CHECK, replyto })]);
+      const answer = await callTier({
+        ...{ connections, origin, path, body, timeoutMs: CALL_TIMEOUT_MS, parse: toTaken },
+      });
+      if (answer.kind === 'failed') return answer.error.message;
+      if (answer.kind === 'answered' || answer.problem.code === 'not-accepted') return undefined;
+      return answer.status === 410 ? 'another instance is at its address' : `it answered ${answer.status}`;
     },
     async close() {
       lanes.close();

@@ -34,6 +34,7 @@ import { createAccount } from './core/account.ts';
 import { createAnswerEvent } from './core/answer-event.ts';
 import { createAsk } from './core/ask.ts';
 import { createExpectedWait } from './core/expected-wait.ts';
+import { createKnownTroubles } from './core/known-troubles.ts';
 import { createDispatcherClient } from './dispatchers/dispatcher-client.ts';
 import { createIdempotency } from './idempotency/idempotency.ts';
 import { createMemoryIdempotencyStore } from './idempotency/idempotency-store.ts';
@@ -70,6 +71,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
         held,
         replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
         instance: instanceId,
+        onReached: () => troubles.reached(),
       }),
     },
   });
@@ -87,7 +89,15 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     maxQueued: config.MAX_PARKED,
     log,
   });
-  const readiness = () => (isStopping() ? 'stopping' : clock.readiness());
+  const troubles = createKnownTroubles({
+    ask: dispatchers.askTroubles,
+    replyAddress: replyAddresses.current,
+    publicTypes: config.PUBLIC_EVENT_TYPES,
+    log,
+  });
+  const closing = new AbortController();
+  void troubles.watch(closing.signal);
+  const readiness = () => (isStopping() ? 'stopping' : (clock.readiness() ?? troubles.readiness()));
   const account = createAccount({ log });
   const acceptClient = createAcceptClient({
     account,
@@ -104,6 +114,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     expectedWait: createExpectedWait(),
     isPublicType: (type) => isPublicType(type, config.PUBLIC_EVENT_TYPES),
     labelOf,
+    troubles,
   });
   const site = createSite({ config, asking, account, log });
   const admit = createAdmit({ apiKeys: config.API_KEYS, addressRate: config.RATE_LIMIT });
@@ -159,11 +170,13 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
       setTimeout(inbox.shut, DRAIN_MS - CLOSE_MS).unref();
       return Promise.all([site?.shutdown(), ...waysIn.map(({ drain }) => drain()), inbox.drained()]);
     },
-    close: () =>
-      Promise.all([
+    close() {
+      closing.abort();
+      return Promise.all([
         ...waysIn.map(({ close }) => close()),
         drainHttpServer(internalApp, { deadlineMs: CLOSE_MS }),
         dispatchers.close(),
-      ]),
+      ]);
+    },
   };
 });

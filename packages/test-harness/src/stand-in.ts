@@ -8,6 +8,7 @@ import type { ErrorCode } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { verifyRequest } from '@waybill/common/internal-call/http-signature.ts';
 import type { Key } from '@waybill/common/internal-call/internal-keys.ts';
+import { TROUBLES_PATH } from '@waybill/common/internal-call/troubles.ts';
 import { problemFor } from '@waybill/common/problem.ts';
 import type { KeyPair } from './certificates.ts';
 
@@ -53,6 +54,8 @@ export async function startStandIn({
     } catch {
       return response.writeHead(401).end();
     }
+    // As a tier that does not know of it.
+    if (path === TROUBLES_PATH) return response.writeHead(404).end('{}');
     const events = JSON.parse(body.toString()) as CloudEvent[];
     if (events.length > 0) standIn.batches.push(events);
     arrivals.emit(events.length > 0 ? 'batch' : 'probe');

@@ -15,6 +15,7 @@ import { reconnects } from '../telemetry/metrics.ts';
 import { within } from '../within.ts';
 import { type ConnectTarget, describeConnectFailure } from './amqp-connect-failure.ts';
 import {
+  countConsumers,
   declareTopology,
   findMissing,
   letConsumersKnow,
@@ -69,6 +70,8 @@ export type AmqpConnection = {
    * @throws AppError `broker-unavailable` without a connection, or when that takes longer than `setupTimeoutMs`.
    */
   declare(): Promise<void>;
+  /** How many consume a queue; undefined where there is none. Throws as {@link declare} does. */
+  consumersOf(queue: string): Promise<number | undefined>;
   /** Removes bindings, as {@link declare} adds them. */
   unbind(bindings: readonly Binding[]): Promise<void>;
   close(): Promise<void>;
@@ -136,6 +139,13 @@ export async function createAmqpConnection(options: AmqpConnectionOptions): Prom
 
   return {
     declare,
+    async consumersOf(queue) {
+      let count: number | undefined;
+      await inTime(async (model) => {
+        count = await countConsumers(model, queue);
+      });
+      return count;
+    },
     unbind: (bindings) => inTime((model) => removeBindings(model, bindings)),
     async close() {
       isClosing = true;

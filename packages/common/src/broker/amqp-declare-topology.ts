@@ -44,6 +44,19 @@ export async function findMissing(model: ChannelModel, topology: AmqpTopology): 
   return missing;
 }
 
+/** How many consume a queue; undefined where there is none. It costs a channel. */
+export async function countConsumers(model: ChannelModel, queue: string): Promise<number | undefined> {
+  const channel = await openQuietly(model);
+  try {
+    const { consumerCount } = await channel.checkQueue(queue);
+    await channel.close();
+    return consumerCount;
+  } catch (error) {
+    if ((error as { code?: number }).code === NOT_FOUND) return undefined;
+    throw error;
+  }
+}
+
 /** What people call them. */
 export function namesOf({ exchanges, queues }: Missing): string[] {
   return [...exchanges.map(({ name }) => `exchange ${name}`), ...queues.map(({ name }) => `queue ${name}`)];

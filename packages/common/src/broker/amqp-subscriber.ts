@@ -151,6 +151,7 @@ export async function createAmqpSubscriber(options: AmqpClientOptions): Promise<
       };
     },
     isConnected: () => current !== undefined,
+    consumersOf: (service) => connection.consumersOf(queueOf({ work: service })),
     declare: connection.declare,
     pause() {
       isPaused = true;

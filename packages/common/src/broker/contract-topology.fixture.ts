@@ -61,6 +61,18 @@ export function describeTopology(contract: BrokerContract): void {
       await expectDepth(bench, from, { ready: 0, consumers: 1 });
     });
 
+    it('says how many consume the work queue of a service, and nothing of one that is not there', async (t) => {
+      const bench = createBench(contract, t);
+      const { service } = bench;
+      const listener = await bench.connect();
+      const { subscriber } = await bench.connect({ topology: 'dispatcher' });
+      assert.equal(await subscriber.consumersOf(`${service}-other`), undefined);
+      const consumption = await bench.consume(listener.subscriber);
+      assert.equal(await subscriber.consumersOf(service), 1);
+      await consumption.cancel();
+      assert.equal(await subscriber.consumersOf(service), 0);
+    });
+
     it('brings copies to observers, and the event itself never, which is for nobody without a service that answers it', async (t) => {
       const bench = createBench(contract, t);
       const { service, type } = bench;

@@ -120,6 +120,12 @@ export type Subscriber = {
    */
   subscribe(options: { from: Source; prefetch: number; onDelivery(delivery: Delivery): void }): Subscription;
   isConnected(): boolean;
+  /**
+   * How many consume the work queue of `service`; undefined where there is no such queue.
+   *
+   * @throws AppError `broker-unavailable` without a connection, or when the broker does not answer.
+   */
+  consumersOf(service: string): Promise<number | undefined>;
   /** Closes the connection; what is unacked is delivered again to somebody. */
   close(): Promise<void>;
 };

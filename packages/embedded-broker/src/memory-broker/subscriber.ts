@@ -92,6 +92,13 @@ export function createMemorySubscriber({
       };
     },
     isConnected: () => connection.session() !== undefined,
+    async consumersOf(service) {
+      let count: number | undefined;
+      await connection.call(() => {
+        count = vhost.queues.get(queueOf({ work: service }))?.consumers.length;
+      });
+      return count;
+    },
     async close() {
       // Behind the acks that are under way.
       await connection.call(() => {}).catch(() => {});

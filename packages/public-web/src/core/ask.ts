@@ -7,6 +7,7 @@ import type { DispatcherClient } from '../dispatchers/dispatcher-client.ts';
 import { sendEvent } from '../dispatchers/send-event.ts';
 import type { ParkedRequest, ParkedRequests } from '../replies/parked-requests.ts';
 import type { ExpectedWait } from './expected-wait.ts';
+import type { KnownTroubles } from './known-troubles.ts';
 
 /** The client that waits for an answer, as its way in knows it. */
 export type WaitingClient = {
@@ -40,6 +41,7 @@ export function createAsk({
   isPublicType,
   labelOf,
   currentReplyAddress,
+  troubles,
 }: {
   parked: ParkedRequests;
   expectedWait: ExpectedWait;
@@ -48,6 +50,8 @@ export function createAsk({
   /** What names a type in telemetry. */
   labelOf(type: string): string;
   currentReplyAddress(): string;
+  /** Learns who answers what, and says what is known when nobody has. */
+  troubles?: Pick<KnownTroubles, 'learn' | 'explain'>;
 }): Ask {
   const expiryTime = createExpiryTime();
 
@@ -68,11 +72,22 @@ export function createAsk({
       client.onGone(() => request.fail(new AppError('client-gone', 'the client has gone')));
       const reply = await request.reply;
       isAnswered = true;
+      troubles?.learn(event.type, reply.handledby);
       return reply;
+    } catch (error) {
+      throw explain(error, event.type);
     } finally {
       leave(isAnswered);
     }
   };
+
+  /** Adds what is known to be wrong to an error that says only that nobody knows. */
+  function explain(error: unknown, type: string): unknown {
+    if (!(error instanceof AppError) || error.code !== 'outcome-unknown') return error;
+    const { code, message, extensions, retryAfterMs } = error;
+    const whole = message + (troubles?.explain(type) ?? '');
+    return new AppError(code, whole, { extensions, retryAfterMs, cause: error });
+  }
 
   async function send(event: CloudEvent, request: ParkedRequest): Promise<void> {
     const isCancelled = () => !request.startSending();

@@ -20,6 +20,11 @@ import { createCallTier, type TierAnswer } from '@waybill/common/internal-call/c
 import type { ClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import type { IntakeAnswer } from '@waybill/common/internal-call/intake-answer.ts';
 import type { Key } from '@waybill/common/internal-call/internal-keys.ts';
+import {
+  TROUBLES_PATH,
+  type TroublesAnswer,
+  type TroublesQuestion,
+} from '@waybill/common/internal-call/troubles.ts';
 import { fromProblem, isBodyAtFault } from '@waybill/common/problem.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
 import { batchSize } from '@waybill/common/telemetry/metrics.ts';
@@ -49,6 +54,8 @@ export type DispatcherClient = {
    * @param isCancelled asked just before sending: an event nobody waits for is not sent.
    */
   send(event: CloudEvent, isCancelled: () => boolean): Promise<SendOutcome>;
+  /** Asks one dispatcher; resolves with nothing when it does not answer, or knows no such question. */
+  askTroubles(question: TroublesQuestion): Promise<TroublesAnswer | undefined>;
   close(): Promise<void>;
 };
 
@@ -126,6 +133,14 @@ export async function createDispatcherClient({
         return toPublicError(thrown, log, { event_id: event.id });
       }
     },
+    async askTroubles(question) {
+      const upstream = upstreams.pick(new Set());
+      if (!upstream) return undefined;
+      const body = Buffer.from(JSON.stringify(question));
+      const call = { connections: upstream.pool, path: TROUBLES_PATH, body, timeoutMs: CALL_TIMEOUT_MS };
+      const answer = await callTier({ ...call, parse: toTroublesAnswer });
+      return answer.kind === 'answered' ? answer.answer : undefined;
+    },
     close: upstreams.close,
   };
 }
@@ -159,6 +174,13 @@ function toResult(tierAnswer: TierAnswer<IntakeAnswer>, { origin }: Upstream): P
 function toIntakeAnswer(body: string): IntakeAnswer {
   const answer = JSON.parse(body) as IntakeAnswer;
   if (![answer.unroutable, answer.rejected, answer.unknown].every(Array.isArray))
+    throw new Error('the answer is not that of a dispatcher');
+  return answer;
+}
+
+function toTroublesAnswer(body: string): TroublesAnswer {
+  const answer = JSON.parse(body) as TroublesAnswer;
+  if (![answer.undeclared, answer.idle].every(Array.isArray))
     throw new Error('the answer is not that of a dispatcher');
   return answer;
 }

@@ -5,6 +5,7 @@ import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { decodeMessage } from '@waybill/common/event/event-json.ts';
 import type { InternalCall } from '@waybill/common/internal-call/internal-app.ts';
 import type { createReplyAddressVerifier } from '@waybill/common/internal-call/reply-address.ts';
+import { CALLBACK_CHECK_TYPE } from '@waybill/common/internal-call/troubles.ts';
 import { startEventSpan } from '@waybill/common/telemetry/tracing.ts';
 import type { HeldReplies } from './held-replies.ts';
 import type { Inbox } from './inbox.ts';
@@ -15,6 +16,8 @@ export type PostRepliesOptions = {
   replyAddresses: ReturnType<typeof createReplyAddressVerifier>;
   /** The name of this instance, as in its reply addresses. */
   instance: string;
+  /** Called when replies for this instance have come in. */
+  onReached?(): void;
 };
 
 /**
@@ -22,11 +25,18 @@ export type PostRepliesOptions = {
  * those nobody waits for (any more), so the same batch delivered twice is harmless; 410 when the replies are for
  * another instance; 503 when clients are slow to read what has come before.
  */
-export function createPostReplies({ inbox, held, replyAddresses, instance }: PostRepliesOptions) {
+export function createPostReplies({
+  inbox,
+  held,
+  replyAddresses,
+  instance,
+  onReached = () => {},
+}: PostRepliesOptions) {
   return async ({ body, contentType, log }: InternalCall): Promise<{ unknown: unknown[] }> => {
     if (!held.hasRoom()) throw new AppError('not-accepted', 'too many replies wait for their clients');
     const replies = decodeMessage({ contentType, body });
     await assertForUs(replies);
+    onReached();
     const unknown = replies
       .filter((event) => !deliver(event, sizeIn(body, replies, event)))
       .map(({ correlationid }) => correlationid);
@@ -44,6 +54,7 @@ export function createPostReplies({ inbox, held, replyAddresses, instance }: Pos
   }
 
   function deliver(event: CloudEvent, bytes: number): boolean {
+    if (event.type === CALLBACK_CHECK_TYPE) return true;
     const span = startEventSpan({ name: 'deliver', kind: 'internal', event, label: event.type });
     const isTaken = inbox.deliver(event, bytes);
     span.end();

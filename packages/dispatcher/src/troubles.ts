@@ -1,0 +1,60 @@
+/** `POST /troubles`: what a public-web asks, because only a dispatcher can see it. */
+import type { Publisher, Subscriber } from '@waybill/common/broker/ports.ts';
+import { AppError } from '@waybill/common/errors.ts';
+import type { InternalCall } from '@waybill/common/internal-call/internal-app.ts';
+import type {
+  createReplyAddressVerifier,
+  ReplyAddress,
+} from '@waybill/common/internal-call/reply-address.ts';
+import {
+  MAX_ASKED,
+  type TroublesAnswer,
+  type TroublesQuestion,
+} from '@waybill/common/internal-call/troubles.ts';
+import { within } from '@waybill/common/within.ts';
+
+/** A broker that is slower than this has not answered: the caller asks again. */
+const LOOK_MS = 2_000;
+
+/** What handles `POST /troubles`. Without a broker nothing is known of it, which is no trouble of anybody's. */
+export function createTroubles({
+  replyAddresses,
+  checkCallback,
+  publisher,
+  subscriber,
+}: {
+  replyAddresses: ReturnType<typeof createReplyAddressVerifier>;
+  /** Resolves with why the address, whose token is `replyto`, cannot be called. */
+  checkCallback(address: ReplyAddress, replyto: string): Promise<string | undefined>;
+  publisher: Pick<Publisher, 'isDeclared'>;
+  subscriber: Pick<Subscriber, 'consumersOf'>;
+}) {
+  return async ({ body }: InternalCall): Promise<TroublesAnswer> => {
+    const { replyto, types, services } = toQuestion(body);
+    const address = await replyAddresses.verify(replyto);
+    const [callback, undeclared, idle] = await Promise.all([
+      checkCallback(address, replyto),
+      filter(types, async (type) => (await publisher.isDeclared(type)) === false),
+      filter(services, async (service) => (await subscriber.consumersOf(service)) === 0),
+    ]);
+    return { callback, undeclared, idle };
+  };
+}
+
+function toQuestion(body: Buffer): TroublesQuestion {
+  const { replyto, types, services } = JSON.parse(body.toString('utf8')) as TroublesQuestion;
+  const isList = (list: unknown) => Array.isArray(list) && list.length <= MAX_ASKED;
+  if (typeof replyto === 'string' && isList(types) && isList(services))
+    return { replyto, types: types.map(String), services: services.map(String) };
+  throw new AppError('invalid-request', 'the question is not understood');
+}
+
+/** Those that hold; none that nobody could tell of in time. */
+async function filter(names: string[], holds: (name: string) => Promise<boolean>): Promise<string[]> {
+  const found = new Set<string>();
+  const looks = names.map(async (name) => {
+    if (await holds(name).catch(() => false)) found.add(name);
+  });
+  await within(LOOK_MS, Promise.all(looks));
+  return names.filter((name) => found.has(name));
+}
