@@ -32,6 +32,7 @@ import type { MeshLog } from './neighbour.ts';
 import { createNeighbours, type Neighbours } from './neighbours.ts';
 import type { OpenPeer } from './peer.ts';
 import { ask, createRoute, wayOf, withoutWay } from './routing.ts';
+import type { PeerAt } from './trust.ts';
 
 export type CollectiveDispatcher = Pick<Neighbours, 'connectTo' | 'disconnect'> & {
   /** Has `handler` run a method here, from now on, in a namespace that thereby is one of this site. */
@@ -44,8 +45,8 @@ export type CollectiveDispatcher = Pick<Neighbours, 'connectTo' | 'disconnect'> 
   serve(request: ServeRequest, options: CallOptions): Promise<ServeResponse>;
   /** `CollectiveDispatcher/Dispatch`: runs a method here or at whichever site serves it; never rejects. */
   dispatch(request: DispatchRequest, options: CallOptions): Promise<DispatchResponse>;
-  /** `CollectiveDispatcher/Connect`: takes a connection; never rejects. */
-  accept(request: ConnectRequest): Promise<ConnectResponse>;
+  /** `CollectiveDispatcher/Connect`: takes a connection; never rejects. `callerId`: who its sender has shown to be. */
+  accept(request: ConnectRequest, callerId?: string): Promise<ConnectResponse>;
   /** Every connection that is kept, the oldest first. */
   listConnections(): Promise<Connection[]>;
   listActiveConnections(): Promise<Connection[]>;
@@ -68,6 +69,8 @@ export type CollectiveDispatcherOptions = {
   openPeer: OpenPeer;
   /** Runs methods of its namespaces that no handler is registered for; without it there are none. */
   runMethod?: RunMethod;
+  /** Who may be a peer; default: whoever asks, wherever they are. */
+  peerAt?: PeerAt;
   /** How often each neighbour is asked whether it is there; default 2 s. */
   checkMs?: number;
   /** Gets a line for each connection that begins or ends; default: nothing is logged. */
@@ -93,6 +96,7 @@ export function createCollectiveDispatcher({
   validator,
   openPeer,
   runMethod,
+  peerAt = () => ({}),
   checkMs,
   log = { info() {}, warn() {} },
 }: CollectiveDispatcherOptions): CollectiveDispatcher {
@@ -100,8 +104,7 @@ export function createCollectiveDispatcher({
   const methods = createMethods({ id, namespaces: () => namespaces, validator, runMethod });
   const neighbours = createNeighbours({
     ...{ id, address, namespaces: () => namespaces, connections, openPeer },
-    checkMs,
-    log,
+    ...{ peerAt, checkMs, log },
   });
   const route = createRoute(id);
 

@@ -19,6 +19,8 @@ export type Network = {
   add(id: string, options?: Partial<CollectiveDispatcherOptions>): CollectiveDispatcher;
   /** Sets, or mends, the fault of the way from one site to another. */
   setFault(from: string, to: string, fault: LinkFault | undefined): void;
+  /** Has `site` answer where `id` would. */
+  alias(id: string, site: CollectiveDispatcher): void;
   /** Serves sent from site to site so far, as `from>to`. */
   hops: string[];
   close(): Promise<void>;
@@ -63,6 +65,7 @@ export function createNetwork(): Network {
 
   return {
     hops,
+    alias: (id, site) => void sites.set(id, site),
     add(id, options) {
       const site = createCollectiveDispatcher({
         id,

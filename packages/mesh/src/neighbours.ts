@@ -14,6 +14,7 @@ import type { CallOptions } from './methods.ts';
 import { createNeighbour, type MeshLog, type Neighbour } from './neighbour.ts';
 import type { OpenPeer } from './peer.ts';
 import { isPeerAddress } from './peer-address.ts';
+import type { PeerAt } from './trust.ts';
 
 /** Metadata of a Connect: the collector id of who sends it. */
 const COLLECTOR_ID = 'collector_id';
@@ -33,14 +34,14 @@ export type Neighbours = {
   /**
    * Connects to the collector at `address`, or again. `isPersistent`: tries on, with back-off, where it does not succeed.
    *
-   * @throws AppError `invalid-request` when the address is none or its own; `not-accepted` when nobody answers there as a collector should.
+   * @throws AppError `invalid-request` when the address is none or its own, `forbidden` when no peer may be there; `not-accepted` when nobody answers there as a collector should.
    */
   connectTo(
     address: string,
     options?: { isPersistent?: boolean } & Partial<CallOptions>,
   ): Promise<Connection>;
-  /** Takes a Connect; never rejects. */
-  accept(request: ConnectRequest): Promise<ConnectResponse>;
+  /** Takes a Connect; never rejects. `callerId` is who its sender has shown to be, where it had to. */
+  accept(request: ConnectRequest, callerId?: string): Promise<ConnectResponse>;
   /** Says goodbye for good. @throws AppError `not-found` when there is no such active connection. */
   disconnect(connectionId: string): Promise<void>;
   /** Tells every active neighbour the namespaces of this site. */
@@ -58,6 +59,7 @@ export function createNeighbours({
   namespaces,
   connections: store,
   openPeer,
+  peerAt,
   checkMs,
   log,
 }: {
@@ -66,6 +68,7 @@ export function createNeighbours({
   namespaces(): readonly string[];
   connections: Connections;
   openPeer: OpenPeer;
+  peerAt: PeerAt;
   /** How often each neighbour is asked whether it is there. */
   checkMs?: number;
   log: MeshLog;
@@ -73,6 +76,12 @@ export function createNeighbours({
   const sessionId = randomUUID();
   const byAddress = new Map<string, Neighbour>();
   const active = () => [...byAddress.values()].filter((neighbour) => neighbour.isActive());
+
+  /** The namespaces of this site that the peer at `address` may have. */
+  function sharedWith(address: string): string[] {
+    const permitted = peerAt(address)?.namespaces;
+    return namespaces().filter((name) => permitted?.includes(name) ?? true);
+  }
 
   function neighbourAt(address: string): Neighbour {
     const known = byAddress.get(address);
@@ -99,7 +108,8 @@ export function createNeighbours({
   }
 
   async function dial(neighbour: Neighbour, options: Partial<CallOptions> = {}): Promise<Connection> {
-    const request = { address: ownAddress, namespaces: [...namespaces()], metadata: { [COLLECTOR_ID]: id } };
+    const metadata = { [COLLECTOR_ID]: id };
+    const request = { address: ownAddress, namespaces: sharedWith(neighbour.address), metadata };
     const { status, shared_namespaces, target_collector_id } = await neighbour.connect(request, {
       deadlineMs: CONNECT_MS,
       ...options,
@@ -108,11 +118,11 @@ export function createNeighbours({
       throw new AppError('not-accepted', `the peer refuses to connect: ${status.message}`);
     if (target_collector_id === id)
       throw new AppError('invalid-request', 'this collector is at that address');
-    return neighbour.settle({
-      direction: 'outbound',
-      peerId: target_collector_id,
-      sharedNamespaces: shared_namespaces.filter((name) => request.namespaces.includes(name)),
-    });
+    const expected = peerAt(neighbour.address)?.id ?? target_collector_id;
+    if (target_collector_id !== expected)
+      throw new AppError('not-accepted', `the collector there is not '${expected}'`);
+    const sharedNamespaces = shared_namespaces.filter((name) => request.namespaces.includes(name));
+    return neighbour.settle({ direction: 'outbound', peerId: target_collector_id, sharedNamespaces });
   }
 
   async function sayGoodbye(neighbour: Neighbour, kind: 'disconnect' | 'shutdown'): Promise<void> {
@@ -138,6 +148,7 @@ export function createNeighbours({
     async connectTo(address, { isPersistent = false, ...options } = {}) {
       if (!isPeerAddress(address)) throw new AppError('invalid-request', 'address must be host:port');
       if (address === ownAddress) throw new AppError('invalid-request', 'this collector is at that address');
+      if (!peerAt(address)) throw new AppError('forbidden', 'no peer may be at that address');
       const neighbour = neighbourAt(address);
       try {
         const connection = await dial(neighbour, options);
@@ -151,19 +162,24 @@ export function createNeighbours({
         throw thrown;
       }
     },
-    async accept({ address, namespaces: offered, metadata }) {
+    async accept({ address, namespaces: offered, metadata }, callerId) {
       if (!address) return refused(BAD_REQUEST, 'address is required');
       if (!isPeerAddress(address)) return refused(BAD_REQUEST, 'address must be host:port');
-      const peerId = metadata[COLLECTOR_ID] ?? '';
+      const peerId = metadata[COLLECTOR_ID] || callerId || '';
       if (peerId === id || address === ownAddress)
         return refused(BAD_REQUEST, 'this collector does not connect to itself');
+      const trusted = peerAt(address);
+      if (!trusted || (trusted.id !== undefined && trusted.id !== callerId))
+        return refused(BAD_REQUEST, 'address is none that the caller may have');
+      if (peerId !== (trusted.id ?? peerId))
+        return refused(BAD_REQUEST, 'collector_id is not that of the caller');
       const goodbye = metadata[GOODBYE];
       if (goodbye !== undefined) {
         await takeGoodbye(address, goodbye);
         return accepted('', []);
       }
       try {
-        const shared = sharedOf(offered, namespaces());
+        const shared = sharedOf(offered, sharedWith(address));
         const neighbour = neighbourAt(address);
         const settled = { direction: 'inbound', peerId: peerId || neighbour.peerId() } as const;
         const { connectionId } = await neighbour.settle({ ...settled, sharedNamespaces: shared });
@@ -191,7 +207,7 @@ export function createNeighbours({
       }
       for (const { address, status, reason, direction } of newest.values())
         if (status === 'ACTIVE' || reason === OWN_SHUTDOWN || reason === STALE_REASON)
-          keep(neighbourAt(address), direction === 'outbound');
+          if (peerAt(address)) keep(neighbourAt(address), direction === 'outbound');
     },
     async shutdown() {
       await Promise.all(active().map((neighbour) => sayGoodbye(neighbour, 'shutdown')));

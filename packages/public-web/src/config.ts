@@ -19,12 +19,14 @@ import {
 import { AMQP_PORT, brokerAddresses } from '@waybill/common/credentials/broker-address.ts';
 import { parsePublicJwk } from '@waybill/common/credentials/credential-keys.ts';
 import { parseTypeDescriptions } from '@waybill/common/event/type-descriptions.ts';
-import { tlsRelation, tlsSettings } from '@waybill/common/http/tls.ts';
+import { certificate, tlsRelation, tlsSettings } from '@waybill/common/http/tls.ts';
 import { isLoopback, isPeerAddress } from '@waybill/mesh/peer-address.ts';
 import { parseApiKeys } from './admission/api-keys.ts';
+import { type MeshPeer, parseMeshPeers } from './mesh/mesh-peers.ts';
 
 const apiKeys = makeExactValidator(parseApiKeys);
 const typeDescriptions = makeExactValidator(parseTypeDescriptions);
+const meshPeers = makeExactValidator(parseMeshPeers);
 
 /** The public key that clients' credentials are sealed to: an X25519 JWK with a `kid`, as JSON. */
 const jwk = makeExactValidator(parsePublicJwk);
@@ -173,6 +175,14 @@ export const publicWebSettings = {
     default: undefined,
     desc: 'Namespaces that this site shares with the mesh, comma-separated: calls of them are events <namespace>.<Service>.<Method> here, whatever PUBLIC_EVENT_TYPES says',
   }),
+  MESH_PEERS: meshPeers({
+    default: undefined,
+    desc: 'Peers of the mesh, as a JSON array of {"id","address","hash","key"} and optionally "namespaces", "tls" (mesh.md); they are connected to, and nobody else may connect. Usually MESH_PEERS_FILE. Without it the mesh is open, on loopback alone',
+  }),
+  GRPC_CLIENT_CA: certificate({
+    default: undefined,
+    desc: 'Authorities, PEM, of the certificates that callers of the gRPC port have to show (mutual TLS); with TLS_CERT. Usually GRPC_CLIENT_CA_FILE',
+  }),
   MESH_CONNECTIONS: str({
     default: undefined,
     desc: 'File (SQLite) that connections of the mesh are kept in, and found again after a restart; without it they are forgotten with the process',
@@ -186,20 +196,27 @@ type MeshConfig = {
   MESH_ID: string | undefined;
   MESH_ADDRESS: string | undefined;
   MESH_NAMESPACES: string[] | undefined;
+  MESH_PEERS: MeshPeer[] | undefined;
   HOST: string;
 };
 
 /** A mesh needs to know who and where it is; and as long as nobody shows who they are, only this machine may take part. */
 const meshRelation: Relation<MeshConfig> = {
-  settings: ['MESH_ID', 'MESH_ADDRESS', 'MESH_NAMESPACES', 'HOST'],
-  fault({ MESH_ID: id, MESH_ADDRESS: address, MESH_NAMESPACES: namespaces, HOST: host }) {
+  settings: ['MESH_ID', 'MESH_ADDRESS', 'MESH_NAMESPACES', 'MESH_PEERS', 'HOST'],
+  fault({ MESH_ID: id, MESH_ADDRESS: address, MESH_NAMESPACES: namespaces, MESH_PEERS: peers, HOST: host }) {
     const given = [id, address, namespaces].filter((value) => value !== undefined).length;
-    if (given === 0) return undefined;
-    if (given < 3) return 'set the three of the mesh, or none';
-    return isLoopback(host) ? undefined : 'an open mesh is for loopback alone';
+    if (given === 0 && !peers) return undefined;
+    if (given < 3) return 'set the first three, or none of these';
+    return peers || isLoopback(host) ? undefined : 'without MESH_PEERS the mesh is open, for loopback alone';
   },
+};
+
+/** Without TLS nobody shows a certificate. */
+const clientCaRelation: Relation<{ GRPC_CLIENT_CA: string | undefined; TLS_CERT: string | undefined }> = {
+  settings: ['GRPC_CLIENT_CA', 'TLS_CERT'],
+  fault: ({ GRPC_CLIENT_CA: ca, TLS_CERT: cert }) => (ca && !cert ? 'the first needs the second' : undefined),
 };
 
 /** Reads and checks the settings; throws one error that names every fault. */
 export const loadPublicWebConfig = (env?: NodeJS.ProcessEnv) =>
-  loadConfig(publicWebSettings, env, [tlsRelation, meshRelation]);
+  loadConfig(publicWebSettings, env, [tlsRelation, meshRelation, clientCaRelation]);

@@ -38,7 +38,7 @@ import { createKnownTroubles } from './core/known-troubles.ts';
 import { createDispatcherClient } from './dispatchers/dispatcher-client.ts';
 import { createIdempotency } from './idempotency/idempotency.ts';
 import { createMemoryIdempotencyStore } from './idempotency/idempotency-store.ts';
-import { createSite } from './mesh/create-site.ts';
+import { createSite, joinMesh } from './mesh/create-site.ts';
 import { createHeldReplies } from './replies/held-replies.ts';
 import { createInbox } from './replies/inbox.ts';
 import { createParkedRequests } from './replies/parked-requests.ts';
@@ -150,7 +150,9 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
       admit,
       acceptClient: config.CREDENTIALS_PUBLIC_KEY && acceptClient,
       site,
+      meshPeers: config.MESH_PEERS,
       deadlineMs: config.DEADLINE_MS,
+      clientCa: config.GRPC_CLIENT_CA,
       readiness,
       log,
       host: config.HOST,
@@ -159,7 +161,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
       tls,
     }));
   const waysIn = grpc ? [http, grpc] : [http];
-  await site?.recoverFromRestart();
+  if (site) await joinMesh(site, config.MESH_PEERS);
 
   return {
     ports: { port: http.port, internalPort: portOf(internalApp), grpcPort: grpc?.port },

@@ -62,6 +62,7 @@ export async function createGrpcServer({
   host,
   port,
   tls,
+  clientCa,
   isServing,
   maxReceiveBytes,
   maxSendBytes,
@@ -73,6 +74,8 @@ export async function createGrpcServer({
   host: string;
   port: number;
   tls?: KeyPair;
+  /** Authorities, as PEM, of the certificates that callers have to show; with `tls` only. */
+  clientCa?: string | undefined;
   isServing(): boolean;
   maxReceiveBytes: number;
   maxSendBytes?: number;
@@ -99,7 +102,7 @@ export async function createGrpcServer({
     server,
     services.map(({ definition }) => definition),
   );
-  const listening = await listen(server, { host, port, tls, maxConnections });
+  const listening = await listen(server, { host, port, tls, clientCa, maxConnections });
 
   return {
     port: (listening.address() as AddressInfo).port,
@@ -151,13 +154,22 @@ async function listen(
     host,
     port,
     tls,
+    clientCa,
     maxConnections,
-  }: { host: string; port: number; tls: KeyPair | undefined; maxConnections: number },
+  }: {
+    host: string;
+    port: number;
+    tls: KeyPair | undefined;
+    clientCa: string | undefined;
+    maxConnections: number;
+  },
 ): Promise<TcpServer> {
   const credentials = tls
-    ? ServerCredentials.createSsl(null, [
-        { cert_chain: Buffer.from(tls.cert), private_key: Buffer.from(tls.key) },
-      ])
+    ? ServerCredentials.createSsl(
+        clientCa === undefined ? null : Buffer.from(clientCa),
+        [{ cert_chain: Buffer.from(tls.cert), private_key: Buffer.from(tls.key) }],
+        clientCa !== undefined,
+      )
     : ServerCredentials.createInsecure();
   const injector = server.createConnectionInjector(credentials);
   const listening = createServer({ noDelay: true }, (socket) => {

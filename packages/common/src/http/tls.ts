@@ -13,7 +13,8 @@ import type { Relation } from '../config.ts';
 /** A server's certificate, with those between it and the authority's after it, and its private key; both as PEM. */
 export type KeyPair = { cert: string; key: string };
 
-const certificate = makeExactValidator<string>((text) => {
+/** Certificates as PEM. */
+export const certificate = makeExactValidator<string>((text) => {
   if (!succeeds(() => createSecureContext({ cert: text }))) throw new EnvError('is no certificate in PEM');
   return text;
 });

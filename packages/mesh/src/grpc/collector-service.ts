@@ -1,43 +1,81 @@
 /** `collector.CollectiveDispatcher` over gRPC: thin before a site. Its gRPC status is OK, whatever became of the call. */
-import type { ServerUnaryCall } from '@grpc/grpc-js';
+import type { Metadata, ServerUnaryCall } from '@grpc/grpc-js';
 import type { CollectiveDispatcherHandlers } from '@waybill/common/grpc/generated/collector/CollectiveDispatcher.ts';
 import type { GrpcService } from '@waybill/common/grpc/grpc-server.ts';
 import { loadProto } from '@waybill/common/grpc/proto.ts';
 import { linkInboundGrpcTrace } from '@waybill/common/telemetry/edge-trace.ts';
 import type { CollectiveDispatcher } from '../collective-dispatcher.ts';
-import type { CallOptions } from '../methods.ts';
+import {
+  type ConnectRequest,
+  type DispatchRequest,
+  failure,
+  missingField,
+  NOT_FOUND,
+  type ServeRequest,
+} from '../messages.ts';
+import { type CallOptions, refusal } from '../methods.ts';
 
 /** What of the caller's own deadline is kept for the answer's way back: else it would hear of the deadline instead. */
 const RESERVE = { part: 0.1, maxMs: 100 };
 
-/** The service, for {@link createGrpcServer}. A caller without a deadline of its own waits for `deadlineMs`. */
+/** Who calls, where callers have to show it. */
+export type CollectorCaller = {
+  /** The peer that it is; undefined for a client. */
+  peerId: string | undefined;
+  /** Whether it may call a method. Of one that it may not it hears that the namespace is not there. */
+  mayCall(request: Pick<ServeRequest, 'namespace' | 'service' | 'method_name'>): boolean;
+};
+
+/**
+ * The service, for {@link createGrpcServer}. A caller without a deadline of its own waits for `deadlineMs`. By default nobody
+ * has to show who they are.
+ */
 export function createCollectorService({
   site,
   deadlineMs,
+  callerOf = () => undefined,
 }: {
   site: Pick<CollectiveDispatcher, 'serve' | 'dispatch' | 'accept'>;
   deadlineMs: number;
+  callerOf?(metadata: Metadata): CollectorCaller | undefined;
 }): GrpcService {
   /** A handler that answers with what `run` makes of the request; neither rejects. */
   const unary =
-    <Request, Response, Answer>(run: (request: Request, options: CallOptions) => Promise<Answer>) =>
+    <Request, Response, Answer>(
+      run: (request: Request, options: CallOptions, caller: CollectorCaller | undefined) => Promise<Answer>,
+    ) =>
     async (call: ServerUnaryCall<Request, Response>, callback: (error: null, answer: Response) => void) => {
       linkInboundGrpcTrace();
-      const answer = await run(call.request, optionsOf(call, deadlineMs));
+      const answer = await run(call.request, optionsOf(call, deadlineMs), callerOf(call.metadata));
       // What is generated knows the codes of our own statuses alone; others' pass as they are.
       callback(null, answer as unknown as Response);
     };
 
   const implementation: CollectiveDispatcherHandlers = {
-    Serve: unary(site.serve),
-    Dispatch: unary(site.dispatch),
-    Connect: unary(site.accept),
+    Serve: unary(async (request: ServeRequest, options, caller) => {
+      if (isPermitted(request, caller)) return site.serve(request, options);
+      return refusal(failure(NOT_FOUND, `namespace '${request.namespace}' not found`));
+    }),
+    Dispatch: unary(async (request: DispatchRequest, options, caller) => {
+      if (isPermitted(request, caller)) return site.dispatch(request, options);
+      const status = failure(NOT_FOUND, `no collector found for namespace '${request.namespace}'`);
+      return { status, output: null, handled_by_collector_id: '' };
+    }),
+    Connect: unary((request: ConnectRequest, _options, caller) => site.accept(request, caller?.peerId)),
   };
   return {
     name: 'collector.CollectiveDispatcher',
     definition: loadProto('collector.proto'),
     implementation,
   };
+}
+
+/** What a request lacks it is told first. */
+function isPermitted(
+  request: Pick<ServeRequest, 'namespace' | 'service' | 'method_name'>,
+  caller: CollectorCaller | undefined,
+): boolean {
+  return caller === undefined || missingField(request) !== undefined || caller.mayCall(request);
 }
 
 /** How long `call` may take, at most `deadlineMs`; and when its caller has gone. */

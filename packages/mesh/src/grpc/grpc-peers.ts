@@ -2,6 +2,7 @@
  * Peers over gRPC. What matters here is what is proof that a call did not run: that there was no connection to send it on, or that
  * the peer refused its stream (RFC 9113, section 8.7), or the call before any handler. Everything else may have run.
  */
+import { createSecureContext } from 'node:tls';
 import {
   type Client,
   type ClientUnaryCall,
@@ -13,6 +14,7 @@ import {
 } from '@grpc/grpc-js';
 import { AppError, toAppError } from '@waybill/common/errors.ts';
 import { loadPackage } from '@waybill/common/grpc/proto.ts';
+import type { KeyPair } from '@waybill/common/http/tls.ts';
 import { untraced } from '@waybill/common/telemetry/tracing.ts';
 import type { ConnectRequest, ConnectResponse, ServeRequest, ServeResponse } from '../messages.ts';
 import { FAILED, failure } from '../messages.ts';
@@ -54,17 +56,38 @@ type Start<Answer> = (
   callback: Callback<Answer>,
 ) => ClientUnaryCall;
 
-/** Opens peers over gRPC. */
-export function createGrpcPeers(): OpenPeer {
+/** How a peer is called. */
+export type PeerAccess = {
+  /** The API key that is shown to it. */
+  key?: string;
+  /** Whether by TLS, whose certificate has to be for the host in its address. */
+  tls?: boolean | undefined;
+};
+
+/** Opens peers over gRPC; by default plaintext, and without a key. `keyPair` is shown to peers that ask for a certificate. */
+export function createGrpcPeers({
+  accessOf = () => ({}),
+  keyPair,
+}: {
+  accessOf?(address: string): PeerAccess;
+  keyPair?: KeyPair | undefined;
+} = {}): OpenPeer {
   return (address, onDropped) => {
-    const client = new CollectiveDispatcher(address, credentials.createInsecure(), OPTIONS);
+    const { key, tls } = accessOf(address);
+    // Not createSsl: variables of gRPC's own would decide there which authorities are trusted.
+    const security = tls
+      ? credentials.createFromSecureContext(createSecureContext(keyPair))
+      : credentials.createInsecure();
+    const client = new CollectiveDispatcher(address, security, OPTIONS);
+    const metadata = new Metadata();
+    if (key !== undefined) metadata.set('authorization', `Bearer ${key}`);
     const connected = createConnected(client, onDropped);
 
     async function call<Answer>(start: Start<Answer>, { deadlineMs, signal }: CallOptions): Promise<Answer> {
       const deadline = Date.now() + deadlineMs;
       await connected.ready(Math.min(CONNECT_MS, deadlineMs));
       if (signal?.aborted) throw new AppError('not-accepted', 'the caller has gone');
-      return answerOf((callback) => start(new Metadata(), { deadline }, callback), signal);
+      return answerOf((callback) => start(metadata.clone(), { deadline }, callback), signal);
     }
 
     return {

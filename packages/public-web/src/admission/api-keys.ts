@@ -31,14 +31,14 @@ export type ApiKey = {
 };
 
 /** The key whose hash is that of `shown`; undefined when there is none. */
-export type FindApiKey = (shown: string) => ApiKey | undefined;
+export type FindApiKey<Key extends Pick<ApiKey, 'hash'> = ApiKey> = (shown: string) => Key | undefined;
 
 /** Creates {@link FindApiKey}. */
-export function createFindApiKey(apiKeys: readonly ApiKey[]): FindApiKey {
+export function createFindApiKey<Key extends Pick<ApiKey, 'hash'>>(apiKeys: readonly Key[]): FindApiKey<Key> {
   const known = apiKeys.map((apiKey) => ({ apiKey, digest: Buffer.from(apiKey.hash.slice(7), 'hex') }));
   return (shown) => {
     const digest = hash('sha256', shown, 'buffer');
-    let found: ApiKey | undefined;
+    let found: Key | undefined;
     for (const key of known) if (timingSafeEqual(key.digest, digest)) found = key.apiKey;
     return found;
   };

@@ -1,4 +1,5 @@
 /** This system as a site of a mesh: its methods are events of its own listeners. */
+import { keyPairOf } from '@waybill/common/http/tls.ts';
 import {
   type CollectiveDispatcher,
   createCollectiveDispatcher,
@@ -6,6 +7,7 @@ import {
 import { createMemoryConnections } from '@waybill/mesh/connections.ts';
 import { createGrpcPeers } from '@waybill/mesh/grpc/grpc-peers.ts';
 import { openSqliteConnections } from '@waybill/mesh/sqlite-connections.ts';
+import { loopbackAlone } from '@waybill/mesh/trust.ts';
 import type { Logger } from 'pino';
 import { isPublicType } from '../admission/public-types.ts';
 import type { loadPublicWebConfig } from '../config.ts';
@@ -17,12 +19,12 @@ import { createRunMethod } from '../core/run-method.ts';
 
 type Config = Pick<
   ReturnType<typeof loadPublicWebConfig>,
-  'MESH_ID' | 'MESH_ADDRESS' | 'MESH_NAMESPACES' | 'MESH_CONNECTIONS'
+  'MESH_ID' | 'MESH_ADDRESS' | 'MESH_NAMESPACES' | 'MESH_CONNECTIONS' | 'MESH_PEERS' | 'TLS_CERT' | 'TLS_KEY'
 >;
 
 /** Creates the site that the settings name; undefined where they name none. */
 export function createSite({
-  config: { MESH_ID: id, MESH_ADDRESS: address, MESH_NAMESPACES: namespaces, MESH_CONNECTIONS: file },
+  config,
   asking,
   account,
   log,
@@ -32,7 +34,10 @@ export function createSite({
   account: Account;
   log: Logger;
 }): CollectiveDispatcher | undefined {
+  const { MESH_ID: id, MESH_ADDRESS: address, MESH_NAMESPACES: namespaces } = config;
+  const { MESH_CONNECTIONS: file, MESH_PEERS: peers } = config;
   if (!id || !address || !namespaces) return undefined;
+  const peerAt = (at: string) => peers?.find((peer) => peer.address === at);
   const patterns = namespaces.map((namespace) => `${namespace}.*`);
   // Methods are named by callers, so telemetry names their namespaces alone.
   const labelOf = (type: string) => patterns.find((pattern) => isPublicType(type, [pattern])) ?? '_OTHER';
@@ -47,8 +52,15 @@ export function createSite({
     address,
     namespaces,
     connections: file ? openSqliteConnections(file) : createMemoryConnections(),
-    openPeer: createGrpcPeers(),
+    peerAt: peers ? peerAt : loopbackAlone,
+    openPeer: createGrpcPeers({ accessOf: (at) => peerAt(at) ?? {}, keyPair: keyPairOf(config) }),
     log,
     runMethod: createRunMethod({ answerEvent: createAnswerEvent({ ask, account, labelOf }), log }),
   });
+}
+
+/** Connects to what was connected before, and to the peers of the settings, in the background and until they are there. */
+export async function joinMesh(site: CollectiveDispatcher, peers: Config['MESH_PEERS']): Promise<void> {
+  await site.recoverFromRestart();
+  for (const { address } of peers ?? []) site.connectTo(address, { isPersistent: true }).catch(() => {});
 }

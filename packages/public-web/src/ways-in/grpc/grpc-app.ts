@@ -11,7 +11,9 @@ import { createCollectorService } from '@waybill/mesh/grpc/collector-service.ts'
 import type { Logger } from 'pino';
 import { type Admit, type Caller, shownKey } from '../../admission/admission.ts';
 import type { AcceptClient } from '../../core/accept-client.ts';
+import type { MeshPeer } from '../../mesh/mesh-peers.ts';
 import { createDataDispatcherService, NOTIFY } from './data-dispatcher-service.ts';
+import { createMeshAdmission } from './mesh-admission.ts';
 
 /** A client's request has six fields of 255 characters at most. */
 const MAX_CLIENT_BYTES = 16 * 1024;
@@ -27,6 +29,8 @@ export type GrpcAppOptions = {
   acceptClient: AcceptClient | undefined;
   /** Without it this is no site of a mesh. */
   site: CollectiveDispatcher | undefined;
+  /** Peers of that mesh, who show their own keys; undefined where nobody has to. */
+  meshPeers?: readonly MeshPeer[] | undefined;
   /** How long calls of the mesh wait at most. */
   deadlineMs: number;
   readiness: Readiness;
@@ -36,6 +40,8 @@ export type GrpcAppOptions = {
   /** Connections at once; one more is closed. */
   maxConnections: number;
   tls?: KeyPair;
+  /** Authorities of the certificates that callers have to show, if they have to. */
+  clientCa?: string | undefined;
 };
 
 /**
@@ -46,6 +52,7 @@ export function createGrpcApp({
   admit,
   acceptClient,
   site,
+  meshPeers,
   deadlineMs,
   readiness,
   log,
@@ -54,9 +61,10 @@ export function createGrpcApp({
   /** Of the calls that are admitted, by what their handlers see of the headers. */
   const callers = new WeakMap<Metadata, Caller>();
   const callerOf = (metadata: Metadata) => callers.get(metadata);
+  const mesh = createMeshAdmission({ admit, meshPeers });
   const services = [
     acceptClient && createDataDispatcherService({ acceptClient, callerOf, readiness, log }),
-    site && createCollectorService({ site, deadlineMs }),
+    site && createCollectorService({ site, deadlineMs, callerOf: mesh.callerOf }),
   ];
 
   return createGrpcServer({
@@ -64,10 +72,11 @@ export function createGrpcApp({
     ...listenOptions,
     // Health and reflection stay open.
     admit({ path, metadata, peer }) {
-      if (path !== NOTIFY && !path.startsWith(COLLECTOR)) return undefined;
       try {
-        const caller = admitCall(admit, metadata, peer);
-        if (path === NOTIFY) caller.assertMayAddClients();
+        if (path.startsWith(COLLECTOR)) mesh.admit(metadata, shownBy(metadata, peer));
+        if (path !== NOTIFY) return undefined;
+        const caller = admit(shownBy(metadata, peer));
+        caller.assertMayAddClients();
         callers.set(metadata, caller);
         return undefined;
       } catch (thrown) {
@@ -82,13 +91,13 @@ export function createGrpcApp({
   });
 }
 
-/** Whoever makes the call. @throws AppError why it may not. */
-function admitCall(admit: Admit, metadata: Metadata, peer: string): Caller {
+/** What whoever makes the call shows of themselves. */
+function shownBy(metadata: Metadata, peer: string): Parameters<Admit>[0] {
   const [authorization] = metadata.get('authorization');
   const [apiKey] = metadata.get('x-api-key');
   // `<address>:<port>`, an IPv6 address without brackets.
   const address = peer.replace(/:\d+$/, '');
-  return admit({ key: shownKey(authorization, apiKey), address });
+  return { key: shownKey(authorization, apiKey), address };
 }
 
 const REFUSALS: Partial<Record<ErrorCode, status>> = {
