@@ -34,6 +34,11 @@ export function makeEvent(newEvent: NewEvent, maker: Maker, kind: 'reply' | 'eve
     source: `/waybill/${service}`,
     time: new Date().toISOString(),
   });
+  // Before the attributes of the event that it answers, which were checked when that came.
+  orInvalid(kind, () => {
+    if (kind === 'reply') assertAnswerable(made);
+    toEvent(made);
+  });
   made.traceparent = span?.traceparent ?? event.traceparent;
   made.tracestate = span?.traceparent ? span.tracestate : event.tracestate;
   if (hops !== undefined) made.hops = hops;
@@ -42,9 +47,8 @@ export function makeEvent(newEvent: NewEvent, maker: Maker, kind: 'reply' | 'eve
     made.replyto = event.replyto;
     made.expirytime = event.expirytime;
     made.handledby = `${service}/${instanceId}`;
-    orInvalid(kind, () => assertAnswerable(made));
   }
-  return checked(made, kind);
+  return encode(made, kind);
 }
 
 /** The reply that tells a client 502: `code` names the error, `reason` why the event was given up. */
@@ -66,8 +70,8 @@ export function makeReplyOfProblem(problem: Problem, maker: Maker): EncodedEvent
 }
 
 /** What the next tier would refuse must fail here: there it would take the replies it shares a message with along. */
-function checked(made: CloudEvent, kind: string): EncodedEvent {
-  const encoded = orInvalid(kind, () => encodeEvent(toEvent(made)));
+function encode(made: CloudEvent, kind: string): EncodedEvent {
+  const encoded = orInvalid(kind, () => encodeEvent(made));
   if (encoded.bytes > MAX_EVENT_BYTES)
     throw new TerminalError(
       `${kind}-too-large`,
