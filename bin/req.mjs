@@ -6,11 +6,12 @@
 import { randomUUID } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { printable } from './plain/printable.mjs';
+import { programName } from './plain/program-name.mjs';
 
-const usage = `usage: node bin/req.mjs [options]
+const usage = `usage: ${programName('req.mjs')} [TYPE] [options]
 
+  TYPE, --type <type>  the event's type (default PingRequest)
   --url <url>          where to send it (default http://localhost:8080/)
-  --type <type>        the event's type (default PingRequest)
   --data <json>        the event's data, sent as it is (default none; of a PingRequest, when it is sent)
   --count <n>          send this many and print a summary (default 1)
   --concurrency <n>    of those, this many at once (default 1)
@@ -44,13 +45,20 @@ try {
 /** @typedef {ReturnType<typeof readOptions>} Options */
 
 function readOptions() {
-  const { url, type, data, help, ...numbers } = parse();
+  const { values, positionals } = parse();
+  const { url, type, data, help, ...numbers } = values;
+  const [named, ...rest] = positionals;
+  if (rest.length > 0 || (named !== undefined && type !== undefined))
+    throw new RequestError(
+      'usage',
+      `give one type and not ${[type, ...positionals].filter(Boolean).join(', ')}`,
+    );
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
     throw new RequestError('usage', `--url must be an http:// or https:// URL and is ${url}`);
   }
   return {
     url,
-    type,
+    type: named ?? type ?? 'PingRequest',
     help,
     data: data === undefined ? undefined : parseData(data),
     count: positive('count', numbers.count),
@@ -62,16 +70,17 @@ function readOptions() {
 function parse() {
   try {
     return parseArgs({
+      allowPositionals: true,
       options: {
         url: { type: 'string', default: 'http://localhost:8080/' },
-        type: { type: 'string', default: 'PingRequest' },
+        type: { type: 'string' },
         data: { type: 'string' },
         count: { type: 'string', default: '1' },
         concurrency: { type: 'string', default: '1' },
         'timeout-ms': { type: 'string', default: '35000' },
         help: { type: 'boolean', default: false },
       },
-    }).values;
+    });
   } catch (error) {
     throw new RequestError('usage', `${/** @type {Error} */ (error).message.split('. ')[0]}; see --help`);
   }
@@ -197,15 +206,16 @@ function parseAnswer(text) {
 
 /**
  * @param {Response} response
- * @param {{ title?: string, detail?: string, code?: string } | undefined} problem
+ * @param {{ title?: string, detail?: string, code?: string, errors?: { pointer: string, detail: string }[] } | undefined} problem
  */
 function describeProblem({ status, statusText, headers }, problem) {
   const title = problem?.title ?? statusText;
   const hint = status === 401 ? `; ${describeKey()}` : '';
   const detail = problem?.detail ? `: ${problem.detail}` : '';
   const code = problem?.code ? ` (${problem.code})` : '';
+  const errors = [problem?.errors ?? []].flat().map((error) => `; ${error.pointer} ${error.detail}`);
   const traceId = traceIdOf(headers);
-  return `${status} ${title}${detail}${code}${traceId ? `, trace id ${traceId}` : ''}${hint}`;
+  return `${status} ${title}${detail}${errors.join('')}${code}${traceId ? `, trace id ${traceId}` : ''}${hint}`;
 }
 
 /** What to do about a 401. */

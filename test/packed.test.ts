@@ -5,17 +5,21 @@
  * here, so that no registry is needed.
  */
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, globSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { collectLog } from '@waybill/test-harness/collect-log.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
+import { freePort } from '@waybill/test-harness/free-port.ts';
 import { startOtlpReceiver } from '@waybill/test-harness/otlp-receiver.ts';
+import { defaultPorts } from '@waybill/tools/system.ts';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
 import {
@@ -88,17 +92,21 @@ const STRICT = {
   noEmit: true,
 };
 
-describe('the packages, packed and installed elsewhere', () => {
-  let project: string;
-  let packages: string[];
-  before(async () => {
-    project = await mkdtemp(join(tmpdir(), 'waybill-installed-'));
-    const tarballs = await packPackages(join(project, 'tarballs'));
-    packages = tarballs.map((tarball) => install(tarball, project));
-    writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'elsewhere', type: 'module' }));
-  });
-  after(() => rm(project, { recursive: true }));
+let project: string;
+let packages: string[];
+/** What npx runs. */
+let waybill: string[];
+before(async () => {
+  project = await mkdtemp(join(tmpdir(), 'waybill-installed-'));
+  const tarballs = await packPackages(join(project, 'tarballs'));
+  packages = tarballs.map((tarball) => install(tarball, project));
+  symlinkSync(join(root, 'node_modules/@types'), join(project, 'node_modules/@types'));
+  writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'elsewhere', type: 'module' }));
+  waybill = [join(project, 'node_modules/waybill/dist/main.js')];
+});
+after(() => rm(project, { recursive: true }));
 
+describe('the packages, packed and installed elsewhere', () => {
   it('are all that a user may need', () => {
     assert.equal(packages.length, packedPackages().length);
     assert.ok(packages.length >= 10);
@@ -132,13 +140,7 @@ describe('the packages, packed and installed elsewhere', () => {
       join(project, 'tsconfig.json'),
       JSON.stringify({ compilerOptions: STRICT, include: ['typed.ts'] }),
     );
-    symlinkSync(join(root, 'node_modules/@types'), join(project, 'node_modules/@types'));
-    const tsc = join(root, 'node_modules/typescript/bin/tsc');
-    try {
-      execFileSync(process.execPath, [tsc, '-p', project], { encoding: 'utf8' });
-    } catch (error) {
-      assert.fail((error as { stdout: string }).stdout);
-    }
+    assert.equal(typeErrors(project), '');
   });
 
   it('run a listener in JavaScript, which is given AMQP_URL and nothing else', async (t) => {
@@ -160,6 +162,86 @@ describe('the packages, packed and installed elsewhere', () => {
     assert.deepEqual(new Set(names), new Set(['greeting']));
   });
 });
+
+describe('npx waybill, installed elsewhere', () => {
+  for (const [language, options] of Object.entries({ TypeScript: [], JavaScript: ['--js'] }))
+    it(`makes a project in ${language} whose tests pass at once`, () => {
+      const name = language.toLowerCase();
+      execFileSync(process.execPath, [...waybill, 'new', name, ...options], { cwd: project });
+      const cwd = join(project, name);
+      const { status, stdout } = spawnSync(process.execPath, ['--test'], { cwd, env: {}, encoding: 'utf8' });
+      assert.equal(status, 0, stdout);
+      assert.match(stdout, /^# pass 3$|^ℹ pass 3$/m);
+      if (language === 'TypeScript') assert.equal(typeErrors(cwd), '');
+    });
+
+  it('runs a whole system beside a listener, which loses nothing when its file is saved', async (t) => {
+    const cwd = join(project, 'saved');
+    execFileSync(process.execPath, [...waybill, 'new', 'saved', '--js'], { cwd: project });
+    const handlers = join(cwd, 'src/handlers.js');
+    const source = readFileSync(handlers, 'utf8');
+    // Its first version answers once the file that it watches for is there.
+    const slow = source.replace(
+      '=> {',
+      `=> { log.info('waits'); while (!existsSync('go')) await new Promise(setImmediate);`,
+    );
+    writeFileSync(handlers, `import { existsSync } from 'node:fs';\n${slow}`);
+    const dev = await startDev(t, waybill, cwd);
+    const order = `{"sku":"tea","quantity":2}`;
+
+    const inFlight = dev.send('Order.Place', order);
+    await dev.log.waitFor(({ msg }) => isLine(msg, '"msg":"waits"'), 30_000);
+    const another = source.replace(
+      `  'Order.Place': {`,
+      `  'Order.Count': async () => ({ reply: { type: 'Counted' } }),\n$&`,
+    );
+    writeFileSync(handlers, another);
+    await dev.log.waitFor(({ msg }) => isLine(msg, '"msg":"stopping"'), 30_000);
+    writeFileSync(join(cwd, 'go'), '');
+    assert.match(await inFlight, /"type": "Order.Placed"/);
+
+    await eventually(async () => assert.match(await dev.send('Order.Count', '{}'), /"type": "Counted"/), {
+      timeoutMs: 60_000,
+    });
+    await assert.rejects(dev.send('Order.Place', '{"sku":"tea"}'), /422 .*quantity/);
+    await assert.rejects(dev.send('Order.Nope', '{}'), /404 /);
+    await assert.rejects(
+      promisify(execFile)(process.execPath, [...waybill, 'dev'], { cwd, env: dev.env }),
+      /already runs/,
+    );
+
+    dev.child.kill('SIGTERM');
+    assert.deepEqual(await once(dev.child, 'close'), [0, null]);
+  });
+});
+
+/** Starts `npx waybill dev` on free ports; resolves when the system answers. */
+async function startDev(t: TestContext, waybill: string[], cwd: string) {
+  const env: Record<string, string> = { PATH: process.env.PATH ?? '' };
+  for (const name of [...Object.keys(defaultPorts), 'AMQP_PORT', 'TELEMETRY_PORT'])
+    env[name] = String(await freePort());
+  const child = spawn(process.execPath, [...waybill, 'dev'], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  t.after(() => child.kill('SIGTERM'));
+  const log = collectLog({ name: 'waybill dev', child });
+  await log.waitFor(({ msg }) => msg === 'ready', 60_000);
+  const url = `http://127.0.0.1:${env.PORT}/`;
+  async function send(type: string, data: string): Promise<string> {
+    const args = [...waybill, 'send', type, '--data', data, '--url', url];
+    return (await promisify(execFile)(process.execPath, args)).stdout;
+  }
+  return { child, log, env, send };
+}
+
+/** Whether it is what a listener says, as it is printed: with the service before it. */
+function isLine(msg: unknown, part: string): boolean {
+  return String(msg).startsWith('saved ') && String(msg).includes(part);
+}
+
+/** What the compiler says of a project. */
+function typeErrors(folder: string): string {
+  const tsc = join(root, 'node_modules/typescript/bin/tsc');
+  return spawnSync(process.execPath, [tsc, '-p', folder], { encoding: 'utf8' }).stdout;
+}
 
 /** Resolves when events arrive there. */
 async function runGreeting(t: TestContext, project: string, env: Record<string, string>): Promise<void> {
@@ -194,7 +276,7 @@ function install(tarball: string, project: string): string {
   execFileSync('tar', ['-xzf', tarball, '-C', folder, '--strip-components=1']);
   for (const name of Object.keys(manifest.dependencies ?? {}))
     if (!name.startsWith('@waybill/'))
-      link(name, join(root, 'packages', manifest.name.split('/')[1]), folder);
+      link(name, join(root, 'packages', manifest.name.replace('@waybill/', '')), folder);
   return folder;
 }
 

@@ -40,10 +40,12 @@ describe('req', () => {
     await req('--url', url, '--data', '{"note":"hello"}');
     await req('--url', url, '--data', 'null');
     await req('--url', url, '--type', 'Order.List');
+    await req('Order.List', '--url', url, '--data', '{}');
     assert.deepEqual(received, [
       { type: 'PingRequest', data: { note: 'hello' } },
       { type: 'PingRequest', data: null },
       { type: 'Order.List' },
+      { type: 'Order.List', data: {} },
     ]);
   });
 
@@ -92,6 +94,21 @@ describe('req', () => {
     await expectFailure(['--url', url], message);
   });
 
+  it('shows where the data is wrong', async (t) => {
+    const url = await serve(t, (_, response) => {
+      response.statusCode = 422;
+      const errors = [
+        { pointer: '#/sku', detail: 'must be string' },
+        { pointer: '#', detail: "must have required property 'quantity'" },
+      ];
+      response.end(JSON.stringify({ title: 'The data is wrong', code: 'invalid-data', errors }));
+    });
+    await expectFailure(
+      ['--url', url],
+      "422 The data is wrong; #/sku must be string; # must have required property 'quantity' (invalid-data)",
+    );
+  });
+
   it('tells each way to fail in one line', async (t) => {
     const silent = await serve(t, () => {});
     const html = await serve(t, (_, response) => response.end('<html>'));
@@ -108,6 +125,8 @@ describe('req', () => {
     await expectFailure(['--url', unused], `nothing listens at ${unused}: is Waybill running?`);
     await expectFailure(['--data', '{no'], '--data must be JSON and is {no');
     await expectFailure(['--url', 'nope'], '--url must be an http:// or https:// URL and is nope');
+    await expectFailure(['A', 'B'], 'give one type and not A, B');
+    await expectFailure(['A', '--type', 'B'], 'give one type and not B, A');
     await expectFailure(['--count', '0'], '--count must be a whole number from 1 up and is 0');
     await expectFailure(['--nope'], "Unknown option '--nope'; see --help");
   });

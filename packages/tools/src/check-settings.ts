@@ -2,6 +2,7 @@
  * The settings of services as each will read them itself, looked at before any of them runs: else a fault is told in the
  * last stage, long after the start. A service's `config.ts` is found by its path, as its `main.ts` is.
  */
+import { pathToFileURL } from 'node:url';
 import { settingDoubts } from '@waybill/common/config.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import { UserError } from '../../../bin/plain/user-error.mjs';
@@ -31,7 +32,7 @@ export async function checkSettings(services: Service[]): Promise<string[]> {
 }
 
 async function findLoader(path: string): Promise<LoadConfig | undefined> {
-  const module = await import(new URL(`../../../${path}`, import.meta.url).href);
+  const module = await import(pathToFileURL(path).href);
   const [, load] = Object.entries(module).find(([name]) => /^load\w+Config$/.test(name)) ?? [];
   return load as LoadConfig | undefined;
 }

@@ -4,20 +4,31 @@
  */
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { extname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { programName } from '../../../bin/plain/program-name.mjs';
 import { interrupted, runProgram, UserError } from '../../../bin/plain/user-error.mjs';
 import { type RunningServices, runServices } from './run-services.ts';
 import { readStartOptions } from './start-options.ts';
 import { describeSystem, type System } from './system.ts';
 
-const projectFolder = fileURLToPath(new URL('../../..', import.meta.url));
+/** Each by the file that a user of the repository runs, and by the command of one who has installed `waybill`. */
+const programs = {
+  req: { url: new URL('../../../bin/req.mjs', import.meta.url), command: 'send' },
+  trace: { url: new URL('../../../bin/trace.mjs', import.meta.url), command: 'trace' },
+  'dataset-client': {
+    url: new URL(`dataset-client${extname(import.meta.filename)}`, import.meta.url),
+    command: 'dataset-client',
+  },
+};
+const isByNpx = programName('demo.mjs').startsWith('npx ');
 
 const START_DEADLINE_MS = 60_000;
 /** Of each service, for the case that it fails. */
 const KEPT_LINES = 20;
 
-const usage = `usage: npm run demo -- [options]
+const usage = `usage: ${isByNpx ? programName('demo.mjs') : 'npm run demo --'} [options]
 
   --port-offset <n>  move every port by this much
   --help             print this`;
@@ -52,7 +63,7 @@ await runProgram(async () => {
   if (failure) throw failure;
   const unclean = ends.filter(({ isClean }) => !isClean).map(({ name, how }) => `${name} ${how}`);
   if (unclean.length > 0) throw new UserError(`the demo failed while stopping: ${unclean.join(', ')}`);
-  console.log('\nstopped; npm start runs the same until Ctrl-C');
+  console.log(`\nstopped${isByNpx ? '' : '; npm start runs the same until Ctrl-C'}`);
 });
 
 /** Telemetry goes to the demo's own collector, whatever is set. */
@@ -87,14 +98,14 @@ async function startDeadline({ waitingFor }: RunningServices): Promise<never> {
 
 async function showPing({ publicUrl, telemetryUrl }: System) {
   const toOtherPort = publicUrl.endsWith(':8080') ? [] : ['--url', `${publicUrl}/`];
-  const answer = await show(['bin/req.mjs', ...toOtherPort]);
+  const answer = await show('req', toOtherPort);
   const traceId = /^trace id: ([0-9a-f]{32})$/m.exec(answer)?.[1];
   if (!traceId) throw new UserError('the demo failed: the answer names no trace');
   console.log();
   const atOtherPort = telemetryUrl?.endsWith(':4318')
     ? []
     : ['--tempo-url', `${telemetryUrl}`, '--wait-ms', '2000'];
-  await show(['bin/trace.mjs', traceId, ...atOtherPort], { isRead: false });
+  await show('trace', [traceId, ...atOtherPort], { isRead: false });
 }
 
 async function showDataset({ grpcAddress, clientBrokerUrl }: System) {
@@ -104,7 +115,7 @@ async function showDataset({ grpcAddress, clientBrokerUrl }: System) {
   const atOtherPort = grpcAddress.endsWith(':50051') ? [] : ['--url', grpcAddress];
   // The URL may hold a password, so it does not show among the arguments.
   const env = { AMQP_URL: clientBrokerUrl };
-  await show(['bin/dataset-client.mjs', ...client, ...atOtherPort], { isRead: false, env });
+  await show('dataset-client', [...client, ...atOtherPort], { isRead: false, env });
 }
 
 /**
@@ -114,12 +125,14 @@ async function showDataset({ grpcAddress, clientBrokerUrl }: System) {
  * @returns its output, if it was read
  */
 async function show(
+  program: keyof typeof programs,
   args: string[],
   { isRead = true, env = {} }: { isRead?: boolean; env?: NodeJS.ProcessEnv } = {},
 ): Promise<string> {
-  console.log(`$ node ${args.join(' ')}`);
-  const child = spawn(process.execPath, args, {
-    cwd: projectFolder,
+  const { url, command } = programs[program];
+  const name = isByNpx ? `waybill ${command}` : `bin/${program}.mjs`;
+  console.log(`$ ${[isByNpx ? 'npx' : 'node', name, ...args].join(' ')}`);
+  const child = spawn(process.execPath, [fileURLToPath(url), ...args], {
     env: { ...process.env, ...env },
     stdio: ['ignore', isRead ? 'pipe' : 'inherit', 'inherit'],
   });
@@ -129,6 +142,6 @@ async function show(
     process.stdout.write(chunk);
   });
   const code = await new Promise((resolve) => child.on('close', resolve));
-  if (code !== 0) throw new UserError(`the demo failed: ${args[0]} ended with exit code ${code}`);
+  if (code !== 0) throw new UserError(`the demo failed: ${name} ended with exit code ${code}`);
   return text;
 }

@@ -4,10 +4,11 @@ import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { TypeDescriptions } from '@waybill/common/event/type-descriptions.ts';
 import { describeTypes, type Handlers } from '@waybill/listener';
+import { programName } from '../../../bin/plain/program-name.mjs';
 import { runProgram, UserError } from '../../../bin/plain/user-error.mjs';
 import { toClientTypes } from './client-types.ts';
 
-const usage = `usage: node bin/describe-types.mjs [options] <file>…
+const usage = `usage: ${programName('describe-types.mjs')} [options] <file>…
 
   Each file is a module of a listener that exports its \`handlers\` and, imported, does not run it
   (if (import.meta.main) await runListener(…)). Prints what the schemas of the handlers say, as JSON for TYPE_DESCRIPTIONS.

@@ -6,13 +6,10 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { printable } from '../../../bin/plain/printable.mjs';
 import { askReady } from './ask-ready.ts';
 import { eachLine } from './each-line.ts';
 import { createLifeline } from './lifeline.ts';
-
-const projectFolder = fileURLToPath(new URL('../../..', import.meta.url));
 
 /** The services drain for up to 10 s; what runs longer is killed. */
 const STOP_DEADLINE_MS = 12_000;
@@ -22,9 +19,9 @@ export type Service = {
   /** What Node is started with. */
   args: string[];
   env: NodeJS.ProcessEnv;
-  /** The module that reads its settings from there, from the project folder. */
+  /** The module that reads its settings from there. */
   settings?: string;
-  /** Answers 200 when the service is ready; without it, it is when it has logged `listening`. */
+  /** Answers 200 when the service is ready; without it, the health port that the line `listening` names does, if it names one. */
   readyUrl?: string;
 };
 
@@ -117,7 +114,6 @@ export function runServices({
 
 function start(service: Service, onLine: (name: string, line: string) => void) {
   const child = spawn(process.execPath, service.args, {
-    cwd: projectFolder,
     env: service.env,
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
@@ -142,11 +138,17 @@ function start(service: Service, onLine: (name: string, line: string) => void) {
   };
   for (const output of [child.stdout, child.stderr]) {
     eachLine(output, (line) => {
-      running.hasSaidListening ||= line.includes('"msg":"listening"');
+      if (line.includes('"msg":"listening"')) noteListening(running, line);
       onLine(service.name, printable(line));
     });
   }
   return running;
+}
+
+function noteListening(service: Running, line: string) {
+  service.hasSaidListening = true;
+  const [, port] = /"healthPort":(\d+)/.exec(line) ?? [];
+  if (port) service.readyUrl ??= `http://127.0.0.1:${port}/health/ready`;
 }
 
 async function becomesReady(service: Running, signal: AbortSignal) {

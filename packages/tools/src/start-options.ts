@@ -6,17 +6,20 @@ export type StartOptions = {
   help: boolean;
   /** Is added to each port that no variable sets. */
   portOffset: number;
+  /** What is named besides. */
+  files: string[];
 };
 
 /** @throws UserError names the option that is none */
-export function readStartOptions(): StartOptions {
+export function readStartOptions({ allowsFiles = false } = {}): StartOptions {
   try {
     const options = {
       help: { type: 'boolean', default: false },
       'port-offset': { type: 'string', default: '0' },
     } as const;
-    const { values } = parseArgs({ options });
-    return { help: values.help, portOffset: toNumber('port-offset', values['port-offset'], 0) };
+    const { values, positionals } = parseArgs({ options, allowPositionals: allowsFiles });
+    const portOffset = toNumber('port-offset', values['port-offset'], 0);
+    return { help: values.help, portOffset, files: positionals };
   } catch (error) {
     if (error instanceof UserError) throw error;
     throw new UserError(`${(error as Error).message.split('. ')[0]}; see --help`);

@@ -8,6 +8,7 @@ import { BrokerError, connectToBroker, toBroker } from './broker-connection.ts';
 import { readBrokerUrl } from './broker-url.ts';
 import { checkSettings } from './check-settings.ts';
 import { checkAreFree, readPorts } from './ports.ts';
+import { modulePath } from './programs.ts';
 import type { Service } from './run-services.ts';
 import type { RunningSystem } from './running-systems.ts';
 import { describeTiers, withoutSecrets } from './tiers.ts';
@@ -26,6 +27,14 @@ export const defaultPorts = {
   GRPC_PORT: 50051,
   DATASET_GENERATOR_PORT: 50061,
 };
+/** Of the listeners that come with Waybill, and of what they need. */
+const portsOfOurListeners = [
+  'PING_LISTENER_HEALTH_PORT',
+  'DATA_DISPATCH_LISTENER_HEALTH_PORT',
+  'DATASET_GENERATOR_HEALTH_PORT',
+  'DATASET_GENERATOR_PORT',
+  'TCP_PORT',
+];
 const brokerPort = { AMQP_PORT: 5672 };
 const telemetryPort = { TELEMETRY_PORT: 4318 };
 
@@ -54,15 +63,23 @@ export type System = {
  * Reads the settings of every service, and looks whether the ports are free and the broker takes us. Starts nothing.
  *
  * @param portOffset is added to each port that no variable sets; default 0
+ * @param listeners the files of the user's own, which take the place of those that come with Waybill; default none
  * @throws UserError for what the user can mend
  */
-export async function describeSystem(env: NodeJS.ProcessEnv, { portOffset = 0 } = {}): Promise<System> {
+export async function describeSystem(
+  env: NodeJS.ProcessEnv,
+  { portOffset = 0, listeners = [] }: { portOffset?: number; listeners?: string[] } = {},
+): Promise<System> {
   const hasBroker = !env.AMQP_URL && !env.AMQP_URL_FILE;
   const hasTelemetry = !isTelemetrySet(env);
   const namedBroker = hasBroker ? undefined : readBrokerUrl(env);
   const all = { ...brokerPort, ...telemetryPort, ...defaultPorts };
   const ports = readPorts(env, all, portOffset);
-  const unused = [...(hasBroker ? [] : ['AMQP_PORT']), ...(hasTelemetry ? [] : ['TELEMETRY_PORT'])];
+  const unused: string[] = [
+    ...(hasBroker ? [] : ['AMQP_PORT']),
+    ...(hasTelemetry ? [] : ['TELEMETRY_PORT']),
+    ...(listeners.length > 0 ? portsOfOurListeners : []),
+  ];
   const used = Object.entries(ports).filter(([name]) => !unused.includes(name));
 
   const telemetryUrl = hasTelemetry ? `http://127.0.0.1:${ports.TELEMETRY_PORT}` : undefined;
@@ -78,7 +95,9 @@ export async function describeSystem(env: NodeJS.ProcessEnv, { portOffset = 0 } 
     ...(brokerUrl ? [broker(env, ports.AMQP_PORT)] : []),
     ...(telemetryUrl ? [telemetry(env, ports.TELEMETRY_PORT)] : []),
   ];
-  const stages = [infrastructure, ...describeTiers(forServices, ports)].filter((stage) => stage.length > 0);
+  const stages = [infrastructure, ...describeTiers(forServices, ports, listeners)].filter(
+    (stage) => stage.length > 0,
+  );
   const doubts = await checkSettings(stages.flat());
   await checkAreFree(used);
   if (namedBroker) doubts.push(...(await checkBroker(namedBroker)));
@@ -151,7 +170,7 @@ function telemetryEnv(url: string, env: NodeJS.ProcessEnv) {
 function broker(env: NodeJS.ProcessEnv, port: number): Service {
   return {
     name: 'embedded-broker',
-    args: ['packages/embedded-broker/src/main.ts'],
+    args: [modulePath('embedded-broker', 'main')],
     env: { ...withoutSecrets(env), AMQP_PORT: String(port) },
   };
 }
@@ -159,8 +178,8 @@ function broker(env: NodeJS.ProcessEnv, port: number): Service {
 function telemetry(env: NodeJS.ProcessEnv, port: number): Service {
   return {
     name: 'dev-telemetry',
-    args: ['packages/dev-telemetry/src/main.ts'],
-    settings: 'packages/dev-telemetry/src/config.ts',
+    args: [modulePath('dev-telemetry', 'main')],
+    settings: modulePath('dev-telemetry', 'config'),
     env: { ...withoutSecrets(env), PORT: String(port), PORT_FILE: '' },
     readyUrl: `http://127.0.0.1:${port}/health/ready`,
   };

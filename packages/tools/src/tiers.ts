@@ -1,6 +1,8 @@
 /** Waybill's own services as `npm start` and `npm run demo` run them, each with those secrets alone that it needs. */
 import { randomBytes } from 'node:crypto';
 import { makePrivateKey, publicKeyOf } from '../../../bin/plain/sealing-keys.mjs';
+import { describeListeners } from './listeners.ts';
+import { modulePath, serviceArgs } from './programs.ts';
 import type { Service } from './run-services.ts';
 import type { defaultPorts } from './system.ts';
 
@@ -18,9 +20,14 @@ const secretSettings = [
  * public-web is a stage of its own: it stops first, and what it still waits for is answered by the others. So is
  * dataset-generator: it stops after data-dispatch-listener, which may need one more batch.
  *
+ * @param listeners of the user; where there are any, those that come with Waybill are left out
  * @returns in stages
  */
-export function describeTiers(env: NodeJS.ProcessEnv, ports: typeof defaultPorts): Service[][] {
+export function describeTiers(
+  env: NodeJS.ProcessEnv,
+  ports: typeof defaultPorts,
+  listeners: string[] = [],
+): Service[][] {
   const internal = internalSecrets(env);
   const sealing = sealingKeys(env);
   const broker = pick(env, 'AMQP_URL');
@@ -47,6 +54,11 @@ export function describeTiers(env: NodeJS.ProcessEnv, ports: typeof defaultPorts
     INTERNAL_PORT: `${ports.INTERNAL_PORT}`,
     DISPATCHER_URLS: env.DISPATCHER_URLS || `http://127.0.0.1:${ports.DISPATCHER_PORT}`,
   });
+  if (listeners.length > 0)
+    return [
+      [dispatcher, ...describeListeners(listeners, { ...withoutSecrets(env), ...broker })],
+      [publicWeb],
+    ];
   return [[datasetGenerator], [dispatcher, pingListener, dataDispatchListener], [publicWeb]];
 }
 
@@ -85,9 +97,9 @@ export function withoutSecrets(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 function tier(name: string, healthPort: number, env: NodeJS.ProcessEnv, own: NodeJS.ProcessEnv): Service {
   return {
     name,
-    args: ['--import', '@waybill/common/telemetry', `packages/${name}/src/main.ts`],
+    args: serviceArgs(name),
     // A listener that adds none has those of every listener.
-    settings: `packages/${name === 'ping-listener' ? 'listener' : name}/src/config.ts`,
+    settings: modulePath(name === 'ping-listener' ? 'listener' : name, 'config'),
     env: {
       ...withoutSecrets(env),
       ...own,

@@ -1,0 +1,41 @@
+/** `npx waybill dev`: a system in memory, and the user's listeners in it, started again when a file of them is saved. */
+import { programName } from '../../../bin/plain/program-name.mjs';
+import { runProgram } from '../../../bin/plain/user-error.mjs';
+import { findListeners } from './listeners.ts';
+import { runSystem } from './run-system.ts';
+import { readStartOptions } from './start-options.ts';
+import { describeSystem, type System } from './system.ts';
+
+const usage = `usage: ${programName('dev.mjs')} [LISTENER ...] [options]
+
+  LISTENER           the file of a listener (default: "main" of the package.json here)
+  --port-offset <n>  move every port that no variable sets by this much (for a second Waybill: 100)
+  --help             print this
+
+Clients may send every type that a listener takes. Without AMQP_URL there is a broker in memory.
+On a terminal the log is made for reading, without the requests that went well; LOG_LEVEL=info shows them, and
+LOG_LEVEL=debug everything.`;
+
+await runProgram(async () => {
+  const { help, portOffset, files } = readStartOptions({ allowsFiles: true });
+  if (help) return console.log(usage);
+  const listeners = findListeners(files);
+  // A type that nobody takes is refused in any case, by the dispatcher, which knows of new ones at once.
+  const env = { ...process.env, PUBLIC_EVENT_TYPES: process.env.PUBLIC_EVENT_TYPES || '*' };
+  const system = await describeSystem(env, { portOffset, listeners });
+  return runSystem(system, readyLines(system));
+});
+
+function readyLines({ publicUrl, brokerUrl, telemetryUrl }: System): string[] {
+  const at = publicUrl.endsWith(':8080') ? '' : ` --url ${publicUrl}/`;
+  const tempo = telemetryUrl?.endsWith(':4318') ? '' : ` --tempo-url ${telemetryUrl}`;
+  const lines = [
+    ['public', `${publicUrl}/`],
+    ['docs', `${publicUrl}/docs`],
+    ['send', `npx waybill send TYPE --data '{}'${at}`],
+    ...(telemetryUrl ? [['trace', `npx waybill trace <trace id>${tempo}`]] : []),
+    ...(brokerUrl ? [['broker', `${brokerUrl} (embedded, in memory, for development only)`]] : []),
+    ['stop', 'Ctrl-C'],
+  ];
+  return ['ready', ...lines.map(([what, how]) => `  ${what?.padEnd(7)} ${how}`)];
+}

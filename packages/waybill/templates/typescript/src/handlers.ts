@@ -1,0 +1,22 @@
+import { randomUUID } from 'node:crypto';
+import { type Handlers, jsonSchema } from '@waybill/listener';
+
+export type Order = { sku: string; quantity: number };
+
+/** Whoever sends anything else is told 422, and what is wrong with it; the handler is not called. */
+const order = jsonSchema<Order>({
+  type: 'object',
+  properties: { sku: { type: 'string', minLength: 1 }, quantity: { type: 'integer', minimum: 1 } },
+  required: ['sku', 'quantity'],
+});
+
+/** One per event type. A handler may run more than once for one event. */
+export const handlers: Handlers<{ 'Order.Place': Order }> = {
+  'Order.Place': {
+    schema: order,
+    handle: async ({ data: { sku, quantity } }, { log }) => {
+      log.info({ sku, quantity }, 'places an order');
+      return { reply: { type: 'Order.Placed', data: { orderId: randomUUID(), sku, quantity } } };
+    },
+  },
+};
