@@ -10,6 +10,8 @@ export const errorCodes = {
   unauthorized: { status: 401, kind: 'terminal', title: 'The credentials are missing or wrong' },
   forbidden: { status: 403, kind: 'terminal', title: 'The credentials do not permit this' },
   'not-found': { status: 404, kind: 'terminal', title: 'There is nothing at this path' },
+  gone: { status: 410, kind: 'terminal', title: 'The answer is not kept any more' },
+  'no-store': { status: 501, kind: 'terminal', title: 'This needs a store, and there is none' },
   'method-not-allowed': { status: 405, kind: 'terminal', title: 'The path does not take this method' },
   unroutable: { status: 404, kind: 'terminal', title: 'Events of this type are not taken' },
   'wrong-instance': { status: 410, kind: 'terminal', title: 'The reply is for another instance' },

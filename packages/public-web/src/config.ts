@@ -145,6 +145,14 @@ export const publicWebSettings = {
     default: 30_000,
     desc: 'How long a client waits at most; Prefer: wait= can only shorten it',
   }),
+  STORE_URLS: httpUrls({
+    default: undefined,
+    desc: 'Stores, comma-separated, that keep answers which are fetched later; all at one database, and the same for dispatchers',
+  }),
+  ACCEPTED_DEADLINE_MS: ms({
+    default: 3_600_000,
+    desc: 'How long an event may take whose client does not wait for it (Prefer: respond-async)',
+  }),
   MAX_PARKED: count({ default: 10_000, desc: 'Most requests waiting for a reply; one more is answered 503' }),
   IDEMPOTENCY_WINDOW_MS: ms({
     default: 600_000,

@@ -7,12 +7,14 @@
  *     ways-in/websocket: GET /ws → core/answer-event, as above
  *     ways-in/http: POST /clients, ways-in/grpc → core/accept-client → dispatchers/dispatcher-client
  *     ways-in/grpc: Serve, Dispatch → mesh/create-site → core/run-method → core/answer-event, or another site
+ *     ways-in/http: Prefer: respond-async → core/accept-event; GET /requests → later/fetch-answer ─▶ a store
  *     a dispatcher ─▶ POST /dispatch (internal port) → replies/post-replies → inbox
  */
 
 import { drainHttpServer, portOf } from '@waybill/common/http/http-server.ts';
 import { keyPairOf } from '@waybill/common/http/tls.ts';
 import { instanceId } from '@waybill/common/instance.ts';
+import { createCallStore } from '@waybill/common/internal-call/call-store.ts';
 import { callbackAddress } from '@waybill/common/internal-call/callback-address.ts';
 import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import { createInternalApp } from '@waybill/common/internal-call/internal-app.ts';
@@ -35,9 +37,13 @@ import { createAnswerEvent } from './core/answer-event.ts';
 import { createAsk } from './core/ask.ts';
 import { createExpectedWait } from './core/expected-wait.ts';
 import { createKnownTroubles } from './core/known-troubles.ts';
+import { createSendConfirmed } from './core/send-confirmed.ts';
 import { createDispatcherClient } from './dispatchers/dispatcher-client.ts';
 import { createIdempotency } from './idempotency/idempotency.ts';
 import { createMemoryIdempotencyStore } from './idempotency/idempotency-store.ts';
+import { createLater } from './later/create-later.ts';
+import { createLateRequests } from './later/late-requests.ts';
+import { createPostPushes, createWatches } from './later/watches.ts';
 import { createSite, joinMesh } from './mesh/create-site.ts';
 import { createHeldReplies } from './replies/held-replies.ts';
 import { createInbox } from './replies/inbox.ts';
@@ -60,6 +66,10 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
   const parked = createParkedRequests({ inbox, maxParked: config.MAX_PARKED, heldBytes: held.bytes });
   parkedGauge.addCallback((result) => result.observe(parked.size()));
 
+  const store = config.STORE_URLS && createCallStore({ urls: config.STORE_URLS, keys: keys.call, clock });
+  const late =
+    store && createLateRequests({ windowMs: 2 * config.DEADLINE_MS, maxEntries: config.MAX_PARKED });
+  const watches = createWatches();
   const internalApp = createInternalApp({
     log,
     tls,
@@ -68,17 +78,20 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     routes: {
       '/dispatch': createPostReplies({
         inbox,
+        late,
         held,
         replyAddresses: createReplyAddressVerifier({ keys: keys.replyAddress }),
         instance: instanceId,
         onReached: () => troubles.reached(),
       }),
+      '/push': createPostPushes({ watches, instance: instanceId }),
     },
   });
-  const internalUrl = await internalApp.listen({ host: config.INTERNAL_HOST, port: config.INTERNAL_PORT });
+  const boundUrl = await internalApp.listen({ host: config.INTERNAL_HOST, port: config.INTERNAL_PORT });
+  const internalUrl = config.INTERNAL_URL ?? boundUrl;
 
   const replyAddresses = createReplyAddresses({
-    address: callbackAddress(`${config.INTERNAL_URL ?? internalUrl}/dispatch`, instanceId),
+    address: callbackAddress(`${internalUrl}/dispatch`, instanceId),
     keys: keys.replyAddress,
     maxDeadlineMs: config.DEADLINE_MS,
   });
@@ -99,24 +112,43 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
   void troubles.watch(closing.signal);
   const readiness = () => (isStopping() ? 'stopping' : (clock.readiness() ?? troubles.readiness()));
   const account = createAccount({ log });
+  const sendConfirmed = createSendConfirmed({ inbox, dispatchers });
   const acceptClient = createAcceptClient({
     account,
     parked,
-    inbox,
-    dispatchers,
+    sendConfirmed,
     publicKey: config.CREDENTIALS_PUBLIC_KEY,
     allowedBrokers: config.CLIENT_BROKERS,
     deadlineMs: config.DEADLINE_MS,
   });
+  const isPublic = (type: string) => isPublicType(type, config.PUBLIC_EVENT_TYPES);
   const asking = { parked, dispatchers, currentReplyAddress: replyAddresses.current };
   const ask = createAsk({
     ...asking,
     expectedWait: createExpectedWait(),
-    isPublicType: (type) => isPublicType(type, config.PUBLIC_EVENT_TYPES),
+    isPublicType: isPublic,
     labelOf,
     troubles,
+    late: late && { ...late, moreMs: config.DEADLINE_MS },
   });
   const site = createSite({ config, asking, account, log });
+  const later =
+    store &&
+    createLater({
+      store,
+      watches,
+      internalUrl,
+      keys,
+      maxWaiting: config.MAX_PARKED,
+      log,
+      parked,
+      sendConfirmed,
+      isPublicType: isPublic,
+      labelOf,
+      account,
+      deadlineMs: config.DEADLINE_MS,
+      acceptedDeadlineMs: config.ACCEPTED_DEADLINE_MS,
+    });
   const admit = createAdmit({ apiKeys: config.API_KEYS, addressRate: config.RATE_LIMIT });
   const http = await openHttp({
     host: config.HOST,
@@ -125,6 +157,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     admit,
     acceptClient,
     held,
+    later,
     answerEvent: createAnswerEvent({ ask, account, labelOf }),
     types: publicDescriptions(config.TYPE_DESCRIPTIONS, config.PUBLIC_EVENT_TYPES),
     idempotency: createIdempotency({
@@ -178,6 +211,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
         ...waysIn.map(({ close }) => close()),
         drainHttpServer(internalApp, { deadlineMs: CLOSE_MS }),
         dispatchers.close(),
+        store?.close(),
       ]);
     },
   };

@@ -5,6 +5,7 @@ import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { BATCH_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
 import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
 import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
+import type { AppendResult } from '@waybill/common/internal-call/store-calls.ts';
 import { type Service, startService } from '@waybill/test-harness/service.ts';
 import { type OnBatch, type StandIn, startStandIn } from '@waybill/test-harness/stand-in.ts';
 
@@ -21,6 +22,41 @@ export function startPublicWeb(
   const urls = dispatchers.map(({ url }) => url).join(',');
   const defaults = { INTERNAL_SECRETS: SECRET, DISPATCHER_URLS: urls, LOG_LEVEL: 'info', GRPC_PORT: '0' };
   return startService({ name: 'public-web', env: { ...defaults, ...env }, ...options });
+}
+
+/** Starts a store that public-webs started with its URL as STORE_URLS can use; its database is in `folder`. */
+export async function startStore(folder: string, env: Record<string, string> = {}): Promise<Service> {
+  const database = { DATABASE_URL: `sqlite:${folder}/store.db` };
+  const store = await startService({
+    name: 'store',
+    env: { INTERNAL_SECRETS: SECRET, ...database, ...env },
+  });
+  await store.ready();
+  return store;
+}
+
+/** Appends replies to a store, as a dispatcher does; resolves with what became of each. */
+export async function append(store: Service, replies: CloudEvent[]): Promise<AppendResult[]> {
+  const response = await postSigned(`${store.baseUrl}/append`, replies);
+  assert.equal(response.status, 200);
+  return ((await response.json()) as { results: AppendResult[] }).results;
+}
+
+/** Pushes to whoever is to be told of what was appended, as a dispatcher does. */
+export async function push(results: AppendResult[], replies: CloudEvent[]): Promise<void> {
+  for (const [index, { push: told }] of results.entries()) {
+    if (!told) continue;
+    const { holder, ...position } = told;
+    const pushed = { instance: holder.instance, ...position, event: replies[index] };
+    assert.equal((await postSigned(holder.url, [pushed])).status, 200);
+  }
+}
+
+/** Posts what is signed as a dispatcher signs it. */
+export function postSigned(url: string, value: unknown): Promise<Response> {
+  const body = JSON.stringify(value);
+  const signature = signRequest({ method: 'POST', path: new URL(url).pathname, body, keys: keys.call });
+  return fetch(url, { method: 'POST', headers: { 'content-type': BATCH_CONTENT_TYPE, ...signature }, body });
 }
 
 /** A dispatcher played by the test. */

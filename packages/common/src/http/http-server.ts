@@ -50,6 +50,8 @@ export type HttpServerOptions = {
 };
 
 const HEADERS_TIMEOUT_MS = 5_000;
+/** Of what a path names; Fastify's default is 100. */
+const MAX_PARAM_LENGTH = 1_024;
 /** Node looks for late ones only this often; its default is 30 s. */
 const TIMEOUTS = { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: 1_000 };
 /** Node answers a missing Host without a problem; {@link headProblem} has one. */
@@ -82,6 +84,7 @@ export function createHttpServer({
     // Node's own limit for a handshake is 2 minutes.
     https: tls && { ...tls, ...nodeOptions, handshakeTimeout: HEADERS_TIMEOUT_MS },
     forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     return503OnClosing: false,
     exposeHeadRoutes: true,
     frameworkErrors: (error, request, reply) => sendProblem(reply, fromFastifyError(error, request.log)),

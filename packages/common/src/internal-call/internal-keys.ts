@@ -11,7 +11,7 @@ import { AppError } from '../errors.ts';
 export type Key = { kid: string; secret: Buffer };
 
 /** One list per purpose, in the order of the secrets: the first key signs, any verifies. */
-export type InternalKeys = { call: Key[]; replyAddress: Key[]; ticket: Key[] };
+export type InternalKeys = { call: Key[]; replyAddress: Key[]; ticket: Key[]; location: Key[] };
 
 const MIN_SECRET_LENGTH = 32;
 
@@ -31,7 +31,12 @@ export function deriveInternalKeys(secrets: string[]): InternalKeys {
   }
   const keysFor = (purpose: string): Key[] =>
     secrets.map((secret, index) => ({ kid: kids[index] as string, secret: derive(secret, purpose, 32) }));
-  return { call: keysFor('call'), replyAddress: keysFor('reply-address'), ticket: keysFor('ticket') };
+  return {
+    call: keysFor('call'),
+    replyAddress: keysFor('reply-address'),
+    ticket: keysFor('ticket'),
+    location: keysFor('location'),
+  };
 }
 
 function assertUsable(secrets: string[]): void {

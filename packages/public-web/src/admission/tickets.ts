@@ -6,9 +6,10 @@
  * Any instance takes what another has given, since all have the key that signs them; that a ticket was used is known only
  * to the instance that took it, so within its 30 s it may be used once on each.
  */
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { AppError } from '@waybill/common/errors.ts';
 import type { Key } from '@waybill/common/internal-call/internal-keys.ts';
+import { readClaims, signClaims } from '@waybill/common/internal-call/signed-claims.ts';
 import { LRUCache } from 'lru-cache';
 
 const VALID_MS = 30_000;
@@ -29,6 +30,8 @@ export type Tickets = {
   redeem(ticket: string): string | undefined;
 };
 
+type Claims = { exp: number; key: string | undefined; nonce: string };
+
 /** Creates {@link Tickets}, signed with the first of `keys`. `nowMs` is the time of the epoch. */
 export function createTickets({
   keys,
@@ -37,34 +40,21 @@ export function createTickets({
   keys: readonly Key[];
   nowMs?: () => number;
 }): Tickets {
-  const [key] = keys;
-  if (!key) throw new AppError('invalid-config', 'there is no key to sign tickets with');
   const used = new LRUCache<string, true>({ max: MAX_USED, ttl: VALID_MS, perf: { now: nowMs } });
 
   return {
     issue(apiKeyId) {
       const expiresMs = nowMs() + VALID_MS;
-      const claims = { exp: expiresMs, key: apiKeyId, nonce: randomBytes(16).toString('base64url') };
-      const text = Buffer.from(JSON.stringify(claims)).toString('base64url');
-      return { ticket: `${text}.${sign(text, key)}`, expiresMs };
+      const claims: Claims = { exp: expiresMs, key: apiKeyId, nonce: randomBytes(16).toString('base64url') };
+      return { ticket: signClaims(claims, keys), expiresMs };
     },
     redeem(ticket) {
-      const [text = '', signature = ''] = ticket.split('.');
-      if (!keys.some((each) => isSame(signature, sign(text, each)))) throw refused();
-      const { exp, key: apiKeyId, nonce } = JSON.parse(Buffer.from(text, 'base64url').toString());
-      if (exp <= nowMs() || used.has(nonce)) throw refused();
-      used.set(nonce, true);
-      return apiKeyId;
+      const claims = readClaims(ticket, keys) as Claims | undefined;
+      if (!claims || claims.exp <= nowMs() || used.has(claims.nonce)) throw refused();
+      used.set(claims.nonce, true);
+      return claims.key;
     },
   };
-}
-
-function sign(text: string, { secret }: Key): string {
-  return createHmac('sha256', secret).update(text).digest('base64url');
-}
-
-function isSame(one: string, other: string): boolean {
-  return one.length === other.length && timingSafeEqual(Buffer.from(one), Buffer.from(other));
 }
 
 function refused(): AppError {

@@ -11,6 +11,7 @@ import { createParkedRequests } from '../replies/parked-requests.ts';
 import { createAcceptClient } from './accept-client.ts';
 import { createAccount } from './account.ts';
 import type { WaitingClient } from './ask.ts';
+import { createSendConfirmed } from './send-confirmed.ts';
 
 const CANARY = 'canary-password';
 const client = {
@@ -50,13 +51,15 @@ function start({
   const parked = createParkedRequests({ inbox, maxParked });
   const acceptClient = createAcceptClient({
     parked,
-    inbox,
-    dispatchers: {
-      send(event, isCancelled) {
-        sent.push(event);
-        return send(event, isCancelled);
+    sendConfirmed: createSendConfirmed({
+      inbox,
+      dispatchers: {
+        send(event, isCancelled) {
+          sent.push(event);
+          return send(event, isCancelled);
+        },
       },
-    },
+    }),
     publicKey: hasKey ? publicKey : undefined,
     allowedBrokers: [{ host: 'localhost', port: 5672, isTls: false }],
     deadlineMs,

@@ -6,17 +6,15 @@ import { randomUUID } from 'node:crypto';
 import { type AllowedBroker, findAllowedBroker } from '@waybill/common/credentials/broker-address.ts';
 import type { PublicJwk } from '@waybill/common/credentials/credential-keys.ts';
 import { createCredentialsSealer } from '@waybill/common/credentials/sealed-credentials.ts';
-import { AppError, toAppError } from '@waybill/common/errors.ts';
+import { AppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, NEW_CLIENT_TYPE } from '@waybill/common/event/event.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
 import type { Logger } from 'pino';
-import type { DispatcherClient } from '../dispatchers/dispatcher-client.ts';
-import { sendEvent } from '../dispatchers/send-event.ts';
-import type { Inbox } from '../replies/inbox.ts';
-import type { ParkedRequest, ParkedRequests } from '../replies/parked-requests.ts';
+import type { ParkedRequests } from '../replies/parked-requests.ts';
 import type { Account } from './account.ts';
 import type { WaitingClient } from './ask.ts';
 import { toNewClient } from './new-client.ts';
+import type { SendConfirmed } from './send-confirmed.ts';
 import { PUBLIC_WEB_SOURCE } from './source.ts';
 
 /** What the longest user and password are when sealed, about. */
@@ -38,8 +36,7 @@ export type AcceptClient = (
 /** Creates {@link AcceptClient}. Without a `publicKey` every client is refused as `unroutable`. */
 export function createAcceptClient({
   parked,
-  inbox,
-  dispatchers,
+  sendConfirmed,
   publicKey,
   allowedBrokers,
   deadlineMs,
@@ -47,8 +44,7 @@ export function createAcceptClient({
 }: {
   /** Bounds what is under way, and ends it at its deadline and when this instance stops. */
   parked: ParkedRequests;
-  inbox: Pick<Inbox, 'deliver'>;
-  dispatchers: Pick<DispatcherClient, 'send'>;
+  sendConfirmed: SendConfirmed;
   publicKey: PublicJwk | undefined;
   allowedBrokers: readonly AllowedBroker[];
   deadlineMs: number;
@@ -88,27 +84,8 @@ export function createAcceptClient({
     // Before it is sealed, which costs more than all the rest: what is beyond the bound must cost nothing.
     const request = parked.park(deadlineMs, MAX_SEALED_BYTES);
     const sealed = sealer.seal({ user, pass, ...use });
-    void send(id, use, sealed, request);
-    onGone(() => request.fail(new AppError('client-gone', 'the client has gone')));
-    await request.reply;
-  }
-
-  /** The broker's confirm is the reply. */
-  async function send(
-    id: string,
-    use: object,
-    sealed: Promise<string>,
-    request: ParkedRequest,
-  ): Promise<void> {
-    try {
-      const event = toEvent(id, { ...use, credentials: await sealed }, request.correlationId);
-      const isCancelled = () => !request.startSending();
-      const outcome = await sendEvent(event, { dispatchers, label: NEW_CLIENT_TYPE, isCancelled });
-      if (outcome) request.fail(outcome);
-      else inbox.deliver(event);
-    } catch (thrown) {
-      request.fail(toAppError(thrown));
-    }
+    const makeEvent = async () => toEvent(id, { ...use, credentials: await sealed }, request.correlationId);
+    await sendConfirmed(request, makeEvent, { label: NEW_CLIENT_TYPE, onGone });
   }
 }
 

@@ -67,14 +67,18 @@ async function answerOnce(ask: Ask, event: CloudEvent, requester: Requester): Pr
   const { id } = event;
   try {
     requester.caller.assertMaySend(event.type);
-    const reply = await ask(event, requester);
-    return reply.type === PROBLEM_TYPE
-      ? { id, problem: toClientProblem(reply, id) }
-      : { id, reply: withoutInternal(reply) };
+    return toAnswer(await ask(event, requester), id);
   } catch (thrown) {
     const error = toPublicError(thrown, requester.log, { event_id: id });
     return { id, problem: toProblem(error, { event_id: id }) };
   }
+}
+
+/** What a client is told of the reply to its event `id`. */
+export function toAnswer(reply: CloudEvent, id: string): Answer {
+  return reply.type === PROBLEM_TYPE
+    ? { id, problem: toClientProblem(reply, id) }
+    : { id, reply: withoutInternal(reply) };
 }
 
 const INTERNAL: ReadonlySet<string> = new Set(INTERNAL_ATTRIBUTES);

@@ -1,8 +1,8 @@
 /**
  * One event out, its reply back (request-reply): parks the request, stamps the event, sends it, and waits.
  */
-import { AppError } from '@waybill/common/errors.ts';
-import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { AppError, toAppError } from '@waybill/common/errors.ts';
+import { type CloudEvent, expiryMs } from '@waybill/common/event/event.ts';
 import type { DispatcherClient } from '../dispatchers/dispatcher-client.ts';
 import { sendEvent } from '../dispatchers/send-event.ts';
 import type { ParkedRequest, ParkedRequests } from '../replies/parked-requests.ts';
@@ -15,6 +15,16 @@ export type WaitingClient = {
   onGone(giveUp: () => void): void;
   /** Counts a reply to it in; false when its answer has no room for a reply of so many bytes. */
   hold(bytes: number): boolean;
+  /** Where it may look for a reply that comes too late, if its way in has such a place. */
+  locate?(request: { id: string; dueMs: number; eventId: string }): string;
+};
+
+/** Where replies are kept that come too late. */
+export type Late = {
+  /** How much longer than its client waits an event may take. */
+  moreMs: number;
+  /** Has the reply to a request kept. */
+  add(correlationId: string): void;
 };
 
 export type AskOptions = {
@@ -42,6 +52,7 @@ export function createAsk({
   labelOf,
   currentReplyAddress,
   troubles,
+  late,
 }: {
   parked: ParkedRequests;
   expectedWait: ExpectedWait;
@@ -52,8 +63,11 @@ export function createAsk({
   currentReplyAddress(): string;
   /** Learns who answers what, and says what is known when nobody has. */
   troubles?: Pick<KnownTroubles, 'learn' | 'explain'>;
+  /** Undefined without a store: then a reply that comes too late is dropped. */
+  late?: Late | undefined;
 }): Ask {
   const expiryTime = createExpiryTime();
+  const moreMs = late?.moreMs ?? 0;
 
   return async (event, { client, deadlineMs, bytes }) => {
     if (!isPublicType(event.type))
@@ -66,7 +80,7 @@ export function createAsk({
     try {
       const request = parked.park(deadlineMs, bytes, client.hold);
       event.correlationid = request.correlationId;
-      event.expirytime = expiryTime(deadlineMs);
+      event.expirytime = expiryTime(deadlineMs + moreMs);
       event.replyto = currentReplyAddress();
       void send(event, request);
       client.onGone(() => request.fail(new AppError('client-gone', 'the client has gone')));
@@ -74,19 +88,28 @@ export function createAsk({
       isAnswered = true;
       troubles?.learn(event.type, reply.handledby);
       return reply;
-    } catch (error) {
-      throw explain(error, event.type);
+    } catch (thrown) {
+      throw explain(toAppError(thrown), event, client);
     } finally {
       leave(isAnswered);
     }
   };
 
-  /** Adds what is known to be wrong to an error that says only that nobody knows. */
-  function explain(error: unknown, type: string): unknown {
-    if (!(error instanceof AppError) || error.code !== 'outcome-unknown') return error;
-    const { code, message, extensions, retryAfterMs } = error;
-    const whole = message + (troubles?.explain(type) ?? '');
+  /** Adds what is known to be wrong to an error that says only that nobody knows, and where its client may look later. */
+  function explain(error: AppError, event: CloudEvent, client: WaitingClient): AppError {
+    if (error.code !== 'outcome-unknown') return error;
+    const { code, message, retryAfterMs } = error;
+    const whole = message + (troubles?.explain(event.type) ?? '');
+    const extensions = { ...error.extensions, ...placeOf(event, client) };
     return new AppError(code, whole, { extensions, retryAfterMs, cause: error });
+  }
+
+  /** It may have been sent, and so its reply may come. */
+  function placeOf(event: CloudEvent, { locate }: WaitingClient): { location?: string } {
+    if (!late || !locate) return {};
+    const { correlationid: id = '', id: eventId } = event;
+    late.add(id);
+    return { location: locate({ id, dueMs: expiryMs(event), eventId }) };
   }
 
   async function send(event: CloudEvent, request: ParkedRequest): Promise<void> {

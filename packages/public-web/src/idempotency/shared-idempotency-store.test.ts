@@ -186,8 +186,10 @@ function startInstance(t: TestContext, { store, work, maxJoined = 100 }: Instanc
     done();
     work.arrive();
   });
-  app.post('/', createIdempotencyHooks(createIdempotency({ store, maxJoined }), 60_000), (_request, reply) =>
-    work.run().then((body) => reply.send(body)),
+  app.post(
+    '/',
+    createIdempotencyHooks(createIdempotency({ store, maxJoined }), { deadlineMs: 60_000 }),
+    (_request, reply) => work.run().then((body) => reply.send(body)),
   );
   t.after(() => app.close());
   return app;

@@ -7,11 +7,14 @@ import type { InternalCall } from '@waybill/common/internal-call/internal-app.ts
 import type { createReplyAddressVerifier } from '@waybill/common/internal-call/reply-address.ts';
 import { CALLBACK_CHECK_TYPE } from '@waybill/common/internal-call/troubles.ts';
 import { startEventSpan } from '@waybill/common/telemetry/tracing.ts';
+import type { LateRequests } from '../later/late-requests.ts';
 import type { HeldReplies } from './held-replies.ts';
 import type { Inbox } from './inbox.ts';
 
 export type PostRepliesOptions = {
   inbox: Pick<Inbox, 'deliver'>;
+  /** Those that their clients may fetch. */
+  late?: Pick<LateRequests, 'has'> | undefined;
   held: Pick<HeldReplies, 'hasRoom'>;
   replyAddresses: ReturnType<typeof createReplyAddressVerifier>;
   /** The name of this instance, as in its reply addresses. */
@@ -20,29 +23,36 @@ export type PostRepliesOptions = {
   onReached?(): void;
 };
 
+/** Ids of replies that nobody waits for; those that may be fetched are `late`. */
+type Untaken = { unknown: unknown[]; late?: unknown[] };
+
 /**
  * What handles `POST /dispatch`, a JSON batch of replies. Answers 200 `{"unknown":[correlation id]}` naming
- * those nobody waits for (any more), so the same batch delivered twice is harmless; 410 when the replies are for
- * another instance; 503 when clients are slow to read what has come before.
+ * those nobody waits for (any more), and in `late` those of them whose clients were told where to fetch them, so the same
+ * batch delivered twice is harmless; 410 when the replies are for another instance; 503 when clients are slow to read what has come before.
  */
 export function createPostReplies({
   inbox,
+  late,
   held,
   replyAddresses,
   instance,
   onReached = () => {},
 }: PostRepliesOptions) {
-  return async ({ body, contentType, log }: InternalCall): Promise<{ unknown: unknown[] }> => {
+  return async ({ body, contentType, log }: InternalCall): Promise<Untaken> => {
     if (!held.hasRoom()) throw new AppError('not-accepted', 'too many replies wait for their clients');
     const replies = decodeMessage({ contentType, body });
     await assertForUs(replies);
     onReached();
-    const unknown = replies
+    const untaken = replies
       .filter((event) => !deliver(event, sizeIn(body, replies, event)))
       .map(({ correlationid }) => correlationid);
+    const { unknown = [], late: tooLate } = Object.groupBy(untaken, (id) =>
+      id !== undefined && late?.has(id) ? 'late' : 'unknown',
+    );
     // Clients can cause them without end, by going before their reply comes; that is counted where they go.
     if (unknown.length > 0) log.debug({ unknown }, 'replies nobody waits for');
-    return { unknown };
+    return tooLate ? { unknown, late: tooLate } : { unknown };
   };
 
   async function assertForUs(replies: CloudEvent[]): Promise<void> {

@@ -272,15 +272,20 @@ describe('what describes the service', () => {
       Object.entries(item).map(([method, operation]) => ({ route: `${method} ${path}`, operation })),
     );
     assert.deepEqual(operations.map(({ route }) => route).sort(), [
+      'delete /requests/{place}',
       'get /ping',
+      'get /requests/{place}',
       'post /',
       'post /clients',
       'post /events',
       'post /ping',
       'post /tickets',
     ]);
-    assert.equal(new Set(operations.map(({ operation }) => operation.operationId)).size, 6);
+    assert.equal(new Set(operations.map(({ operation }) => operation.operationId)).size, 8);
+    const fetching = Object.keys(document.paths['/requests/{place}']?.delete?.responses ?? {});
+    assert.deepEqual(fetching, ['204', '401', '404', '410', '501', '503']);
     for (const { route, operation } of operations) {
+      if (route.includes('/requests/')) continue;
       const statuses = Object.keys(operation.responses);
       // Nothing is sent for a ticket.
       const sends = route !== 'post /tickets';
@@ -289,9 +294,22 @@ describe('what describes the service', () => {
       const success = { 'post /clients': '202', 'post /tickets': '201' }[route] ?? '200';
       const handlerFailed = success === '200' ? ['502'] : [];
       const unknown = sends ? ['504'] : [];
+      const isAsync = ['post /', 'post /events'].includes(route);
+      const [accepted, noStore] = isAsync ? [['202'], ['501']] : [[], []];
       assert.deepEqual(
         statuses,
-        [success, ...refused, ...keyReused, '429', '431', ...handlerFailed, '503', ...unknown],
+        [
+          success,
+          ...accepted,
+          ...refused,
+          ...keyReused,
+          '429',
+          '431',
+          ...noStore,
+          ...handlerFailed,
+          '503',
+          ...unknown,
+        ],
         route,
       );
       for (const { description } of Object.values(operation.responses)) assert.ok(description, route);

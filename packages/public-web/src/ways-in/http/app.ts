@@ -12,6 +12,7 @@ import type { Admit } from '../../admission/admission.ts';
 import type { Tickets } from '../../admission/tickets.ts';
 import type { AcceptClient } from '../../core/accept-client.ts';
 import type { Idempotency } from '../../idempotency/idempotency.ts';
+import { REQUESTS_PATH } from '../../later/request-locations.ts';
 import { createAllowedOrigins } from '../websocket/origin.ts';
 import { addWebSocketRoutes, isWebSocketUpgrade, type WebSockets } from '../websocket/websocket-routes.ts';
 import { requireAdmission } from './admit-request.ts';
@@ -19,14 +20,17 @@ import { addDocs } from './docs-page.ts';
 import { createIdempotencyHooks } from './idempotency-hooks.ts';
 import {
   clientRouteSchema,
+  deleteRequestRouteSchema,
   eventRouteSchema,
   pingRouteSchema,
   postPingRouteSchema,
+  requestRouteSchema,
   ticketRouteSchema,
 } from './openapi.ts';
 import { createPostClient } from './post-client.ts';
 import { createPing, createPostEvent, type PostEventOptions } from './post-event.ts';
 import { createPostTicket } from './post-ticket.ts';
+import { createDeleteRequest, createGetRequest } from './requests.ts';
 import { allowNoContentType } from './send-exactly.ts';
 import { shedLoad } from './shed-load.ts';
 
@@ -94,13 +98,23 @@ export async function createPublicApp(options: PublicAppOptions): Promise<Public
 function addEventRoutes(app: FastifyInstance, options: PublicAppOptions): void {
   requireAdmission(app, options.admit);
   allowNoContentType(app);
-  const idempotency = createIdempotencyHooks(options.idempotency, options.deadlineMs);
+  const idempotency = createIdempotencyHooks(options.idempotency, options);
   const postEvent = createPostEvent(options);
   app.post('/', { ...idempotency, schema: { ...eventRouteSchema, operationId: 'postRoot' } }, postEvent);
   app.post(
     '/events',
     { ...idempotency, schema: { ...eventRouteSchema, operationId: 'postEvent' } },
     postEvent,
+  );
+  app.get(
+    `${REQUESTS_PATH}:place`,
+    { schema: { ...requestRouteSchema, operationId: 'getRequest' } },
+    createGetRequest({ later: options.later, deadlineMs: options.deadlineMs }),
+  );
+  app.delete(
+    `${REQUESTS_PATH}:place`,
+    { schema: { ...deleteRequestRouteSchema, operationId: 'deleteRequest' } },
+    createDeleteRequest({ later: options.later }),
   );
   const ping = createPing(options);
   app.get('/ping', { schema: { ...pingRouteSchema, operationId: 'getPing' } }, ping);

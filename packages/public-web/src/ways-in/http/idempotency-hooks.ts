@@ -2,9 +2,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Idempotency, Run } from '../../idempotency/idempotency.ts';
 import type { KeptAnswer } from '../../idempotency/idempotency-store.ts';
+import type { Later } from '../../later/later.ts';
 import { clientGone } from './client-gone.ts';
 import { fingerprintOf, parseIdempotencyKey } from './idempotency-key.ts';
 import { preferredDeadlineMs } from './prefer.ts';
+import { sendIfAnswered } from './requests.ts';
 import { sendExactly } from './send-exactly.ts';
 
 /** What a route needs to honour the header. A request without it passes at the price of looking for it. */
@@ -17,7 +19,7 @@ type SendDone = (error: Error | null, payload?: unknown) => void;
 
 const HEADER = 'idempotency-key';
 /** What describes the body; other headers belong to one request only. */
-const KEPT_HEADER = /^(?:content-type|retry-after|ce-.+)$/;
+const KEPT_HEADER = /^(?:content-type|retry-after|location|preference-applied|ce-.+)$/;
 
 const runs = new WeakMap<FastifyRequest, Run>();
 
@@ -26,8 +28,14 @@ export function isAwaitedByOthers(request: FastifyRequest): boolean {
   return request.headers[HEADER] !== undefined && runs.has(request);
 }
 
-/** Creates the hooks; all routes share one. `deadlineMs` is the longest a client waits. */
-export function createIdempotencyHooks(idempotency: Idempotency, deadlineMs: number): IdempotencyHooks {
+/**
+ * Creates the hooks; all routes share one. `deadlineMs` is the longest a client waits. An answer that only says where the
+ * answer may be found is replaced by that, once it is there.
+ */
+export function createIdempotencyHooks(
+  idempotency: Idempotency,
+  { deadlineMs, later }: { deadlineMs: number; later?: Later | undefined },
+): IdempotencyHooks {
   /** The answer to an earlier request; undefined for the first. */
   async function begin(
     request: FastifyRequest,
@@ -52,7 +60,9 @@ export function createIdempotencyHooks(idempotency: Idempotency, deadlineMs: num
     preHandler(request, reply, done) {
       const header = request.headers[HEADER];
       if (header === undefined) return done();
-      begin(request, reply, header).then((answer) => (answer ? answerAgain(reply, answer) : done()), done);
+      begin(request, reply, header)
+        .then((answer) => (answer ? answerAgain(reply, answer, later) : done()))
+        .catch(done);
     },
     onSend(request, reply, payload, done) {
       const run = request.headers[HEADER] === undefined ? undefined : runs.get(request);
@@ -62,9 +72,16 @@ export function createIdempotencyHooks(idempotency: Idempotency, deadlineMs: num
   };
 }
 
-function answerAgain(reply: FastifyReply, { status, headers, body }: KeptAnswer): void {
+async function answerAgain(
+  reply: FastifyReply,
+  { status, headers, body }: KeptAnswer,
+  later: Later | undefined,
+): Promise<void> {
   reply.log.info({ status }, 'answered as an earlier request with this idempotency key');
-  reply.code(status).header('idempotency-replayed', 'true');
+  reply.header('idempotency-replayed', 'true');
+  const { location } = headers;
+  if (status === 504 && location !== undefined && (await sendIfAnswered(reply, later, location))) return;
+  reply.code(status);
   sendExactly(reply, { headers, body: Buffer.from(body as string) });
 }
 

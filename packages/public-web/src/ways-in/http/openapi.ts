@@ -105,7 +105,7 @@ const faults = {
   431: 'The headers are too large (`invalid-request`)',
   502: 'The listener failed for good (`handler-failed`). It may choose another status and a type of its own: with this code the event has run, whatever the status says',
   503: 'Provably not enqueued (`not-accepted`); safe to retry after `Retry-After`',
-  504: 'The outcome is unknown (`outcome-unknown`); it may have run. Retry with the same event id (and a new `Idempotency-Key`)',
+  504: 'The outcome is unknown (`outcome-unknown`); it may have run. Where there is a store, `Location` is where its answer will be. Retry with the same event id (and a new `Idempotency-Key`)',
 };
 
 function problemResponses(descriptions: object) {
@@ -124,6 +124,14 @@ const preferHeader = {
   },
 };
 
+const asyncHeader = {
+  prefer: {
+    type: 'string',
+    description:
+      '`wait=<seconds>` shortens the deadline; `respond-async` asks for a 202 as soon as the event is accepted, with both after that wait (RFC 7240). A batch is always waited for',
+  },
+};
+
 const keyHeader = {
   'idempotency-key': {
     type: 'string',
@@ -135,6 +143,21 @@ const keyHeader = {
     examples: ['"8e03978e-40d5-43dd-bc93-6894a57f9324"'],
   },
 };
+
+const pending = {
+  type: 'object',
+  required: ['id', 'location'],
+  properties: {
+    id: { ...id, description: 'Of the event' },
+    location: { type: 'string', format: 'uri-reference', description: 'As in `Location`' },
+  },
+};
+const accepted = {
+  description: 'Accepted; the answer will be at `Location`, in the mode that was asked in',
+  headers: { location: { schema: { type: 'string' } }, 'retry-after': { schema: { type: 'integer' } } },
+  content: { 'application/json': { schema: pending } },
+};
+const noStore = problemResponses({ 501: 'There is no store (`no-store`, setting `STORE_URLS`)' });
 
 const inBinaryMode = 'In binary mode; percent-encoded UTF-8 where it is not printable ASCII. ';
 
@@ -205,7 +228,7 @@ export const eventRouteSchema = {
   description:
     'CloudEvents 1.0 over HTTP in binary (`ce-*` headers), structured or batched mode, or a plain JSON event. ' +
     'A batch is answered 200 with one event per input, in order; a failed one is a `waybill.Problem`.',
-  headers: { type: 'object', properties: { ...preferHeader.properties, ...keyHeader, ...binaryHeaders } },
+  headers: { type: 'object', properties: { ...asyncHeader, ...keyHeader, ...binaryHeaders } },
   body: {
     content: {
       'application/json': { schema: plainEvent },
@@ -226,9 +249,46 @@ export const eventRouteSchema = {
         'application/cloudevents-batch+json': { schema: { type: 'array', items: cloudEvent } },
       },
     },
+    202: accepted,
     ...problems,
+    ...noStore,
     ...invalidData,
   },
+};
+
+const place = {
+  type: 'object',
+  required: ['place'],
+  properties: { place: { type: 'string', description: 'As the `Location` has it' } },
+};
+const gone = problemResponses({
+  401: faults[401],
+  404: 'No such request (`not-found`)',
+  410: 'It was cancelled, or is too old (`gone`)',
+  503: 'No store answers now (`not-accepted`)',
+});
+
+/** `GET /requests/{place}`. */
+export const requestRouteSchema = {
+  tags: ['events'],
+  summary: 'Fetch the answer to a request that was not waited for, or not long enough',
+  description:
+    'The answer stays where it is, for a day. It comes in the mode, and with the status, it was asked for.',
+  params: place,
+  headers: {
+    type: 'object',
+    properties: { prefer: { type: 'string', description: '`wait=<seconds>` waits for it (RFC 7240)' } },
+  },
+  response: { 200: eventRouteSchema.response[200], 202: accepted, ...problems, ...gone, ...noStore },
+};
+
+/** `DELETE /requests/{place}`. */
+export const deleteRequestRouteSchema = {
+  tags: ['events'],
+  summary: 'Remove the answer, also one that is still to come',
+  description: 'The event itself goes on if it is under way.',
+  params: place,
+  response: { 204: { description: 'Removed', type: 'null' }, ...gone, ...noStore },
 };
 
 /** `GET /ping`. */

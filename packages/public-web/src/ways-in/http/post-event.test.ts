@@ -406,7 +406,7 @@ describe('what becomes of a request', () => {
   it('answers 504 when no reply comes by the deadline that Prefer: wait shortens', async () => {
     dispatcher.onBatch = confirmAll;
     const startedMs = performance.now();
-    const response = await post(ping, { prefer: 'respond-async, wait=1' });
+    const response = await post(ping, { prefer: 'handling=lenient, wait=1' });
     const waitedMs = performance.now() - startedMs;
     await problemOf(response, 504, 'outcome-unknown');
     // Far from the default of 30 s; timers may be a millisecond early.

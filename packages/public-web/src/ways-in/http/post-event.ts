@@ -2,34 +2,28 @@
  * `POST /` and `POST /events`: an event in, its reply out, in the mode it came in; and `/ping`, which makes the event.
  */
 import { randomUUID } from 'node:crypto';
+import { AppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { sendProblemBody } from '@waybill/common/http/http-server.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { admitBatch } from '../../admission/admit-batch.ts';
-import {
-  type Answer,
-  type AnswerEvent,
-  answerBatch,
-  isNoContent,
-  type Requester,
-  toReplyEvent,
-} from '../../core/answer-event.ts';
+import { type AnswerEvent, answerBatch, type Requester, toReplyEvent } from '../../core/answer-event.ts';
+import type { WaitingClient } from '../../core/ask.ts';
 import { PUBLIC_WEB_SOURCE } from '../../core/source.ts';
+import type { Later } from '../../later/later.ts';
+import type { AnswerMode } from '../../later/request-locations.ts';
 import type { HeldReplies } from '../../replies/held-replies.ts';
 import { clientGone } from './client-gone.ts';
-import {
-  decodeRequest,
-  type EncodedResponse,
-  encodeBatchResponse,
-  encodeResponse,
-  type HttpMode,
-} from './event-http.ts';
-import { preferredDeadlineMs } from './prefer.ts';
-import { sendExactly } from './send-exactly.ts';
+import { decodeRequest, encodeBatchResponse } from './event-http.ts';
+import { preferredDeadlineMs, prefersAsync, waitIn } from './prefer.ts';
+import { sendAccepted, sendAnswer } from './requests.ts';
+import { sendEncoded } from './send-exactly.ts';
 
 export type PostEventOptions = {
   answerEvent: AnswerEvent;
   held: HeldReplies;
+  /** Undefined without a store. */
+  later?: Later | undefined;
   /** The longest a client waits. */
   deadlineMs: number;
 };
@@ -45,10 +39,12 @@ export function createPostEvent(options: PostEventOptions) {
     if (decoded.mode === 'batched') {
       const { events } = decoded;
       const answers = await answerBatch(answerEvent, events, toRequester(reply, events.length, options));
-      return send(reply, encodeBatchResponse(answers.map(toReplyEvent)));
+      return sendEncoded(reply, encodeBatchResponse(answers.map(toReplyEvent)));
     }
+    const { mode } = decoded;
     const [event] = decoded.events;
-    return sendAnswer(reply, decoded.mode, await answerEvent(event, toRequester(reply, 1, options)));
+    if (prefersAsync(request.headers.prefer)) return accept(reply, event, mode, options);
+    return sendAnswer(reply, mode, await answerEvent(event, toRequester(reply, 1, options, mode)));
   };
 }
 
@@ -62,29 +58,50 @@ export function createPing(options: PostEventOptions) {
       type: 'PingRequest',
       data: { sentAt: Date.now() },
     };
-    return sendAnswer(reply, 'plain', await options.answerEvent(event, toRequester(reply, 1, options)));
+    return sendAnswer(
+      reply,
+      'plain',
+      await options.answerEvent(event, toRequester(reply, 1, options, 'plain')),
+    );
   };
 }
 
-/** Who asks for the answers to `count` events. */
-function toRequester(reply: FastifyReply, count: number, { held, deadlineMs }: PostEventOptions): Requester {
+/** 202 once the broker has the event; or its answer, if that comes while the client waits for it in spite of all. */
+async function accept(
+  reply: FastifyReply,
+  event: CloudEvent,
+  mode: AnswerMode,
+  options: PostEventOptions,
+): Promise<FastifyReply> {
+  const { later, deadlineMs } = options;
+  if (!later) throw new AppError('no-store', 'answers cannot be fetched later here (setting STORE_URLS)');
+  const { body, caller, log, headers } = reply.request;
+  const onGone = clientGone(reply);
+  const bytes = Buffer.isBuffer(body) ? body.length : 0;
+  const accepted = await later.acceptEvent(event, { caller, log, bytes, client: { onGone } });
+  if (accepted.problem) return sendProblemBody(reply, accepted.problem);
+  const place = { ...accepted, mode, eventId: event.id, apiKeyId: caller.apiKeyId };
+  reply.header('preference-applied', 'respond-async');
+  const waitMs = waitIn(headers.prefer, deadlineMs);
+  const answer = waitMs === undefined ? undefined : await later.answers.fetch(place, { waitMs, onGone });
+  if (answer) return sendAnswer(reply, mode, answer);
+  return sendAccepted(reply, event.id, later.locations.locationOf(place));
+}
+
+/** Who asks for the answers to `count` events. Those of a batch are fetched one by one, as they would be sent alone. */
+function toRequester(
+  reply: FastifyReply,
+  count: number,
+  { held, later, deadlineMs }: PostEventOptions,
+  mode: AnswerMode = 'structured',
+): Requester {
   const { headers, body, caller, log } = reply.request;
   const waitMs = preferredDeadlineMs(headers.prefer, deadlineMs);
   if (waitMs < deadlineMs) reply.header('preference-applied', `wait=${waitMs / 1000}`);
   const { hold, release } = held.answer();
-  const client = { hold, onGone: clientGone(reply, release) };
+  const locate: WaitingClient['locate'] =
+    later && ((request) => later.locations.locationOf({ ...request, mode, apiKeyId: caller.apiKeyId }));
+  const client = { hold, onGone: clientGone(reply, release), locate };
   const bytes = Buffer.isBuffer(body) ? body.length / count : 0;
   return { caller, log, client, deadlineMs: waitMs, bytes };
-}
-
-function sendAnswer(reply: FastifyReply, mode: Exclude<HttpMode, 'batched'>, answer: Answer): FastifyReply {
-  if (answer.problem) return sendProblemBody(reply, answer.problem);
-  // An event of its own type would be news to clients that know only the types of their replies.
-  if (isNoContent(answer)) return reply.code(204).send();
-  return send(reply, encodeResponse(mode, answer.reply, answer.id));
-}
-
-function send(reply: FastifyReply, { headers, body }: EncodedResponse): FastifyReply {
-  if (Buffer.isBuffer(body)) return sendExactly(reply, { headers, body });
-  return reply.headers(headers).send(body);
 }
