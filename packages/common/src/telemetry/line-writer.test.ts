@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import fs, { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -40,6 +41,25 @@ test('a full disk is told once, and gets what waited when it has room again', as
   disk.makeRoom();
   await eventually(async () => assert.deepEqual(disk.lines(), ['one', 'two', 'three', 'four']));
   assert.deepEqual(errors, ['ENOSPC']);
+});
+
+test('the lines of one turn of the event loop go in one write', async (t) => {
+  const disk = fullDisk(t);
+  disk.makeRoom();
+  const write = t.mock.method(fs, 'write');
+  syncBuiltinESMExports();
+  t.after(() => {
+    write.mock.restore();
+    syncBuiltinESMExports();
+  });
+  const writer = createLineWriter({ fd: disk.fd, maxWaitingBytes: 1_000 });
+  for (const line of ['one', 'two', 'three']) writer.write(`${line}\n`);
+  await writer.flushed();
+  writer.write('four\n');
+  await writer.flushed();
+  const written = write.mock.calls.map(({ arguments: [, bytes] }) => String(bytes));
+  assert.deepEqual(written, ['one\ntwo\nthree\n', 'four\n']);
+  assert.deepEqual(disk.lines(), ['one', 'two', 'three', 'four']);
 });
 
 test('lines beyond the bound are dropped and counted, none of the others is cut', async (t) => {

@@ -52,7 +52,7 @@ export function createLineWriter({
   /** What a write has left over: the next goes on from there, so that no line is cut. */
   let rest: Buffer = NOTHING;
   let waitingBytes = 0;
-  /** `waits` for the time of the next write. */
+  /** `waits` for the time of the next write: the end of a turn of the event loop, whose lines go together, or a retry. */
   let state: 'idle' | 'writing' | 'waits' = 'idle';
   let isFailing = false;
   let dropped = 0;
@@ -105,7 +105,9 @@ export function createLineWriter({
       }
       waiting.push(line);
       waitingBytes += bytes;
-      if (state === 'idle') writeNext();
+      if (state !== 'idle') return;
+      state = 'waits';
+      setImmediate(writeNext);
     },
     flushed() {
       if (state === 'idle' || isFailing) return Promise.resolve();
