@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
+import { MAX_PARTIAL_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
 import { freshBroker, rabbitmqMissing, type TestBroker } from '@waybill/test-harness/test-broker.ts';
@@ -8,8 +9,6 @@ import { type CallRelay, startCallRelay } from './call-relay.ts';
 import { ask } from './client.ts';
 import { createTiers, type Tiers } from './tiers.ts';
 
-/** Batches to one dispatcher that may be under way (design 5); what comes then waits. */
-const IN_FLIGHT = 4;
 /** Tries to have a client go while its event waits, which it may for a second at most, on a machine that may be slow. */
 const ROUNDS = 10;
 /** How long a client that goes waits to be noticed: half of what its event may wait. */
@@ -81,7 +80,7 @@ describe('a client that goes away', { skip: rabbitmqMissing }, () => {
   async function goWhileWaiting(web: Service, id: string): Promise<boolean> {
     const release = relay.hold();
     const ahead = [];
-    for (let sent = 1; sent <= IN_FLIGHT; sent += 1) {
+    for (let sent = 1; sent <= MAX_PARTIAL_BATCHES_IN_FLIGHT; sent += 1) {
       const idAhead = randomUUID();
       ahead.push(ask(web, { type: 'behaviours.Echo', id: idAhead }));
       await relay.call(({ events }) => events.some((event) => event.id === idAhead));

@@ -4,6 +4,7 @@ import type { ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { MAX_PARTIAL_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import { isNotSent } from '@waybill/test-harness/not-sent.ts';
@@ -122,7 +123,7 @@ describe('public-web', () => {
   it('does not send the event of a client that has gone, or that had no turn in time: the latter is told 503', async () => {
     const held: ServerResponse[] = [];
     dispatcher.onBatch = (_events, response) => held.push(response);
-    const waiting = await wait(4); // every place for a batch is taken
+    const waiting = await wait(MAX_PARTIAL_BATCHES_IN_FLIGHT); // every place for a batch that is not full is taken
     const before = countGivenUp();
     // Again if it was not fast enough: who comes half a second after the last turn is refused.
     await eventually(async () => {

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { type ClientUnaryCall, credentials, Metadata, type requestCallback, status } from '@grpc/grpc-js';
+import { MAX_PARTIAL_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
 import type { DataDispatcherServiceClient as Stub } from '@waybill/common/grpc/generated/data_dispatcher_service/DataDispatcherService.ts';
 import { loadPackage } from '@waybill/common/grpc/proto.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
@@ -123,8 +124,8 @@ describe('the gRPC port of public-web', () => {
     const held: ServerResponse[] = [];
     dispatcher.onBatch = (_events, response) => held.push(response);
     const waiting: Promise<Answer>[] = [];
-    for (let index = 0; index < 4; index += 1) {
-      waiting.push(notify(stub)); // every place for a batch is taken
+    for (let index = 0; index < MAX_PARTIAL_BATCHES_IN_FLIGHT; index += 1) {
+      waiting.push(notify(stub)); // every place for a batch that is not full is taken
       await dispatcher.batch(index);
     }
     let call: ClientUnaryCall | undefined;
@@ -146,7 +147,7 @@ describe('the gRPC port of public-web', () => {
     for (const answered of waiting) assert.deepEqual(await answered, OK);
     assert.deepEqual(await notify(stub), OK);
     const sent = dispatcher.batches.flat().map(({ data }) => (data as typeof client).client_id);
-    assert.deepEqual(sent, Array(5).fill('user123'));
+    assert.deepEqual(sent, Array(MAX_PARTIAL_BATCHES_IN_FLIGHT + 1).fill('user123'));
   });
 
   it('refuses a message over 16 kB', async () => {
