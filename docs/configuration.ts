@@ -64,6 +64,8 @@ The standard \`OTEL_*\` variables of OpenTelemetry apply to every process. Nothi
 | \`OTEL_RESOURCE_ATTRIBUTES\` | \`service.instance.id\` here names the instance; default: a random UUID |
 | \`OTEL_TRACES_SAMPLER\`, \`OTEL_TRACES_SAMPLER_ARG\` | Sampling, decided at the edge; the other tiers follow |
 | \`OTEL_EXPORTER_OTLP_LOGS_TIMEOUT\` | Milliseconds that an export of logs may take, at most and by default 1000: it can hold up the exit |
+| \`OTEL_METRICS_EXPORTER\` | \`prometheus\`: metrics are not sent, but scraped from \`/metrics\`; no endpoint is needed ([operations](operations.md#metrics-that-are-scraped)). \`otlp,prometheus\` does both, \`none\` neither |
+| \`OTEL_EXPORTER_PROMETHEUS_HOST\`, \`OTEL_EXPORTER_PROMETHEUS_PORT\` | Where: default \`localhost\` and 9464. Under \`npm start\` the port is that of the process's health and 1400 more |
 | \`OTEL_METRIC_EXPORT_INTERVAL\` | Milliseconds between metric exports (default 60000) |
 
 <!-- Written by \`npm run docs\` from the settings in packages/*/src/config.ts. -->

@@ -93,6 +93,9 @@ export function withoutSecrets(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !names.includes(name)));
 }
 
+/** From the health port to that where metrics are scraped: 9488 for public-web, near OpenTelemetry's 9464. */
+const PROMETHEUS_PORT_OFFSET = 1_400;
+
 /** @param own what this one is given besides; of the secrets, the only ones it is given */
 function tier(name: string, healthPort: number, env: NodeJS.ProcessEnv, own: NodeJS.ProcessEnv): Service {
   return {
@@ -108,6 +111,8 @@ function tier(name: string, healthPort: number, env: NodeJS.ProcessEnv, own: Nod
       INTERNAL_HOST: '127.0.0.1',
       OTEL_SERVICE_NAME: name,
       HEALTH_PORT: String(healthPort),
+      // Where they are scraped, if they are: with one host, each needs a port of its own.
+      OTEL_EXPORTER_PROMETHEUS_PORT: String(healthPort + PROMETHEUS_PORT_OFFSET),
     },
     readyUrl: `http://127.0.0.1:${healthPort}/health/ready`,
   };

@@ -1,16 +1,26 @@
-/** Which telemetry leaves this process: a signal is exported when, and only when, an endpoint for it is set. */
+/** Which telemetry leaves this process: a signal is exported when, and only when, an endpoint for it is set, or an exporter that needs none. */
 
 /** The three signals of OpenTelemetry. */
 export type Signal = 'traces' | 'metrics' | 'logs';
 
+/** Exporters that `OTEL_<SIGNAL>_EXPORTER` may name and that send nothing by OTLP. Logs go by OTLP alone, or to stdout. */
+const WITHOUT_ENDPOINT: Record<Signal, readonly string[]> = {
+  traces: ['console'],
+  metrics: ['console', 'prometheus'],
+  logs: [],
+};
+
 /**
- * Whether `signal` is exported: `OTEL_EXPORTER_OTLP_<SIGNAL>_ENDPOINT` or `OTEL_EXPORTER_OTLP_ENDPOINT` is set, and
- * neither `OTEL_<SIGNAL>_EXPORTER=none` nor `OTEL_SDK_DISABLED=true` turns it off.
+ * Whether `signal` is exported: `OTEL_EXPORTER_OTLP_<SIGNAL>_ENDPOINT` or `OTEL_EXPORTER_OTLP_ENDPOINT` is set, or
+ * `OTEL_<SIGNAL>_EXPORTER` names one that needs no endpoint (`prometheus`), and neither `OTEL_<SIGNAL>_EXPORTER=none` nor
+ * `OTEL_SDK_DISABLED=true` turns it off.
  */
 export function isExported(signal: Signal, env: NodeJS.ProcessEnv = process.env): boolean {
   const name = signal.toUpperCase();
   if (env.OTEL_SDK_DISABLED?.trim().toLowerCase() === 'true') return false;
-  if (env[`OTEL_${name}_EXPORTER`]?.trim() === 'none') return false;
+  const exporters = (env[`OTEL_${name}_EXPORTER`] ?? '').split(',').map((exporter) => exporter.trim());
+  if (exporters.includes('none')) return false;
+  if (exporters.some((exporter) => WITHOUT_ENDPOINT[signal].includes(exporter))) return true;
   return Boolean(env[`OTEL_EXPORTER_OTLP_${name}_ENDPOINT`] || env.OTEL_EXPORTER_OTLP_ENDPOINT);
 }
 

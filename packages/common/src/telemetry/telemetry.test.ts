@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { bareEnvironment } from '@waybill/test-harness/bare-environment.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
 import { freePort } from '@waybill/test-harness/free-port.ts';
 import { type OtlpReceiver, startOtlpReceiver } from '@waybill/test-harness/otlp-receiver.ts';
 
@@ -289,6 +290,20 @@ for (const [signal, path] of [
       assert.ok(bytes > 50, `${bytes} bytes`);
     }
   });
+
+test('metrics are scraped, without an endpoint, and nothing else leaves', async (t) => {
+  const port = await freePort();
+  const env = { OTEL_METRICS_EXPORTER: 'prometheus', OTEL_EXPORTER_PROMETHEUS_PORT: String(port) };
+  const program = run('exit on SIGTERM', env);
+  t.after(() => program.child.kill('SIGKILL'));
+  assert.deepEqual(await program.message(), { traces: false, metrics: true });
+  const scraped = await eventually(async () => (await fetch(`http://localhost:${port}/metrics`)).text());
+  assert.match(scraped, /^target_info\{.*service_name="fixture-service"/m);
+  assert.match(scraped, /^nodejs_eventloop_utilization\{/m);
+  program.child.kill('SIGTERM');
+  const { code, stderr } = await program.ended;
+  assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+});
 
 test('OTEL_RESOURCE_ATTRIBUTES names the instance', async () => {
   const program = run('serve', { OTEL_RESOURCE_ATTRIBUTES: 'a=b,service.instance.id=one%2Ftwo' });
