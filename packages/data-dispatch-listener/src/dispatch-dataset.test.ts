@@ -78,7 +78,7 @@ describe('dispatching a dataset', () => {
     });
     return async (event: CloudEvent, context: Partial<HandlerContext> = {}): Promise<HandlerResult> => {
       const never = new AbortController().signal;
-      const given = { signal: never, stopping: never, attempt: 1, log, ...context };
+      const given = { signal: never, stopping: never, attempt: 1, log, ...context } as HandlerContext;
       return ((await handle(event, given)) ?? {}) as HandlerResult;
     };
   }

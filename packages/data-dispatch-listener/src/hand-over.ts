@@ -2,8 +2,7 @@
  * A process that is asked to stop hands its streams over to the next: what it waits for in a dataset service that hangs
  * must not keep it.
  */
-import type { HandlerContext } from '@waybill/listener/handler.ts';
-import type { TakeTurn } from './turn.ts';
+import type { Handling, TakeTurn } from './turn.ts';
 
 /** Has a turn that was ended by the stop of the process be taken again from its beginning, elsewhere. */
 export function handOver(next: TakeTurn): TakeTurn {
@@ -18,11 +17,11 @@ export function handOver(next: TakeTurn): TakeTurn {
 }
 
 /** Ends what reads for a turn. */
-export function readingSignal({ signal, stopping }: HandlerContext): AbortSignal {
+export function readingSignal({ signal, stopping }: Handling): AbortSignal {
   return AbortSignal.any([signal, stopping]);
 }
 
 /** Whether `error` says that the process was asked to stop, and the delivery is still its own. */
-export function isHandedOver(error: unknown, { signal, stopping }: HandlerContext): boolean {
+export function isHandedOver(error: unknown, { signal, stopping }: Handling): boolean {
   return !signal.aborted && stopping.aborted && error === stopping.reason;
 }

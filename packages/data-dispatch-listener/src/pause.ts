@@ -1,9 +1,9 @@
 /** Patience with clients that are busy: their streams look again later, at the same place. Nothing is wrong with them. */
 import { AppError } from '@waybill/common/errors.ts';
-import { type HandlerContext, TerminalError } from '@waybill/listener/handler.ts';
+import { TerminalError } from '@waybill/listener/handler.ts';
 import type { DatasetStream } from './dataset-stream.ts';
 import { withOrder } from './queue-sink.ts';
-import type { AroundTurns, TurnOutcome } from './turn.ts';
+import type { AroundTurns, Handling, TurnOutcome } from './turn.ts';
 
 /** How soon a client that was busy is looked at again, and one that has been for a while. */
 export const PAUSE_MS = 1_000;
@@ -40,7 +40,7 @@ export function createPause({ maxPauseMs }: { maxPauseMs: number }): AroundTurns
 function pause(
   stream: DatasetStream,
   ready: number | undefined,
-  { log }: HandlerContext,
+  { log }: Handling,
   maxPauseMs: number,
 ): TurnOutcome {
   const last = stream.pause;

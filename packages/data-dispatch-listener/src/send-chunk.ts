@@ -2,7 +2,7 @@
 import { context, propagation, trace } from '@opentelemetry/api';
 import { breakConnection } from '@waybill/common/broker/amqp-connection.ts';
 import { AppError } from '@waybill/common/errors.ts';
-import { type HandlerContext, TerminalError } from '@waybill/listener/handler.ts';
+import { TerminalError } from '@waybill/listener/handler.ts';
 import type { ChannelModel } from 'amqplib';
 import { toBatchMessage } from './batch-message.ts';
 import { inTime, makeExchange } from './client-queue.ts';
@@ -12,7 +12,7 @@ import { isHandedOver, readingSignal } from './hand-over.ts';
 import { PAUSE_MS } from './pause.ts';
 import { createQueueSink, type QueueSink, withOrder } from './queue-sink.ts';
 import { streamBatches } from './stream-batches.ts';
-import type { TurnOutcome } from './turn.ts';
+import type { Handling, TurnOutcome } from './turn.ts';
 
 /** A chunk ends after as many batches, or as long, whichever comes first (design of continuations). */
 const CHUNK_BATCHES = 32;
@@ -25,7 +25,7 @@ export type Chunk = {
   /** Aborts, with the error to end on, when the client's broker blocks publishers. */
   blocked: AbortSignal;
   stream: DatasetStream;
-  handling: HandlerContext;
+  handling: Handling;
   source: DatasetSource;
   /** How often in a row publishing may fail before the chunk ends. */
   maxRetries: number;

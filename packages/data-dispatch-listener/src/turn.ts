@@ -2,11 +2,14 @@
 import type { FurtherEvent, HandlerContext } from '@waybill/listener/handler.ts';
 import type { DatasetStream } from './dataset-stream.ts';
 
+/** What a turn has of its handler's context. */
+export type Handling = Pick<HandlerContext, 'signal' | 'stopping' | 'attempt' | 'log'>;
+
 export type Turn = {
   /** The id of the event that the delivery brought. */
   eventId: string;
   stream: DatasetStream;
-  handling: HandlerContext;
+  handling: Handling;
 };
 
 /** What follows. */

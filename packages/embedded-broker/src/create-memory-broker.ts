@@ -15,7 +15,7 @@ import type { Topology } from '@waybill/common/broker/topology.ts';
 import type { Clock } from './clock.ts';
 import { createMemory } from './memory.ts';
 import { type Ask, createAsk } from './memory-broker/ask.ts';
-import { declareQueue, declareSource, declareTopology } from './memory-broker/declare.ts';
+import { declareQueue, declareRequester, declareSource, declareTopology } from './memory-broker/declare.ts';
 import { createLine, type Faults } from './memory-broker/line.ts';
 import { createMemoryPublisher } from './memory-broker/publisher.ts';
 import { fromStored, type ReadMessage } from './memory-broker/stored-message.ts';
@@ -112,7 +112,10 @@ function connectTo(
     publisher: createMemoryPublisher({ ...side, confirmTimeoutMs }),
     subscriber: createMemorySubscriber({
       ...side,
-      declareSource: (from) => topology === undefined && declareSource(vhost, from),
+      declareSource(from) {
+        if ('requester' in from) declareRequester(vhost, from.requester);
+        else if (topology === undefined) declareSource(vhost, from);
+      },
     }),
     watch: {
       note(noted) {

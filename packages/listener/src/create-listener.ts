@@ -18,6 +18,7 @@ import type { Handlers, Observers } from './handler.ts';
 import { withDefaults } from './handler-options.ts';
 import { observing } from './observed-deliveries.ts';
 import { createPublishReply } from './publish-reply.ts';
+import { createRequests } from './requests.ts';
 import { createSurvivedLosses } from './survived-losses.ts';
 
 /**
@@ -84,7 +85,8 @@ export function createListener<
 }: ListenerOptions<Data, Observed>): Listener {
   assertListener(service, handlers, observers);
   const stopping = new AbortController();
-  const shared = { ...options, log, stopping: stopping.signal };
+  // Not as an observer's events come: replies are found by their correlation ids.
+  const shared = { ...options, log, stopping: stopping.signal, requestsSubscriber: options.subscriber };
   const consumers: Consumer[] = [];
   if (Object.keys(handlers).length > 0) consumers.push(consume({ ...shared, service, handlers }));
   if (Object.keys(observers).length > 0)
@@ -116,6 +118,7 @@ function consume({
   handlers,
   publisher,
   subscriber,
+  requestsSubscriber,
   stopping,
   log,
   concurrency = 64,
@@ -124,6 +127,7 @@ function consume({
 }: Pick<ListenerOptions, 'service' | 'publisher' | 'concurrency' | 'startWithinMs'> & {
   handlers: Handlers;
   subscriber: Pick<Subscriber, 'subscribe'>;
+  requestsSubscriber: Pick<Subscriber, 'subscribe'>;
   stopping: AbortSignal;
   log: Logger;
 }): Consumer {
@@ -131,6 +135,7 @@ function consume({
   const survivedLosses = createSurvivedLosses();
   const publishReply = createPublishReply({ publisher });
   const publishObserved = createPublishObserved({ publisher, log });
+  const requests = createRequests({ service, publisher, subscriber: requestsSubscriber, publishObserved });
   const giveUp = createGiveUp({ service, publisher, publishReply });
   const handleEvent = createHandleEvent({
     service,
@@ -138,6 +143,7 @@ function consume({
     publisher,
     publishReply,
     publishObserved,
+    requests,
     giveUp,
     stopping,
     log,
@@ -154,7 +160,15 @@ function consume({
   });
   const consumer = consumeEvents({ service, subscriber, concurrency, handleDelivery, survivedLosses });
   const stopObserving = observeInFlight(() => limit.activeCount);
-  return { ...consumer, stop: (waitMs) => consumer.stop(waitMs).finally(stopObserving) };
+  return {
+    ...consumer,
+    async stop(waitMs) {
+      await consumer.stop(waitMs);
+      stopObserving();
+      // Not before: what is under way waits for replies.
+      await requests.close();
+    },
+  };
 }
 
 function observeInFlight(count: () => number): () => void {

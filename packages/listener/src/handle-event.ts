@@ -4,17 +4,29 @@
  */
 import type { Publisher } from '@waybill/common/broker/ports.ts';
 import type { PublishObserved } from '@waybill/common/broker/publish-observed.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
 import type { Logger } from 'pino';
 import type { DeliveredEvent } from './delivered-event.ts';
+import { publishCopies, toFurther } from './further-event.ts';
 import type { GiveUp } from './give-up.ts';
-import type { EventWith, Handler, HandlerResult, Handlers, HandlerWithOptions } from './handler.ts';
+import {
+  type EventWith,
+  type FurtherEvent,
+  type Handler,
+  type HandlerResult,
+  type Handlers,
+  type HandlerWithOptions,
+  TerminalError,
+} from './handler.ts';
 import { withDefaults } from './handler-options.ts';
 import { failedAttemptsOf } from './headers.ts';
 import { withHopLimit } from './hops.ts';
 import { noHandler } from './no-handler.ts';
 import { Problem } from './problem.ts';
+import { publishEvents } from './publish-events.ts';
 import type { PublishReply } from './publish-reply.ts';
-import type { Step } from './step.ts';
+import type { Requests } from './requests.ts';
+import type { Step, StepContext } from './step.ts';
 import { withDeadLetter } from './with-dead-letter.ts';
 import { withDeadline } from './with-deadline.ts';
 import { withExpiry } from './with-expiry.ts';
@@ -41,6 +53,7 @@ export type HandleEventOptions = {
   publisher: Publisher;
   publishReply: PublishReply;
   publishObserved: PublishObserved;
+  requests: Pick<Requests, 'of'>;
   giveUp: GiveUp;
   /** Aborts when the process is asked to stop. */
   stopping: AbortSignal;
@@ -67,13 +80,10 @@ export function createHandleEvent(options: HandleEventOptions): HandleEvent {
 }
 
 /** The way of an event, from the handler outwards: each step wraps the one above it. */
-function stepsOf(
-  label: string,
-  handler: Handler | HandlerWithOptions,
-  { service, publisher, publishReply, publishObserved, giveUp }: HandleEventOptions,
-): Step {
+function stepsOf(label: string, handler: Handler | HandlerWithOptions, options: HandleEventOptions): Step {
+  const { service, publisher, publishReply, publishObserved, giveUp } = options;
   const { handle, schema, maxAttempts, timeoutMs } = withDefaults(handler);
-  const called = call(handle);
+  const called = call(handle, options);
   const validated = withSchema(called, { schema });
   const limited = withHopLimit(validated);
   const ended = withDeadline(limited, { timeoutMs });
@@ -88,11 +98,38 @@ function stepsOf(
   return withTrace(recorded, { label });
 }
 
-/** A copy, because what the handler may change of its event is read here afterwards. */
-function call(handle: HandlerWithOptions['handle']): Step<HandlerResult | undefined> {
-  return async (event, { signal, stopping, attempt, log }) => {
-    const result = await handle({ ...event } as EventWith<unknown>, { signal, stopping, attempt, log });
+/** With a copy, because what the handler may change of its event is read here afterwards. */
+function call(
+  handle: HandlerWithOptions['handle'],
+  options: HandleEventOptions,
+): Step<HandlerResult | undefined> {
+  return async (event, context) => {
+    const { signal, stopping, attempt, log } = context;
+    const request = options.requests.of(event, context);
+    const publish = (further: FurtherEvent) => publishNow(further, { event, context, ...options });
+    const given = { signal, stopping, attempt, log, request, publish };
+    const result = await handle({ ...event } as EventWith<unknown>, given);
     if (result instanceof Problem) throw result;
     return result ?? undefined;
   };
+}
+
+async function publishNow(
+  furtherEvent: FurtherEvent,
+  {
+    event,
+    context: { span, signal },
+    service,
+    publisher,
+    publishObserved,
+  }: { event: CloudEvent; context: StepContext } & HandleEventOptions,
+): Promise<void> {
+  if (furtherEvent.reply === 'later')
+    throw new TerminalError(
+      'invalid-event',
+      "only an event of the result can leave the answer to others ('later')",
+    );
+  const further = [toFurther(furtherEvent, { event, service, span })];
+  void publishCopies(further, publishObserved);
+  await publishEvents(publisher, further, signal);
 }

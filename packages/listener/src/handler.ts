@@ -62,6 +62,11 @@ export type FurtherEvent = NewEvent & {
    * continuation, or delayed; what is published otherwise may interest nobody, or only observers.
    */
   mandatory?: boolean;
+  /**
+   * Leaves the answer to whoever handles this event, or what follows from it: it carries the reply address and the deadline
+   * on, and is mandatory. Then there is no reply now, and of all further events only one may be so.
+   */
+  reply?: 'later';
 };
 
 /** An event to be made; `id`, `source`, `time` and the tracing attributes are added. */
@@ -81,7 +86,31 @@ export type NewEvent = {
   data_base64?: string;
 };
 
+/** What else there is to say of a request to another service. */
+export type RequestOptions = {
+  /** How long the reply is waited for, in milliseconds (default 30,000); no longer than the event itself has. */
+  timeoutMs?: number;
+  /** Names the request; default: made of the event's, so that another attempt at it asks under the same id. */
+  id?: string;
+};
+
+/**
+ * Asks another service: sends it an event of `type`, by the way of all events and with what is left of this event's
+ * deadline, trace and hops, and resolves with its reply (one of type `waybill.NoContent` where it has nothing to say). Another
+ * attempt at the event asks again, under the same id.
+ *
+ * @throws RequestProblem when the service answers with a problem; AppError `unroutable` when no service answers the type,
+ *   `outcome-unknown` when there is no reply in time.
+ */
+export type Request = (type: string, data?: unknown, options?: RequestOptions) => Promise<CloudEvent>;
+
 export type HandlerContext = {
+  request: Request;
+  /**
+   * Publishes a further event now, instead of with the result: resolves when the broker has it. Another attempt publishes it
+   * again. Not one with `reply: 'later'`.
+   */
+  publish(event: FurtherEvent): Promise<void>;
   /**
    * Aborts when the result is no longer wanted: the event's deadline or the handler's `timeoutMs` passed, or the
    * delivery was lost and somebody else handles the event.

@@ -15,11 +15,14 @@ export {
   type ObserverResult,
   type Observers,
   type ObserverWithOptions,
+  type Request,
+  type RequestOptions,
   TerminalError,
 } from './handler.ts';
 export { jsonSchema } from './json-schema.ts';
 export { type OncePerEventOptions, oncePerEvent } from './once-per-event.ts';
 export { Problem, type ProblemOptions } from './problem.ts';
+export { RequestProblem } from './requests.ts';
 export type { ResultStore } from './result-store.ts';
 export { runListener } from './run-listener.ts';
 export type { DataOf, Schema } from './schema.ts';

@@ -12,7 +12,14 @@ import { assertCarried, withBase64 } from './carried-data.ts';
 import { type NewEvent, TerminalError } from './handler.ts';
 
 /** Who makes an event, and from which; `hops` are those of a further event. */
-export type Maker = { event: CloudEvent; service: string; span?: EventSpan; hops?: number };
+export type Maker = {
+  event: CloudEvent;
+  service: string;
+  span?: EventSpan;
+  hops?: number;
+  /** Who gets the reply to a further event, and until when. */
+  answerTo?: Pick<CloudEvent, 'correlationid' | 'replyto' | 'expirytime'> | undefined;
+};
 
 /**
  * Makes an event. A `reply` carries on the correlation id, reply address and deadline of the event it answers.
@@ -24,7 +31,7 @@ export type Maker = { event: CloudEvent; service: string; span?: EventSpan; hops
  *   also when it cannot be an answer in binary mode.
  */
 export function makeEvent(newEvent: NewEvent, maker: Maker, kind: 'reply' | 'event'): EncodedEvent {
-  const { event, service, span, hops } = maker;
+  const { event, service, span, hops, answerTo } = maker;
   const carried = withBase64(newEvent);
   orInvalid(kind, () => assertCarried(carried.data));
   const made = stripInternal({
@@ -42,6 +49,7 @@ export function makeEvent(newEvent: NewEvent, maker: Maker, kind: 'reply' | 'eve
   made.traceparent = span?.traceparent ?? event.traceparent;
   made.tracestate = span?.traceparent ? span.tracestate : event.tracestate;
   if (hops !== undefined) made.hops = hops;
+  if (answerTo) Object.assign(made, answerTo);
   if (kind === 'reply') {
     made.correlationid = event.correlationid;
     made.replyto = event.replyto;

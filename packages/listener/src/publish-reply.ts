@@ -11,6 +11,7 @@ import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-conf
 import { expiryMs } from '@waybill/common/event/event.ts';
 import { type EncodedEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 import { batchSize } from '@waybill/common/telemetry/metrics.ts';
+import { requesterAt } from './requester-address.ts';
 
 /**
  * Publishes a reply with whatever else goes to the same address. Resolves `confirmed` when the broker has it, or
@@ -37,8 +38,13 @@ export function createPublishReply({ publisher }: { publisher: Publisher }): Pub
     maxQueuedBytes: Number.POSITIVE_INFINITY,
     async send(_address, replies) {
       batchSize.record(replies.length, { hop: 'replies' });
-      const message = { to: { replies: 'now' as const }, ...encodeMessage(replies) };
-      const outcome = await publishInTime(publisher, message, untilAllExpired(replies));
+      const requester = requesterAt(replies[0]?.event.replyto);
+      const to = requester === undefined ? { replies: 'now' as const } : { requester };
+      const outcome = await publishInTime(
+        publisher,
+        { to, ...encodeMessage(replies) },
+        untilAllExpired(replies),
+      );
       return replies.map(() => outcome);
     },
   });
@@ -53,7 +59,7 @@ async function publishInTime(
 ): Promise<'confirmed' | 'expired'> {
   for (;;)
     try {
-      await publishUntilConfirmed(publisher, message, expired);
+      await publishUntilConfirmed(publisher, message, expired, { isMandatory: !('requester' in message.to) });
       return 'confirmed';
     } catch {
       if (expired.aborted) return 'expired';

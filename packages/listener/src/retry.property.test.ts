@@ -110,6 +110,7 @@ async function live({ maxAttempts, deadlineMs, attemptsMs, latenesses }: Life) {
     } as unknown as Publisher,
     publishReply: () => assert.fail('nothing is answered'),
     publishObserved: async () => {},
+    requests: { of: () => async () => assert.fail('nothing is asked') },
     giveUp: async () => void ends.push(Date.now()),
     stopping: new AbortController().signal,
     log: pino({ level: 'silent' }),

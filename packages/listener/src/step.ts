@@ -11,7 +11,7 @@ import type { DeliveredEvent } from './delivered-event.ts';
 import type { HandlerContext } from './handler.ts';
 
 /** What a handler is given, and what the framework needs besides. */
-export type StepContext = HandlerContext & {
+export type StepContext = Omit<HandlerContext, 'request' | 'publish'> & {
   delivered: DeliveredEvent;
   /** The event's span here, once it has one. */
   span?: EventSpan;

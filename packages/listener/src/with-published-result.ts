@@ -1,11 +1,10 @@
 import type { Publisher } from '@waybill/common/broker/ports.ts';
 import type { PublishObserved } from '@waybill/common/broker/publish-observed.ts';
 import { NO_CONTENT_TYPE } from '@waybill/common/event/event.ts';
-import { encodeMessage } from '@waybill/common/event/event-json.ts';
-import type { FurtherEvent, HandlerResult } from './handler.ts';
-import { hopsAfter } from './hops.ts';
+import { publishCopies, toFurther } from './further-event.ts';
+import { type FurtherEvent, type HandlerResult, type NewEvent, TerminalError } from './handler.ts';
 import { type Maker, makeEvent } from './make-event.ts';
-import { type Further, publishEvents } from './publish-events.ts';
+import { publishEvents } from './publish-events.ts';
 import type { PublishReply } from './publish-reply.ts';
 import type { Step, StepContext } from './step.ts';
 
@@ -32,13 +31,13 @@ export function withPublishedResult(
 ): Step {
   return async (event, context) => {
     const { reply, events = [], onConfirmed } = (await next(event, context)) ?? {};
-    const isAwaited = event.replyto !== undefined;
+    const isAwaited = event.replyto !== undefined && !isLeftToOther(reply, events);
     const maker: Maker = { event, service, span: context.span };
     // All are made before any is published, so that a malformed one fails the event and not half of it.
     const answer = reply ?? (isAwaited ? NOTHING : undefined);
     const encodedReply = answer && makeEvent(answer, maker, 'reply');
     const further = events.map((furtherEvent) => toFurther(furtherEvent, maker));
-    const observed = Promise.all(further.map(copyFor(publishObserved)));
+    const observed = publishCopies(further, publishObserved);
     await publishEvents(publisher, further, context.signal);
     const replied = isAwaited && encodedReply ? await publishReply(encodedReply) : 'confirmed';
     // After the reply: nobody waits for observers but the ack.
@@ -49,22 +48,15 @@ export function withPublishedResult(
   };
 }
 
-/** What is kept for this service alone is observed when it was sent. */
-function copyFor(publishObserved: PublishObserved) {
-  return async ({ message: { to, ...message } }: Further): Promise<void> => {
-    if ('type' in to) await publishObserved(to.type, message);
-  };
-}
-
-function toFurther(
-  { delayMs, isContinuation = false, mandatory = isContinuation, ...newEvent }: FurtherEvent,
-  maker: Maker,
-): Further {
-  const { event, service } = maker;
-  const encoded = makeEvent(newEvent, { ...maker, hops: hopsAfter(event, { isContinuation }) }, 'event');
-  const { type } = encoded.event;
-  const to = delayMs === undefined ? { type } : { service, delayMs };
-  return { message: { to, ...encodeMessage([encoded]) }, isMandatory: mandatory || delayMs !== undefined };
+/** Whether the answer is left to a further event, which then is the only one. */
+function isLeftToOther(reply: NewEvent | undefined, events: readonly FurtherEvent[]): boolean {
+  const later = events.filter((each) => each.reply === 'later').length;
+  if (later + (reply ? 1 : 0) > 1)
+    throw new TerminalError(
+      'invalid-reply',
+      "the handler made a reply and left it to a further event, or to several ('later')",
+    );
+  return later > 0;
 }
 
 /** All is done by then: another attempt would do it again. */

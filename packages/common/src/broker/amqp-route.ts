@@ -8,6 +8,7 @@ import {
   REPLIES_EXCHANGE,
   REPLIES_QUEUE,
   REPLIES_RETRY_QUEUE,
+  requesterQueue,
   serviceQueues,
   TYPES_EXCHANGE,
 } from './amqp-topology.ts';
@@ -19,6 +20,7 @@ export type Route = { exchange: string; routingKey: string };
 export function routeOf(to: Destination): Route {
   if ('type' in to) return { exchange: EVENTS_EXCHANGE, routingKey: to.type };
   if ('observed' in to) return { exchange: OBSERVED_EXCHANGE, routingKey: to.observed };
+  if ('requester' in to) return { exchange: '', routingKey: requesterQueue(to.requester).name };
   if ('answerersOf' in to) return { exchange: TYPES_EXCHANGE, routingKey: to.answerersOf };
   if ('service' in to) {
     const { work, retry } = serviceQueues(to.service);
@@ -33,6 +35,7 @@ export function routeOf(to: Destination): Route {
 /** The queue to consume. */
 export function queueOf(from: Source): string {
   if ('work' in from) return serviceQueues(from.work).work;
+  if ('requester' in from) return requesterQueue(from.requester).name;
   if ('answerers' in from) return serviceQueues(from.answerers).types;
   if ('isolated' in from) return serviceQueues(from.isolated).isolated;
   return 'replies' in from ? REPLIES_QUEUE : DEAD_LETTERS_QUEUE;

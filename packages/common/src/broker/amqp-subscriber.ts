@@ -4,6 +4,7 @@ import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib';
 import { within } from '../within.ts';
 import { type AmqpClientOptions, breakConnection, createAmqpConnection } from './amqp-connection.ts';
 import { messagingDestination, queueOf } from './amqp-route.ts';
+import { requesterQueue } from './amqp-topology.ts';
 import type { Delivery, Source, Subscriber } from './ports.ts';
 
 const CALL_TIMEOUT_MS = 2_000;
@@ -104,6 +105,7 @@ export async function createAmqpSubscriber(options: AmqpClientOptions): Promise<
     // Both sent in this turn, because the prefetch applies to the next consume on the channel, whosever it is.
     // Not global: a global QoS on a quorum queue closes the connection.
     await Promise.all([
+      'requester' in consumer.from ? assertRequesterQueue(channel, consumer.from.requester) : undefined,
       channel.prefetch(prefetch, false),
       channel.consume(consumer.queue, onMessage, { consumerTag: attempt.tag }),
     ]);
@@ -177,6 +179,12 @@ export async function createAmqpSubscriber(options: AmqpClientOptions): Promise<
       forgetChannel();
     },
   };
+}
+
+/** The topology does not have it: most processes ask nothing. */
+function assertRequesterQueue(channel: Channel, requester: string): Promise<unknown> {
+  const { name, arguments: args } = requesterQueue(requester);
+  return channel.assertQueue(name, { durable: true, arguments: args });
 }
 
 function isConsuming({ state }: Attempt): boolean {

@@ -12,6 +12,7 @@
  * | `waybill.<service>.isolated` | events that were on board of repeated crashes, consumed one at a time |
  * | `waybill.<service>.retry.<ms>` | events waiting for their next attempt; they expire into the work queue |
  * | `waybill.<service>.observers` | copies of events that a service observes; with queues `.isolated` and `.retry.<ms>` as above |
+ * | `waybill.<service>.requests.<uuid>` | replies to what a process of the service asked; made when it asks first, gone a minute after it |
  * | `waybill.replies` | direct exchange and queue of replies, consumed by every dispatcher |
  * | `waybill.replies.retry` | replies whose public-web did not answer; they expire into `waybill.replies` |
  * | `waybill.dead-letters` | fanout exchange and queue of what was given up |
@@ -41,6 +42,9 @@ export const DEAD_LETTERS_QUEUE = 'waybill.dead-letters';
 
 /** How long a reply waits before it is offered to a failing public-web again. */
 export const REPLIES_RETRY_DELAY_MS = 1_000;
+
+/** A process that has no connection for so long has lost the events that it asked for. */
+const REQUESTER_GONE_MS = 60_000;
 
 /** Most that a queue holds, so that the broker's disk is bounded; more is refused (`reject-publish`). */
 const MAX_QUEUE = { 'x-max-length': 1_000_000, 'x-max-length-bytes': 4 * 1024 ** 3 };
@@ -131,6 +135,17 @@ function ownTopology(service: string, types: readonly string[]): Pick<AmqpTopolo
       ...retryQueues,
     ],
     bindings: types.flatMap((type) => typeBindings(service, type)),
+  };
+}
+
+/**
+ * The queue of replies to one process that asks. Classic, as what it holds is of use to that process alone, and for no longer
+ * than its event has.
+ */
+export function requesterQueue(requester: string): Queue {
+  return {
+    name: `waybill.${requester}`,
+    arguments: { 'x-expires': REQUESTER_GONE_MS, 'x-max-length': 100_000 },
   };
 }
 

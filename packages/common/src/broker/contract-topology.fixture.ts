@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { describe, it } from 'node:test';
 import type { BrokerContract } from './contract.fixture.ts';
 import { createBench, expectDepth, isConnected, messageTo, soon } from './contract-bench.fixture.ts';
@@ -71,6 +72,34 @@ export function describeTopology(contract: BrokerContract): void {
       assert.equal(await subscriber.consumersOf(service), 1);
       await consumption.cancel();
       assert.equal(await subscriber.consumersOf(service), 0);
+    });
+
+    it('brings replies to the process that asked, also by its next connection, and none to who has never asked', async (t) => {
+      const bench = createBench(contract, t);
+      const { publisher, subscriber, faults } = await bench.connect();
+      const replyTo = (requester: string, body: string) =>
+        publisher.publish({ ...messageTo('', body), to: { requester } });
+      const requester = `${bench.service}.requests.${randomUUID()}`;
+      const from = { requester };
+      const replies = await bench.consume(subscriber, { from });
+      assert.equal(await replyTo(requester, 'first'), 'confirmed');
+      const first = await replies.next();
+      assert.deepEqual([String(first.body), first.from], ['first', from]);
+      first.ack();
+
+      faults.reset();
+      await soon(async () => assert.equal(await replyTo(requester, 'second'), 'confirmed'));
+      // The ack may not have got there.
+      for (let body = 'first'; body === 'first'; ) {
+        const reply = await replies.next();
+        body = String(reply.body);
+        reply.ack();
+        assert.ok(['first', 'second'].includes(body), body);
+      }
+      await soon(() => assert.ok(replies.isActive()));
+
+      assert.equal(await replyTo(`${bench.service}.requests.${randomUUID()}`, 'to nobody'), 'unroutable');
+      await bench.inspect.deleteQueue(from);
     });
 
     it('brings copies to observers, and the event itself never, which is for nobody without a service that answers it', async (t) => {

@@ -19,6 +19,8 @@ export type Destination =
   | { service: string; delayMs?: RetryDelayMs | undefined }
   /** To where this service keeps what is suspected of having killed a process. */
   | { isolated: string }
+  /** To the process that asked this; it need not be there any more. */
+  | { requester: string }
   /** To the dispatchers: now, or in a second, since its public-web does not answer. */
   | { replies: 'now' | 'later' }
   /** Given up; by the key that it was routed by before. */
@@ -30,6 +32,8 @@ export type Source =
   | { isolated: string }
   /** What others tell whoever answers one of the types of this service. It is kept for nobody. */
   | { answerers: string }
+  /** Replies to what this process asked. Its queue is made by who consumes it first, and goes when nobody has for a minute. */
+  | { requester: string }
   | { replies: true }
   | { deadLetters: true };
 

@@ -46,7 +46,8 @@ export async function publishUntilConfirmed(
 }
 
 async function isTakenByNobody(publisher: Publisher, { to }: OutgoingMessage): Promise<boolean> {
-  return 'type' in to && (await publisher.isDeclared(to.type)) === false;
+  // The queue of a process that asked is there for as long as it waits.
+  return 'requester' in to || ('type' in to && (await publisher.isDeclared(to.type)) === false);
 }
 
 /** Returns when somebody declares that it takes the message, whose queue may yet come. */

@@ -3,6 +3,7 @@ import {
   amqpTopology,
   type Binding,
   listenerTopology,
+  requesterQueue,
   typeBindings,
 } from '@waybill/common/broker/amqp-topology.ts';
 import type { Source } from '@waybill/common/broker/ports.ts';
@@ -20,6 +21,12 @@ export function declareTopology(vhost: Vhost, topology: Topology): void {
 export function declareSource(vhost: Vhost, from: Source): void {
   const service = 'work' in from ? from.work : 'isolated' in from ? from.isolated : undefined;
   if (service !== undefined) declare(vhost, listenerTopology(service, ['#']));
+}
+
+/** Declares the queue of who asks. */
+export function declareRequester(vhost: Vhost, requester: string): void {
+  const { name, arguments: args } = requesterQueue(requester);
+  declareQueue(vhost, name, args);
 }
 
 /** Has a service get no more events of a type. */

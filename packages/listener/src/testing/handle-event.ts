@@ -19,7 +19,8 @@ import { validated } from '../with-schema.ts';
  * Calls a handler with one event, and resolves with what it makes of it. Its schema is applied before, and what it makes
  * has to be fit to be sent, as it has in a listener. What of the event is not given is made up.
  *
- * @param given of the context; by default it is the first attempt, which nobody ends.
+ * @param context of the handler; by default it is the first attempt, which nobody ends, no request is answered, and what is
+ *   published goes nowhere.
  * @throws InvalidDataError for data that the schema does not take, TerminalError for a reply or a further event that cannot
  *   be sent, and what the handler throws; a Problem also when it is returned.
  *
@@ -47,7 +48,13 @@ export async function handleEvent<Event extends CloudEvent, Data>(
 
 function calmContext(): HandlerContext {
   const never = new AbortController().signal;
-  return { signal: never, stopping: never, attempt: 1, log: pino({ level: 'silent' }) };
+  return {
+    ...{ signal: never, stopping: never, attempt: 1, log: pino({ level: 'silent' }) },
+    async request(type) {
+      throw new Error(`nobody answers ${type} here: give the context a request of the test's own`);
+    },
+    publish: async () => {},
+  };
 }
 
 function assertCanBeSent(made: NewEvent | FurtherEvent, event: CloudEvent, kind: 'reply' | 'event'): void {

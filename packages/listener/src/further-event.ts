@@ -1,0 +1,42 @@
+import type { PublishObserved } from '@waybill/common/broker/publish-observed.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { encodeMessage } from '@waybill/common/event/event-json.ts';
+import type { FurtherEvent } from './handler.ts';
+import { hopsAfter } from './hops.ts';
+import { type Maker, makeEvent } from './make-event.ts';
+import type { Further } from './publish-events.ts';
+
+/**
+ * Makes a further event.
+ *
+ * @throws TerminalError as {@link makeEvent}.
+ */
+export function toFurther(
+  { delayMs, isContinuation = false, reply, mandatory = isContinuation, ...newEvent }: FurtherEvent,
+  maker: Maker,
+): Further {
+  const { event, service } = maker;
+  const answerTo = reply === 'later' ? answerToOf(event) : undefined;
+  const hops = hopsAfter(event, { isContinuation });
+  const encoded = makeEvent(newEvent, { ...maker, hops, answerTo }, 'event');
+  const { type } = encoded.event;
+  const to = delayMs === undefined ? { type } : { service, delayMs };
+  const isMandatory = mandatory || delayMs !== undefined || answerTo !== undefined;
+  return { message: { to, ...encodeMessage([encoded]) }, isMandatory };
+}
+
+/** Publishes the copies for observers. What is kept for this service alone is observed when it was sent. */
+export async function publishCopies(
+  further: readonly Further[],
+  publishObserved: PublishObserved,
+): Promise<void> {
+  await Promise.all(
+    further.map(async ({ message: { to, ...message } }) => {
+      if ('type' in to) await publishObserved(to.type, message);
+    }),
+  );
+}
+
+function answerToOf({ correlationid, replyto, expirytime }: CloudEvent): Maker['answerTo'] {
+  return { correlationid, replyto, expirytime };
+}
