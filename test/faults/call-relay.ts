@@ -102,8 +102,9 @@ function endToEnd({ host, connection, 'content-length': length, ...headers }: In
   return headers as Record<string, string>;
 }
 
+/** A batch, or an event alone. */
 function parse(body: Buffer): CloudEvent[] {
-  return JSON.parse(body.toString()) as CloudEvent[];
+  return [JSON.parse(body.toString()) as CloudEvent | CloudEvent[]].flat();
 }
 
 async function pass(answer: Response, response: ServerResponse): Promise<void> {
