@@ -40,6 +40,8 @@ COPY packages/${PACKAGE} packages/${PACKAGE}
 COPY bin/health.sh bin/
 WORKDIR /app/packages/${PACKAGE}
 RUN test -f src/main.ts || { echo "--build-arg PACKAGE=<folder in packages/> is missing or wrong" >&2; exit 1; }
+# A new volume takes over the owner of the folder it is mounted on: that of the store.
+RUN install -d -o node -g node /var/lib/waybill
 USER node
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --start-interval=1s --retries=3 \
   CMD ["bash", "/app/bin/health.sh"]

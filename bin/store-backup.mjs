@@ -24,7 +24,9 @@ await runProgram(async () => {
   if (from === undefined || to === undefined || rest.length > 0) throw new UserError(USAGE);
   if (!existsSync(from)) throw new UserError(`there is no file ${from}`);
   if (existsSync(to)) throw new UserError(`${to} is there already: move it away first`);
-  const { DatabaseSync, backup } = await import('node:sqlite');
+  const { DatabaseSync, backup } = await import('node:sqlite').catch(() => {
+    throw new UserError(`Node ${process.version} has no node:sqlite: try npx node bin/store-backup.mjs`);
+  });
   if (values.restore) restore(DatabaseSync, from, to);
   else {
     const database = new DatabaseSync(from, { readOnly: true });

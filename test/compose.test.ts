@@ -6,6 +6,7 @@ import { dataDispatchSettings } from '../packages/data-dispatch-listener/src/con
 import { datasetGeneratorSettings } from '../packages/dataset-generator/src/config.ts';
 import { dispatcherSettings } from '../packages/dispatcher/src/config.ts';
 import { publicWebSettings } from '../packages/public-web/src/config.ts';
+import { storeSettings } from '../packages/store/src/config.ts';
 
 type Healthcheck = { test: string[]; interval: string; timeout: string; start_interval: string };
 type Service = {
@@ -39,7 +40,7 @@ test('docker-compose.yml publishes public-web and Grafana alone, on loopback', (
 });
 
 test('how many there are of each service is a variable of its own, which stays in .env whatever is scaled', () => {
-  assert.equal(packages.length, 5);
+  assert.equal(packages.length, 6);
   for (const [name, { scale }] of packages)
     assert.equal(scale, `\${${name.replaceAll('-', '_').toUpperCase()}_SCALE:-1}`);
 });
@@ -84,7 +85,13 @@ describe('health checks', () => {
 
 test('in our images health is on a port that no service has for anything else', () => {
   const healthPort = Number(/HEALTH_PORT=(\d+)/.exec(readFileSync('Dockerfile', 'utf8'))?.[1]);
-  const all = { publicWebSettings, dispatcherSettings, dataDispatchSettings, datasetGeneratorSettings };
+  const all = {
+    publicWebSettings,
+    dispatcherSettings,
+    dataDispatchSettings,
+    datasetGeneratorSettings,
+    storeSettings,
+  };
   for (const [name, settings] of Object.entries(all)) {
     const others = Object.entries<{ default?: unknown }>(settings)
       .filter(([setting, { default: port }]) => setting !== 'HEALTH_PORT' && port === healthPort)

@@ -8,6 +8,7 @@ import { devTelemetrySettings } from '../packages/dev-telemetry/src/config.ts';
 import { dispatcherSettings } from '../packages/dispatcher/src/config.ts';
 import { listenerSettings } from '../packages/listener/src/config.ts';
 import { publicWebSettings } from '../packages/public-web/src/config.ts';
+import { storeSettings } from '../packages/store/src/config.ts';
 
 const services = [
   publicWebSettings,
@@ -16,6 +17,7 @@ const services = [
   dataDispatchSettings,
   datasetGeneratorSettings,
   devTelemetrySettings,
+  storeSettings,
 ].map((settings) => Object.keys(settings));
 
 test("no service takes another's setting, or a port of npm start, for one of its own that was misspelt", () => {

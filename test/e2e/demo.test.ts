@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, it, type TestContext } from 'node:test';
 import { bareEnvironment } from '@waybill/test-harness/bare-environment.ts';
+import { databaseIn } from '@waybill/test-harness/database.ts';
 import { freePort } from '@waybill/test-harness/free-port.ts';
 import { freshBroker } from '@waybill/test-harness/test-broker.ts';
 import { defaultPorts } from '@waybill/tools/system.ts';
@@ -26,7 +27,7 @@ describe('npm run demo', () => {
     assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
     expectPing(stdout);
     expectDataset(stdout);
-    assert.match(stdout, /^starting dev-telemetry, dataset-generator, dispatcher/m);
+    assert.match(stdout, /^starting dev-telemetry, dataset-generator, store, dispatcher/m);
   });
 
   it('names the part that failed with what it said, and exits 1', async (t) => {
@@ -102,7 +103,7 @@ async function start(t: TestContext, env: Record<string, string>) {
     ports[name] = String(await freePort());
   }
   const child = spawn(process.execPath, ['bin/demo.mjs'], {
-    env: { ...bareEnvironment(), ...ports, ...env },
+    env: { ...bareEnvironment(), ...ports, ...databaseIn(t), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   t.after(() => child.kill('SIGTERM')); // it takes its services along

@@ -7,6 +7,7 @@ import { after, before, describe, it, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { bareEnvironment } from '@waybill/test-harness/bare-environment.ts';
 import { type CollectedLog, collectLog } from '@waybill/test-harness/collect-log.ts';
+import { databaseIn } from '@waybill/test-harness/database.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import { freePort } from '@waybill/test-harness/free-port.ts';
 import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
@@ -68,8 +69,8 @@ describe('npm start on a bare machine', () => {
     const order = stops.map((msg) => msg.split(' ', 1)[0]);
     assert.equal(order[0], 'public-web');
     assert.deepEqual(order.slice(1, 4).sort(), ['data-dispatch-listener', 'dispatcher', 'ping-listener']);
-    assert.equal(order[4], 'dataset-generator');
-    assert.deepEqual(order.slice(5).sort(), ['dev-telemetry', 'embedded-broker']);
+    assert.deepEqual(order.slice(4, 6).sort(), ['dataset-generator', 'store']);
+    assert.deepEqual(order.slice(6).sort(), ['dev-telemetry', 'embedded-broker']);
   });
 
   it('shows a line of a log as one, and nothing that steers a terminal, whatever an event is named; is named to whoever starts a second one; and takes its services along when it is killed', async (t) => {
@@ -191,7 +192,7 @@ async function start(t: TestContext, own: Record<string, string>, ...args: strin
   const names = [...Object.keys(defaultPorts), 'AMQP_PORT', 'TELEMETRY_PORT'];
   const ports: Record<string, string> = {};
   for (const name of names) ports[name] = String(await freePort());
-  const env = { ...ports, ...own };
+  const env = { ...ports, ...databaseIn(t), ...own };
   const child = spawn(process.execPath, ['bin/start.mjs', ...args], {
     env: { ...bareEnvironment(), ...env },
   });

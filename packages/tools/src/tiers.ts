@@ -12,13 +12,15 @@ const secretSettings = [
   'INTERNAL_SECRETS',
   'CREDENTIALS_PUBLIC_KEY',
   'CREDENTIALS_PRIVATE_KEYS',
+  'DATABASE_URL',
   'TLS_CERT',
   'TLS_KEY',
 ];
 
 /**
- * public-web is a stage of its own: it stops first, and what it still waits for is answered by the others. So is
- * dataset-generator: it stops after data-dispatch-listener, which may need one more batch.
+ * public-web is a stage of its own: it stops first, and what it still waits for is answered by the others. So are
+ * dataset-generator and the store: they stop after data-dispatch-listener, which may need one more batch, and after the
+ * dispatcher, which may have one more reply to be kept.
  *
  * @param listeners of the user; where there are any, those that come with Waybill are left out
  * @returns in stages
@@ -34,9 +36,16 @@ export function describeTiers(
   const datasetGenerator = tier('dataset-generator', ports.DATASET_GENERATOR_HEALTH_PORT, env, {
     GRPC_PORT: `${ports.DATASET_GENERATOR_PORT}`,
   });
+  const store = tier('store', ports.STORE_HEALTH_PORT, env, {
+    ...internal,
+    ...databaseOf(env, ports.STORE_PORT),
+    PORT: `${ports.STORE_PORT}`,
+  });
+  const stores = { STORE_URLS: env.STORE_URLS || `http://127.0.0.1:${ports.STORE_PORT}` };
   const dispatcher = tier('dispatcher', ports.DISPATCHER_HEALTH_PORT, env, {
     ...broker,
     ...internal,
+    ...stores,
     PORT: `${ports.DISPATCHER_PORT}`,
   });
   const pingListener = tier('ping-listener', ports.PING_LISTENER_HEALTH_PORT, env, broker);
@@ -48,6 +57,7 @@ export function describeTiers(
   });
   const publicWeb = tier('public-web', ports.PUBLIC_WEB_HEALTH_PORT, env, {
     ...internal,
+    ...stores,
     ...sealing.publicKey,
     PORT: `${ports.PORT}`,
     GRPC_PORT: `${ports.GRPC_PORT}`,
@@ -56,10 +66,17 @@ export function describeTiers(
   });
   if (listeners.length > 0)
     return [
+      [store],
       [dispatcher, ...describeListeners(listeners, { ...withoutSecrets(env), ...broker })],
       [publicWeb],
     ];
-  return [[datasetGenerator], [dispatcher, pingListener, dataDispatchListener], [publicWeb]];
+  return [[datasetGenerator, store], [dispatcher, pingListener, dataDispatchListener], [publicWeb]];
+}
+
+/** A file of its own for each system that runs in a folder, by its port: a store lets no other one at its file. */
+function databaseOf(env: NodeJS.ProcessEnv, port: number): NodeJS.ProcessEnv {
+  const given = pick(env, 'DATABASE_URL');
+  return isSet(given) ? given : { DATABASE_URL: `sqlite:data/store-${port}.db` };
 }
 
 function internalSecrets(env: NodeJS.ProcessEnv) {
