@@ -38,11 +38,13 @@ export async function keepConnected(
     if (signal.aborted) return;
     try {
       await (isKnown && !neighbour.isForgotten() ? neighbour.check({ deadlineMs: ANSWER_MS }) : dial());
+      neighbour.noteHealth(false);
       await neighbour.saveCounts();
       [failures, silent, lastSeenMs] = [0, 0, performance.now()];
     } catch (thrown) {
       failures += 1;
       silent += 1;
+      neighbour.noteHealth(true);
       const { code, message } = toAppError(thrown);
       if (!signal.aborted && (code === 'not-accepted' || silent >= MAX_SILENT))
         await neighbour.end('FAILED', message);

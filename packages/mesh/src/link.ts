@@ -22,8 +22,8 @@ import type { Peer } from './peer.ts';
 
 /** Failures one after the other with which the breaker opens. */
 const MAX_FAILURES = 5;
-/** Calls that may wait for one peer. */
-const MAX_IN_FLIGHT = 1_000;
+/** Calls that may wait for one peer: fewer than a site takes on one connection, so that health checks never wait behind them. */
+const MAX_IN_FLIGHT = 900;
 /** A caller that waits for less says nothing of the peer when it is not answered: else anybody could open the breaker. */
 const MIN_JUDGED_MS = 1_000;
 /** After which an open breaker lets a health check through. */

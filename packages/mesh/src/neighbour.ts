@@ -24,6 +24,9 @@ export type Neighbour = Pick<Link, 'inFlight' | 'isClosed' | 'check'> &
     isActive(): boolean;
     /** Whether it may have lost what it knew of this site, so that it has to be told again. */
     isForgotten(): boolean;
+    /** Whether its last health check was not answered. */
+    isSilent(): boolean;
+    noteHealth(isSilent: boolean): void;
     /** The collector id; empty while it is not known, and while there is no connection. */
     peerId(): string;
     /** Notes what a Connect settled: in its active connection, else in a new one. Resolves once the record is saved. */
@@ -55,6 +58,7 @@ export function createNeighbour({
 }): Neighbour {
   const stopping = new AbortController();
   let isForgotten = false;
+  let isSilent = false;
   let connection: Connection | undefined;
   let savedCalls = 0;
   let peer = open();
@@ -87,6 +91,10 @@ export function createNeighbour({
     connection: () => connection,
     isActive,
     isForgotten: () => isForgotten,
+    isSilent: () => isSilent,
+    noteHealth(next) {
+      isSilent = next;
+    },
     peerId: () => (isActive() ? (connection?.peerId ?? '') : ''),
     async settle(settled) {
       isForgotten = false;

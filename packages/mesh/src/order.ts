@@ -3,44 +3,56 @@ import { LRUCache } from 'lru-cache';
 import { methodName, type ServeRequest } from './messages.ts';
 import type { Neighbour } from './neighbour.ts';
 
-/** For how long one that does not serve a method is asked for it last. */
-const MISS_MS = 5_000;
-const MAX_MISSES = 1_000;
+/** For how long it is remembered what a neighbour said to a method. It decides who is asked first, and never who is asked. */
+const MEMORY_MS = 60_000;
+const MAX_REMEMBERED = 1_000;
 
 export type Order = {
   /**
-   * Those that did not say lately that they do not serve the method before those that did; of these the one with the fewest calls
-   * in flight first, and of equals the one that was first longest ago.
+   * Last come those that did not answer their last health check, or did not serve the method lately; of the others the one
+   * with the fewest calls in flight is first, of equals one that did serve it, and of those that which was first longest ago. So calls
+   * are spread over all that serve a method, and one that is known to be served is not tried where it may not be.
    */
   sort(neighbours: Neighbour[], request: ServeRequest): Neighbour[];
-  /** Notes that a neighbour, and whoever it asked, does not serve the method. */
-  noteMiss(neighbour: Neighbour, request: ServeRequest): void;
+  /** Notes whether a neighbour, or whoever it asked, serves the method. */
+  note(neighbour: Neighbour, request: ServeRequest, isServed: boolean): void;
 };
 
 /** Creates the {@link Order} of one site. */
 export function createOrder(): Order {
-  const misses = new LRUCache<string, true>({ max: MAX_MISSES, ttl: MISS_MS });
+  const served = new LRUCache<string, boolean>({ max: MAX_REMEMBERED, ttl: MEMORY_MS });
   const lastFirst = new WeakMap<Neighbour, number>();
   let turn = 0;
 
+  function rank(neighbour: Neighbour, request: ServeRequest): Ranked {
+    const isServed = served.get(keyOf(neighbour, request));
+    return {
+      neighbour,
+      ranks: [
+        Number(neighbour.isSilent() || isServed === false),
+        neighbour.inFlight(),
+        Number(!isServed),
+        lastFirst.get(neighbour) ?? 0,
+      ],
+    };
+  }
+
   return {
     sort(neighbours, request) {
-      const ranked = neighbours.map((neighbour) => ({
-        neighbour,
-        isMissing: misses.has(keyOf(neighbour, request)),
-        inFlight: neighbour.inFlight(),
-        turn: lastFirst.get(neighbour) ?? 0,
-      }));
-      ranked.sort(
-        (a, b) => Number(a.isMissing) - Number(b.isMissing) || a.inFlight - b.inFlight || a.turn - b.turn,
-      );
-      const [first] = ranked;
+      const ranked = neighbours.map((neighbour) => rank(neighbour, request)).sort(compare);
       turn += 1;
-      if (first) lastFirst.set(first.neighbour, turn);
+      if (ranked[0]) lastFirst.set(ranked[0].neighbour, turn);
       return ranked.map(({ neighbour }) => neighbour);
     },
-    noteMiss: (neighbour, request) => void misses.set(keyOf(neighbour, request), true),
+    note: (neighbour, request, isServed) => void served.set(keyOf(neighbour, request), isServed),
   };
+}
+
+type Ranked = { neighbour: Neighbour; ranks: number[] };
+
+function compare(a: Ranked, b: Ranked): number {
+  const differing = a.ranks.findIndex((rank, index) => rank !== b.ranks[index]);
+  return (a.ranks[differing] ?? 0) - (b.ranks[differing] ?? 0);
 }
 
 function keyOf({ address }: Neighbour, request: ServeRequest): string {

@@ -8,6 +8,7 @@
  */
 import { type ErrorCode, toAppError } from '@waybill/common/errors.ts';
 import {
+  BAD_REQUEST,
   DETAILS,
   FAILED,
   failure,
@@ -82,9 +83,10 @@ export function createRoute(id: string): Route {
         ...options,
         deadlineMs: leftMs,
       });
+      if (isKnownToHaveRun(next)) order.note(neighbour, request, true);
       if (!hasNotRun(next.status)) return { answer: next, visited };
       if (next.status.code === NOT_FOUND) {
-        order.noteMiss(neighbour, request);
+        order.note(neighbour, request, false);
         visited.add(neighbour.peerId());
         for (const name of namesIn(next.status.details[DETAILS.visited])) visited.add(name);
       }
@@ -104,7 +106,7 @@ export async function ask(
   try {
     const answer = await neighbour.serve(request, options);
     // A peer that ran it may leave out who it is.
-    return answer.executor_id || hasNotRun(answer.status)
+    return answer.executor_id || !isKnownToHaveRun(answer)
       ? answer
       : { ...answer, executor_id: neighbour.peerId() };
   } catch (thrown) {
@@ -113,6 +115,12 @@ export async function ask(
     if (code === 'not-accepted') return unanswered(code, `collector '${name}' cannot be reached: ${message}`);
     return unanswered('outcome-unknown', `collector '${name}' did not answer: ${message}`);
   }
+}
+
+function isKnownToHaveRun({ status }: ServeResponse): boolean {
+  return (
+    !hasNotRun(status) && status.code !== BAD_REQUEST && status.details[DETAILS.code] !== 'outcome-unknown'
+  );
 }
 
 function unanswered(code: ErrorCode, message: string): ServeResponse {

@@ -45,7 +45,7 @@ test('the settings of the mesh are given together, and an open mesh is for loopb
   assert.deepEqual(loadPublicWebConfig({ ...secret, ...mesh }).MESH_NAMESPACES, ['acme', 'other.v1']);
   for (const name of Object.keys(mesh))
     assert.throws(() => loadPublicWebConfig({ ...secret, ...mesh, [name]: '' }), {
-      message: /the three of the mesh/,
+      message: /set the first three/,
     });
   for (const HOST of ['127.0.0.2', '::1', 'localhost']) loadPublicWebConfig({ ...secret, ...mesh, HOST });
   for (const HOST of ['0.0.0.0', '::', '10.0.0.1', 'localhost.example'])

@@ -67,6 +67,7 @@ export async function createGrpcServer({
   maxReceiveBytes,
   maxSendBytes,
   maxConnections = MAX_CONNECTIONS,
+  maxConcurrentStreams = MAX_CONCURRENT_STREAMS,
   log,
   ...bounds
 }: Parameters<typeof createCallBounds>[0] & {
@@ -81,6 +82,8 @@ export async function createGrpcServer({
   maxSendBytes?: number;
   /** Connections at once (default 1,000); one more is closed. */
   maxConnections?: number;
+  /** Calls at once on one connection (default 100); more wait. */
+  maxConcurrentStreams?: number;
   /** Gets what a failed handler threw. */
   log: Logger;
 }): Promise<GrpcServer> {
@@ -90,7 +93,7 @@ export async function createGrpcServer({
     interceptors: [callBounds.interceptor, health.interceptor],
     'grpc.max_receive_message_length': maxReceiveBytes,
     'grpc.max_send_message_length': maxSendBytes,
-    'grpc.max_concurrent_streams': MAX_CONCURRENT_STREAMS,
+    'grpc.max_concurrent_streams': maxConcurrentStreams,
     'grpc.max_connection_idle_ms': MAX_IDLE_MS,
     'grpc.keepalive_time_ms': KEEPALIVE_MS,
     'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,

@@ -15,6 +15,12 @@ import {
 } from '../messages.ts';
 import { type CallOptions, refusal } from '../methods.ts';
 
+/**
+ * Calls at once on one connection of a server with this service. With fewer, sites that send calls on to each other could wait for
+ * each other: each holds a stream while it waits for one.
+ */
+export const MAX_CALLS_PER_CONNECTION = 1_000;
+
 /** What of the caller's own deadline is kept for the answer's way back: else it would hear of the deadline instead. */
 const RESERVE = { part: 0.1, maxMs: 100 };
 

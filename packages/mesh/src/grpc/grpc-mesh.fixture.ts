@@ -2,6 +2,7 @@
 import type { TestContext } from 'node:test';
 import { createGrpcServer } from '@waybill/common/grpc/grpc-server.ts';
 import { freePort } from '@waybill/test-harness/free-port.ts';
+import { startTcpProxy, type TcpProxy } from '@waybill/test-harness/tcp-proxy.ts';
 import { pino } from 'pino';
 import {
   type CollectiveDispatcher,
@@ -9,10 +10,16 @@ import {
   createCollectiveDispatcher,
 } from '../collective-dispatcher.ts';
 import { createMemoryConnections } from '../connections.ts';
-import { createCollectorService } from './collector-service.ts';
+import { createCollectorService, MAX_CALLS_PER_CONNECTION } from './collector-service.ts';
 import { createGrpcPeers } from './grpc-peers.ts';
 
-export type GrpcSite = CollectiveDispatcher & { address: string; close(): Promise<void> };
+export type GrpcSite = CollectiveDispatcher & {
+  /** Where peers call it: a proxy. */
+  address: string;
+  /** What its peers suffer on their way to it. */
+  proxy: TcpProxy;
+  close(): Promise<void>;
+};
 
 /** Starts a site with the namespace `shared`; a caller without a deadline waits for `deadlineMs`. */
 export async function startSite(
@@ -21,7 +28,8 @@ export async function startSite(
   { deadlineMs = 60_000, ...options }: Partial<CollectiveDispatcherOptions> & { deadlineMs?: number } = {},
 ): Promise<GrpcSite> {
   const port = await freePort();
-  const address = `127.0.0.1:${port}`;
+  const proxy = await startTcpProxy({ target: `tcp://127.0.0.1:${port}` });
+  const address = `127.0.0.1:${proxy.port}`;
   const site = createCollectiveDispatcher({
     ...{ id, address, namespaces: ['shared'], connections: createMemoryConnections() },
     openPeer: createGrpcPeers(),
@@ -33,12 +41,14 @@ export async function startSite(
     port,
     isServing: () => true,
     maxReceiveBytes: 4 * 1024 * 1024,
+    maxConcurrentStreams: MAX_CALLS_PER_CONNECTION,
     log: pino({ level: 'silent' }),
   });
   async function close(): Promise<void> {
     await site.shutdown();
     await server.close(0);
+    await proxy.close();
   }
   t.after(close);
-  return { ...site, address, close };
+  return { ...site, address, proxy, close };
 }

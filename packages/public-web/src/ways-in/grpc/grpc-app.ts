@@ -7,7 +7,7 @@ import type { Readiness } from '@waybill/common/http/http-server.ts';
 import type { KeyPair } from '@waybill/common/http/tls.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
 import type { CollectiveDispatcher } from '@waybill/mesh/collective-dispatcher.ts';
-import { createCollectorService } from '@waybill/mesh/grpc/collector-service.ts';
+import { createCollectorService, MAX_CALLS_PER_CONNECTION } from '@waybill/mesh/grpc/collector-service.ts';
 import type { Logger } from 'pino';
 import { type Admit, type Caller, shownKey } from '../../admission/admission.ts';
 import type { AcceptClient } from '../../core/accept-client.ts';
@@ -83,6 +83,7 @@ export function createGrpcApp({
         return toRefusal(toPublicError(thrown, log));
       }
     },
+    maxConcurrentStreams: site && MAX_CALLS_PER_CONNECTION,
     maxReceiveBytes: site ? MAX_CALL_BYTES : MAX_CLIENT_BYTES,
     maxUnreadBytes: MAX_UNREAD_BYTES,
     bytesOf: (message) => (message as { output?: { value: Buffer } | null }).output?.value.length ?? 0,
