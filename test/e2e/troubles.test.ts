@@ -1,10 +1,16 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { after, before, describe, it, type TestContext } from 'node:test';
+import { bareEnvironment } from '@waybill/test-harness/bare-environment.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import { freePort } from '@waybill/test-harness/free-port.ts';
 import { type Service, startService } from '@waybill/test-harness/service.ts';
 import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
+import type { Status } from '@waybill/tools/collect-status.ts';
+import { connect } from 'amqplib';
 import { INTERNAL_SECRETS, type System, startSystem } from './system.ts';
+
+const { TEST_MANAGEMENT_URL: MANAGEMENT_URL } = process.env;
 
 /** Far more than it takes on a busy machine. */
 const SAID_MS = 60_000;
@@ -13,13 +19,55 @@ const SAID_MS = 60_000;
 describe('what is wrong between the tiers', () => {
   let broker: TestBroker;
   let system: System;
+  /** The options that name the processes of it. */
+  let health: string[];
   before(async () => {
     broker = await freshBroker();
     system = await startSystem({ amqpUrl: broker.url });
+    health = urlsOf(system).flatMap((url) => ['--health', url]);
   });
   after(async () => {
     await system?.stop();
     await broker.close();
+  });
+
+  it('bin/status.mjs shows the tiers, who takes what, the queues, and why events were given up', async () => {
+    await publishGarbage(broker.url);
+    const { status, code } = await eventually(async () => {
+      const seen = await readStatus(...health);
+      assert.deepEqual(seen.status.deadLetters.byReason, { unparsable: 1 });
+      return seen;
+    });
+    assert.equal(code, 0);
+    assert.ok(Date.parse(String(status.deadLetters.oldest)) > Date.now() - SAID_MS * 10);
+    const tiers = status.tiers.map(({ service, isReady, version }) => [service, isReady, version]);
+    assert.deepEqual(tiers, [
+      ['public-web', true, '0.1.0'],
+      ['dispatcher', true, '0.1.0'],
+      ['ping', true, '0.1.0'],
+    ]);
+    assert.equal(status.tiers[0]?.parked, 0);
+    assert.equal(status.tiers[2]?.inFlight, 0);
+    assert.deepEqual(status.types, [{ type: 'PingRequest', answeredBy: ['ping'], observedBy: [] }]);
+    assert.deepEqual(
+      status.queues.map(({ name, messages, consumers }) => [name, messages, consumers]),
+      [
+        ['waybill.dead-letters', 1, 0],
+        ['waybill.ping', 0, 1],
+        ['waybill.replies', 0, 1],
+      ],
+    );
+    const { stdout } = await runStatus(...health);
+    assert.match(stdout, /^ping +0\.1\.0 +yes +0 in flight$/m);
+    assert.match(stdout, /^dead letters {2}1: 1 unparsable, the oldest of 2\S+Z$/m);
+  });
+
+  it('bin/status.mjs knows a service that does not run from the management API', {
+    skip: !MANAGEMENT_URL,
+  }, async () => {
+    const { status } = await readStatus(...health.slice(0, 2), '--management', String(MANAGEMENT_URL));
+    assert.deepEqual(status.types, [{ type: 'PingRequest', answeredBy: ['ping'], observedBy: [] }]);
+    assert.ok(status.queues.some(({ name }) => name === 'waybill.ping'));
   });
 
   it('a public-web that cannot be called back is not ready, and names the setting', async (t) => {
@@ -55,12 +103,30 @@ describe('what is wrong between the tiers', () => {
     );
     const response = await ping(1);
     assert.equal(response.status, 504);
+    const { status, code } = await readStatus(...health);
+    assert.equal(code, 1);
+    assert.equal(status.tiers.find(({ isReady }) => !isReady)?.reason, 'nothing answers');
     const { detail } = (await response.json()) as { detail: string };
     assert.match(
       detail,
       /^no reply within 1000 ms; nobody has consumed waybill\.ping since 2\S+ at the latest$/,
     );
   });
+
+  function runStatus(...args: string[]): Promise<{ code: number; stdout: string }> {
+    const all = ['bin/status.mjs', '--amqp', broker.url, ...args];
+    const options = { env: bareEnvironment(), timeout: SAID_MS };
+    return new Promise((resolve, reject) =>
+      execFile(process.execPath, all, options, (error, stdout, stderr) =>
+        stderr === '' ? resolve({ code: Number(error?.code ?? 0), stdout }) : reject(new Error(stderr)),
+      ),
+    );
+  }
+
+  async function readStatus(...args: string[]): Promise<{ code: number; status: Status }> {
+    const { code, stdout } = await runStatus('--json', ...args);
+    return { code, status: JSON.parse(stdout) };
+  }
 
   async function startPublicWeb(t: TestContext, internalUrl?: string, env: Record<string, string> = {}) {
     const [dispatcher] = system.dispatchers;
@@ -87,3 +153,18 @@ describe('what is wrong between the tiers', () => {
     assert.ok(body.reason.startsWith(reason), body.reason);
   }
 });
+
+function urlsOf({ publicWebs, dispatchers, pingListeners }: System): string[] {
+  return [...publicWebs, ...dispatchers, ...pingListeners].map(
+    ({ healthPort }) => `http://127.0.0.1:${healthPort}`,
+  );
+}
+
+/** Where dispatchers look for replies. */
+async function publishGarbage(url: string): Promise<void> {
+  const model = await connect(url);
+  const channel = await model.createConfirmChannel();
+  channel.sendToQueue('waybill.replies', Buffer.from('no event'));
+  await channel.waitForConfirms();
+  await model.close();
+}

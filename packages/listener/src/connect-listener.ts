@@ -51,6 +51,12 @@ export async function connectListener<
       (listener.isActive()
         ? undefined
         : `not subscribed: ${watch.whyNotConnected() ?? 'the broker is not connected'}`),
+    facts: () => ({
+      queue: service,
+      answers: types,
+      observes: Object.keys(observers),
+      inFlight: listener.inFlight(),
+    }),
     drain() {
       stopping.abort();
       return listener.drain();

@@ -57,6 +57,8 @@ export type ListenerOptions<
 export type Listener = {
   /** Whether events arrive now. */
   isActive(): boolean;
+  /** How many events are being handled. */
+  inFlight(): number;
   /**
    * Takes no more events, and waits until those under way are acked or lost, for at most `DRAIN_MS`. What is left then is
    * given back to the broker, and nothing counts against it.
@@ -87,7 +89,7 @@ export function createListener<
   const stopping = new AbortController();
   // Not as an observer's events come: replies are found by their correlation ids.
   const shared = { ...options, log, stopping: stopping.signal, requestsSubscriber: options.subscriber };
-  const consumers: Consumer[] = [];
+  const consumers: CountedConsumer[] = [];
   if (Object.keys(handlers).length > 0) consumers.push(consume({ ...shared, service, handlers }));
   if (Object.keys(observers).length > 0)
     consumers.push(
@@ -107,10 +109,13 @@ export function createListener<
 
   return {
     isActive: () => consumers.every((consumer) => consumer.isActive()),
+    inFlight: () => consumers.reduce((sum, consumer) => sum + consumer.inFlight(), 0),
     drain: () => stop(DRAIN_MS),
     close: () => stop(0),
   };
 }
+
+type CountedConsumer = Consumer & { inFlight(): number };
 
 /** Consumes the queues of a service, or of its observers: they share nothing that one could take from the other. */
 function consume({
@@ -130,7 +135,7 @@ function consume({
   requestsSubscriber: Pick<Subscriber, 'subscribe'>;
   stopping: AbortSignal;
   log: Logger;
-}): Consumer {
+}): CountedConsumer {
   const limit = pLimit(concurrency);
   const survivedLosses = createSurvivedLosses();
   const publishReply = createPublishReply({ publisher });
@@ -159,9 +164,11 @@ function consume({
     log,
   });
   const consumer = consumeEvents({ service, subscriber, concurrency, handleDelivery, survivedLosses });
-  const stopObserving = observeInFlight(() => limit.activeCount);
+  const countInFlight = () => limit.activeCount;
+  const stopObserving = observeInFlight(countInFlight);
   return {
     ...consumer,
+    inFlight: countInFlight,
     async stop(waitMs) {
       await consumer.stop(waitMs);
       stopObserving();

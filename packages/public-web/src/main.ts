@@ -199,6 +199,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
   return {
     ports: { port: http.port, internalPort: portOf(internalApp), grpcPort: grpc?.port },
     readiness,
+    facts: () => ({ parked: parked.size() }),
     // Replies still arrive while the parked requests drain, so the internal port closes after them.
     drain() {
       // Before connections are cut off, so that whoever waits longer is still told the outcome.

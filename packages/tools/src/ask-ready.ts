@@ -2,7 +2,12 @@ import { get } from 'node:http';
 import { text } from 'node:stream/consumers';
 
 /** What a service answers about itself; without a reason nothing answers. */
-export type Readiness = { isReady: boolean; reason?: string | undefined };
+export type Readiness = {
+  isReady: boolean;
+  reason?: string | undefined;
+  /** What else it tells of itself. */
+  facts?: Record<string, unknown>;
+};
 
 const TIMEOUT_MS = 2_000;
 
@@ -14,10 +19,18 @@ const TIMEOUT_MS = 2_000;
 export async function askReady(url: string): Promise<Readiness> {
   try {
     const { status, body } = await ask(url);
-    if (status === 200) return { isReady: true };
-    return { isReady: false, reason: String(JSON.parse(body).reason) };
+    const { status: _, reason, ...facts } = toObject(body);
+    return status === 200 ? { isReady: true, facts } : { isReady: false, reason: String(reason), facts };
   } catch {
     return { isReady: false };
+  }
+}
+
+function toObject(body: string): Record<string, unknown> {
+  try {
+    return Object(JSON.parse(body));
+  } catch {
+    return {};
   }
 }
 

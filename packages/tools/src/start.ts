@@ -38,6 +38,7 @@ function readyLines(system: System): string[] {
     lines.push(['trace', `node bin/trace.mjs <trace id>${option}`]);
   }
   if (brokerUrl) lines.push(['broker', `${brokerUrl} (embedded, in memory, for development only)`]);
+  lines.push(['status', 'node bin/status.mjs']);
   lines.push(['stop', 'Ctrl-C']);
   return ['ready', ...lines.map(([what, how]) => `  ${what?.padEnd(7)} ${how}`)];
 }

@@ -7,9 +7,18 @@ import { addHealthRoutes, createHttpServer, type Readiness } from './http-server
  * A server with nothing but health, on a port of its own: neither the clients of a process nor strangers can keep whoever
  * restarts it from asking.
  */
-export function createHealthApp({ log, readiness }: { log: Logger; readiness: Readiness }): FastifyInstance {
+export function createHealthApp({
+  log,
+  readiness,
+  facts,
+}: {
+  log: Logger;
+  readiness: Readiness;
+  /** What `/health/ready` tells of the process besides, for `bin/status.mjs`. */
+  facts?: () => object;
+}): FastifyInstance {
   const app = createHttpServer({ log, maxConnections: 100 });
   markInternal(app.server);
-  addHealthRoutes(app, readiness);
+  addHealthRoutes(app, readiness, facts);
   return app;
 }

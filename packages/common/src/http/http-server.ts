@@ -137,13 +137,21 @@ export function createHttpServer({
   return app;
 }
 
-/** Serves `GET /health/live` and `GET /health/ready` (200, or 503 with the reason). */
-export function addHealthRoutes(app: FastifyInstance, readiness: Readiness): void {
+/**
+ * Serves `GET /health/live` and `GET /health/ready` (200, or 503 with the reason).
+ *
+ * @param facts what else is told of the process by the latter; nothing on a port that strangers reach
+ */
+export function addHealthRoutes(
+  app: FastifyInstance,
+  readiness: Readiness,
+  facts: () => object = () => ({}),
+): void {
   app.get('/health/live', { schema: { hide: true } }, async () => ({ status: 'live' }));
   app.get('/health/ready', { schema: { hide: true } }, async (_request, reply) => {
     const reason = readiness();
-    if (reason === undefined) return { status: 'ready' };
-    return reply.code(503).send({ status: 'not ready', reason });
+    if (reason === undefined) return { status: 'ready', ...facts() };
+    return reply.code(503).send({ status: 'not ready', reason, ...facts() });
   });
 }
 

@@ -11,7 +11,7 @@ import { settingDoubts } from '../config.ts';
 import { AppError } from '../errors.ts';
 import { createHealthApp } from '../http/health-app.ts';
 import { drainHttpServer, portOf, type Readiness } from '../http/http-server.ts';
-import { instanceId, serviceName } from '../instance.ts';
+import { instanceId, resourceAttributes, serviceName } from '../instance.ts';
 import { CLOSE_MS, FINISH_MS } from '../shutdown-bounds.ts';
 import { createLogger, flushLogs } from '../telemetry/logging.ts';
 import { shutdownTelemetry } from '../telemetry/shutdown-telemetry.ts';
@@ -41,6 +41,8 @@ export type RunningService = {
   ports?: Record<string, number | undefined>;
   /** Why it is not ready, besides that it stops. Default: it is. */
   readiness?: Readiness;
+  /** What it tells of itself at its health port, for `bin/status.mjs`: small, and no secret. */
+  facts?(): Record<string, unknown>;
   /** Takes no more work, and ends what is under way or gives it back, in at most 5.5 s (`DRAIN_MS`, and half a second). */
   drain(): Promise<unknown>;
   /** Closes what is still open after that. What takes longer than `FINISH_MS` is left to end with the process. */
@@ -70,9 +72,9 @@ export async function runService<Config extends ServiceConfig>(
     for (const doubt of settingDoubts(config)) log.warn(doubt);
     let isStopping = false;
     const service = await start({ config, log, isStopping: () => isStopping });
-    const health = await listenForHealth(config, log, () =>
-      isStopping ? 'stopping' : service.readiness?.(),
-    );
+    const readiness = () => (isStopping ? 'stopping' : service.readiness?.());
+    const facts = () => ({ ...identity(), ...service.facts?.() });
+    const health = await listenForHealth(config, { log, readiness, facts });
     const healthPort = health && portOf(health);
     log.info({ ...service.ports, healthPort, instance: instanceId }, 'listening');
     shutdownOnSignal({
@@ -89,13 +91,17 @@ export async function runService<Config extends ServiceConfig>(
   }
 }
 
+/** Which program it is. */
+function identity() {
+  return { service: serviceName(), version: resourceAttributes()['service.version'], instance: instanceId };
+}
+
 async function listenForHealth(
   { HOST, HEALTH_PORT }: ServiceConfig,
-  log: Logger,
-  readiness: Readiness,
+  options: Parameters<typeof createHealthApp>[0],
 ): Promise<FastifyInstance | undefined> {
   if (HEALTH_PORT === undefined) return undefined;
-  const app = createHealthApp({ log, readiness });
+  const app = createHealthApp(options);
   await app.listen({ host: HOST, port: HEALTH_PORT });
   return app;
 }
