@@ -5,6 +5,7 @@ import type { FurtherEvent } from './handler.ts';
 import { hopsAfter } from './hops.ts';
 import { type Maker, makeEvent } from './make-event.ts';
 import type { Further } from './publish-events.ts';
+import { waitFor } from './wait.ts';
 
 /**
  * Makes a further event.
@@ -20,9 +21,13 @@ export function toFurther(
   const hops = hopsAfter(event, { isContinuation });
   const encoded = makeEvent(newEvent, { ...maker, hops, answerTo }, 'event');
   const { type } = encoded.event;
-  const to = delayMs === undefined ? { type } : { service, delayMs };
-  const isMandatory = mandatory || delayMs !== undefined || answerTo !== undefined;
-  return { message: { to, ...encodeMessage([encoded]) }, isMandatory };
+  const wait = delayMs === undefined ? undefined : waitFor(delayMs);
+  const to = wait ? { service, delayMs: wait.delayMs } : { type };
+  const isMandatory = mandatory || wait !== undefined || answerTo !== undefined;
+  return {
+    message: { to, ...(wait && { headers: wait.headers }), ...encodeMessage([encoded]) },
+    isMandatory,
+  };
 }
 
 /** Publishes the copies for observers. What is kept for this service alone is observed when it was sent. */

@@ -5,6 +5,7 @@
  * |---|---|
  * | holds no events | dead-lettered raw, acked |
  * | holds several events and was on board of a death | each of its events goes, alone, to the work queue; acked |
+ * | has not waited for all of its delay | goes on to the next queue of it; acked |
  * | was on board of two deaths | its event goes to the isolated queue; acked |
  * | is from the isolated queue, with 5 crashes | dead-lettered `listener-crashed`, its client told 502; acked |
  * | is from the isolated queue | its event is handled, and no other is started just after (`isolation.ts`); acked as below |
@@ -37,6 +38,7 @@ import { crashesOf, earlierCrashesOf, failedAttemptsOf, historyHeaders } from '.
 import { createIsolation } from './isolation.ts';
 import { publishEvents } from './publish-events.ts';
 import type { SurvivedLosses } from './survived-losses.ts';
+import { type Wait, waitOn } from './wait.ts';
 
 /** An event that was on board of this many crashes is isolated (design: crashes). */
 const ISOLATE_AT = 2;
@@ -110,6 +112,8 @@ export function createHandleDelivery({
 
   async function handle(held: Held, suspect?: Suspect): Promise<void> {
     const { delivery, crashes, attempts } = held;
+    const wait = waitOn(delivery);
+    if (wait) return goOnWaiting(delivery, wait);
     const events = await decode(delivery);
     if (events.length === 0) return;
     const isIsolated = 'isolated' in delivery.from;
@@ -193,6 +197,17 @@ export function createHandleDelivery({
       isMandatory: true,
     }));
     return publishEvents(publisher, moved, delivery.signal);
+  }
+
+  /** As it came: nobody has started it, so whatever died while holding it says nothing of it. */
+  function goOnWaiting(delivery: Delivery, { delayMs, headers }: Wait): Promise<void> {
+    const { body, contentType } = delivery;
+    const history = { failedAttempts: failedAttemptsOf(delivery), crashes: earlierCrashesOf(delivery) };
+    const message = {
+      ...{ to: { service, delayMs }, body, contentType },
+      headers: { ...historyHeaders(delivery, history), ...headers },
+    };
+    return publishUntilConfirmed(publisher, message, delivery.signal);
   }
 
   async function giveUpAll({ delivery, crashes }: Held): Promise<void> {

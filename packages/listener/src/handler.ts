@@ -1,5 +1,4 @@
 /** What the author of a listener writes, and is given. */
-import type { RETRY_DELAYS_MS } from '@waybill/common/broker/topology.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import type { Logger } from 'pino';
 import type { Problem } from './problem.ts';
@@ -49,9 +48,10 @@ export type HandlerResult = {
 export type FurtherEvent = NewEvent & {
   /**
    * Keeps the event for this long, and then gives it to this service alone, as its next attempts are; absent: it goes
-   * to the service that handles its type, at once. In milliseconds.
+   * to the service that handles its type, at once. In whole milliseconds, from 1 to a day; rounded up by 2% or 200 ms at the
+   * most. What the service's queue is late comes on top.
    */
-  delayMs?: (typeof RETRY_DELAYS_MS)[number];
+  delayMs?: number;
   /**
    * Whether it goes on with the work of the event that it is made from. Otherwise it is one hop further from what was sent,
    * and an event that is more than 32 hops away is dead-lettered. A continuation has to end by a rule of its handler's own.

@@ -11,7 +11,12 @@ import {
   serviceQueues,
   typeBindings,
 } from '@waybill/common/broker/amqp-topology.ts';
-import { isObservers, RESERVED_SERVICES, RETRY_DELAYS_MS } from '@waybill/common/broker/topology.ts';
+import {
+  isObservers,
+  RESERVED_SERVICES,
+  RETRY_DELAYS_MS,
+  WAIT_DELAYS_MS,
+} from '@waybill/common/broker/topology.ts';
 import type { ConfirmChannel } from 'amqplib';
 import { interrupted, runProgram, UserError } from '../../../bin/plain/user-error.mjs';
 import { type Connection, connectToBroker, toBroker } from './broker-connection.ts';
@@ -35,11 +40,12 @@ while one runs this refuses. With --type stop, or replace, those that have a han
 It takes 6 s at least. What comes in the very moment of the deletion is gone, and counted: end types that are still in use by
 --type first.
 
-What is moved keeps its deadline and its client, and its attempts are counted anew.`;
+What is moved keeps its deadline and its client, and its attempts are counted anew. What waits for a delay is moved as if it
+had passed.`;
 
 const SERVICE = /^[a-z0-9][a-z0-9-]{0,63}(\.observers)?$/;
 const NOT_FOUND = 404;
-/** The longest that anything waits to be retried, and a second to arrive. A listener reconnects sooner. */
+/** The longest that a failed event waits to be retried, and a second to arrive; what waits for longer is taken from its queue. A listener reconnects sooner. */
 const SETTLE_MS = Math.max(...RETRY_DELAYS_MS) + 1_000;
 
 await runProgram(async () => {
@@ -80,7 +86,7 @@ async function retire(
   const { work, isolated, types, retry } = serviceQueues(service);
   const present: string[] = [];
   // What a message goes through last comes last: a retry queue gives it back to the work queue.
-  for (const queue of [...RETRY_DELAYS_MS.map(retry), isolated, work])
+  for (const queue of [...WAIT_DELAYS_MS.map(retry), isolated, work])
     if (await look(connection, queue)) present.push(queue);
   await expectNoConsumers(connection, service);
   if (to && !(await look(connection, serviceQueues(to).work)))

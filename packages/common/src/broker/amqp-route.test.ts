@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { messagingDestination, queueOf, routeOf } from './amqp-route.ts';
 import { dispatcherTopology, listenerTopology, serviceQueues } from './amqp-topology.ts';
 import type { Destination, Source } from './ports.ts';
-import { RESERVED_SERVICES, RETRY_DELAYS_MS } from './topology.ts';
+import { RESERVED_SERVICES, WAIT_DELAYS_MS } from './topology.ts';
 
 const { queues, bindings } = listenerTopology('svc', ['T']);
 const queueNames = queues.map(({ name }) => name);
@@ -11,7 +11,7 @@ const queueNames = queues.map(({ name }) => name);
 test('every destination leads to a queue that a listener declares, and each to another one', () => {
   const destinations: Destination[] = [
     { type: 'T' },
-    ...RETRY_DELAYS_MS.map((delayMs) => ({ service: 'svc', delayMs })),
+    ...WAIT_DELAYS_MS.map((delayMs) => ({ service: 'svc', delayMs })),
     { isolated: 'svc' },
     { replies: 'now' },
     { replies: 'later' },

@@ -10,14 +10,14 @@
  * | `waybill.<service>` | work queue of a listener service |
  * | `waybill.<service>.types` | keeps nothing; bound to `waybill.types` by what the service answers |
  * | `waybill.<service>.isolated` | events that were on board of repeated crashes, consumed one at a time |
- * | `waybill.<service>.retry.<ms>` | events waiting for their next attempt; they expire into the work queue |
+ * | `waybill.<service>.retry.<ms>` | events waiting for their next attempt, or for their delay to pass; they expire into the work queue |
  * | `waybill.<service>.observers` | copies of events that a service observes; with queues `.isolated` and `.retry.<ms>` as above |
  * | `waybill.<service>.requests.<uuid>` | replies to what a process of the service asked; made when it asks first, gone a minute after it |
  * | `waybill.replies` | direct exchange and queue of replies, consumed by every dispatcher |
  * | `waybill.replies.retry` | replies whose public-web did not answer; they expire into `waybill.replies` |
  * | `waybill.dead-letters` | fanout exchange and queue of what was given up |
  */
-import { isObservers, observersOf, RETRY_DELAYS_MS, type Topology } from './topology.ts';
+import { isObservers, observersOf, type Topology, WAIT_DELAYS_MS } from './topology.ts';
 
 export type Exchange = { name: string; type: 'topic' | 'direct' | 'fanout' };
 export type Queue = { name: string; arguments: Record<string, string | number> };
@@ -124,7 +124,7 @@ export function listenerTopology(
 /** The queues of a service, or of the observers of one. */
 function ownTopology(service: string, types: readonly string[]): Pick<AmqpTopology, 'queues' | 'bindings'> {
   const names = serviceQueues(service);
-  const retryQueues = RETRY_DELAYS_MS.map((delayMs) =>
+  const retryQueues = WAIT_DELAYS_MS.map((delayMs) =>
     retryQueue({ name: names.retry(delayMs), delayMs, backTo: names.work }),
   );
   return {

@@ -4,7 +4,7 @@
  */
 
 import type { MessagingDestination } from '../telemetry/tracing.ts';
-import type { RetryDelayMs } from './topology.ts';
+import type { WaitDelayMs } from './topology.ts';
 import type { TopologyWatch } from './topology-watch.ts';
 
 /** Where a message goes. */
@@ -16,7 +16,7 @@ export type Destination =
   /** To each service that declares that it answers events of this type: not an event, but what they have to tell each other. */
   | { answerersOf: string }
   /** To the work queue of this service: at once, or when the delay has passed. */
-  | { service: string; delayMs?: RetryDelayMs | undefined }
+  | { service: string; delayMs?: WaitDelayMs | undefined }
   /** To where this service keeps what is suspected of having killed a process. */
   | { isolated: string }
   /** To the process that asked this; it need not be there any more. */

@@ -24,5 +24,9 @@ export function isObservers(service: string): boolean {
 export const RETRY_DELAYS_MS = [200, 1_000, 5_000] as const;
 export type RetryDelayMs = (typeof RETRY_DELAYS_MS)[number];
 
+/** What a service has a queue for: the back-offs, and what longer delays are made of. Each divides the next. */
+export const WAIT_DELAYS_MS = [...RETRY_DELAYS_MS, 30_000, 300_000, 3_600_000] as const;
+export type WaitDelayMs = (typeof WAIT_DELAYS_MS)[number];
+
 /** Names that no service may have: the shared queues are called so. */
 export const RESERVED_SERVICES: readonly string[] = ['replies', 'dead-letters'];

@@ -23,6 +23,7 @@ import { decodeMessage, encodeEvent, encodeMessage } from '@waybill/common/event
 import { createManualClock } from '@waybill/embedded-broker/clock.ts';
 import { createMemoryBroker } from '@waybill/embedded-broker/create-memory-broker.ts';
 import { createListener, type ListenerOptions } from '../create-listener.ts';
+import { WAIT_LEFT_HEADER } from '../wait.ts';
 
 /** What was given up. */
 export type DeadLetter = {
@@ -113,11 +114,12 @@ export async function createTestListener<
 
   /** Notes further events, and takes those that nobody else does. */
   async function publish(message: OutgoingMessage): Promise<PublishOutcome> {
-    const { to, headers } = message;
+    const { to, headers = {} } = message;
     const isForOthers = 'type' in to && !isHandled(to.type);
     const outcome = isForOthers ? 'confirmed' : await publisher.publish(message);
-    // What has headers was not made here: it is tried again, or handed on.
-    const isMadeHere = !headers && ('type' in to || 'service' in to);
+    // What has other headers was not made here: it is tried again, handed on, or has waited for a part of its delay.
+    const isNew = Object.keys(headers).every((name) => name === WAIT_LEFT_HEADER);
+    const isMadeHere = isNew && ('type' in to || 'service' in to);
     if (isMadeHere && outcome === 'confirmed') published.push(...decodeMessage(message));
     return outcome;
   }
