@@ -9,6 +9,7 @@ import { databaseIn } from '@waybill/test-harness/database.ts';
 import { freePort } from '@waybill/test-harness/free-port.ts';
 import { freshBroker } from '@waybill/test-harness/test-broker.ts';
 import { defaultPorts } from '@waybill/tools/system.ts';
+import { pidOf } from './pid-of.ts';
 
 describe('npm run demo', () => {
   it('shows the answer to a ping and its trace with the log lines, leaves nothing behind, and exits 0', async (t) => {
@@ -31,9 +32,18 @@ describe('npm run demo', () => {
   });
 
   it('names the part that failed with what it said, and exits 1', async (t) => {
-    const { code, stderr } = await demo(t, { DEADLINE_MS: 'soon' });
+    const { child, ended } = await start(t, {});
+    for await (const text of child.stdout) if (String(text).includes('ready after')) break;
+    process.kill(pidOf('public-web', child), 'SIGKILL');
+    const { code, stderr } = await ended;
     assert.equal(code, 1);
-    assert.match(stderr, /^the demo failed: public-web ended with exit code 1; it said last:$/m);
+    assert.match(stderr, /^the demo failed: public-web was ended by SIGKILL; it said last:$/m);
+    assert.match(stderr, /"msg":"listening"/);
+  });
+
+  it('says what is wrong with a setting before anything starts, and exits 1', async (t) => {
+    const { code, stdout, stderr } = await demo(t, { DEADLINE_MS: 'soon' });
+    assert.deepEqual({ code, stdout }, { code: 1, stdout: '' });
     assert.match(stderr, /DEADLINE_MS: soon is not a whole number/);
   });
 

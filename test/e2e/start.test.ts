@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
@@ -12,6 +11,7 @@ import { eventually } from '@waybill/test-harness/eventually.ts';
 import { freePort } from '@waybill/test-harness/free-port.ts';
 import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { defaultPorts } from '@waybill/tools/system.ts';
+import { pidOf } from './pid-of.ts';
 
 /** Far more than seven processes take to start on a busy machine. */
 const STARTED_MS = 90_000;
@@ -251,11 +251,4 @@ async function expectFailure(
   assert.deepEqual(await ended, [1, null]);
   assert.equal(log.lines.length, messages.length);
   for (const [index, message] of messages.entries()) assert.match(String(log.lines[index]?.msg), message);
-}
-
-/** Of a service, which is a child of `starter`. */
-function pidOf(service: string, { pid }: ChildProcess): number {
-  const pids = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
-  const found = pids.find((child) => readFileSync(`/proc/${child}/cmdline`, 'utf8').includes(`/${service}/`));
-  return Number(found);
 }

@@ -7,7 +7,7 @@ import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { decodeMessage, encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 
-const DEADLINE_MS = 90_000;
+const DEADLINE_MS = 150_000;
 
 /** What lies in `waybill.dead-letters`; `event` is missing from a raw one. */
 export type DeadLetter = {

@@ -288,7 +288,7 @@ describe('a listener handling an event', { concurrency: true }, () => {
   });
 
   it('ends an attempt at the deadline of its event, and does not take the event for a bad one', async () => {
-    const event = request('Hold', { expirytime: inMs(2_000) });
+    const event = request('Hold', { expirytime: inMs(5_000) });
     await bench.send(event);
     assert.equal(await outcomeOf(event), 'expired');
     assert.ok(Date.now() >= Date.parse(String(event.expirytime)) - 5);
