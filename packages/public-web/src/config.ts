@@ -124,7 +124,7 @@ export const publicWebSettings = {
   }),
   ALLOWED_ORIGINS: origins({
     default: [],
-    desc: 'Origins whose web pages may open a WebSocket, comma-separated, such as https://shop.example; * for all. Pages of this very server always may, and so may what is no browser',
+    desc: 'Origins whose web pages may call the public HTTP port (CORS) and open a WebSocket, comma-separated, such as https://shop.example; * for all. Pages of this very server always may, and so may what is no browser',
   }),
   RATE_LIMIT: perSecond({
     default: 0,

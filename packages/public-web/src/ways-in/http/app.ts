@@ -16,6 +16,7 @@ import { REQUESTS_PATH } from '../../later/request-locations.ts';
 import { createAllowedOrigins } from '../websocket/origin.ts';
 import { addWebSocketRoutes, isWebSocketUpgrade, type WebSockets } from '../websocket/websocket-routes.ts';
 import { requireAdmission } from './admit-request.ts';
+import { allowOrigins } from './cors.ts';
 import { addDocs } from './docs-page.ts';
 import { createIdempotencyHooks } from './idempotency-hooks.ts';
 import {
@@ -49,7 +50,7 @@ export type PublicAppOptions = PostEventOptions & {
   maxConnections: number;
   maxEventLoopDelayMs: number;
   tickets: Tickets;
-  /** See {@link createAllowedOrigins}. */
+  /** See {@link allowOrigins} and {@link createAllowedOrigins}. */
   allowedOrigins: readonly string[];
   /** See {@link createAllowedHosts}. */
   allowedHosts: readonly string[];
@@ -68,6 +69,7 @@ export async function createPublicApp(options: PublicAppOptions): Promise<Public
   // Bodies are checked by their handlers, whose errors name the fault; the schemas here are for the docs.
   app.setValidatorCompiler(() => () => true);
   refuseOtherHosts(app, createAllowedHosts(options.allowedHosts));
+  await allowOrigins(app, options.allowedOrigins);
 
   app.addHook('onRequest', (request, reply, done) => {
     const span = trace.getActiveSpan()?.spanContext();
