@@ -60,6 +60,7 @@ await runService(loadDataDispatchConfig, async ({ config, log }) => {
   return {
     ports: { tcpPort: tcp.port },
     readiness: listener.readiness,
+    facts: listener.facts,
     drain: () => Promise.all([listener.drain(), tcp.close()]),
     close: () => Promise.all([listener.close(), connections.close(), source.close()]),
   };
