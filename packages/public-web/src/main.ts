@@ -170,9 +170,9 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     deadlineMs: config.DEADLINE_MS,
     readiness,
     maxConnections: config.MAX_CONNECTIONS,
-    // A page that rebinds a name has no API key.
     tickets: createTickets({ keys: keys.ticket }),
     allowedOrigins: config.ALLOWED_ORIGINS,
+    // A page that rebinds a name has no API key.
     allowedHosts: config.ALLOWED_HOSTS ?? (config.API_KEYS ? ['*'] : []),
     maxEventLoopDelayMs: config.MAX_EVENT_LOOP_DELAY_MS,
     tls,
