@@ -52,6 +52,8 @@ describe('services that answer types', () => {
     await eventually(() => assert.equal(others.length, 1));
     const services = [...instances.flat(), ...others].map((each) => (each as [string, string[]])[1]);
     for (const pair of services) assert.ok(pair.includes('last'), String(pair));
-    assert.deepEqual(broker.queues()['waybill.orders.types'], { ready: 0, unacked: 0 });
+    await eventually(() =>
+      assert.deepEqual(broker.queues()['waybill.orders.types'], { ready: 0, unacked: 0 }),
+    );
   });
 });
