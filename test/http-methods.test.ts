@@ -39,8 +39,8 @@ const METHODS = [
   'PROPFIND',
 ];
 
-/** By path: what the methods answer that it takes, when they come without a body. A `HEAD` is as its `GET`. */
-type Routes = Record<string, { GET?: number; POST?: number }>;
+/** By path: what the methods answer that it takes, when they come without a body (and, here, without a store). A `HEAD` is as its `GET`. */
+type Routes = Record<string, { GET?: number; POST?: number; DELETE?: number }>;
 const HEALTH: Routes = { '/health/live': { GET: 200 }, '/health/ready': { GET: 200 } };
 const DOCS = ['/docs', '/docs/', '/docs/static/swagger-initializer.js', '/docs/json', '/docs/yaml'];
 
@@ -73,6 +73,7 @@ const servers: Record<string, { create(): Promise<FastifyInstance> | FastifyInst
       '/ws': { GET: 426 },
       '/': { POST: 415 },
       '/events': { POST: 415 },
+      '/requests/:place': { GET: 501, DELETE: 501 },
       '/ping': { GET: 200, POST: 200 },
       '/clients': { POST: 415 },
       '/asyncapi.json': { GET: 200 },
