@@ -83,16 +83,18 @@ test('a frozen site holds up nobody else, its own calls are answered in time, an
 test('a cut connection fails what is under way as unknown, and is made again', async (t) => {
   const { siteOf, call } = await start(t, [[0, 1]]);
   const started = Promise.withResolvers<void>();
+  const hung = Promise.withResolvers<null>();
   let runs = 0;
   siteOf('b').registerService('shared', 'Only', 'b', () => {
     runs += 1;
     started.resolve();
-    return runs === 1 ? new Promise(() => {}) : null;
+    return runs === 1 ? hung.promise : null;
   });
   const cut = call('a', 'b');
   await started.promise;
   siteOf('b').proxy.reset();
   assert.equal((await cut).status.details.code, 'outcome-unknown');
+  hung.resolve(null);
   assert.equal(runs, 1);
   await eventually(async () => assert.equal((await call('a', 'b')).status.code, 200), HEALING);
 });
