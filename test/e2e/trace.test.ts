@@ -14,7 +14,7 @@ const WAY_OF_A_PING = [
   'public-web server POST /',
   'public-web producer send PingRequest',
   'dispatcher producer route PingRequest',
-  'ping-listener consumer process PingRequest',
+  'ping consumer process PingRequest',
   'dispatcher consumer route PingResponse',
   'public-web internal deliver PingResponse',
 ];
@@ -87,7 +87,7 @@ describe('telemetry of the whole system', () => {
     assert.ok(lines.every(({ spanId }) => /^[0-9a-f]{16}$/.test(spanId ?? '')));
     assert.deepEqual(lines.map(({ service, body }) => `${service}: ${body}`).sort(), [
       'dispatcher: event published',
-      'ping-listener: event handled',
+      'ping: event handled',
       'public-web: event answered',
     ]);
   });
