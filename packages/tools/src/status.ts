@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { printable } from '../../../bin/plain/printable.mjs';
+import { programName } from '../../../bin/plain/program-name.mjs';
 import { runProgram, toNumber, UserError } from '../../../bin/plain/user-error.mjs';
 import { toBroker } from './broker-connection.ts';
 import { readBrokerUrl } from './broker-url.ts';
@@ -10,7 +11,7 @@ import { renderStatus } from './print-status.ts';
 import { findRunningSystems } from './running-systems.ts';
 import { defaultPorts } from './system.ts';
 
-const usage = `usage: node bin/status.mjs [options]
+const usage = `usage: ${programName('status.mjs')} [options]
 
   --health <url>      the health port of a process, as http://127.0.0.1:8083; may be repeated (default: those of the npm start
                       that runs on this machine)

@@ -11,6 +11,10 @@ const commands: Record<string, Command> = {
     run: () => import('@waybill/tools/dev.ts'),
   },
   send: { does: 'sends an event, and prints the answer', run: () => import('../../../bin/req.mjs') },
+  status: {
+    does: 'shows how a running system is: tiers, types, queues, dead letters',
+    run: () => import('@waybill/tools/status.ts'),
+  },
   trace: { does: "draws an event's way", run: () => import('../../../bin/trace.mjs') },
   'dead-letters': {
     does: 'lists, replays and discards what was given up',
