@@ -295,7 +295,7 @@ describe('what describes the service', () => {
       const handlerFailed = success === '200' ? ['502'] : [];
       const unknown = sends ? ['504'] : [];
       const isAsync = ['post /', 'post /events'].includes(route);
-      const [accepted, noStore] = isAsync ? [['202'], ['501']] : [[], []];
+      const [accepted, noStore] = isAsync ? [['202', '204'], ['501']] : [[], []];
       assert.deepEqual(
         statuses,
         [
