@@ -1,6 +1,7 @@
 /** What a handler refuses an event with. */
-import { STATUS_CODES } from 'node:http';
+
 import { isErrorCode } from '@waybill/common/errors.ts';
+import { STATUS_CODES } from '@waybill/common/http/node-http.ts';
 
 /** Statuses of what Waybill itself has to say (502, 503, 504), and of what clients send again by themselves. */
 const RESERVED_STATUSES: readonly number[] = [408, 421, 425, 502, 503, 504];
