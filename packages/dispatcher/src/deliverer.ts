@@ -5,7 +5,7 @@ import type { ReplyAddress } from '@waybill/common/internal-call/reply-address.t
  * What became of a reply:
  * - `delivered`: it is where its address says.
  * - `gone`: nobody waits for it, drop it.
- * - `late`: whoever waited was told where to look for it; without a store that is `gone`.
+ * - `late`: the client that waited was told where to look for it; without a store that is `gone`.
  * - `refused`: the receiver cannot read this very reply, and never will.
  * - `failing`: the address does not answer now.
  * - `busy`: it answers, but takes no replies for the moment.

@@ -1,6 +1,6 @@
 /**
  * Tells holders of mailboxes what has come, by calls of their `/push`. A push is worth a moment: it is tried once, and
- * whoever misses it finds what it was about in the store.
+ * a holder that misses it finds what it was about in the store.
  */
 import { type EncodedEvent, encodeBatch } from '@waybill/common/event/event-json.ts';
 import { createCallTier } from '@waybill/common/internal-call/call-tier.ts';

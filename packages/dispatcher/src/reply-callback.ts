@@ -26,7 +26,7 @@ const CALLBACK_CHECK = {
 } as const;
 
 /**
- * Creates the {@link Deliverer} of addresses of the kind `callback`. What comes too late for whoever waited goes to `later`,
+ * Creates the {@link Deliverer} of addresses of the kind `callback`. What comes too late for the request that waited goes to `later`,
  * where there is a store.
  */
 export function createReplyCallback({

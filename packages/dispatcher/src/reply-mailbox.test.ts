@@ -76,7 +76,7 @@ describe('replies to a mailbox', () => {
     assert.deepEqual(kept.toSorted(), replies.map(({ id }) => id).toSorted());
   });
 
-  it('are pushed to whoever holds the mailbox, without their reply address', async () => {
+  it('are pushed to the holder of the mailbox, without their reply address', async () => {
     const holder = await startInstance();
     pushTo(holder, { head: 7, offset: 7 });
     const [reply] = newReplies(replyto, 1, { traceparent: undefined });

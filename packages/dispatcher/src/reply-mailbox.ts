@@ -1,6 +1,6 @@
 /**
  * Delivers replies to a store, which keeps them until their client fetches them: a reply is delivered when the store has it
- * on disk. Then whoever holds the client's connection is told, in passing: one that is not told looks by itself.
+ * on disk. Then the instance that holds the client's connection is told, in passing: one that is not told looks by itself.
  */
 import { type EncodedEvent, encodeBatch } from '@waybill/common/event/event-json.ts';
 import type { CallStore } from '@waybill/common/internal-call/call-store.ts';

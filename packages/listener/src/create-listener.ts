@@ -41,7 +41,7 @@ export type ListenerOptions<
   handlers?: Handlers<Data>;
   /**
    * One observer per event type that the service only sees: each gets a copy, from the queue `waybill.<service>.observers`,
-   * and whatever it does changes nothing for whoever sent the event. The types that the topology names as observed.
+   * and whatever it does changes nothing for the client of the event. The types that the topology names as observed.
    */
   observers?: Observers<Observed>;
   publisher: Publisher;
@@ -64,7 +64,7 @@ export type Listener = {
    * given back to the broker, and nothing counts against it.
    */
   drain(): Promise<void>;
-  /** As `drain`, without waiting. The broker stays open: it belongs to whoever made it. */
+  /** As `drain`, without waiting. The broker stays open: it belongs to the caller that made it. */
   close(): Promise<void>;
 };
 

@@ -201,7 +201,7 @@ describe('a listener handling an event', { concurrency: true }, () => {
     assert.deepEqual(JSON.parse((await bench.deadLetter(event.id)).body), event);
   });
 
-  it('answers whoever asked, though the handler changed its event', async () => {
+  it('answers the client, though the handler changed its event', async () => {
     const event = request('ConsumeAndAnswer', { expirytime: inMs(60_000) });
     await bench.send(event);
     const reply = await bench.replyTo(event);

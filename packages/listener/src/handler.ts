@@ -30,7 +30,7 @@ export type EventWith<Data> = CloudEvent & { data: Data };
 
 /** What a handler makes of an event. */
 export type HandlerResult = {
-  /** The answer to whoever sent the event. Whoever waits and gets none is told that it is done (204). */
+  /** The answer to the client of the event. A client that waits and gets none is told that it is done (204). */
   reply?: NewEvent;
   /**
    * Further events, published before the event is acked. Another attempt makes them again: give them ids of your own

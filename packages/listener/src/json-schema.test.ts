@@ -4,7 +4,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { InvalidDataError, MAX_DATA_ERRORS } from './invalid-data.ts';
 import { jsonSchema } from './json-schema.ts';
 
-/** What whoever sends `data` is told of it. */
+/** What the sender of `data` is told of it. */
 function errorsOf(schema: object, data: unknown) {
   const result = jsonSchema(schema)['~standard'].validate(data) as StandardSchemaV1.Result<unknown>;
   assert.ok(result.issues, 'it is valid');

@@ -1,4 +1,4 @@
-/** What observers do changes nothing for whoever sends an event. Over processes and a broker: `test/e2e/observers.test.ts`. */
+/** What observers do changes nothing for the client of an event. Over processes and a broker: `test/e2e/observers.test.ts`. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import type { CloudEvent } from '@waybill/common/event/event.ts';

@@ -46,7 +46,7 @@ describe('services that answer types', () => {
     const { start, broker } = createServices(t);
     const instances = [start('orders', ['Order.Place']), start('orders', ['Order.Place'])];
     const others = start('billing', ['Bill.Send']);
-    // Whoever comes last is heard by all, after what they had to say to each other.
+    // The one that comes last is heard by all, after what they had to say to each other.
     const last = start('last', ['Order.Place', 'Bill.Send']);
     await eventually(() => assert.equal(last.length, 2));
     await eventually(() => assert.equal(others.length, 1));

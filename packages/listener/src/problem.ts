@@ -19,7 +19,7 @@ export type ProblemOptions = {
 };
 
 /**
- * Answers whoever sent the event with just this (RFC 9457), when a handler throws or returns it: the event is done, without
+ * Answers the client of the event with just this (RFC 9457), when a handler throws or returns it: the event is done, without
  * a retry and without a dead letter. For what the client has to know and no operator: a wrong state, a missing thing, a
  * limit that is reached. Where nobody waits for an answer nobody would learn of it: there it is dead-lettered, as a
  * {@link import('./handler.ts').TerminalError} is.

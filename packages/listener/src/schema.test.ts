@@ -1,4 +1,4 @@
-/** A handler with a schema: what it is given, and what whoever sends anything else is told. */
+/** A handler with a schema: what it is given, and what the sender of anything else is told. */
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
@@ -76,7 +76,7 @@ describe('a handler with a schema', () => {
       assert.deepEqual(seen, [valid]);
     });
 
-    it(`has whoever sends what is invalid by ${library} told where, without being called`, async () => {
+    it(`has the sender of what is invalid by ${library} told where, without being called`, async () => {
       const { ask, seen } = start(schema);
       const { data } = await ask({ id: 'wrong', data: { lines: [{ quantity: 1 }, { quantity: 'two' }] } });
       const { type: problemType, status, code, errors, event_id } = data as Record<string, unknown>;

@@ -13,7 +13,7 @@ import type { Step, StepContext } from './step.ts';
  * service, or is gone, and only the binding is left. It is removed (an instance that does take the type binds it again
  * within 2 s), and the event goes to the service that takes the type now, if there is one.
  *
- * What a service no longer observes goes to nobody: whoever answers the type has the event itself.
+ * What a service no longer observes goes to nobody: the service that answers the type has the event itself.
  *
  * An event whose deadline left no time for all of them says nothing about the type: in a rolling deploy it may have met
  * old instances only, and any client may allow little time.

@@ -8,7 +8,7 @@ import { publishEvents } from './publish-events.ts';
 import type { PublishReply } from './publish-reply.ts';
 import type { Step, StepContext } from './step.ts';
 
-/** What whoever waits is told by a handler that has nothing to say: it is done. */
+/** What the client that waits is told by a handler that has nothing to say: it is done. */
 const NOTHING = { type: NO_CONTENT_TYPE };
 
 /**

@@ -7,7 +7,7 @@ import type { PublishReply } from './publish-reply.ts';
 import type { Step } from './step.ts';
 
 /**
- * Answers whoever waits with what is the matter with the event: with the {@link Problem} of its handler, or that the data is
+ * Answers the client that waits with what is the matter with the event: with the {@link Problem} of its handler, or that the data is
  * at fault (422). A client's mistake leaves no dead letter and is not tried again. Where nobody waits nobody could mend it,
  * and it stays a failure.
  */

@@ -72,7 +72,7 @@ export function methodName({ service, method_name }: Pick<ServeRequest, 'service
 }
 
 /**
- * Whether whoever answered with `status` provably did not run the method, and another site may. Beyond a 404, which comes
+ * Whether the site that answered with `status` provably did not run the method, and another site may. Beyond a 404, which comes
  * before any handler, it has to say so.
  */
 export function hasNotRun({ code, details }: Status): boolean {

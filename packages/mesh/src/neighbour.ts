@@ -13,7 +13,7 @@ export type MeshLog = {
   warn(fields: object, message: string): void;
 };
 
-/** What a Connect has settled, whoever sent it. */
+/** What a Connect has settled, whichever side sent it. */
 export type Settled = Pick<Connection, 'direction' | 'peerId' | 'sharedNamespaces'>;
 
 export type Neighbour = Pick<Link, 'inFlight' | 'isClosed' | 'check'> &

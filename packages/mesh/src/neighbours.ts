@@ -128,7 +128,7 @@ export function createNeighbours({
   async function sayGoodbye(neighbour: Neighbour, kind: 'disconnect' | 'shutdown'): Promise<void> {
     const metadata = { [COLLECTOR_ID]: id, [GOODBYE]: kind };
     const request = { address: ownAddress, namespaces: [], metadata };
-    // Whoever does not hear it finds out.
+    // A peer that does not hear it finds out.
     await neighbour.connect(request, { deadlineMs: GOODBYE_MS }).catch(() => {});
     await neighbour.end('DISCONNECTED', kind === 'shutdown' ? OWN_SHUTDOWN : 'this site disconnected');
     forget(neighbour);
@@ -195,7 +195,7 @@ export function createNeighbours({
       await sayGoodbye(neighbour, 'disconnect');
     },
     async announce() {
-      // Whoever does not hear it now is told when it is connected again.
+      // A peer that does not hear it now is told when it is connected again.
       await Promise.all(active().map((neighbour) => dial(neighbour).catch(() => {})));
     },
     async recover() {

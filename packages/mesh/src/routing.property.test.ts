@@ -21,7 +21,7 @@ const faults = fc.array(fc.tuple(id, id, fault), { maxLength: 12 });
 
 type Mesh = { links: [string, string][]; servers: string[] };
 
-/** A mesh whose `servers` serve the method, and whoever has run it so far. */
+/** A mesh whose `servers` serve the method, and the sites that have run it so far. */
 async function build({ links, servers }: Mesh) {
   const network = createNetwork();
   const runs: string[] = [];

@@ -1,5 +1,5 @@
 /**
- * Answers that are fetched later: at most one for each request, by an id that only whoever sent it knows. Nothing is stored
+ * Answers that are fetched later: at most one for each request, by an id that only its sender knows. Nothing is stored
  * before there is an answer, so a request costs its store nothing until then.
  */
 import type { AppendResult, Holder } from '@waybill/common/internal-call/store-calls.ts';

@@ -66,7 +66,7 @@ describe('a store', () => {
     assert.deepEqual(await call<ReadAnswer>(store, { call: 'read-answer', id }), { state: 'cancelled' });
   });
 
-  it('refuses whoever does not sign, and calls that it does not know', async () => {
+  it('refuses callers that do not sign, and calls that it does not know', async () => {
     for (const path of ['/append', '/calls']) assert.equal((await post(store, path, [], {})).status, 401);
     assert.equal((await post(store, '/calls', { call: 'drop' })).status, 400);
   });

@@ -115,7 +115,7 @@ export function storeContract(name: string, open: () => Promise<Database>): void
       await assert.rejects(mailboxes.read({ mailbox, after: 'x' }), refusal('invalid-request'));
     });
 
-    it('pushes to whoever attached last, and tells it whom it replaces', async () => {
+    it('pushes to the instance that attached last, and tells it whom it replaces', async () => {
       const client = randomUUID();
       const first = await attach(client);
       const second = await attach(client, { holder: other });
@@ -291,7 +291,7 @@ export function storeContract(name: string, open: () => Promise<Database>): void
       assert.deepEqual(await answers().read(id), { state: 'answered', event: '{"n":1}' });
     });
 
-    it('are told to whoever asked last while they were pending', async () => {
+    it('are told to the instance that asked last while they were pending', async () => {
       const id = randomKey();
       await answers().read(id, holder);
       await answers().read(id, other);

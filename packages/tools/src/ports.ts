@@ -30,7 +30,7 @@ function toPort(name: string, value: string | number) {
   throw new UserError(`${name} must be a port from 1 to 65535 and is ${value}`);
 }
 
-/** @throws UserError names whoever uses ports of these, or the ports and the variables that change them, and what to do */
+/** @throws UserError names what uses ports of these, or the ports and the variables that change them, and what to do */
 export async function checkAreFree(ports: NamedPort[]): Promise<void> {
   checkDiffer(ports);
   const taken: NamedPort[] = [];

@@ -34,7 +34,7 @@ export async function replayDeadLetter(
   return { problem: 'no queue takes it: has its listener never been started at this broker?' };
 }
 
-/** Only the service that it failed in: by its type it would go to all that handle the type, and what was only observed there to whoever answers it. */
+/** Only the service that it failed in: by its type it would go to all that handle the type, and what was only observed there to the service that answers it. */
 function routes(service: string | undefined, type: string | undefined): Route[] {
   return [
     ...(service ? [{ exchange: '', routingKey: service }] : []),

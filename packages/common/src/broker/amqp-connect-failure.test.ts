@@ -79,7 +79,7 @@ async function urlOf(t: TestContext, server: Server): Promise<string> {
   return `amqp://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/** In the first line of the log, and for whoever asks whether the process is ready. */
+/** In the first line of the log, and for probes that ask whether the process is ready. */
 async function expectReason(t: TestContext, url: string, reason: RegExp): Promise<void> {
   const { warning, watch, lines } = await startClient(t, url);
   await warning(reason);

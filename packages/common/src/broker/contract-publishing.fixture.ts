@@ -138,7 +138,7 @@ export function describePublishing(contract: BrokerContract): void {
       const { publisher } = await bench.connect();
       await bench.inspect.deleteQueue(bench.work);
 
-      // Whoever asks asks again: a busy broker may take longer than one call may.
+      // A caller asks again: a busy broker may take longer than one call may.
       await soon(() => publisher.declare());
 
       await publishAll(publisher, bench.service, ['1']);

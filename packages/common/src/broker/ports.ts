@@ -30,7 +30,7 @@ export type Destination =
 export type Source =
   | { work: string }
   | { isolated: string }
-  /** What others tell whoever answers one of the types of this service. It is kept for nobody. */
+  /** What others tell the services that answer one of the types of this service. It is kept for nobody. */
   | { answerers: string }
   /** Replies to what this process asked. Its queue is made by who consumes it first, and goes when nobody has for a minute. */
   | { requester: string }

@@ -1,5 +1,5 @@
 /**
- * Copies of events for those who observe their type. A copy changes nothing for whoever sends the event: it goes to an
+ * Copies of events for those who observe their type. A copy changes nothing for the client of the event: it goes to an
  * exchange of its own, so that a type that is only observed stays unroutable; it is written before the event, and
  * nobody waits for its confirm before the event goes on.
  *

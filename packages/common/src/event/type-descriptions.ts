@@ -1,4 +1,4 @@
-/** What is known of event types beyond their names: what listeners say of their data, for whoever describes them to clients. */
+/** What is known of event types beyond their names: what listeners say of their data, for the tier that describes them to clients. */
 import { AppError } from '../errors.ts';
 import { EVENT_TYPE_PATTERN } from './event.ts';
 

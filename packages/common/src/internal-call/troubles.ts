@@ -16,7 +16,7 @@ export const CALLBACK_CHECK_TYPE = 'waybill.CallbackCheck';
 export const MAX_ASKED = 100;
 
 export type TroublesQuestion = {
-  /** The reply address of whoever asks. */
+  /** The reply address of the caller. */
   replyto: string;
   /** Types that clients may send. */
   types: string[];

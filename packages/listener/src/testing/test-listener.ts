@@ -57,7 +57,7 @@ export type TestListener = {
    * @throws Error after 1,000 delays: handlers that keep sending delayed events never settle.
    */
   settled(): Promise<void>;
-  /** The further events that handlers have published so far, in order; whoever takes them is not part of the test. */
+  /** The further events that handlers have published so far, in order; the services that take them are not part of the test. */
   published(): CloudEvent[];
   /** What was given up so far, in order. */
   deadLetters(): DeadLetter[];

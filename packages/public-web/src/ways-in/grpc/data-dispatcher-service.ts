@@ -19,7 +19,7 @@ export const NOTIFY = '/data_dispatcher_service.DataDispatcherService/NotifyNewC
 type Answer = { status: string; message: string };
 
 /**
- * Creates the service. The gRPC status of whoever is admitted is OK in every case, as the contract has it: what went wrong is
+ * Creates the service. The gRPC status of an admitted call is OK in every case, as the contract has it: what went wrong is
  * in the answer, `ERROR` with the reason.
  */
 export function createDataDispatcherService({
