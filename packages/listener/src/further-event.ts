@@ -30,7 +30,7 @@ export function toFurther(
   };
 }
 
-/** Publishes the copies for observers. What is kept for this service alone is observed when it was sent. */
+/** Publishes the copies for observers. What waits goes to this service alone, and is not observed. */
 export async function publishCopies(
   further: readonly Further[],
   publishObserved: PublishObserved,

@@ -1,5 +1,7 @@
 import type { CloudEvent } from '@waybill/common/event/event.ts';
+import type { EncodedEvent } from '@waybill/common/event/event-json.ts';
 import { type Problem as ProblemMembers, problemFor } from '@waybill/common/problem.ts';
+import { toError } from './describe-error.ts';
 import { InvalidDataError } from './invalid-data.ts';
 import { makeReplyOfProblem } from './make-event.ts';
 import { Problem } from './problem.ts';
@@ -9,7 +11,7 @@ import type { Step } from './step.ts';
 /**
  * Answers the client that waits with what is the matter with the event: with the {@link Problem} of its handler, or that the data is
  * at fault (422). A client's mistake leaves no dead letter and is not tried again. Where nobody waits nobody could mend it,
- * and it stays a failure.
+ * and it stays a failure; and a problem that cannot be carried is one of its handler.
  */
 export function withRefusal(
   next: Step,
@@ -21,7 +23,12 @@ export function withRefusal(
     if (!problem) return outcome;
     const { code, errors } = problem;
     context.log.debug({ code, errors }, 'event refused');
-    const reply = makeReplyOfProblem(problem, { event, service, span: context.span });
+    let reply: EncodedEvent;
+    try {
+      reply = makeReplyOfProblem(problem, { event, service, span: context.span });
+    } catch (thrown) {
+      return { name: 'failed', failure: toError(thrown) };
+    }
     return { name: (await publishReply(reply)) === 'expired' ? 'expired' : 'refused' };
   };
 }

@@ -38,9 +38,10 @@ export function retryDelayMs(failedAttempts: number): RetryDelayMs {
   return RETRY_DELAYS_MS[Math.min(failedAttempts, RETRY_DELAYS_MS.length) - 1] ?? RETRY_DELAYS_MS[0];
 }
 
+/** Whether another attempt would mend nothing. A service that takes a mandatory further event may yet come. */
 function isTerminal(failure: Error): boolean {
-  const isRefusal = failure instanceof TerminalError || failure instanceof Problem;
-  return isRefusal || (failure instanceof AppError && failure.kind === 'terminal');
+  if (failure instanceof TerminalError || failure instanceof Problem) return true;
+  return failure instanceof AppError && failure.kind === 'terminal' && failure.code !== 'unroutable';
 }
 
 function again(

@@ -4,8 +4,8 @@
  * nobody waits for its confirm before the event goes on.
  *
  * So all that may be handled is observed, at least once, and what turned out to be taken by nobody may be as well. A copy
- * is lost when the broker does not take it although it takes the event: the queue of the observers is full, or does not
- * answer.
+ * is lost, and the log says so, when the broker does not take it although it takes the event: the queue of the observers is
+ * full or does not answer, or the broker took nothing just then and the event is tried again.
  */
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
@@ -34,7 +34,7 @@ export function createPublishObserved({
   log: Pick<Logger, 'info' | 'warn'>;
 }): PublishObserved {
   const unobserved = new LRUCache<string, true>({ max: MAX_TYPES, ttl: UNOBSERVED_MS, ttlResolution: 0 });
-  const failing = new Set<string>();
+  const failing = new LRUCache<string, true>({ max: MAX_TYPES });
   let unconfirmed = 0;
   let unconfirmedBytes = 0;
 
@@ -52,11 +52,12 @@ export function createPublishObserved({
     if (unobserved.has(type)) return;
     const outcome = await publish(type, message);
     if (outcome === 'unroutable') unobserved.set(type, true);
-    if (outcome === 'confirmed' && failing.delete(type))
+    const isTaken = outcome === 'confirmed' || outcome === 'unroutable';
+    if (isTaken && failing.delete(type) && outcome === 'confirmed')
       log.info({ event_type: type }, 'observers get copies again');
     // Once, not for each: a queue of observers that is full stays so for a while.
-    if (outcome !== 'unknown' || failing.has(type)) return;
-    failing.add(type);
+    if (isTaken || failing.has(type)) return;
+    failing.set(type, true);
     log.warn({ event_type: type }, 'observers may miss events: the broker does not take the copies');
   };
 }

@@ -25,6 +25,7 @@ function sign(text: string, { secret }: Key): string {
   return createHmac('sha256', secret).update(text).digest('base64url');
 }
 
-function isSame(one: string, other: string): boolean {
-  return one.length === other.length && timingSafeEqual(Buffer.from(one), Buffer.from(other));
+function isSame(shown: string, right: string): boolean {
+  const [one, other] = [Buffer.from(shown), Buffer.from(right)];
+  return one.length === other.length && timingSafeEqual(one, other);
 }

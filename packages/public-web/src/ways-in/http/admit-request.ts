@@ -29,12 +29,21 @@ export function requireAdmission(
     logs.set(apiKeyId, log);
     return log;
   };
+  /** One that is wrong is counted as a request without a key, so that trying them is limited too. */
+  const redeem = ({ redeem }: Pick<Tickets, 'redeem'>, ticket: string, { socket }: FastifyRequest) => {
+    try {
+      return redeem(ticket);
+    } catch (error) {
+      admit({ key: undefined, address: socket.remoteAddress ?? '' });
+      throw error;
+    }
+  };
   app.addHook('onRequest', (request, reply, done) => {
     const { authorization, 'x-api-key': apiKey } = request.headers;
     const ticket = tickets && (request.query as { ticket?: unknown }).ticket;
     request.caller = admit({
       key: shownKey(authorization, apiKey),
-      apiKeyId: typeof ticket === 'string' ? tickets?.redeem(ticket) : undefined,
+      apiKeyId: tickets && typeof ticket === 'string' ? redeem(tickets, ticket, request) : undefined,
       address: request.socket.remoteAddress ?? '',
     });
     const { apiKeyId } = request.caller;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { it, type TestContext } from 'node:test';
+import { problemFor } from '@waybill/common/problem.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import { pino } from 'pino';
 import { WebSocket, WebSocketServer } from 'ws';
@@ -26,7 +27,9 @@ async function connected(t: TestContext, answerEvent: AnswerEvent) {
   await once(server, 'listening');
   const log = pino({ level: 'silent' });
   let connection: Connection | undefined;
+  let served: WebSocket | undefined;
   server.on('connection', (socket) => {
+    served = socket;
     connection = serveWebSocket(socket, { answerEvent, held, caller, log, deadlineMs: 1_000 });
   });
   const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`, {
@@ -35,7 +38,7 @@ async function connected(t: TestContext, answerEvent: AnswerEvent) {
   t.after(() => client.terminate());
   await once(client, 'open');
   await eventually(() => assert.ok(connection));
-  return { client, connection: connection as Connection, held };
+  return { client, server: served as WebSocket, connection: connection as Connection, held };
 }
 
 const event = (id: number) =>
@@ -67,6 +70,35 @@ it('reads no more of a client that does not read its answers, holds 4 MiB for it
   assert.equal(refused, 0);
   client.terminate();
   await eventually(() => assert.equal(held.bytes(), 0));
+});
+
+it('reads no more of a client that does not read its problems', async (t) => {
+  let asked = 0;
+  const { client, server } = await connected(t, async ({ id }) => {
+    asked++;
+    return { id, problem: problemFor('unroutable', 'x'.repeat(1_000)) };
+  });
+  client.pause();
+  for (let index = 0; index < 30_000; index++) client.send(event(index));
+  let before = -1;
+  await eventually(
+    () => {
+      const isStill = asked === before;
+      before = asked;
+      assert.ok(isStill && asked > 0);
+    },
+    { intervalMs: 200 },
+  );
+  assert.ok(asked < 20_000, `${asked} were answered`);
+  // One that is being written is beyond the bound, and so are those whose answers were on their way.
+  assert.ok(server.bufferedAmount < 1024 * 1024, `${server.bufferedAmount} bytes wait`);
+});
+
+it('closes at once when it is told to drain and owes nothing', async (t) => {
+  const { client, connection } = await connected(t, async () => assert.fail());
+  connection.drain();
+  const [code] = await once(client, 'close');
+  assert.equal(code, 1012);
 });
 
 it('keeps no reply that makes the unread ones more than 4 MiB', async (t) => {

@@ -5,6 +5,7 @@
  * A client is slowed down rather than refused: nothing is read from it while too many of its events are unanswered, its
  * rate is used up, or it does not read its answers.
  */
+import { MAX_EVENT_BYTES } from '@waybill/common/batch-limits.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import { EVENT_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
 import { toProblem } from '@waybill/common/problem.ts';
@@ -20,11 +21,13 @@ import { CLOSE } from './close-codes.ts';
 
 /** Most events of a client that wait for their answers, as many as a batch by HTTP has. */
 const MAX_UNANSWERED = 256;
-/** From here on no more events are read, until the client has read some answers. */
-const FULL_BYTES = 1024 * 1024;
+/** From here on, of replies that are kept or of answers that are not read, no more events are taken. As much as a message has. */
+const FULL_BYTES = MAX_EVENT_BYTES;
 /** Most bytes of answers that a client has not read; one that would be more is not kept, and its event answered 504. */
 const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
-/** How long a client may read nothing of what is there for it. */
+/** How long a client may take to close its half, once we have closed ours. */
+const CLOSE_MS = 2_000;
+/** How long a client may take to read an answer, however steadily it reads. */
 const READ_MS = 30_000;
 
 export type ConnectionOptions = {
@@ -55,12 +58,14 @@ export function serveWebSocket(
   let isDraining = false;
   let isHeard = true;
   let rateTimer: NodeJS.Timeout | undefined;
-  /** When something was last read by the client, while there is something to read. */
-  let readMs = 0;
+  /** When the answers were written that the client has not read yet, the oldest first. */
+  const unreadSinceMs: number[] = [];
 
   socket.on('message', (data, isBinary) => {
     isHeard = true;
-    if (isBinary) return socket.close(CLOSE.unsupportedData, 'events are text messages');
+    // What comes behind our close frame is read for the client's own, and answered by nobody.
+    if (socket.readyState !== socket.OPEN) return;
+    if (isBinary) return end(CLOSE.unsupportedData, 'events are text messages');
     unread.push(data as Buffer);
     takeEvents();
   });
@@ -77,12 +82,23 @@ export function serveWebSocket(
 
   /** Takes what has been read, as far as there is room; what is left keeps more from being read. */
   function takeEvents(): void {
-    while (unread.length > 0 && unanswered < MAX_UNANSWERED && heldBytes < FULL_BYTES && hasRate())
-      void answer(unread.shift() as Buffer);
-    if (unread.length > 0 || isDraining) socket.pause();
+    if (socket.readyState !== socket.OPEN) return;
+    while (unread.length > 0 && hasRoom() && hasRate()) void answer(unread.shift() as Buffer);
+    const isDone = unread.length === 0 && unanswered === 0;
+    if (isDraining && isDone) end(CLOSE.serviceRestart, 'this instance stops; connect again');
+    // Closing too needs to be read: for the client's close frame.
+    if (unread.length > 0 || (isDraining && !isDone)) socket.pause();
     else socket.resume();
-    if (isDraining && unread.length === 0 && unanswered === 0)
-      socket.close(CLOSE.serviceRestart, 'this instance stops; connect again');
+  }
+
+  function end(code: number, reason: string): void {
+    socket.close(code, reason);
+    const timer = setTimeout(() => socket.terminate(), CLOSE_MS);
+    socket.once('close', () => clearTimeout(timer));
+  }
+
+  function hasRoom(): boolean {
+    return unanswered < MAX_UNANSWERED && heldBytes < FULL_BYTES && socket.bufferedAmount < FULL_BYTES;
   }
 
   function hasRate(): boolean {
@@ -104,9 +120,9 @@ export function serveWebSocket(
     unanswered++;
     const { text, release } = await answerMessage(body);
     unanswered--;
-    if (socket.bufferedAmount === 0) readMs = performance.now();
+    unreadSinceMs.push(performance.now());
     socket.send(text, () => {
-      readMs = performance.now();
+      unreadSinceMs.shift();
       release();
       takeEvents();
     });
@@ -160,7 +176,8 @@ export function serveWebSocket(
       takeEvents();
     },
     check() {
-      const isStuck = socket.bufferedAmount > 0 && performance.now() - readMs > READ_MS;
+      const [oldestMs = Number.POSITIVE_INFINITY] = unreadSinceMs;
+      const isStuck = performance.now() - oldestMs > READ_MS;
       // While nothing is read from it, its pongs are not either.
       if (isStuck || (!isHeard && !socket.isPaused)) return socket.terminate();
       isHeard = false;

@@ -3,8 +3,10 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { MAX_EVENT_BYTES } from '@waybill/common/batch-limits.ts';
 import { AppError } from '@waybill/common/errors.ts';
+import { endInStages } from '@waybill/common/http/close-in-stages.ts';
 import { sendProblemBody } from '@waybill/common/http/http-server.ts';
 import { ServerResponse } from '@waybill/common/http/node-http.ts';
+import { unansweredOn } from '@waybill/common/http/unanswered.ts';
 import { problemFor } from '@waybill/common/problem.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -119,10 +121,12 @@ function routeUpgrades(app: FastifyInstance): { get(request: IncomingMessage): U
   app.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     // Node has taken its own listener away, and a reset unheard would end the process.
     socket.on('error', () => socket.destroy());
+    // A client has to wait for its answers before it asks for this (RFC 6455, section 4.1), and no two can be written at once.
+    if (unansweredOn(request.socket).length > 0) return socket.destroy();
     upgrades.set(request, { socket, head });
     const response = new ServerResponse(request);
     response.assignSocket(request.socket);
-    response.once('finish', () => socket.end());
+    response.once('finish', () => endInStages(request.socket));
     response.setHeader('connection', 'close');
     app.routing(request, response);
   });

@@ -217,6 +217,28 @@ describe('the handshake', () => {
   });
 });
 
+describe('strangers', () => {
+  const upgrade =
+    'GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade\r\nupgrade: websocket\r\n' +
+    'sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n';
+
+  it('who ask for a WebSocket behind a request that is not answered yet are cut off, and harm nobody', async () => {
+    const socket = connect(web.port as number, '127.0.0.1');
+    socket.write(`GET /ping HTTP/1.1\r\nhost: localhost\r\n\r\n${upgrade}`);
+    await text(socket).catch(() => {});
+    assert.equal((await fetch(`${web.baseUrl}/ping`)).status, 200);
+  });
+
+  it('who are refused and go on sending leave no connection behind', async () => {
+    const socket = connect(web.port as number, '127.0.0.1');
+    socket.write(`${upgrade}more that nobody reads`);
+    const closed = once(socket, 'close');
+    assert.match(await text(socket), /^HTTP\/1\.1 400 /);
+    await closed;
+    assert.equal((await fetch(`${web.baseUrl}/ping`)).status, 200);
+  });
+});
+
 describe('with API keys', () => {
   const KEY = 'wb_a-key-of-this-test-alone-0123456789abcdef';
   let guarded: Service;
@@ -240,7 +262,11 @@ describe('with API keys', () => {
     const { answers, send } = await open(t, { service: guarded, path });
     send(ping('by ticket'));
     await eventually(() => assert.equal(answers.length, 1));
-    assert.deepEqual(await refusal({}, { service: guarded, path }), { status: 401, code: 'unauthorized' });
+    for (const wrong of [path, '/ws?ticket=', '/ws?ticket=a.b', `/ws?ticket=a.%C3%A9${'a'.repeat(41)}`])
+      assert.deepEqual(await refusal({}, { service: guarded, path: wrong }), {
+        status: 401,
+        code: 'unauthorized',
+      });
   });
 
   it('is slowed down to its rate, and answered in full', async (t) => {
