@@ -17,7 +17,7 @@ describe('npm run demo', () => {
     assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
     expectPing(stdout);
     expectDataset(stdout);
-    assert.match(stdout, /^starting embedded-broker, dev-telemetry, dataset-generator, dispatcher/m);
+    assert.match(stdout, /^starting embedded-broker, dev-telemetry, dataset-generator, store, dispatcher/m);
     for (const port of Object.values(ports)) await expectFree(port);
   });
 

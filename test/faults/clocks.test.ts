@@ -48,7 +48,7 @@ describe('clocks that differ', { skip: rabbitmqMissing }, () => {
       tiers.startDispatcher(offBy(-MUCH_MS)),
       tiers.start({ name: 'ping-listener' }),
     ]);
-    const web = await tiers.startPublicWeb();
+    const web = await tiers.startPublicWeb({}, { becomesReady: false });
     const refused = await ask(web);
     assert.deepEqual([refused.status, refused.body.code], [503, 'not-accepted']);
     assert.match(String(await reasonOf(behind)), /^the clock of a peer is 1[12]\d s ahead of this one's$/);
@@ -64,7 +64,7 @@ describe('clocks that differ', { skip: rabbitmqMissing }, () => {
     tiers = await createTiers(broker.url);
     await tiers.startDispatcher(offBy(MUCH_MS));
     await tiers.start({ name: 'ping-listener' });
-    const web = await tiers.startPublicWeb();
+    const web = await tiers.startPublicWeb({}, { becomesReady: false });
     assert.equal((await ask(web)).status, 503);
     assert.match(String(await reasonOf(web)), /^the clock of a peer is 1[12]\d s ahead of this one's$/);
   });

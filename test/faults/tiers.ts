@@ -10,8 +10,8 @@ export type Tiers = {
   start(options: StartServiceOptions): Promise<Service>;
   /** Starts a dispatcher on `port`, by default the one that public-webs know. */
   startDispatcher(env?: Record<string, string>, port?: number): Promise<Service>;
-  /** Starts a public-web. */
-  startPublicWeb(env?: Record<string, string>): Promise<Service>;
+  /** Starts a public-web; resolves when it listens where it is not to become ready. */
+  startPublicWeb(env?: Record<string, string>, options?: { becomesReady?: boolean }): Promise<Service>;
   /** Starts the listener whose handlers misbehave as they are asked to; its types are `behaviours.<behaviour>`. */
   startBehaviours(env?: Record<string, string>): Promise<Service>;
   /** Stops one by SIGTERM; rejects unless it exits 0. */
@@ -26,10 +26,13 @@ export async function createTiers(amqpUrl: string): Promise<Tiers> {
   const running = new Set<Service>();
   const usual = { AMQP_URL: amqpUrl, INTERNAL_SECRETS, LOG_LEVEL: 'debug' };
 
-  async function start({ env, ...options }: StartServiceOptions): Promise<Service> {
+  async function start(
+    { env, ...options }: StartServiceOptions,
+    { becomesReady = true } = {},
+  ): Promise<Service> {
     const service = await startService({ ...options, env: { ...usual, ...env } });
     running.add(service);
-    await service.ready();
+    if (becomesReady) await service.ready();
     return service;
   }
 
@@ -44,15 +47,18 @@ export async function createTiers(amqpUrl: string): Promise<Tiers> {
     stop,
     startDispatcher: (env = {}, port = dispatcherPort) =>
       start({ name: 'dispatcher', env: { PORT: String(port), ...env } }),
-    startPublicWeb: (env = {}) =>
-      start({
-        name: 'public-web',
-        env: {
-          DISPATCHER_URLS: `http://127.0.0.1:${dispatcherPort}`,
-          PUBLIC_EVENT_TYPES: 'PingRequest,behaviours.*',
-          ...env,
+    startPublicWeb: (env = {}, options = {}) =>
+      start(
+        {
+          name: 'public-web',
+          env: {
+            DISPATCHER_URLS: `http://127.0.0.1:${dispatcherPort}`,
+            PUBLIC_EVENT_TYPES: 'PingRequest,behaviours.*',
+            ...env,
+          },
         },
-      }),
+        options,
+      ),
     startBehaviours: (env = {}) =>
       start({ name: 'behaviours', main: 'packages/listener/src/behaviours-program.fixture.ts', env }),
     async stopAll() {
