@@ -59,6 +59,14 @@ describe('a problem', () => {
       assert.deepEqual(broker.queues()['waybill.dead-letters'], { ready: 0, unacked: 0 });
     });
 
+  it('that cannot be carried is a failure of its handler, once', async (t) => {
+    const { broker, attempts } = start(t, () => new Problem(409, 'sold-out', { left: Number.NaN }));
+    const { data } = await broker.ask(event);
+    assert.deepEqual((data as { status: number }).status, 502);
+    assert.equal(attempts(), 1);
+    assert.deepEqual(broker.queues()['waybill.dead-letters'], { ready: 1, unacked: 0 });
+  });
+
   it("of an event that nobody waits for is an operator's: it is dead-lettered, without a retry", async (t) => {
     const { broker, attempts } = start(t, shipped);
     const answers = await createAnswers(broker.connect({ topology: 'dispatcher' }));

@@ -37,6 +37,13 @@ describe('withRetry', () => {
     assert.deepEqual(message?.headers, { 'waybill-failed-attempts': 2, 'waybill-crashes': 0 });
   });
 
+  it('tries again where nobody takes a further event that somebody has to take: a service may yet come', async () => {
+    const { event, context } = makeStep();
+    const failure = new AppError('unroutable', 'nobody takes it');
+    const step = retrying(async () => 'confirmed', { name: 'failed', failure });
+    assert.equal((await step(event, context)).name, 'retried');
+  });
+
   it('counts a retry when the broker has it, and not before', async (t) => {
     const counted = t.mock.method(retries, 'add');
     const { event, context } = makeStep();
