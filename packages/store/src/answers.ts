@@ -4,6 +4,7 @@
  */
 import type { AppendResult, Holder } from '@waybill/common/internal-call/store-calls.ts';
 import type { Database, Row } from './database.ts';
+import { MAX_AT_ONCE, removeAll } from './forget-old.ts';
 
 /** An answer on its way in; `event` is its JSON text. */
 export type NewAnswer = { id: string; event: string };
@@ -18,16 +19,17 @@ export type Answers = {
   read(id: string, holder?: Holder): Promise<FoundAnswer>;
   /** Removes the answer, and has none kept that is still to come. */
   cancel(id: string): Promise<void>;
-  /** Removes what is older than it is kept; resolves with how many. */
-  forgetOld(): Promise<number>;
+  /** Removes what is older than it is kept, in many transactions if need be, until `isStopping`; resolves with how many. */
+  forgetOld(isStopping?: () => boolean): Promise<number>;
 };
 
-/** Answers that are removed in one transaction: others wait for it. */
-const MAX_AT_ONCE = 1_000;
+/** Asks twice, since another process may have filled one, which is then kept for longer, until this one gets at its row. */
+const DELETE_EXPIRED = `DELETE FROM answers WHERE expires_ms < $1
+  AND id IN (SELECT id FROM answers WHERE expires_ms < $1 LIMIT $2) RETURNING id`;
 
 /** Creates {@link Answers} in a database with the tables of `migrations.ts`; each is kept for `retentionMs`. */
 export function createAnswers({
-  database: { transaction },
+  database,
   retentionMs,
   nowMs = Date.now,
 }: {
@@ -35,13 +37,15 @@ export function createAnswers({
   retentionMs: number;
   nowMs?: () => number;
 }): Answers {
+  const { transaction } = database;
   /** Sets `column` where there is nothing that it may not replace. */
   const set = (id: string, column: 'event' | 'is_cancelled', value: string | number) => {
     const cancelled = column === 'is_cancelled';
     return transaction((sql) =>
       sql(
         `INSERT INTO answers (id, event, is_cancelled, expires_ms) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (id) DO UPDATE SET event = excluded.event, is_cancelled = excluded.is_cancelled
+         ON CONFLICT (id) DO UPDATE SET event = excluded.event, is_cancelled = excluded.is_cancelled,
+           expires_ms = excluded.expires_ms
          ${cancelled ? '' : 'WHERE answers.event IS NULL AND answers.is_cancelled = 0'}
          RETURNING holder_instance, holder_url`,
         [id, cancelled ? null : value, cancelled ? value : 0, nowMs() + retentionMs],
@@ -75,14 +79,9 @@ export function createAnswers({
     async cancel(id) {
       await set(id, 'is_cancelled', 1);
     },
-    async forgetOld() {
-      const removed = await transaction((sql) =>
-        sql(
-          `DELETE FROM answers WHERE id IN (SELECT id FROM answers WHERE expires_ms < $1 LIMIT $2) RETURNING id`,
-          [nowMs(), MAX_AT_ONCE],
-        ),
-      );
-      return removed.length;
+    forgetOld(isStopping) {
+      const params = [nowMs(), MAX_AT_ONCE];
+      return removeAll(database, async (sql) => (await sql(DELETE_EXPIRED, params)).length, isStopping);
     },
   };
 }

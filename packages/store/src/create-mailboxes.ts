@@ -8,7 +8,7 @@ import type {
   PushedPosition,
 } from '@waybill/common/internal-call/store-calls.ts';
 import type { Database, Sql } from './database.ts';
-import { removeUnused, trimOld } from './forget-old.ts';
+import { removeAll, removeUnused, trimOld } from './forget-old.ts';
 import { loadMailboxes, type Mailbox, saveMailboxes, type Waiting } from './mailbox-rows.ts';
 import type { Mailboxes } from './mailboxes.ts';
 import { readPage, trim } from './read-page.ts';
@@ -130,10 +130,10 @@ export function createMailboxes({
         }
         await saveMailboxes(sql, [...mailboxes.values()], nowMs());
       }),
-    async forgetOld() {
-      const beforeMs = nowMs() - retentionMs;
-      const entries = await transaction((sql) => trimOld(sql, { beforeMs, nowMs: nowMs(), lockRows }));
-      const mailboxes = await transaction((sql) => removeUnused(sql, beforeMs));
+    async forgetOld(isStopping) {
+      const options = { beforeMs: nowMs() - retentionMs, nowMs: nowMs(), lockRows };
+      const entries = await removeAll(database, (sql) => trimOld(sql, options), isStopping);
+      const mailboxes = await removeAll(database, (sql) => removeUnused(sql, options), isStopping);
       return { entries, mailboxes };
     },
   };

@@ -1,9 +1,30 @@
-import type { Sql } from './database.ts';
+import { setImmediate } from 'node:timers/promises';
+import type { Database, Sql } from './database.ts';
 import { loadMailboxes, saveMailboxes } from './mailbox-rows.ts';
 import { trim } from './read-page.ts';
 
-/** Mailboxes that are trimmed, or removed, in one transaction: others wait for it. */
-const MAX_AT_ONCE = 500;
+/** Mailboxes that are trimmed, and mailboxes or answers that are removed, in one transaction: others wait for it. */
+export const MAX_AT_ONCE = 500;
+
+/**
+ * Runs `removeSome` in one transaction after another, until one removes less than {@link MAX_AT_ONCE} or `isStopping`;
+ * resolves with how many are gone.
+ */
+export async function removeAll(
+  { transaction }: Pick<Database, 'transaction'>,
+  removeSome: (sql: Sql) => Promise<number>,
+  isStopping: () => boolean = () => false,
+): Promise<number> {
+  let all = 0;
+  while (!isStopping()) {
+    const removed = await transaction(removeSome);
+    all += removed;
+    if (removed < MAX_AT_ONCE) break;
+    // SQLite never waits, so without this nobody else would get a turn in between.
+    await setImmediate();
+  }
+  return all;
+}
 
 /** Trims each mailbox that holds something added before then; resolves with how many entries are gone. */
 export async function trimOld(
@@ -27,10 +48,17 @@ export async function trimOld(
 }
 
 /** Removes mailboxes that nobody has used since, with all that is in them; resolves with how many. */
-export async function removeUnused(sql: Sql, beforeMs: number): Promise<number> {
-  const unused = await sql('SELECT id FROM mailboxes WHERE used_ms < $1 LIMIT $2', [beforeMs, MAX_AT_ONCE]);
+export async function removeUnused(
+  sql: Sql,
+  { beforeMs, lockRows }: { beforeMs: number; lockRows: string },
+): Promise<number> {
+  const rows = await sql('SELECT id FROM mailboxes WHERE used_ms < $1 LIMIT $2', [beforeMs, MAX_AT_ONCE]);
+  const ids = rows.map(({ id }) => String(id));
+  const mailboxes = await loadMailboxes(sql, ids, lockRows);
+  // Until it was locked, another process may have used it.
+  const unused = [...mailboxes.values()].filter(({ usedMs }) => usedMs < beforeMs);
   for (const { id } of unused) {
-    const params = [String(id)];
+    const params = [id];
     await sql('DELETE FROM mailboxes WHERE id = $1', params);
     await sql('DELETE FROM entries WHERE mailbox = $1', params);
     await sql('DELETE FROM fences WHERE mailbox = $1', params);

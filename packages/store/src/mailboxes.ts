@@ -57,6 +57,9 @@ export type Mailboxes = {
   read(options: MailboxName & { after?: string | undefined }): Promise<TextPage>;
   /** Removes entries up to each token; one that fits no mailbox is passed over. */
   acknowledge(tokens: readonly { mailbox: string; after: string }[]): Promise<void>;
-  /** Removes what is older than it is kept: entries, and mailboxes that nobody has used. Resolves with how many of each. */
-  forgetOld(): Promise<{ entries: number; mailboxes: number }>;
+  /**
+   * Removes what is older than it is kept: entries, and mailboxes that nobody has used, in many transactions if need be,
+   * until `isStopping`. Resolves with how many of each.
+   */
+  forgetOld(isStopping?: () => boolean): Promise<{ entries: number; mailboxes: number }>;
 };

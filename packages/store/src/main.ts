@@ -5,6 +5,7 @@
  *     dispatcher ─▶ POST /append → take-replies → mailboxes, answers ─▶ database (sqlite, postgresql)
  *     public-web ─▶ POST /calls → answer-call ↗
  */
+import { setTimeout } from 'node:timers/promises';
 import { backOff } from '@waybill/common/back-off.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import { drainHttpServer, portOf } from '@waybill/common/http/http-server.ts';
@@ -21,12 +22,12 @@ import { migrate } from './migrations.ts';
 import { openDatabase } from './open-database.ts';
 import { createTakeReplies } from './take-replies.ts';
 
-/** How often what is too old is looked for. */
+/** Between two looks for what is too old. */
 const FORGET_EVERY_MS = 60_000;
 /** Between two tries to reach a database that is not there yet. */
 const REACH_AGAIN = { baseMs: 500, capMs: 2_000 };
 
-await runService(loadStoreConfig, async ({ config, log }) => {
+await runService(loadStoreConfig, async ({ config, log, isStopping }) => {
   const clock = createClockCheck();
   const { database, readiness } = openDatabase(config.DATABASE_URL, log);
   let isMigrated = false;
@@ -50,15 +51,19 @@ await runService(loadStoreConfig, async ({ config, log }) => {
 
   const mailboxes = createMailboxes({ database, retentionMs: config.RETENTION_MS });
   const answers = createAnswers({ database, retentionMs: config.RETENTION_MS });
-  const forget = setInterval(async () => {
-    try {
-      const [forgotten, answersForgotten] = [await mailboxes.forgetOld(), await answers.forgetOld()];
-      log.debug({ ...forgotten, answers: answersForgotten }, 'forgot what was too old');
-    } catch {
-      // Told where it failed; the next time is soon enough.
+  forgetRegularly();
+
+  async function forgetRegularly(): Promise<void> {
+    while (!isStopping()) {
+      await setTimeout(FORGET_EVERY_MS, undefined, { ref: false });
+      try {
+        const forgotten = await mailboxes.forgetOld(isStopping);
+        log.debug({ ...forgotten, answers: await answers.forgetOld(isStopping) }, 'forgot what was too old');
+      } catch {
+        // Told where it failed; the next time is soon enough.
+      }
     }
-  }, FORGET_EVERY_MS);
-  forget.unref();
+  }
 
   const app = createInternalApp({
     log,

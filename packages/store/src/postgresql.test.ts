@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { eventually } from '@waybill/test-harness/eventually.ts';
 import { needsPostgresql, type Postgresql, startPostgresql } from '@waybill/test-harness/postgresql.ts';
 import { pino } from 'pino';
+import { createAnswers } from './answers.ts';
 import { createMailboxes } from './create-mailboxes.ts';
 import { migrate } from './migrations.ts';
 import { openDatabase } from './open-database.ts';
@@ -48,6 +50,37 @@ describe('PostgreSQL', { skip: needsPostgresql() }, () => {
       );
     }
     await Promise.all(databases.map((database) => database.close()));
+  });
+
+  it('what another process has used in between is not forgotten', async () => {
+    const database = openPostgresql(server.url, log);
+    await migrate(database);
+    const holder = { instance: 'i', url: 'http://127.0.0.1/push' };
+    const options = { database, retentionMs: 60_000 };
+    const mailboxes = createMailboxes({ ...options, nowMs: () => 0 });
+    const name = { owner: '', client: 'used in between' };
+    const { mailbox } = await mailboxes.attach({ ...name, holder, deadlineMs: 1_000 });
+    const answers = createAnswers({ ...options, nowMs: () => 0 });
+    await answers.read(mailbox, holder);
+    const forget = [createMailboxes(options), createAnswers(options)].map((each) => () => each.forgetOld());
+    const forgetting = await database.transaction(async (sql) => {
+      await sql('UPDATE mailboxes SET used_ms = $1 WHERE id = $2', [Date.now(), mailbox]);
+      await sql('UPDATE answers SET expires_ms = $1, event = $2 WHERE id = $3', [
+        Date.now() + 60_000,
+        '{}',
+        mailbox,
+      ]);
+      const removed = Promise.all(forget.map((each) => each()));
+      await eventually(async () => {
+        const waiting = await sql('SELECT DISTINCT pid FROM pg_locks WHERE NOT granted');
+        assert.equal(waiting.length, 2);
+      });
+      return { removed };
+    });
+    await forgetting.removed;
+    assert.equal((await mailboxes.read({ mailbox })).mailbox, mailbox);
+    assert.deepEqual(await answers.read(mailbox), { state: 'answered', event: '{}' });
+    await database.close();
   });
 
   it('a dump is restored as docs/operations.md says, and offsets then begin in another epoch', async () => {

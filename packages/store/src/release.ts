@@ -32,9 +32,9 @@ export type ReleasedSlot = Slot & { isMissing: boolean };
 
 /**
  * What is released now, in order, and the fences that are left: one that is over is not among them, and one that nothing
- * was released of is the very same object.
+ * was released of is the very same object. So is the array when nothing has changed.
  */
-export type Release = { released: ReleasedSlot[]; fences: Fence[] };
+export type Release = { released: ReleasedSlot[]; fences: readonly Fence[] };
 
 /**
  * What is to be released of the slots that are `filled` and have not been, in any order.
@@ -42,17 +42,20 @@ export type Release = { released: ReleasedSlot[]; fences: Fence[] };
  * @param fences in ascending order
  */
 export function release(fences: readonly Fence[], filled: readonly Slot[], nowMs: number): Release {
-  const result: Release = { released: [], fences: [] };
+  const result: Changes = { released: [], fences: [] };
   let isHeldBack = false;
   for (const fence of fences) {
     if (isHeldBack) result.fences.push(fence);
     else isHeldBack = releaseFence(fence, ofFence(filled, fence), nowMs, result);
   }
-  return result;
+  const isSame = result.released.length === 0 && result.fences.length === fences.length;
+  return isSame ? { ...result, fences } : result;
 }
 
+type Changes = { released: ReleasedSlot[]; fences: Fence[] };
+
 /** Whether it holds back the fences after it. */
-function releaseFence(fence: Fence, filled: ReadonlySet<number>, nowMs: number, result: Release): boolean {
+function releaseFence(fence: Fence, filled: ReadonlySet<number>, nowMs: number, result: Changes): boolean {
   const isDue = fence.closesAtMs !== undefined && nowMs >= fence.closesAtMs;
   const endN = isDue ? (fence.lastN ?? Math.max(-1, ...filled)) + 1 : 0;
   let n = fence.nextN;

@@ -21,18 +21,19 @@ export function takeEntry(mailbox: Mailbox, { fence, n, event, bytes }: NewEntry
   return entry;
 }
 
-/** Gives offsets to all whose turn has come; whether there were any. */
+/** Gives offsets to all whose turn has come; whether that changed anything. */
 export function settle(mailbox: Mailbox, nowMs: number): boolean {
   const isFree = ({ offset }: Waiting) => offset === undefined;
   const { released, fences } = release(mailbox.fences, mailbox.waiting.filter(isFree), nowMs);
+  const isChanged = fences !== mailbox.fences;
   mailbox.fences = fences;
   for (const slot of released) {
-    if (slot.isMissing) add(mailbox, missing(mailbox, slot));
-    const entry = find(mailbox, slot);
+    const entry = slot.isMissing ? missing(mailbox, slot) : find(mailbox, slot);
+    if (entry && slot.isMissing) add(mailbox, entry);
     mailbox.head += 1;
     if (entry) entry.offset = mailbox.head;
   }
-  return released.length > 0;
+  return isChanged;
 }
 
 function find(mailbox: Mailbox, { fence, n }: Slot): Waiting | undefined {

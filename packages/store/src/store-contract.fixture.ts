@@ -9,9 +9,11 @@ import { after, before, describe, it } from 'node:test';
 import type { ErrorCode } from '@waybill/common/errors.ts';
 import { createAnswers } from './answers.ts';
 import { createMailboxes } from './create-mailboxes.ts';
-import type { Database } from './database.ts';
+import type { Database, Row } from './database.ts';
+import { MAX_AT_ONCE } from './forget-old.ts';
 import type { Mailboxes, NewEntry, TextPage } from './mailboxes.ts';
 import { migrate } from './migrations.ts';
+import { upsert } from './upsert.ts';
 
 const DEADLINE_MS = 1_000;
 const RETENTION_MS = 60_000;
@@ -164,6 +166,37 @@ export function storeContract(name: string, open: () => Promise<Database>): void
       assert.equal(late?.outcome, 'repeated');
     });
 
+    it('fills more at once than fits one statement', async () => {
+      const client = randomUUID();
+      const { mailbox, fence } = await attach(client);
+      await append(mailbox, fence, 9_999);
+      await attach(client);
+      nowMs += DEADLINE_MS;
+      assert.equal((await mailboxes.read({ mailbox })).head, 10_000);
+    });
+
+    it('writes nothing when a mailbox that is in use is read again', async () => {
+      const { mailbox, fence } = await attach(randomUUID());
+      await append(mailbox, fence, 0);
+      const statements: string[] = [];
+      const recording: Database = {
+        ...database,
+        transaction: (work) =>
+          database.transaction((sql) =>
+            work((text, params) => {
+              statements.push(text);
+              return sql(text, params);
+            }),
+          ),
+      };
+      const reader = createMailboxes({ database: recording, retentionMs: RETENTION_MS, nowMs: () => nowMs });
+      assert.equal((await reader.read({ mailbox })).entries.length, 1);
+      assert.deepEqual(
+        statements.filter((text) => !text.startsWith('SELECT')),
+        [],
+      );
+    });
+
     it('has nobody as the holder after a detach, but not after one that comes late', async () => {
       const client = randomUUID();
       const first = await attach(client);
@@ -236,6 +269,20 @@ export function storeContract(name: string, open: () => Promise<Database>): void
       assert.ok(removed >= 1);
       await assert.rejects(mailboxes.read({ mailbox }), refusal('not-found'));
       assert.notEqual((await attach(client)).epoch, epoch);
+    });
+
+    it('forgets all that is too old, however much it is, but nothing more once it is to stop', async () => {
+      const count = 2 * MAX_AT_ONCE + 1;
+      await database.transaction(async (sql) => {
+        const ids = Array.from({ length: count }, randomKey);
+        await upsert(sql, 'mailboxes', ['id'], ids.map(unusedMailbox));
+        await upsert(sql, 'entries', ['mailbox', 'fence', 'n'], ids.map(oldEntry));
+      });
+      nowMs += RETENTION_MS + 1;
+      assert.deepEqual(await mailboxes.forgetOld(() => true), { entries: 0, mailboxes: 0 });
+      const removed = await mailboxes.forgetOld();
+      assert.ok(removed.entries >= count && removed.mailboxes >= count, JSON.stringify(removed));
+      assert.deepEqual(await mailboxes.forgetOld(), { entries: 0, mailboxes: 0 });
     });
 
     it('is migrated again without a change, and refuses a database of a later version', async () => {
@@ -316,6 +363,27 @@ export function storeContract(name: string, open: () => Promise<Database>): void
       assert.ok((await answers().forgetOld()) >= 1);
       assert.deepEqual(await answers().read(id), { state: 'pending' });
     });
+
+    it('are kept for the whole while from when they came, however long they were asked for before', async () => {
+      const id = randomKey();
+      await answers().read(id, holder);
+      nowMs += RETENTION_MS;
+      await answers().keep({ id, event: '{}' });
+      nowMs += RETENTION_MS;
+      await answers().forgetOld();
+      assert.deepEqual(await answers().read(id), { state: 'answered', event: '{}' });
+    });
+
+    it('are all forgotten, however many, but for those that are left when it is to stop', async () => {
+      await answers().forgetOld();
+      const expired = () => ({ id: randomKey(), event: '{}', is_cancelled: 0, expires_ms: 0 });
+      const rows = Array.from({ length: 3 * MAX_AT_ONCE + 1 }, expired);
+      await database.transaction((sql) => upsert(sql, 'answers', ['id'], rows));
+      let asked = 0;
+      const isStopping = () => ++asked > 1;
+      assert.equal(await answers().forgetOld(isStopping), MAX_AT_ONCE);
+      assert.equal(await answers().forgetOld(), 2 * MAX_AT_ONCE + 1);
+    });
   });
 }
 
@@ -323,6 +391,25 @@ export function storeContract(name: string, open: () => Promise<Database>): void
 function newEntry(mailbox: string, fence: number, n: number, data?: string): NewEntry {
   const event = JSON.stringify({ id: `${fence}.${n}`, data });
   return { mailbox, fence, n, event, bytes: event.length };
+}
+
+function unusedMailbox(id: string): Row {
+  return {
+    id,
+    owner: id,
+    client: '',
+    epoch: '',
+    fence: 1,
+    head: 1,
+    trimmed: 0,
+    entries: 1,
+    bytes: 2,
+    used_ms: 0,
+  };
+}
+
+function oldEntry(mailbox: string): Row {
+  return { mailbox, fence: 1, n: 0, position: 1, event: '{}', bytes: 2, added_ms: 0 };
 }
 
 function eventsOf({ entries }: TextPage): string[] {

@@ -1,6 +1,9 @@
 import type { Row, Sql, SqlValue } from './database.ts';
 
-/** Inserts `rows`, all in one statement; of one whose `keys` are there already, the other columns are replaced. */
+/** Rows of one statement: SQLite takes 32,767 variables, PostgreSQL 65,535. */
+const MAX_ROWS = 1_000;
+
+/** Inserts `rows`; of one whose `keys` are there already, the other columns are replaced. */
 export async function upsert(
   sql: Sql,
   table: string,
@@ -12,11 +15,14 @@ export async function upsert(
   const columns = Object.keys(first);
   const others = columns.filter((column) => !keys.includes(column));
   const updates = others.map((column) => `${column} = excluded.${column}`);
-  await sql(
-    `INSERT INTO ${table} (${columns.join(', ')}) VALUES ${placeholders(rows.length, columns.length)}
-     ON CONFLICT (${keys.join(', ')}) DO UPDATE SET ${updates.join(', ')}`,
-    rows.flatMap((row) => columns.map((column) => (row[column] ?? null) as SqlValue)),
-  );
+  for (let start = 0; start < rows.length; start += MAX_ROWS) {
+    const some = rows.slice(start, start + MAX_ROWS);
+    await sql(
+      `INSERT INTO ${table} (${columns.join(', ')}) VALUES ${placeholders(some.length, columns.length)}
+       ON CONFLICT (${keys.join(', ')}) DO UPDATE SET ${updates.join(', ')}`,
+      some.flatMap((row) => columns.map((column) => (row[column] ?? null) as SqlValue)),
+    );
+  }
 }
 
 /** `($1, $2), ($3, $4)` for two rows of two. */
