@@ -2,11 +2,8 @@ import { RESERVED_SERVICES } from '@waybill/common/broker/topology.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import { EVENT_TYPE_PATTERN } from '@waybill/common/event/event.ts';
 import type { Handlers, Observers } from './handler.ts';
-import { withDefaults } from './handler-options.ts';
+import { MAX_TIMEOUT_MS, withDefaults } from './handler-options.ts';
 import { isSchema } from './schema.ts';
-
-/** Longest that a handler may ask for; see `MAX_HOLD_MS` in `create-listener.ts`. */
-const MAX_TIMEOUT_MS = 20 * 60_000;
 
 /** @throws AppError `invalid-config` for a service or an event type that cannot be called so, or a time or schema that is none. */
 export function assertListener(service: string, handlers: Handlers, observers: Observers): void {

@@ -140,7 +140,10 @@ function consume({
   const survivedLosses = createSurvivedLosses();
   const publishReply = createPublishReply({ publisher });
   const publishObserved = createPublishObserved({ publisher, log });
-  const requests = createRequests({ service, publisher, subscriber: requestsSubscriber, publishObserved });
+  const requests = createRequests({
+    ...{ service, publisher, publishObserved, log },
+    subscriber: requestsSubscriber,
+  });
   const giveUp = createGiveUp({ service, publisher, publishReply });
   const handleEvent = createHandleEvent({
     service,

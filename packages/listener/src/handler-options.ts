@@ -3,6 +3,9 @@ import type { Handler, HandlerWithOptions } from './handler.ts';
 /** Attempts before an event is given up, when its handler does not say, or there is none. */
 export const DEFAULT_MAX_ATTEMPTS = 5;
 
+/** Longest that a handler may ask for, or wait for a reply; see `MAX_HOLD_MS` in `create-listener.ts`. */
+export const MAX_TIMEOUT_MS = 20 * 60_000;
+
 /** How long one attempt may take when its handler does not say. */
 const DEFAULT_TIMEOUT_MS = 30_000;
 

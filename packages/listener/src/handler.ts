@@ -88,7 +88,10 @@ export type NewEvent = {
 
 /** What else there is to say of a request to another service. */
 export type RequestOptions = {
-  /** How long the reply is waited for, in milliseconds (default 30,000); no longer than the event itself has. */
+  /**
+   * How long all of it may take, in whole milliseconds, from 1 to 20 minutes (default 30,000); no longer than the event itself
+   * has.
+   */
   timeoutMs?: number;
   /** Names the request; default: made of the event's, so that another attempt at it asks under the same id. */
   id?: string;
@@ -100,7 +103,7 @@ export type RequestOptions = {
  * attempt at the event asks again, under the same id.
  *
  * @throws RequestProblem when the service answers with a problem; AppError `unroutable` when no service answers the type,
- *   `outcome-unknown` when there is no reply in time.
+ *   `outcome-unknown` when there is no reply in time; TerminalError when it is no valid event, or `timeoutMs` none that may be.
  */
 export type Request = (type: string, data?: unknown, options?: RequestOptions) => Promise<CloudEvent>;
 

@@ -1,22 +1,27 @@
 /** Requests from listener to listener, and answers that are left to others, in one process. The queue of replies on every broker: `contract-topology.fixture.ts`. */
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
+import type { Publisher } from '@waybill/common/broker/ports.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 import { createMemoryBroker } from '@waybill/embedded-broker/create-memory-broker.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
+import { type Logger, pino } from 'pino';
 import { createAnswers } from './answers.fixture.ts';
 import { createListener } from './create-listener.ts';
 import { type Handler, type Handlers, TerminalError } from './handler.ts';
 import { Problem } from './problem.ts';
-import { RequestProblem } from './requests.ts';
+import { createRequests, RequestProblem } from './requests.ts';
+import { makeStep } from './step.fixture.ts';
 
 /** Starts each service with its handlers. */
-async function start(t: TestContext, services: Record<string, Handlers>) {
+async function start(t: TestContext, services: Record<string, Handlers>, log?: Logger) {
   const broker = createMemoryBroker({ topology: 'dispatcher' });
   t.after(() => broker.close());
   const listeners = Object.entries(services).map(([service, handlers]) => {
     const connections = broker.connect({ topology: { service, types: Object.keys(handlers) } });
-    return { ...createListener({ service, handlers, ...connections }), connections };
+    return { ...createListener({ service, handlers, log, ...connections }), connections };
   });
   await eventually(() => assert.ok(listeners.every((listener) => listener.isActive())));
   return { broker, listeners };
@@ -134,6 +139,66 @@ describe('a request of a handler', () => {
       assert.equal((await broker.ask({ type: 'Order.Place' })).data, code);
     });
 
+  it('that is open at the deadline of its event fails nothing: the event has expired', async (t) => {
+    const ended = Promise.withResolvers<string>();
+    const { broker } = await start(t, {
+      ...placeBy(async (_event, { request }) => {
+        await request('Stock.Hang').catch((error) => {
+          ended.resolve(error.code);
+          throw error;
+        });
+      }),
+      stock: { 'Stock.Hang': () => new Promise(() => {}) },
+    });
+    const event: CloudEvent = {
+      ...{
+        specversion: '1.0',
+        id: '1',
+        source: '/test',
+        type: 'Order.Place',
+        correlationid: 'c',
+        replyto: 'r',
+      },
+      expirytime: new Date(Date.now() + 500).toISOString(),
+    };
+    await broker.publisher.publish({ to: { type: event.type }, ...encodeMessage([encodeEvent(event)]) });
+    // Its own deadline and that of its event are one.
+    assert.match(await ended.promise, /^(outcome-unknown|handler-timeout)$/);
+    const nothing = { ready: 0, unacked: 0 };
+    await eventually(() => assert.deepEqual(broker.queues()['waybill.orders'], nothing));
+    assert.deepEqual(broker.queues()['waybill.dead-letters'], nothing);
+    assert.deepEqual(broker.queues()['waybill.replies'], nothing);
+  });
+
+  it('is answered beside a message that holds no reply, which is dead-lettered and told of once', async (t) => {
+    const lines: { msg: string }[] = [];
+    const log = pino({ level: 'warn' }, { write: (line) => void lines.push(JSON.parse(line)) });
+    const { broker } = await start(
+      t,
+      {
+        ...placeBy(async (_event, { request }) => {
+          const { data } = await request('Stock.Reserve', 1);
+          return { reply: { type: 'Order.Placed', data } };
+        }),
+        stock: {
+          async 'Stock.Reserve'({ replyto }) {
+            const to = { requester: String(replyto).replace('requester:', '') };
+            await broker.publisher.publish({ to, contentType: 'text/plain', body: Buffer.from('no event') });
+            return { reply: { type: 'Stock.Reserved', data: to.requester } };
+          },
+        },
+      },
+      log,
+    );
+    const { data } = await broker.ask({ type: 'Order.Place' });
+    await eventually(() => assert.deepEqual(broker.queues()[`waybill.${data}`], { ready: 0, unacked: 0 }));
+    assert.deepEqual(broker.queues()['waybill.dead-letters'], { ready: 1, unacked: 0 });
+    assert.deepEqual(
+      lines.map(({ msg }) => msg),
+      ['message without events dead-lettered'],
+    );
+  });
+
   it('survives that every connection is lost while it waits', async (t) => {
     const asked = Promise.withResolvers<void>();
     const answer = Promise.withResolvers<void>();
@@ -171,6 +236,52 @@ describe('a request of a handler', () => {
     await eventually(() => assert.deepEqual(broker.queues()['waybill.stock'], { ready: 0, unacked: 0 }));
     assert.deepEqual(answers.replyMessages(), []);
   });
+});
+
+describe('the time of a request', () => {
+  /** Of one process whose queue of replies is there or not, and whose publishes never end. */
+  function createAsking({ isActive }: { isActive(): boolean }) {
+    const { event, context } = makeStep();
+    const publisher = { publish: () => new Promise(() => {}) } as unknown as Publisher;
+    const requests = createRequests({
+      ...{ service: 'orders', publisher, log: context.log },
+      subscriber: { subscribe: () => ({ isActive, cancel: async () => {} }) },
+      publishObserved: async () => {},
+    });
+    return {
+      request: requests.of(event, context),
+      listeners: () => getEventListeners(context.signal, 'abort').length,
+    };
+  }
+
+  for (const [what, isOpen] of [
+    ['making the queue of its reply', false],
+    ['publishing', true],
+  ] as const)
+    it(`bounds ${what}, and leaves nothing behind`, async () => {
+      const counts: number[] = [];
+      const asking = createAsking({
+        isActive() {
+          counts.push(asking.listeners());
+          return isOpen;
+        },
+      });
+      await assert.rejects(asking.request('Stock.Reserve', 1, { timeoutMs: 100 }), {
+        code: 'outcome-unknown',
+      });
+      assert.equal(Math.max(...counts), 1, 'one listener, however often it looks');
+      assert.equal(asking.listeners(), 0);
+    });
+
+  for (const timeoutMs of [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 1_200_001, '5' as never])
+    it(`is refused as ${typeof timeoutMs} ${timeoutMs}`, async () => {
+      const { request } = createAsking({ isActive: () => assert.fail('nothing is asked') });
+      await assert.rejects(request('Stock.Reserve', 1, { timeoutMs }), (error) => {
+        assert.ok(error instanceof TerminalError);
+        assert.equal(error.code, 'invalid-request');
+        return true;
+      });
+    });
 });
 
 describe('publishing now', () => {

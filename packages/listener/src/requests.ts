@@ -7,6 +7,8 @@
  * made at least once, and whoever answers it has to bear repetition, as any handler has.
  */
 import { createHash, randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { deadLetter } from '@waybill/common/broker/dead-letter.ts';
 import type { Delivery, Publisher, Subscriber, Subscription } from '@waybill/common/broker/ports.ts';
 import type { PublishObserved } from '@waybill/common/broker/publish-observed.ts';
 import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
@@ -14,17 +16,21 @@ import { AppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, expiryMs, PROBLEM_TYPE, stripInternal } from '@waybill/common/event/event.ts';
 import { decodeMessage, encodeMessage } from '@waybill/common/event/event-json.ts';
 import type { Problem as ProblemMembers } from '@waybill/common/problem.ts';
-import { within } from '@waybill/common/within.ts';
+import { toPublicError } from '@waybill/common/public-error.ts';
+import type { Logger } from 'pino';
 import { type Request, type RequestOptions, TerminalError } from './handler.ts';
+import { MAX_TIMEOUT_MS } from './handler-options.ts';
 import { hopsAfter } from './hops.ts';
 import { makeEvent } from './make-event.ts';
 import { addressOf } from './requester-address.ts';
 import type { StepContext } from './step.ts';
+import { endedBy } from './with-deadline.ts';
 
 /** How long an answer is waited for when the handler does not say. */
 const DEFAULT_TIMEOUT_MS = 30_000;
 /** They are acked as they come. */
 const PREFETCH = 256;
+/** How often it is looked whether replies would arrive by now. */
 const LOOK_MS = 20;
 
 /**
@@ -58,30 +64,46 @@ export function createRequests({
   publisher,
   subscriber,
   publishObserved,
+  log,
 }: {
   service: string;
   publisher: Publisher;
   subscriber: Pick<Subscriber, 'subscribe'>;
   publishObserved: PublishObserved;
+  log: Logger;
 }): Requests {
   const requester = `${service}.requests.${randomUUID()}`;
   const waiting = new Map<string, (reply: CloudEvent) => void>();
   let subscription: Subscription | undefined;
 
   function onDelivery(delivery: Delivery): void {
-    // Whoever asked may have stopped waiting.
-    for (const reply of decodeMessage(delivery, { roundsNumbers: true }))
-      waiting.get(String(reply.correlationid))?.(reply);
+    try {
+      // Whoever asked may have stopped waiting.
+      for (const reply of decodeMessage(delivery, { roundsNumbers: true }))
+        waiting.get(String(reply.correlationid))?.(reply);
+      delivery.ack();
+    } catch (thrown) {
+      void giveUp(delivery, thrown);
+    }
+  }
+
+  /** Acked in any case: it would come back for as long as this process lives. */
+  async function giveUp(delivery: Delivery, thrown: unknown): Promise<void> {
+    const error = toPublicError(thrown, log);
+    log.warn({ reason: error.message, queue: delivery.queue }, 'message without events dead-lettered');
+    try {
+      await deadLetter({ publisher, delivery, reason: 'unparsable', error });
+    } catch (err) {
+      log.warn({ err, queue: delivery.queue }, 'message without events dropped');
+    }
     delivery.ack();
   }
 
   /** A reply must not come before there is a queue for it. */
   async function open(signal: AbortSignal): Promise<void> {
     subscription ??= subscriber.subscribe({ from: { requester }, prefetch: PREFETCH, onDelivery });
-    while (!subscription.isActive()) {
-      signal.throwIfAborted();
-      await within(LOOK_MS, aborted(signal));
-    }
+    while (!subscription.isActive() && !signal.aborted) await delay(LOOK_MS, undefined, { ref: false });
+    signal.throwIfAborted();
   }
 
   async function ask(event: CloudEvent, context: StepContext, asked: Asked): Promise<CloudEvent> {
@@ -102,16 +124,21 @@ export function createRequests({
       'event',
     );
     const { type } = encoded.event;
-    waiting.set(correlationid, resolve);
-    try {
-      await open(signal);
+    const run = async (inTime: AbortSignal) => {
+      await open(inTime);
       const message = encodeMessage([encoded]);
       void publishObserved(type, message);
-      await publishUntilConfirmed(publisher, { to: { type }, ...message }, signal);
-      if (!(await within(deadlineMs - Date.now(), Promise.race([replied, aborted(signal)]))))
-        throw new AppError('outcome-unknown', `no reply to ${type} by its deadline`);
-      signal.throwIfAborted();
-      return await replied;
+      await publishUntilConfirmed(publisher, { to: { type }, ...message }, inTime);
+      return replied;
+    };
+    waiting.set(correlationid, resolve);
+    try {
+      return await endedBy(run, {
+        loss: signal,
+        lost: () => signal.reason,
+        timeoutMs: deadlineMs - Date.now(),
+        late: () => new AppError('outcome-unknown', `no reply to ${type} by its deadline`),
+      });
     } finally {
       waiting.delete(correlationid);
     }
@@ -121,6 +148,7 @@ export function createRequests({
     of(event, context) {
       let count = 0;
       return async (type, data, { timeoutMs = DEFAULT_TIMEOUT_MS, id }: RequestOptions = {}) => {
+        assertTimeout(timeoutMs);
         count += 1;
         const newEvent = { type, data, id: id ?? idOf([service, event.source, event.id, type, count]) };
         const reply = await ask(event, context, { newEvent, timeoutMs });
@@ -140,7 +168,10 @@ function idOf(parts: readonly (string | number)[]): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 22);
 }
 
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+function assertTimeout(timeoutMs: number): void {
+  if (Number.isInteger(timeoutMs) && timeoutMs >= 1 && timeoutMs <= MAX_TIMEOUT_MS) return;
+  throw new TerminalError(
+    'invalid-request',
+    `timeoutMs of a request must be a whole number from 1 to ${MAX_TIMEOUT_MS}`,
+  );
 }

@@ -11,29 +11,43 @@ export function withDeadline<T, Context extends { signal: AbortSignal }>(
   next: (event: CloudEvent, context: Context) => Promise<T>,
   { timeoutMs }: { timeoutMs: number },
 ): (event: CloudEvent, context: Context) => Promise<T> {
-  return (event, context) =>
-    endedBy(context.signal, Math.min(timeoutMs, Math.max(1, expiryMs(event) - Date.now())), (signal) =>
-      next(event, { ...context, signal }),
-    );
+  return (event, context) => {
+    const boundMs = Math.min(timeoutMs, Math.max(1, expiryMs(event) - Date.now()));
+    return endedBy((signal) => next(event, { ...context, signal }), {
+      loss: context.signal,
+      lost: () => new AppError('delivery-lost', 'the delivery was lost'),
+      timeoutMs: boundMs,
+      late: () => new AppError('handler-timeout', `the handler took longer than ${boundMs} ms`),
+    });
+  };
 }
 
-async function endedBy<T>(
-  loss: AbortSignal,
-  timeoutMs: number,
+/**
+ * Gives `run` a signal that aborts after `timeoutMs`, or when `loss` does; one that does not heed it is no longer waited for.
+ * It is not called when `loss` has aborted already. Neither timer nor listener is left behind.
+ *
+ * @throws what `late` or `lost` returns, or what `run` throws.
+ */
+export async function endedBy<T>(
   run: (signal: AbortSignal) => Promise<T>,
+  {
+    loss,
+    lost,
+    timeoutMs,
+    late,
+  }: { loss: AbortSignal; lost: () => unknown; timeoutMs: number; late: () => AppError },
 ): Promise<T> {
-  const lost = () => new AppError('delivery-lost', 'the delivery was lost');
   if (loss.aborted) throw lost();
   const controller = new AbortController();
   const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const abort = (error: AppError) => {
+  const abort = (error: unknown) => {
     // First, so that what the handler makes of its signal does not hide why it was ended.
     reject(error);
     controller.abort(error);
   };
   const onLost = () => abort(lost());
   const timer = setTimeout(
-    () => abort(new AppError('handler-timeout', `the handler took longer than ${timeoutMs} ms`)),
+    () => abort(late()),
     // Node's timers count whole milliseconds, and so may fire up to one early: just before an event's own deadline.
     timeoutMs + 1,
   );

@@ -5,7 +5,8 @@ import type { Step } from './step.ts';
 
 /**
  * Starts no work on an event whose deadline has passed, and takes a handler that its deadline ended for no failed one:
- * nobody waits any more, and nothing says that the event is at fault. A client may have allowed it no time.
+ * nobody waits any more, and nothing says that the event is at fault. A client may have allowed it no time. Nor one whose
+ * request to another service was open until then: that ends at the same deadline, and either may be first.
  */
 export function withExpiry(next: Step): Step {
   return async (event, context) => {
@@ -22,5 +23,5 @@ function isExpired(event: CloudEvent): boolean {
 }
 
 function isTimeout(failure: Error): boolean {
-  return failure instanceof AppError && failure.code === 'handler-timeout';
+  return failure instanceof AppError && ['handler-timeout', 'outcome-unknown'].includes(failure.code);
 }
