@@ -8,6 +8,8 @@ export type AllowedMethods = (path: string) => string[];
 export function collectAllowedMethods(app: FastifyInstance): AllowedMethods {
   const routes = new Map<string, { pattern: RegExp; methods: Set<string> }>();
   app.addHook('onRoute', ({ url, method }) => {
+    // Of no path: the preflights of all.
+    if (url === '*') return;
     const route = routes.get(url) ?? { pattern: toPattern(url), methods: new Set(['OPTIONS']) };
     for (const name of [method].flat()) route.methods.add(name);
     // Of a route under a prefix Fastify tells only this one, for the path that ends in a slash.

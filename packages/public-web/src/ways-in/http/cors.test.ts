@@ -78,6 +78,13 @@ describe('web pages of other origins', () => {
     }
   });
 
+  it('find no path that there is not, whatever they may send', async () => {
+    const answer = await app.inject({ method: 'POST', url: '/nope', headers: { origin: SHOP } });
+    assert.deepEqual([answer.statusCode, answer.headers.allow], [404, undefined]);
+    const { statusCode, headers } = await app.inject({ method: 'PUT', url: '/events' });
+    assert.deepEqual([statusCode, headers.allow], [405, 'OPTIONS, POST']);
+  });
+
   it('may all, if * is listed, and none, if nothing is', async (t) => {
     const [all, none] = [await serve(['*']), await serve([])];
     t.after(() => Promise.all([all.close(), none.close()]));
