@@ -23,15 +23,16 @@ function start(...answers: (TroublesAnswer | undefined)[]) {
 }
 
 test('an instance that cannot be called back twice in a row is not ready, says why once, and recovers', async () => {
-  const refused = { ...WELL, callback: 'connect ECONNREFUSED' };
-  const { look, readiness, explain, messages } = start(refused, refused, refused, WELL);
+  const refused = { ...WELL, callback: 'connect ECONNREFUSED 10.0.3.7:8081' };
+  const { look, readiness, explain, messages, lines } = start(refused, refused, refused, WELL);
   assert.equal(await look(), false);
   assert.equal(readiness(), undefined);
   await look();
   await look();
-  assert.equal(readiness(), 'replies cannot be delivered to this instance: connect ECONNREFUSED');
+  assert.equal(readiness(), 'replies cannot be delivered to this instance (setting INTERNAL_URL)');
   assert.equal(explain('PingRequest'), '; replies are not delivered to this instance');
-  assert.deepEqual(messages(), ['replies cannot be delivered to this instance (setting INTERNAL_URL)']);
+  assert.deepEqual(messages(), [readiness()]);
+  assert.equal(lines[0]?.reason, refused.callback);
   assert.equal(await look(), true);
   assert.equal(readiness(), undefined);
   assert.equal(explain('PingRequest'), '');

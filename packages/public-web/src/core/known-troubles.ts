@@ -16,6 +16,8 @@ const WELL_MS = 5_000;
 const UNWELL_MS = 1_000;
 /** Once may be a busy moment. */
 const FAILURES = 2;
+/** Readiness is told to strangers: why, which names addresses within, is in the log. */
+const UNREACHABLE = 'replies cannot be delivered to this instance (setting INTERNAL_URL)';
 
 export type KnownTroubles = {
   /** Why the process is not ready: replies to it cannot be delivered. */
@@ -59,7 +61,7 @@ export function createKnownTroubles({
     if (reason === undefined) reached();
     if (reason === undefined || failures < FAILURES || unreachable === reason) return;
     unreachable = reason;
-    log.warn({ reason }, 'replies cannot be delivered to this instance (setting INTERNAL_URL)');
+    log.warn({ reason }, UNREACHABLE);
   }
 
   function reached(): void {
@@ -106,7 +108,7 @@ export function createKnownTroubles({
   return {
     look,
     reached,
-    readiness: () => unreachable && `replies cannot be delivered to this instance: ${unreachable}`,
+    readiness: () => (unreachable === undefined ? undefined : UNREACHABLE),
     explain(type) {
       const service = serviceOf.get(type);
       const since = service && idleSince.get(service);
