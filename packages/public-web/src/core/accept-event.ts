@@ -3,12 +3,13 @@
  * store, where it can be fetched.
  */
 import { AppError } from '@waybill/common/errors.ts';
-import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { type CloudEvent, expiryMs } from '@waybill/common/event/event.ts';
 import { type Problem, toProblem } from '@waybill/common/problem.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
 import type { ParkedRequests } from '../replies/parked-requests.ts';
 import type { Account } from './account.ts';
 import type { Requester } from './answer-event.ts';
+import type { WaitingClient } from './ask.ts';
 import type { SendConfirmed } from './send-confirmed.ts';
 
 /** What became of the event: under which correlation id its reply will be, and until when one may come; or a problem. */
@@ -19,7 +20,9 @@ export type Accepted =
 /** Accepts an event; never rejects. Counts it and logs one line, whatever comes of it. */
 export type AcceptEvent = (
   event: CloudEvent,
-  requester: Pick<Requester, 'caller' | 'log' | 'bytes'> & { client: Pick<Requester['client'], 'onGone'> },
+  requester: Pick<Requester, 'caller' | 'log' | 'bytes'> & {
+    client: Pick<WaitingClient, 'onGone'> & Required<Pick<WaitingClient, 'locate'>>;
+  },
 ) => Promise<Accepted>;
 
 export type AcceptEventOptions = {
@@ -72,7 +75,9 @@ export function createAcceptEvent({
     const startedMs = performance.now();
     const accepted = await accept(event, requester).catch((thrown): Accepted => {
       const error = toPublicError(thrown, requester.log, { event_id: event.id });
-      return { problem: toProblem(error, { event_id: event.id }) };
+      return {
+        problem: toProblem(error, { event_id: event.id, ...placeOf(error, event, requester.client) }),
+      };
     });
     account({
       log: requester.log,
@@ -85,4 +90,15 @@ export function createAcceptEvent({
     });
     return accepted;
   };
+}
+
+/** It may have been sent, and so its reply may come. */
+function placeOf(
+  { code }: AppError,
+  event: CloudEvent,
+  { locate }: Parameters<AcceptEvent>[1]['client'],
+): { location?: string } {
+  if (code !== 'outcome-unknown') return {};
+  const { correlationid: id = '', id: eventId } = event;
+  return { location: locate({ id, dueMs: expiryMs(event), eventId }) };
 }

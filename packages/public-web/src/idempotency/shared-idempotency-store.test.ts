@@ -7,6 +7,7 @@ import { createHttpServer } from '@waybill/common/http/http-server.ts';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import type { Caller } from '../admission/admission.ts';
+import { createHeldReplies } from '../replies/held-replies.ts';
 import { createIdempotencyHooks } from '../ways-in/http/idempotency-hooks.ts';
 import { createIdempotency } from './idempotency.ts';
 import {
@@ -188,7 +189,10 @@ function startInstance(t: TestContext, { store, work, maxJoined = 100 }: Instanc
   });
   app.post(
     '/',
-    createIdempotencyHooks(createIdempotency({ store, maxJoined }), { deadlineMs: 60_000 }),
+    createIdempotencyHooks(createIdempotency({ store, maxJoined }), {
+      deadlineMs: 60_000,
+      held: createHeldReplies(),
+    }),
     (_request, reply) => work.run().then((body) => reply.send(body)),
   );
   t.after(() => app.close());

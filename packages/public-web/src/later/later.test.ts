@@ -154,7 +154,7 @@ describe('answers that are fetched later', () => {
     const away = await startPublicWeb([dispatcher], { STORE_URLS: 'http://127.0.0.1:1' });
     const response = await fetch(`${away.baseUrl}/events`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', prefer: 'respond-async' },
+      headers: { 'content-type': 'application/json', prefer: 'respond-async, wait=5' },
       body: '{"type":"PingRequest"}',
     });
     assert.equal(response.status, 202);

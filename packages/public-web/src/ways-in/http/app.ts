@@ -111,12 +111,12 @@ function addEventRoutes(app: FastifyInstance, options: PublicAppOptions): void {
   app.get(
     `${REQUESTS_PATH}:place`,
     { schema: { ...requestRouteSchema, operationId: 'getRequest' } },
-    createGetRequest({ later: options.later, deadlineMs: options.deadlineMs }),
+    createGetRequest(options),
   );
   app.delete(
     `${REQUESTS_PATH}:place`,
     { schema: { ...deleteRequestRouteSchema, operationId: 'deleteRequest' } },
-    createDeleteRequest({ later: options.later }),
+    createDeleteRequest(options),
   );
   const ping = createPing(options);
   app.get('/ping', { schema: { ...pingRouteSchema, operationId: 'getPing' } }, ping);

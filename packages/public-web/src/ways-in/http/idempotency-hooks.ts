@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Idempotency, Run } from '../../idempotency/idempotency.ts';
 import type { KeptAnswer } from '../../idempotency/idempotency-store.ts';
 import type { Later } from '../../later/later.ts';
+import type { HeldReplies } from '../../replies/held-replies.ts';
 import { clientGone } from './client-gone.ts';
 import { fingerprintOf, parseIdempotencyKey } from './idempotency-key.ts';
 import { preferredDeadlineMs } from './prefer.ts';
@@ -16,6 +17,9 @@ export type IdempotencyHooks = {
 };
 
 type SendDone = (error: Error | null, payload?: unknown) => void;
+
+/** What a later answer is fetched with. */
+type Fetching = { later?: Later | undefined; held: HeldReplies };
 
 const HEADER = 'idempotency-key';
 /** What describes the body; other headers belong to one request only. */
@@ -34,7 +38,7 @@ export function isAwaitedByOthers(request: FastifyRequest): boolean {
  */
 export function createIdempotencyHooks(
   idempotency: Idempotency,
-  { deadlineMs, later }: { deadlineMs: number; later?: Later | undefined },
+  { deadlineMs, ...fetching }: { deadlineMs: number } & Fetching,
 ): IdempotencyHooks {
   /** The answer to an earlier request; undefined for the first. */
   async function begin(
@@ -61,7 +65,7 @@ export function createIdempotencyHooks(
       const header = request.headers[HEADER];
       if (header === undefined) return done();
       begin(request, reply, header)
-        .then((answer) => (answer ? answerAgain(reply, answer, later) : done()))
+        .then((answer) => (answer ? answerAgain(reply, answer, fetching) : done()))
         .catch(done);
     },
     onSend(request, reply, payload, done) {
@@ -75,12 +79,12 @@ export function createIdempotencyHooks(
 async function answerAgain(
   reply: FastifyReply,
   { status, headers, body }: KeptAnswer,
-  later: Later | undefined,
+  fetching: Fetching,
 ): Promise<void> {
   reply.log.info({ status }, 'answered as an earlier request with this idempotency key');
   reply.header('idempotency-replayed', 'true');
   const { location } = headers;
-  if (status === 504 && location !== undefined && (await sendIfAnswered(reply, later, location))) return;
+  if (status === 504 && location !== undefined && (await sendIfAnswered(reply, location, fetching))) return;
   reply.code(status);
   sendExactly(reply, { headers, body: Buffer.from(body as string) });
 }

@@ -4,11 +4,10 @@
 import { randomUUID } from 'node:crypto';
 import { AppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
-import { sendProblemBody } from '@waybill/common/http/http-server.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Caller } from '../../admission/admission.ts';
 import { admitBatch } from '../../admission/admit-batch.ts';
 import { type AnswerEvent, answerBatch, type Requester, toReplyEvent } from '../../core/answer-event.ts';
-import type { WaitingClient } from '../../core/ask.ts';
 import { PUBLIC_WEB_SOURCE } from '../../core/source.ts';
 import type { Later } from '../../later/later.ts';
 import type { AnswerMode } from '../../later/request-locations.ts';
@@ -16,7 +15,7 @@ import type { HeldReplies } from '../../replies/held-replies.ts';
 import { clientGone } from './client-gone.ts';
 import { decodeRequest, encodeBatchResponse } from './event-http.ts';
 import { preferredDeadlineMs, prefersAsync, waitIn } from './prefer.ts';
-import { sendAccepted, sendAnswer } from './requests.ts';
+import { sendAccepted, sendAnswer, sendFetched } from './requests.ts';
 import { sendEncoded } from './send-exactly.ts';
 
 export type PostEventOptions = {
@@ -73,19 +72,32 @@ async function accept(
   mode: AnswerMode,
   options: PostEventOptions,
 ): Promise<FastifyReply> {
-  const { later, deadlineMs } = options;
+  const { later, held, deadlineMs } = options;
   if (!later) throw new AppError('no-store', 'answers cannot be fetched later here (setting STORE_URLS)');
   const { body, caller, log, headers } = reply.request;
-  const onGone = clientGone(reply);
   const bytes = Buffer.isBuffer(body) ? body.length : 0;
-  const accepted = await later.acceptEvent(event, { caller, log, bytes, client: { onGone } });
-  if (accepted.problem) return sendProblemBody(reply, accepted.problem);
+  const client = { onGone: clientGone(reply), locate: createLocate(later, mode, caller) };
+  const accepted = await later.acceptEvent(event, { caller, log, bytes, client });
+  if (accepted.problem) return sendAnswer(reply, mode, { id: event.id, problem: accepted.problem });
   const place = { ...accepted, mode, eventId: event.id, apiKeyId: caller.apiKeyId };
   reply.header('preference-applied', 'respond-async');
   const waitMs = waitIn(headers.prefer, deadlineMs);
-  const answer = waitMs === undefined ? undefined : await later.answers.fetch(place, { waitMs, onGone });
-  if (answer) return sendAnswer(reply, mode, answer);
+  if (waitMs !== undefined && (await sendIfFetched(reply, place, waitMs, { later, held }))) return reply;
   return sendAccepted(reply, event.id, later.locations.locationOf(place));
+}
+
+/** The event is accepted, whatever comes of the wait: an error would say that it is not, and have it sent again. */
+async function sendIfFetched(...[reply, ...fetching]: Parameters<typeof sendFetched>): Promise<boolean> {
+  return await sendFetched(reply, ...fetching).catch((error: unknown) => {
+    reply.log.debug({ err: error }, 'the answer to an event that was accepted cannot be waited for');
+    return false;
+  });
+}
+
+/** Where a client looks for the answers that it has not got. */
+function createLocate(later: Later, mode: AnswerMode, { apiKeyId }: Pick<Caller, 'apiKeyId'>) {
+  return (request: { id: string; dueMs: number; eventId: string }) =>
+    later.locations.locationOf({ ...request, mode, apiKeyId });
 }
 
 /** Who asks for the answers to `count` events. Those of a batch are fetched one by one, as they would be sent alone. */
@@ -99,8 +111,7 @@ function toRequester(
   const waitMs = preferredDeadlineMs(headers.prefer, deadlineMs);
   if (waitMs < deadlineMs) reply.header('preference-applied', `wait=${waitMs / 1000}`);
   const { hold, release } = held.answer();
-  const locate: WaitingClient['locate'] =
-    later && ((request) => later.locations.locationOf({ ...request, mode, apiKeyId: caller.apiKeyId }));
+  const locate = later && createLocate(later, mode, caller);
   const client = { hold, onGone: clientGone(reply, release), locate };
   const bytes = Buffer.isBuffer(body) ? body.length / count : 0;
   return { caller, log, client, deadlineMs: waitMs, bytes };
