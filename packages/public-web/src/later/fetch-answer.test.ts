@@ -45,6 +45,15 @@ it('a push ends the wait, without a look at the clock', async (t) => {
   assert.deepEqual(await waiting, { id: 'e', reply: event });
 });
 
+it('a push while the store is asked has it asked once more, for it may have said that there is none', async (t) => {
+  const { store, watches, answers } = start(t);
+  const waiting = answers.fetch(place(), patient);
+  assert.equal(store.calls.length, 1);
+  store.found = { state: 'answered', event };
+  watches.tell({ instance: 'i', mailbox: 'key', epoch: '', head: 1 });
+  assert.deepEqual(await waiting, { id: 'e', reply: event });
+});
+
 it('an answer of which nobody was told is found within a second', async (t) => {
   const { store, answers } = start(t);
   const waiting = answers.fetch(place(), patient);
@@ -52,6 +61,54 @@ it('an answer of which nobody was told is found within a second', async (t) => {
   store.found = { state: 'answered', event };
   mock.timers.tick(1_000);
   assert.deepEqual(await waiting, { id: 'e', reply: event });
+});
+
+it('an answer that is long in coming is looked for after 1, 2, 4, and then each 5 s, for all that wait as for one', async (t) => {
+  const { store, answers } = start(t, { maxWaiting: 100 });
+  const waiting = Array.from({ length: 100 }, () => answers.fetch(place(), patient));
+  await nextTurn();
+  // Those that came second have it looked for once more, together.
+  assert.equal(store.calls.length, 2);
+  for (const [index, ms] of [2_000, 4_000, 5_000, 5_000].entries()) {
+    mock.timers.tick(ms - 1);
+    await nextTurn();
+    assert.equal(store.calls.length, 2 + index);
+    mock.timers.tick(1);
+    await nextTurn();
+    assert.equal(store.calls.length, 3 + index);
+  }
+  store.found = { state: 'answered', event };
+  mock.timers.tick(5_000);
+  assert.equal(new Set(await Promise.all(waiting)).size, 1);
+  assert.equal(store.calls.length, 7);
+});
+
+it('whoever joins a wait is told at once what is there by now', async (t) => {
+  const { store, answers } = start(t);
+  const waiting = answers.fetch(place(), patient);
+  await nextTurn();
+  store.found = { state: 'answered', event };
+  assert.deepEqual(await answers.fetch(place(), patient), { id: 'e', reply: event });
+  assert.deepEqual(await waiting, { id: 'e', reply: event });
+});
+
+it('the wait of others goes on when one leaves, and nobody looks any more when the last has', async (t) => {
+  const { store, answers } = start(t);
+  const leave: (() => void)[] = [];
+  const onGone = (giveUp: () => void) => void leave.push(giveUp);
+  const waiting = [1, 2].map(() => answers.fetch(place(), { waitMs: 60_000, onGone }));
+  await nextTurn();
+  leave[0]?.();
+  await waiting[0];
+  const before = store.calls.length;
+  mock.timers.tick(5_000);
+  await nextTurn();
+  assert.equal(store.calls.length, before + 1);
+  leave[1]?.();
+  await waiting[1];
+  mock.timers.tick(60_000);
+  await nextTurn();
+  assert.equal(store.calls.length, before + 1);
 });
 
 it('a client that goes ends the wait', async (t) => {

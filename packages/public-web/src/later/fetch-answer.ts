@@ -1,17 +1,15 @@
 /** Fetches answers that nobody waited for, or not long enough. */
 import { AppError } from '@waybill/common/errors.ts';
 import type { Holder, ReadAnswer } from '@waybill/common/internal-call/store-calls.ts';
-import { within } from '@waybill/common/within.ts';
 import { type Answer, toAnswer } from '../core/answer-event.ts';
 import type { WaitingClient } from '../core/ask.ts';
+import { createAwaitAnswer } from './await-answer.ts';
 import type { RequestPlace } from './request-locations.ts';
 import type { AskStore } from './store-client.ts';
 import type { Watches } from './watches.ts';
 
 /** How long after the deadline of its event a reply may be under way. */
 const UNDER_WAY_MS = 5_000;
-/** A push is not sent twice, so whoever waits looks by itself this often. */
-const LOOK_AGAIN_MS = 1_000;
 
 export type FetchAnswer = {
   /**
@@ -52,31 +50,7 @@ export function createFetchAnswer({
     return undefined;
   }
 
-  async function wait(
-    place: RequestPlace,
-    waitMs: number,
-    onGone: WaitingClient['onGone'],
-  ): Promise<Answer | undefined> {
-    const untilMs = performance.now() + waitMs;
-    let woken = Promise.withResolvers<void>();
-    let isGone = false;
-    onGone(() => {
-      isGone = true;
-      woken.resolve();
-    });
-    const stop = watches.watch(place.id, () => woken.resolve());
-    try {
-      for (;;) {
-        const answer = await read(place, true);
-        const leftMs = untilMs - performance.now();
-        if (answer || isGone || leftMs <= 0) return answer;
-        await within(Math.min(leftMs, LOOK_AGAIN_MS), woken.promise);
-        woken = Promise.withResolvers();
-      }
-    } finally {
-      stop();
-    }
-  }
+  const wait = createAwaitAnswer({ read: (place) => read(place, true), watches });
 
   return {
     async fetch(place, { waitMs, onGone }) {
@@ -84,7 +58,7 @@ export function createFetchAnswer({
       if (waiting >= maxWaiting) throw new AppError('not-accepted', 'too many wait for an answer');
       waiting += 1;
       try {
-        return await wait(place, waitMs, onGone);
+        return await wait(place, { waitMs, onGone });
       } finally {
         waiting -= 1;
       }
