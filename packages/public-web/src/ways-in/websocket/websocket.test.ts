@@ -229,7 +229,7 @@ describe('strangers', () => {
     assert.equal((await fetch(`${web.baseUrl}/ping`)).status, 200);
   });
 
-  it('who are refused and go on sending leave no connection behind', async () => {
+  it('who are refused are told so, whatever they send behind, and their connection is closed', async () => {
     const socket = connect(web.port as number, '127.0.0.1');
     socket.write(`${upgrade}more that nobody reads`);
     const closed = once(socket, 'close');
