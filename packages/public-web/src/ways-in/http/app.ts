@@ -19,15 +19,9 @@ import { requireAdmission } from './admit-request.ts';
 import { allowOrigins } from './cors.ts';
 import { addDocs } from './docs-page.ts';
 import { createIdempotencyHooks } from './idempotency-hooks.ts';
-import {
-  clientRouteSchema,
-  deleteRequestRouteSchema,
-  eventRouteSchema,
-  pingRouteSchema,
-  postPingRouteSchema,
-  requestRouteSchema,
-  ticketRouteSchema,
-} from './openapi.ts';
+import { clientRouteSchema, ticketRouteSchema } from './openapi/client-routes.ts';
+import { eventRouteSchema, pingRouteSchema, postPingRouteSchema } from './openapi/event-routes.ts';
+import { deleteRequestRouteSchema, requestRouteSchema } from './openapi/request-routes.ts';
 import { createPostClient } from './post-client.ts';
 import { createPing, createPostEvent, type PostEventOptions } from './post-event.ts';
 import { createPostTicket } from './post-ticket.ts';

@@ -1,7 +1,9 @@
 /** The AsyncAPI description behind `GET /asyncapi.json`: the same edge as in OpenAPI, told by event type. */
 import type { TypeDescriptions } from '@waybill/common/event/type-descriptions.ts';
 import { dataSchemas, eventOf, examplesOf } from './describe-types.ts';
-import { cloudEvent, openapi, problem } from './openapi.ts';
+import { openapi } from './openapi/document.ts';
+import { cloudEvent } from './openapi/event-schemas.ts';
+import { problem } from './openapi/problem-responses.ts';
 
 /**
  * An AsyncAPI 3.0 document of the types that clients may send: each is a CloudEvent in structured mode, posted to `/events`,

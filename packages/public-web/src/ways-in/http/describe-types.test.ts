@@ -9,7 +9,7 @@ import addFormats from 'ajv-formats';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { publicDescriptions } from './describe-types.ts';
 import { addDocs } from './docs-page.ts';
-import { eventRouteSchema } from './openapi.ts';
+import { eventRouteSchema } from './openapi/event-routes.ts';
 
 const example = { sku: 'x', lines: [{ quantity: 1 }] };
 const types: TypeDescriptions = {

@@ -5,7 +5,7 @@ import type { TypeDescriptions } from '@waybill/common/event/type-descriptions.t
 import type { FastifyInstance } from 'fastify';
 import { asyncapi } from './asyncapi.ts';
 import { withTypes } from './describe-types.ts';
-import { openapi } from './openapi.ts';
+import { openapi } from './openapi/document.ts';
 
 /**
  * The page loads what comes from this server, and nobody shows it in a frame, where a visitor could be led to click on

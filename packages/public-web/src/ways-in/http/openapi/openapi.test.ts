@@ -5,8 +5,8 @@ import { isRfc3339 } from '@waybill/common/event/rfc3339.ts';
 import { isUri, isUriReference } from '@waybill/common/event/uri.ts';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
-import { decodeRequest } from './event-http.ts';
-import { eventRouteSchema } from './openapi.ts';
+import { decodeRequest } from '../event-http.ts';
+import { eventRouteSchema } from './event-routes.ts';
 
 const ajv = new Ajv2020({ strict: false });
 // Of these JSON Schema says no more than the names of standards, which ajv's own expressions only come near to.

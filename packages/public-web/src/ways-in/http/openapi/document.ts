@@ -1,0 +1,23 @@
+/** The head of the document behind `GET /openapi.json` and `/docs`; each route has its own description. */
+import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger';
+
+export const openapi: FastifyDynamicSwaggerOptions['openapi'] = {
+  openapi: '3.1.0',
+  info: {
+    title: 'Waybill',
+    version: '0.1.0',
+    description: 'Events in, replies out. Internal ports are not part of this.',
+  },
+  servers: [{ url: '/', description: 'Where this document comes from' }],
+  components: {
+    securitySchemes: {
+      bearer: {
+        type: 'http',
+        scheme: 'bearer',
+        description: 'An API key, where the setting API_KEYS asks for one',
+      },
+      header: { type: 'apiKey', in: 'header', name: 'x-api-key', description: 'The same' },
+    },
+  },
+  security: [{}, { bearer: [] }, { header: [] }],
+};

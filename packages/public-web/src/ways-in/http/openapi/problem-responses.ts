@@ -1,0 +1,63 @@
+/** What clients are told when they get no reply. */
+
+/** The schema of a problem. */
+export const problem = {
+  type: 'object',
+  description: 'RFC 9457 problem',
+  properties: {
+    type: { type: 'string', description: 'urn:waybill:problem:<code>, or one that the listener chose' },
+    title: { type: 'string' },
+    status: { type: 'integer' },
+    detail: { type: 'string' },
+    code: { type: 'string' },
+    errors: {
+      type: 'array',
+      description: 'Of `invalid-data`',
+      items: {
+        type: 'object',
+        properties: { pointer: { type: 'string' }, detail: { type: 'string' } },
+      },
+    },
+    event_id: { type: 'string' },
+  },
+};
+
+/** What each status of a problem means to who sent an event. */
+export const faults = {
+  400: 'The request is at fault (`invalid-request`); nothing was sent',
+  401: 'An API key is needed, and missing or wrong (`unauthorized`)',
+  403: 'The API key does not permit this (`forbidden`)',
+  404: 'No listener takes events of this type (`unroutable`); nothing is queued',
+  408: 'The request did not come to its end within 10 s (`invalid-request`)',
+  413: 'The request is too large (`too-large`)',
+  415: 'The content type is not supported, or the body is encoded: `Accept-Encoding` says so (`unsupported-media-type`)',
+  421: 'The host name is not served here (`misdirected`, setting `ALLOWED_HOSTS`); nothing was sent',
+  429: 'Too many events (`rate-limited`); nothing was sent. Retry after `Retry-After`',
+  431: 'The headers are too large (`invalid-request`)',
+  502: 'The listener failed for good (`handler-failed`). It may choose another status and a type of its own: with this code the event has run, whatever the status says',
+  503: 'Provably not enqueued (`not-accepted`); safe to retry after `Retry-After`',
+  504: 'The outcome is unknown (`outcome-unknown`); it may have run. Where there is a store, `Location` is where its answer will be. Retry with the same event id (and a new `Idempotency-Key`)',
+};
+
+/** Responses with a problem, from what each status means. */
+export function problemResponses(descriptions: object) {
+  const content = { 'application/problem+json': { schema: problem } };
+  return Object.fromEntries(
+    Object.entries(descriptions).map(([status, description]) => [status, { description, content }]),
+  );
+}
+
+/** Those of an event. */
+export const problems = problemResponses(faults);
+
+/** Of what needs a store. */
+export const noStore = problemResponses({ 501: 'There is no store (`no-store`, setting `STORE_URLS`)' });
+
+const KEY_REUSED =
+  'The `Idempotency-Key` came with another body or route (`idempotency-key-reused`); nothing was sent';
+/** Of what takes an `Idempotency-Key`. */
+export const keyReused = problemResponses({ 422: KEY_REUSED });
+/** Of an event, in place of {@link keyReused}. */
+export const invalidData = problemResponses({
+  422: `The data is not as the schema of its type says (\`invalid-data\`): \`errors\` has a JSON Pointer into it, and what is wrong there, for each fault. Or: ${KEY_REUSED}`,
+});
