@@ -2,27 +2,16 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { after, before, it } from 'node:test';
+import { it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { eventually } from '@waybill/test-harness/eventually.ts';
-import type { Service } from '@waybill/test-harness/service.ts';
 import { dataDispatchEnv } from './new-client.fixture.ts';
-import { type Dispatcher, startDispatcher, startPublicWeb } from './public-web.fixture.ts';
+import { usePublicWeb } from './public-web.fixture.ts';
 
 const MAX_OPEN_FILES = 100;
 /** Longer than any interval at which the process looks at itself: that of the event loop's delay is 2 s. */
 const HELD_MS = 2_500;
-let dispatcher: Dispatcher;
-let publicWeb: Service;
-
-before(async () => {
-  dispatcher = await startDispatcher();
-  publicWeb = await startPublicWeb([dispatcher], dataDispatchEnv, { maxOpenFiles: MAX_OPEN_FILES });
-});
-after(async () => {
-  await publicWeb.stop();
-  await dispatcher.close();
-});
+const { publicWeb } = await usePublicWeb({ env: dataDispatchEnv, maxOpenFiles: MAX_OPEN_FILES });
 
 async function open(port: unknown): Promise<Socket> {
   const socket = connect(Number(port), '127.0.0.1');

@@ -1,6 +1,7 @@
 /** A public-web process, and dispatchers that the test plays itself. */
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
+import { after, beforeEach } from 'node:test';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { BATCH_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
 import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
@@ -22,6 +23,35 @@ export function startPublicWeb(
   const urls = dispatchers.map(({ url }) => url).join(',');
   const defaults = { INTERNAL_SECRETS: SECRET, DISPATCHER_URLS: urls, LOG_LEVEL: 'info', GRPC_PORT: '0' };
   return startService({ name: 'public-web', env: { ...defaults, ...env }, ...options });
+}
+
+/**
+ * Starts a public-web and the dispatcher that it sends to, for all tests of the calling file, and ends them after these.
+ * Before each test the dispatcher has forgotten its batches, and takes the next by `onBatch` (default {@link pongAll}).
+ */
+export async function usePublicWeb({
+  env,
+  onBatch = pongAll,
+  ...options
+}: {
+  env?: Record<string, string>;
+  onBatch?: OnBatch;
+  maxOpenFiles?: number;
+} = {}): Promise<{
+  dispatcher: Dispatcher;
+  publicWeb: Service;
+}> {
+  const dispatcher = await startDispatcher({ onBatch });
+  const publicWeb = await startPublicWeb([dispatcher], env, options);
+  after(async () => {
+    await publicWeb.stop();
+    await dispatcher.close();
+  });
+  beforeEach(() => {
+    dispatcher.batches.length = 0;
+    dispatcher.onBatch = onBatch;
+  });
+  return { dispatcher, publicWeb };
 }
 
 /** Starts a store that public-webs started with its URL as STORE_URLS can use; its database is in `folder`. */

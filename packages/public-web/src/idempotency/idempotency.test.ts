@@ -1,25 +1,12 @@
 import assert from 'node:assert/strict';
 import { createHash, randomUUID } from 'node:crypto';
-import { after, before, beforeEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { type CloudEvent, PROBLEM_TYPE } from '@waybill/common/event/event.ts';
 import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
-import type { Service } from '@waybill/test-harness/service.ts';
 import { refuse } from '@waybill/test-harness/stand-in.ts';
 import { client, dataDispatchEnv } from '../new-client.fixture.ts';
-import {
-  answer,
-  confirmAll,
-  type Dispatcher,
-  deliver,
-  pong,
-  pongAll,
-  startDispatcher,
-  startPublicWeb,
-} from '../public-web.fixture.ts';
-
-let dispatcher: Dispatcher;
-let publicWeb: Service;
+import { answer, confirmAll, deliver, pong, pongAll, usePublicWeb } from '../public-web.fixture.ts';
 
 const apiKeys = ['key-of-one', 'key-of-two'].map((key) => ({
   id: key,
@@ -27,17 +14,8 @@ const apiKeys = ['key-of-one', 'key-of-two'].map((key) => ({
   clients: true,
 }));
 
-before(async () => {
-  dispatcher = await startDispatcher();
-  publicWeb = await startPublicWeb([dispatcher], { ...dataDispatchEnv, API_KEYS: JSON.stringify(apiKeys) });
-});
-after(async () => {
-  await publicWeb.stop();
-  await dispatcher.close();
-});
-beforeEach(() => {
-  dispatcher.batches.length = 0;
-  dispatcher.onBatch = pongAll;
+const { dispatcher, publicWeb } = await usePublicWeb({
+  env: { ...dataDispatchEnv, API_KEYS: JSON.stringify(apiKeys) },
 });
 
 type Input = { key?: string; path?: string; headers?: Record<string, string>; body?: unknown };

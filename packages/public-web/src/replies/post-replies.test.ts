@@ -1,42 +1,21 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { after, before, beforeEach, describe, it } from 'node:test';
+import { beforeEach, describe, it } from 'node:test';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { callbackAddress } from '@waybill/common/internal-call/callback-address.ts';
 import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
 import { deriveInternalKeys, type Key } from '@waybill/common/internal-call/internal-keys.ts';
 import { createReplyAddresses } from '@waybill/common/internal-call/reply-address.ts';
-import type { Service } from '@waybill/test-harness/service.ts';
-import {
-  confirmAll,
-  type Dispatcher,
-  deliver,
-  keys,
-  pong,
-  postReplies,
-  startDispatcher,
-  startPublicWeb,
-} from '../public-web.fixture.ts';
+import { confirmAll, deliver, keys, pong, postReplies, usePublicWeb } from '../public-web.fixture.ts';
 
-let dispatcher: Dispatcher;
-let publicWeb: Service;
-let dispatchUrl: string;
+const { dispatcher, publicWeb } = await usePublicWeb({ onBatch: confirmAll });
+const dispatchUrl = `http://127.0.0.1:${publicWeb.internalPort}/dispatch`;
 
 /** A request that waits, the reply it waits for, and its answer. */
 let answered: Promise<Response>;
 let reply: CloudEvent;
 
-before(async () => {
-  dispatcher = await startDispatcher({ onBatch: confirmAll });
-  publicWeb = await startPublicWeb([dispatcher], { LOG_LEVEL: 'info' });
-  dispatchUrl = `http://127.0.0.1:${publicWeb.internalPort}/dispatch`;
-});
-after(async () => {
-  await publicWeb.stop();
-  await dispatcher.close();
-});
 beforeEach(async () => {
-  dispatcher.batches.length = 0;
   answered = fetch(`${publicWeb.baseUrl}/ping`);
   const [event] = (await dispatcher.batch(0)) as [CloudEvent];
   reply = pong(event);

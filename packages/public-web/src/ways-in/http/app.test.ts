@@ -1,26 +1,12 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { after, before, beforeEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
-import type { Service } from '@waybill/test-harness/service.ts';
 import fc from 'fast-check';
-import { type Dispatcher, startDispatcher, startPublicWeb } from '../../public-web.fixture.ts';
+import { usePublicWeb } from '../../public-web.fixture.ts';
 
-let dispatcher: Dispatcher;
-let publicWeb: Service;
-
-before(async () => {
-  dispatcher = await startDispatcher();
-  publicWeb = await startPublicWeb([dispatcher]);
-});
-after(async () => {
-  await publicWeb.stop();
-  await dispatcher.close();
-});
-beforeEach(() => {
-  dispatcher.batches.length = 0;
-});
+const { dispatcher, publicWeb } = await usePublicWeb();
 
 const event = { specversion: '1.0', id: 'e1', source: '/client', type: 'PingRequest' };
 const JSON_TYPE = { 'content-type': 'application/json' };

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { afterEach, describe, it } from 'node:test';
 import { eventually } from '@waybill/test-harness/eventually.ts';
-import type { Service } from '@waybill/test-harness/service.ts';
 import { hang } from '@waybill/test-harness/stand-in.ts';
 import {
   assertNoCanary,
@@ -14,26 +13,12 @@ import {
 import {
   answer,
   confirmAll,
-  type Dispatcher,
   startDispatcher,
   startPublicWeb,
+  usePublicWeb,
 } from '../../public-web.fixture.ts';
 
-let dispatcher: Dispatcher;
-let publicWeb: Service;
-
-before(async () => {
-  dispatcher = await startDispatcher();
-  publicWeb = await startPublicWeb([dispatcher], dataDispatchEnv);
-});
-after(async () => {
-  await publicWeb.stop();
-  await dispatcher.close();
-});
-beforeEach(() => {
-  dispatcher.batches.length = 0;
-  dispatcher.onBatch = confirmAll;
-});
+const { dispatcher, publicWeb } = await usePublicWeb({ env: dataDispatchEnv, onBatch: confirmAll });
 afterEach(() => assertNoCanary(publicWeb, dispatcher));
 
 function post(body: string, headers = { 'content-type': 'application/json' }, service = publicWeb) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
-import { after, before, beforeEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import {
   type CloudEvent,
   INTERNAL_ATTRIBUTES,
@@ -10,40 +10,14 @@ import {
 import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
 import { mediaType } from '@waybill/common/event/media-type.ts';
 import { type Problem, problemFor } from '@waybill/common/problem.ts';
-import type { Service } from '@waybill/test-harness/service.ts';
 import type { OnBatch } from '@waybill/test-harness/stand-in.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import {
-  answer,
-  confirmAll,
-  type Dispatcher,
-  deliver,
-  pong,
-  pongAll,
-  startDispatcher,
-  startPublicWeb,
-} from '../../public-web.fixture.ts';
+import { answer, confirmAll, deliver, pong, usePublicWeb } from '../../public-web.fixture.ts';
 import { createHeldReplies } from '../../replies/held-replies.ts';
 import { createPing } from './post-event.ts';
 
-let dispatcher: Dispatcher;
-let publicWeb: Service;
-
-before(async () => {
-  dispatcher = await startDispatcher();
-  publicWeb = await startPublicWeb([dispatcher], {
-    PUBLIC_EVENT_TYPES: 'PingRequest,shop.*,*',
-    DEADLINE_MS: '20000',
-    MAX_PARKED: '300',
-  });
-});
-after(async () => {
-  await publicWeb.stop();
-  await dispatcher.close();
-});
-beforeEach(() => {
-  dispatcher.batches.length = 0;
-  dispatcher.onBatch = pongAll;
+const { dispatcher, publicWeb } = await usePublicWeb({
+  env: { PUBLIC_EVENT_TYPES: 'PingRequest,shop.*,*', DEADLINE_MS: '20000', MAX_PARKED: '300' },
 });
 
 const ping = { specversion: '1.0', id: 'e1', source: '/client', type: 'PingRequest', data: { sentAt: 1 } };

@@ -1,33 +1,16 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
-import type { Service } from '@waybill/test-harness/service.ts';
-import {
-  answer,
-  type Dispatcher,
-  deliver,
-  pong,
-  startDispatcher,
-  startPublicWeb,
-} from '../../public-web.fixture.ts';
+import { answer, deliver, pong, usePublicWeb } from '../../public-web.fixture.ts';
 
-let dispatcher: Dispatcher;
-let publicWeb: Service;
 /** What the listener's reply has besides. */
 let reply: Partial<CloudEvent> = {};
 
-before(async () => {
-  dispatcher = await startDispatcher({
-    async onBatch(events, response) {
-      answer(response);
-      await deliver(events.map((event) => pong(event, { data: undefined, ...reply })));
-    },
-  });
-  publicWeb = await startPublicWeb([dispatcher]);
-});
-after(async () => {
-  await publicWeb.stop();
-  await dispatcher.close();
+const { publicWeb } = await usePublicWeb({
+  async onBatch(events, response) {
+    answer(response);
+    await deliver(events.map((event) => pong(event, { data: undefined, ...reply })));
+  },
 });
 
 const BINARY = { 'ce-specversion': '1.0', 'ce-source': '/client', 'ce-type': 'PingRequest' };

@@ -1,24 +1,13 @@
 import assert from 'node:assert/strict';
-import { after, before, it } from 'node:test';
+import { it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { eventually } from '@waybill/test-harness/eventually.ts';
-import type { Service } from '@waybill/test-harness/service.ts';
-import { type Dispatcher, startDispatcher, startPublicWeb } from '../../public-web.fixture.ts';
+import { usePublicWeb } from '../../public-web.fixture.ts';
 
 /** More than the two seconds over which the delay is looked at. */
 const STALL_MS = 2_500;
-let dispatcher: Dispatcher;
-let publicWeb: Service;
-
-before(async () => {
-  dispatcher = await startDispatcher();
-  // The mean of two seconds with a stall in it is more than 12 (2,500 by at most 200 samples); without one, far less.
-  publicWeb = await startPublicWeb([dispatcher], { MAX_EVENT_LOOP_DELAY_MS: '5' });
-});
-after(async () => {
-  await publicWeb.stop();
-  await dispatcher.close();
-});
+// The mean of two seconds with a stall in it is more than 12 (2,500 by at most 200 samples); without one, far less.
+const { dispatcher, publicWeb } = await usePublicWeb({ env: { MAX_EVENT_LOOP_DELAY_MS: '5' } });
 
 function get(path: string): Promise<Response> {
   return fetch(publicWeb.baseUrl + path, { headers: { connection: 'close' } });

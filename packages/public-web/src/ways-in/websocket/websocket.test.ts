@@ -2,36 +2,21 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { after, before, beforeEach, describe, it, type TestContext } from 'node:test';
+import { after, before, describe, it, type TestContext } from 'node:test';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
 import { WebSocket } from 'ws';
 import {
   confirmAll,
-  type Dispatcher,
   deliver,
   pong,
   pongAll,
-  startDispatcher,
   startPublicWeb,
+  usePublicWeb,
 } from '../../public-web.fixture.ts';
 
-let dispatcher: Dispatcher;
-let web: Service;
-
-before(async () => {
-  dispatcher = await startDispatcher();
-  web = await startPublicWeb([dispatcher], { MAX_PARKED: '2000' });
-});
-after(async () => {
-  await web.stop();
-  await dispatcher.close();
-});
-beforeEach(() => {
-  dispatcher.batches.length = 0;
-  dispatcher.onBatch = pongAll;
-});
+const { dispatcher, publicWeb: web } = await usePublicWeb({ env: { MAX_PARKED: '2000' } });
 
 type Client = { socket: WebSocket; answers: CloudEvent[]; send(event: object): void };
 
