@@ -19,7 +19,7 @@ const BAR_COLUMNS = 30;
 /**
  * Begins to count time.
  *
- * @param {{ total?: number, output?: NodeJS.WriteStream, env?: NodeJS.ProcessEnv }} [options] `total` in batches
+ * @param {{ total?: number, output?: { isTTY?: boolean, write(text: string): unknown }, env?: NodeJS.ProcessEnv }} [options] `total` in batches
  * @returns {Progress}
  */
 export function createProgress({ total, output = process.stdout, env = process.env } = {}) {

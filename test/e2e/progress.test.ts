@@ -48,5 +48,5 @@ function terminal(isTTY = true) {
       done();
     },
   });
-  return { output: Object.assign(output, { isTTY }) as unknown as NodeJS.WriteStream, written: () => text };
+  return { output: Object.assign(output, { isTTY }), written: () => text };
 }

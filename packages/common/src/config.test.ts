@@ -42,7 +42,7 @@ function faultsOf(settings: Settings, env: NodeJS.ProcessEnv): string {
 
 /** What `validator` makes of `text`; the fault, when it refuses it. */
 function read(validator: () => unknown, text: string): unknown {
-  const settings = { X: validator() } as unknown as Settings;
+  const settings: Settings = { X: validator() };
   try {
     return (loadConfig(settings, { X: text }) as { X: unknown }).X;
   } catch (error) {

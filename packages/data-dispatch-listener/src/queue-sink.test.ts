@@ -91,10 +91,11 @@ describe('a queue sink', () => {
         confirm?.(null, {});
         channel.emit('close');
       });
+      return true;
     };
     const channels = [Object.assign(channel, { publish, close: async () => {} })];
     const sink = createSink({
-      openChannel: async () => (channels.shift() ?? assert.fail('opened again')) as unknown as ConfirmChannel,
+      openChannel: async () => channels.shift() ?? assert.fail('opened again'),
       maxRetries: 0,
     });
     await sink.send(toBatch(0));

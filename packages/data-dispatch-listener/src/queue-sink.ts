@@ -6,6 +6,7 @@
  * refuses messages when it is full may take a later one of the window: `send` and `flush` then reject with
  * {@link QueueRefusal}, and what follows should go one by one.
  */
+import type { EventEmitter } from 'node:events';
 import { backOff } from '@waybill/common/back-off.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import { within } from '@waybill/common/within.ts';
@@ -28,12 +29,15 @@ export type QueueSink = Sink & {
   close(): void;
 };
 
+/** What a sink needs of a channel. */
+type SinkChannel = Pick<ConfirmChannel, 'publish' | 'close'> & Pick<EventEmitter, 'on'>;
+
 export type QueueSinkOptions = {
   queue: string;
   /** What leads to the queue by its name; default the default exchange. */
   exchange?: string;
   /** Opens a fresh channel. */
-  openChannel(): Promise<ConfirmChannel>;
+  openChannel(): Promise<SinkChannel>;
   toMessage(batch: Batch): { body: Buffer; options: Options.Publish };
   /** How often in a row publishing may fail before `send` and `flush` reject. */
   maxRetries: number;
@@ -73,7 +77,7 @@ export function createQueueSink({
   const unconfirmed: Entry[] = [];
   let confirmed = 0;
   let failures = 0;
-  let channel: ConfirmChannel | undefined;
+  let channel: SinkChannel | undefined;
   /** Why there is no channel, or none that is of use. */
   let broken: Error | undefined = new AppError('client-queue-unavailable', 'not opened yet');
   let changed = Promise.withResolvers<void>();
@@ -119,7 +123,7 @@ export function createQueueSink({
     for (const entry of unconfirmed) write(entry, channel);
   }
 
-  function watch(opened: ConfirmChannel): ConfirmChannel {
+  function watch(opened: SinkChannel): SinkChannel {
     const onEnd = (error?: unknown) => {
       if (channel === opened) breakOff(toQueueError(error ?? new Error('the channel was closed')));
     };
@@ -133,7 +137,7 @@ export function createQueueSink({
     return opened;
   }
 
-  function write(entry: Entry, to: ConfirmChannel): void {
+  function write(entry: Entry, to: SinkChannel): void {
     entry.isConfirmed = false;
     const { body, options } = toMessage(entry.batch);
     try {

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Publisher } from '@waybill/common/broker/ports.ts';
 import { pino } from 'pino';
 import { createLostTypes } from './lost-types.ts';
 
@@ -8,7 +7,7 @@ import { createLostTypes } from './lost-types.ts';
 async function judge(isDeclared: boolean | undefined) {
   const notes: string[] = [];
   const { judge } = createLostTypes({
-    publisher: { isDeclared: async () => isDeclared } as unknown as Publisher,
+    publisher: { isDeclared: async () => isDeclared },
     watch: { note: (what) => notes.push(what) },
     log: pino({ level: 'silent' }),
   });

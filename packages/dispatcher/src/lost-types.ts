@@ -15,7 +15,7 @@ export function createLostTypes({
   watch,
   log,
 }: {
-  publisher: Publisher;
+  publisher: Pick<Publisher, 'isDeclared'>;
   watch: Pick<Broker['watch'], 'note'>;
   log: Logger;
 }): LostTypes {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import type { Socket } from 'node:net';
 import { it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { breakConnection } from '@waybill/common/broker/amqp-connection.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import {
   consume,
@@ -168,7 +168,7 @@ onBothBrokers('a queue', (open) => {
     await lost.channel.prefetch(3);
     const consumer = await consume(lost.channel, name);
     for (let i = 0; i < 3; i += 1) await message(consumer);
-    (lost.connection.connection as unknown as { stream: Socket }).stream.destroy(new Error('cut'));
+    breakConnection(lost.connection, new Error('cut'));
     await eventually(async () => assert.equal(await depth(channel, name), 5));
     const found = [];
     for (let i = 0; i < 5; i += 1) {

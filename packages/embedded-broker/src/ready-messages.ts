@@ -15,7 +15,8 @@ export type ReadyMessages = {
 const MAX_EMPTY_SLOTS = 1_024;
 
 export function createReadyMessages(): ReadyMessages {
-  let entries: QueuedMessage[] = [];
+  /** From `head` on none is undefined. */
+  let entries: (QueuedMessage | undefined)[] = [];
   let head = 0;
   const positionAt = (i: number) => (entries[i] as QueuedMessage).position;
 
@@ -43,7 +44,7 @@ export function createReadyMessages(): ReadyMessages {
       const entry = entries[head];
       if (!entry) return undefined;
       // So that what is delivered and acked is not held by an emptied slot.
-      entries[head] = undefined as unknown as QueuedMessage;
+      entries[head] = undefined;
       head += 1;
       compact();
       return entry;
@@ -55,7 +56,7 @@ export function createReadyMessages(): ReadyMessages {
       else entries.splice(indexFor(entry.position), 0, entry);
     },
     clear() {
-      const all = entries.slice(head);
+      const all = entries.slice(head) as QueuedMessage[];
       entries = [];
       head = 0;
       return all;

@@ -1,20 +1,15 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
-import type { Delivery, OutgoingMessage } from '@waybill/common/broker/ports.ts';
+import type { OutgoingMessage } from '@waybill/common/broker/ports.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
-import {
-  BATCH_CONTENT_TYPE,
-  decodeMessage,
-  EVENT_CONTENT_TYPE,
-  encodeEvent,
-  encodeMessage,
-} from '@waybill/common/event/event-json.ts';
+import { BATCH_CONTENT_TYPE, decodeMessage, EVENT_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
 import pLimit from 'p-limit';
 import { pino } from 'pino';
 import { createHandleDelivery } from './handle-delivery.ts';
 import { attemptsIn, makeRequest } from './listener-bench.fixture.ts';
 import { createMemoryBench, type ListenerHere, type MemoryBench } from './memory-bench.fixture.ts';
+import { makeDelivery, makePublisher } from './ports.fixture.ts';
 import { createSurvivedLosses } from './survived-losses.ts';
 
 const SERVICE = 'deliveries';
@@ -84,12 +79,10 @@ describe('a batch that comes back', () => {
     const confirm = Promise.withResolvers<'confirmed'>();
     const handleDelivery = createHandleDelivery({
       service: SERVICE,
-      publisher: {
-        publish(message: OutgoingMessage) {
-          published.push(message);
-          return confirm.promise;
-        },
-      } as never,
+      publisher: makePublisher((message) => {
+        published.push(message);
+        return confirm.promise;
+      }),
       handleEvent: async ({ event }) => void handled.push(event.id),
       giveUp: async () => assert.fail('given up'),
       limit: pLimit(64),
@@ -102,13 +95,11 @@ describe('a batch that comes back', () => {
 
   function deliveryOf(events: CloudEvent[], { deliveryCount = 0, headers = {} } = {}) {
     let acks = 0;
-    const delivery = {
-      ...{ from: { work: SERVICE }, queue: SERVICE, headers, deliveryCount, messageId: randomUUID() },
-      ...encodeMessage(events.map(encodeEvent)),
-      signal: new AbortController().signal,
+    const delivery = makeDelivery(events, {
+      ...{ from: { work: SERVICE }, queue: SERVICE, headers, deliveryCount },
       ack: () => void acks++,
       requeue: () => assert.fail('requeued'),
-    } as unknown as Delivery;
+    });
     return { delivery, acks: () => acks };
   }
 

@@ -14,11 +14,14 @@ import { type OncePerEventOptions, oncePerEvent } from './once-per-event.ts';
 import { createMemoryResultStore } from './result-store.ts';
 
 const event: CloudEvent = { specversion: '1.0', id: 'e1', source: '/test', type: 'Test' };
-const context = {
+const context: HandlerContext = {
   attempt: 1,
   signal: new AbortController().signal,
+  stopping: new AbortController().signal,
   log: pino({ level: 'silent' }),
-} as unknown as HandlerContext;
+  request: () => assert.fail('nothing is asked'),
+  publish: () => assert.fail('nothing is published'),
+};
 
 describe('a handler that is run once per event', () => {
   it('is given the same result for an event that was handled, with the same ids', async () => {

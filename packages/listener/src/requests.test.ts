@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
-import type { Publisher } from '@waybill/common/broker/ports.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 import { createMemoryBroker } from '@waybill/embedded-broker/create-memory-broker.ts';
@@ -11,6 +10,7 @@ import { type Logger, pino } from 'pino';
 import { createAnswers } from './answers.fixture.ts';
 import { createListener } from './create-listener.ts';
 import { type Handler, type Handlers, TerminalError } from './handler.ts';
+import { makePublisher } from './ports.fixture.ts';
 import { Problem } from './problem.ts';
 import { createRequests, RequestProblem } from './requests.ts';
 import { makeStep } from './step.fixture.ts';
@@ -242,7 +242,7 @@ describe('the time of a request', () => {
   /** Of one process whose queue of replies is there or not, and whose publishes never end. */
   function createAsking({ isActive }: { isActive(): boolean }) {
     const { event, context } = makeStep();
-    const publisher = { publish: () => new Promise(() => {}) } as unknown as Publisher;
+    const publisher = makePublisher(() => new Promise(() => {}));
     const requests = createRequests({
       ...{ service: 'orders', publisher, log: context.log },
       subscriber: { subscribe: () => ({ isActive, cancel: async () => {} }) },

@@ -1,14 +1,14 @@
 /** Properties of the way of an event that always fails: attempts, the waits between them, and its end. */
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
-import type { Delivery, OutgoingMessage, Publisher } from '@waybill/common/broker/ports.ts';
+import type { OutgoingMessage } from '@waybill/common/broker/ports.ts';
 import { RETRY_DELAYS_MS } from '@waybill/common/broker/topology.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
-import { encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 import fc from 'fast-check';
 import { pino } from 'pino';
 import { createHandleEvent } from './handle-event.ts';
 import { crashesOf, failedAttemptsOf } from './headers.ts';
+import { makeDelivery, makePublisher } from './ports.fixture.ts';
 import { retryDelayMs } from './with-retry.ts';
 
 test('no wait is shorter than the one before it, and each is one that has a queue', () => {
@@ -29,7 +29,7 @@ test('any headers tell a whole number of attempts and crashes, from nought up', 
   );
   fc.assert(
     fc.property(headers, fc.nat(100), (headers, deliveryCount) => {
-      const delivery = { headers, deliveryCount } as unknown as Delivery;
+      const delivery = makeDelivery([], { headers, deliveryCount });
       for (const count of [failedAttemptsOf(delivery), crashesOf(delivery, 0)])
         assert(count >= 0 && (Number.isInteger(count) || count === Number.POSITIVE_INFINITY), `${count}`);
     }),
@@ -102,12 +102,10 @@ async function live({ maxAttempts, deadlineMs, attemptsMs, latenesses }: Life) {
         },
       },
     },
-    publisher: {
-      async publish(message: OutgoingMessage) {
-        retry = message;
-        return 'confirmed';
-      },
-    } as unknown as Publisher,
+    publisher: makePublisher(async (message) => {
+      retry = message;
+      return 'confirmed';
+    }),
     publishReply: () => assert.fail('nothing is answered'),
     publishObserved: async () => {},
     requests: { of: () => async () => assert.fail('nothing is asked') },
@@ -118,7 +116,7 @@ async function live({ maxAttempts, deadlineMs, attemptsMs, latenesses }: Life) {
   let headers: Record<string, unknown> = {};
   for (;;) {
     retry = undefined;
-    const delivery = deliveryOf(event, headers);
+    const delivery = makeDelivery([event], { headers });
     await handleEvent({ event, delivery, crashes: 0, index: 0, batchSize: 1 });
     if (!retry) return { startedMs, endedMs, retriedAfterMs, ends, expiryMs };
     const { to, headers: next = {} } = retry as OutgoingMessage;
@@ -126,14 +124,4 @@ async function live({ maxAttempts, deadlineMs, attemptsMs, latenesses }: Life) {
     mock.timers.tick((retriedAfterMs.at(-1) as number) + (latenesses[retriedAfterMs.length - 1] as number));
     headers = next;
   }
-}
-
-function deliveryOf(event: CloudEvent, headers: Record<string, unknown>): Delivery {
-  const signal = new AbortController().signal;
-  return {
-    ...encodeMessage([encodeEvent(event)]),
-    ...{ headers, from: { work: 'svc' }, queue: 'waybill.svc', routingKey: 'T' },
-    destination: { system: 'test', name: 'T', attributes: {} },
-    ...{ deliveryCount: 0, signal, ack() {}, requeue() {} },
-  };
 }

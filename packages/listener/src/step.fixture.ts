@@ -1,8 +1,7 @@
 /** What the tests of steps are called with. */
-import type { Delivery } from '@waybill/common/broker/ports.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
-import { encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 import { pino } from 'pino';
+import { makeDelivery } from './ports.fixture.ts';
 import type { StepContext } from './step.ts';
 
 /** An event, and the context of its first attempt; `loss` ends its delivery. */
@@ -10,7 +9,7 @@ export function makeStep(attributes: Partial<CloudEvent> = {}, headers: Record<s
   const event: CloudEvent = { specversion: '1.0', id: '1', source: '/test', type: 'T', ...attributes };
   const loss = new AbortController();
   const { signal } = loss;
-  const delivery = { ...encodeMessage([encodeEvent(event)]), headers, signal } as unknown as Delivery;
+  const delivery = makeDelivery([event], { headers, signal });
   const context: StepContext = {
     delivered: { event, delivery, crashes: 0, index: 0, batchSize: 1 },
     signal,

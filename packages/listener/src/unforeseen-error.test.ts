@@ -1,23 +1,22 @@
 /** A fault of our own while a message is taken apart: nothing that can come from a broker leads to one. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import type { Delivery, OutgoingMessage, Publisher } from '@waybill/common/broker/ports.ts';
+import type { OutgoingMessage } from '@waybill/common/broker/ports.ts';
 import { EVENT_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
 import pLimit from 'p-limit';
 import { pino } from 'pino';
 import { createHandleDelivery } from './handle-delivery.ts';
+import { makeDelivery, makePublisher } from './ports.fixture.ts';
 import { createSurvivedLosses } from './survived-losses.ts';
 
 it('dead-letters a message whose decoding fails as nobody foresaw, and logs that once with its stack', async () => {
   const published: OutgoingMessage[] = [];
   const lines: { level: number; err: { stack: string } }[] = [];
   let isAcked = false;
-  const publisher = {
-    publish: async (message: OutgoingMessage) => {
-      published.push(message);
-      return 'confirmed';
-    },
-  } as unknown as Publisher;
+  const publisher = makePublisher(async (message) => {
+    published.push(message);
+    return 'confirmed';
+  });
   const handleDelivery = createHandleDelivery({
     service: 'unforeseen',
     publisher,
@@ -30,22 +29,17 @@ it('dead-letters a message whose decoding fails as nobody foresaw, and logs that
   });
   let reads = 0;
   const delivery = {
+    ...makeDelivery([], { routingKey: 'Unforeseen' }),
     contentType: EVENT_CONTENT_TYPE,
     get body() {
       reads += 1;
       if (reads === 1) throw new RangeError('nobody foresaw this');
       return Buffer.from('as it came');
     },
-    headers: {},
-    from: { work: 'unforeseen' },
-    queue: 'waybill.unforeseen',
-    routingKey: 'Unforeseen',
-    deliveryCount: 0,
-    signal: new AbortController().signal,
     ack: () => {
       isAcked = true;
     },
-  } as unknown as Delivery;
+  };
 
   await handleDelivery(delivery).settled;
   assert.equal(isAcked, true);

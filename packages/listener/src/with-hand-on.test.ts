@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Publisher, PublishOutcome } from '@waybill/common/broker/ports.ts';
+import type { OutgoingMessage, PublishOutcome } from '@waybill/common/broker/ports.ts';
 import { NoHandlerError } from './no-handler.ts';
+import { makePublisher } from './ports.fixture.ts';
 import { makeStep } from './step.fixture.ts';
 import { withHandOn } from './with-hand-on.ts';
 
@@ -17,16 +18,11 @@ describe('withHandOn', () => {
     unbinds?: () => Promise<void>;
   }) {
     const published: unknown[] = [];
-    const publisher = {
-      unbind: unbinds,
-      async publish({ to, headers }: { to: unknown; headers: unknown }) {
-        published.push({ to, headers });
-        return publishes.shift() ?? 'unroutable';
-      },
-      declare: async () => {},
-      isDeclared: async () => false,
-      describe: () => ({ name: 'T' }),
-    } as unknown as Publisher;
+    const publish = async ({ to, headers }: OutgoingMessage) => {
+      published.push({ to, headers });
+      return publishes.shift() ?? 'unroutable';
+    };
+    const publisher = makePublisher(publish, { unbind: unbinds });
     const options = { service: 'svc', publisher, maxAttempts: LAST };
     return { published, handOn: withHandOn(async () => unhandled, options) };
   }

@@ -4,6 +4,7 @@ import type { OutgoingMessage, Publisher, PublishOutcome } from '@waybill/common
 import { AppError } from '@waybill/common/errors.ts';
 import { retries } from '@waybill/common/telemetry/metrics.ts';
 import { TerminalError } from './handler.ts';
+import { makePublisher } from './ports.fixture.ts';
 import { makeStep } from './step.fixture.ts';
 import { retryDelayMs, withRetry } from './with-retry.ts';
 
@@ -16,11 +17,7 @@ describe('withRetry', () => {
   const retrying = (publish: Publisher['publish'], outcome: { name: string; failure?: Error } = failed) =>
     withRetry(async () => outcome, {
       service: 'svc',
-      publisher: {
-        publish,
-        describe: () => ({ name: 'retry' }),
-        declare: async () => {},
-      } as unknown as Publisher,
+      publisher: makePublisher(publish),
       maxAttempts: 5,
     });
 

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
 
 export type LifelineOptions = {
   /** The process (a positive id) or the whole process group (a negative one) to kill. */
@@ -24,6 +25,6 @@ export function tieToThisProcess({ pid, folder }: LifelineOptions): () => void {
   shell.on('error', () => {});
   shell.stdin.on('error', () => {});
   shell.unref();
-  (shell.stdin as unknown as { unref(): void }).unref();
+  (shell.stdin as Socket).unref();
   return () => shell.kill('SIGKILL');
 }

@@ -1,6 +1,6 @@
 /** A connection of a program here to a broker. */
-import type { Writable } from 'node:stream';
 import { type ConnectFailure, describeConnectFailure } from '@waybill/common/broker/amqp-connect-failure.ts';
+import { breakConnection } from '@waybill/common/broker/amqp-connection.ts';
 import { within } from '@waybill/common/within.ts';
 import { type Channel, type ChannelModel, connect } from 'amqplib';
 import { UserError } from '../../../bin/plain/user-error.mjs';
@@ -84,7 +84,7 @@ export async function connectToBroker(broker: Broker, name: string) {
      */
     async close(channel?: Channel): Promise<void> {
       await within(CLOSE_TIMEOUT_MS, closed(model, channel));
-      (model.connection as unknown as { stream: Writable }).stream.destroy();
+      breakConnection(model);
     },
   };
 }

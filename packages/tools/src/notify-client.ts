@@ -1,15 +1,8 @@
 /** Tells public-web of a client, over gRPC or over HTTP. */
 import { createSecureContext } from 'node:tls';
-import {
-  type CallOptions,
-  type Client,
-  credentials,
-  loadPackageDefinition,
-  Metadata,
-  type ServiceError,
-  status as Status,
-} from '@grpc/grpc-js';
-import { loadProto } from '@waybill/common/grpc/proto.ts';
+import { credentials, Metadata, type ServiceError, status as Status } from '@grpc/grpc-js';
+import type { NewClientResponse__Output } from '@waybill/common/grpc/generated/data_dispatcher_service/NewClientResponse.ts';
+import { loadPackage } from '@waybill/common/grpc/proto.ts';
 import { UserError } from '../../../bin/plain/user-error.mjs';
 
 const TIMEOUT_MS = 10_000;
@@ -25,25 +18,12 @@ type NewClient = {
 /** `streamId` is told over HTTP only. */
 export type Accepted = { message: string; streamId: string | undefined };
 
-type Answer = { status: string; message: string };
-type Services = { data_dispatcher_service: { DataDispatcherService: new (...of: ClientOf) => Stub } };
-type ClientOf = ConstructorParameters<typeof Client>;
-type Stub = Client & {
-  NotifyNewClient(
-    client: NewClient,
-    metadata: Metadata,
-    options: CallOptions,
-    onAnswer: (error: ServiceError | null, answer: Answer) => void,
-  ): void;
-};
-
 /**
  * @param address host:port, or https://host:port
  * @throws UserError with the reason of the answer, or why there is none
  */
 export async function notifyByGrpc(address: string, client: NewClient): Promise<Accepted> {
-  const definition = loadProto('data_dispatcher_service.proto');
-  const { data_dispatcher_service } = loadPackageDefinition(definition) as unknown as Services;
+  const { data_dispatcher_service } = loadPackage('data_dispatcher_service.proto');
   const target = address.replace(/^https:\/\//, '');
   // Not createSsl: variables of gRPC's own would decide there which authorities are trusted.
   const security =
@@ -54,11 +34,11 @@ export async function notifyByGrpc(address: string, client: NewClient): Promise<
   const options = { 'grpc.enable_http_proxy': 0 };
   const stub = new data_dispatcher_service.DataDispatcherService(target, security, options);
   try {
-    const { status, message } = await new Promise<Answer>((resolve, reject) => {
+    const { status, message } = await new Promise<NewClientResponse__Output>((resolve, reject) => {
       const metadata = new Metadata();
       for (const [name, value] of Object.entries(apiKeyHeaders())) metadata.set(name, value);
       stub.NotifyNewClient(client, metadata, { deadline: Date.now() + TIMEOUT_MS }, (error, answer) =>
-        error ? reject(explain(address, error)) : resolve(answer),
+        error ? reject(explain(address, error)) : resolve(answer as NewClientResponse__Output),
       );
     });
     if (status !== 'OK') throw new UserError(`${address} answered ${status}: ${message}`);

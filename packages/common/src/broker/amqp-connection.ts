@@ -207,7 +207,7 @@ async function removeBindings(model: ChannelModel, bindings: readonly Binding[])
 }
 
 /** Ends the connection from our side, so that recovery replaces it. Safe to call on a dead one. */
-export function breakConnection(model: ChannelModel, reason: Error): void {
+export function breakConnection(model: ChannelModel, reason?: Error): void {
   socketOf(model).destroy(reason);
 }
 
@@ -323,7 +323,7 @@ function connectOptions({ url, heartbeatS = HEARTBEAT_S }: AmqpConnectionOptions
   };
 }
 
-/** amqplib's types leave out the socket, which is the only handle on a dead peer. */
+/** Private to amqplib, and the only handle on a dead peer. */
 function socketOf(model: ChannelModel): Writable {
-  return (model.connection as unknown as { stream: Writable }).stream;
+  return Reflect.get(model.connection, 'stream');
 }

@@ -16,9 +16,7 @@ function filesOf(file: Parameters<typeof loadProto>[0]): File[] {
   const encoded = Object.values(linkDescriptors(loadProto(file))).flatMap(
     ({ fileDescriptorProtos }) => (fileDescriptorProtos ?? []) as Buffer[],
   );
-  return [...new Set(encoded)].map(
-    (bytes) => descriptor.FileDescriptorProto.decode(bytes).toJSON() as unknown as File,
-  );
+  return [...new Set(encoded)].map((bytes) => descriptor.FileDescriptorProto.decode(bytes).toJSON() as File);
 }
 
 test('a file names what it imports, as everybody names it', () => {

@@ -28,6 +28,7 @@ export function linkDescriptors(definition: PackageDefinition): PackageDefinitio
 
 function linkFile(encoded: Buffer): Buffer {
   const { FileDescriptorProto } = descriptor;
+  // protobufjs does not say what its own messages hold.
   const file = FileDescriptorProto.decode(encoded) as unknown as File;
   if (file.name === LOADED_ANY) file.name = ANY_FILE;
   const fields = file.messageType.flatMap(({ field }) => field);

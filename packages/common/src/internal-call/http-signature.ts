@@ -125,7 +125,7 @@ function parseHeaders(headers: Record<string, string | string[] | undefined>) {
   const isWellFormed =
     SIGNATURE_FORM.test(String(signature)) && CONTENT_DIGEST_FORM.test(String(contentDigest));
   if (!input || !isWellFormed) throw unauthorized('signature malformed');
-  const [, params, created, kid] = input as unknown as [string, string, string, string];
+  const [, params = '', created = '', kid = ''] = input;
   return {
     contentDigest: String(contentDigest),
     signature: String(signature),

@@ -8,10 +8,11 @@ import { createCounter } from './counter.ts';
 function collectingMeter(): { meter: Meter; collect(): [number, Attributes | undefined][] } {
   const callbacks: ObservableCallback[] = [];
   const createObservableCounter = () => ({
-    addCallback: (callback: ObservableCallback) => callbacks.push(callback),
+    addCallback: (callback: ObservableCallback) => void callbacks.push(callback),
+    removeCallback() {},
   });
   return {
-    meter: { ...createNoopMeter(), createObservableCounter } as unknown as Meter,
+    meter: { ...createNoopMeter(), createObservableCounter },
     collect() {
       const observed: [number, Attributes | undefined][] = [];
       const result = {

@@ -71,7 +71,10 @@ export function linkInboundGrpcTrace(): void {
 }
 
 /** `requestHook` of the http instrumentation: links the SERVER span to the span that the client named. */
-export function linkInboundTrace(span: Span, request: ClientRequest | IncomingMessage): void {
+export function linkInboundTrace(
+  span: Span,
+  request: ClientRequest | Pick<IncomingMessage, 'rawHeaders'>,
+): void {
   const isServer = 'rawHeaders' in request;
   const inbound = isServer ? inboundTrace(currentContext.active()) : undefined;
   if (inbound !== undefined) span.addLink({ context: inbound });

@@ -1,25 +1,23 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import type { OTLPExporterBase } from '@opentelemetry/otlp-exporter-base';
+import type { ExportResult } from '@opentelemetry/core';
 import { type FailingExport, watchExports } from './watch-exports.ts';
 
-const arrives = { code: 0 };
-const fails = { code: 1, error: new Error('connect ECONNREFUSED') };
+const arrives: ExportResult = { code: 0 };
+const fails: ExportResult = { code: 1, error: new Error('connect ECONNREFUSED') };
 
 it('tells once of an exporter that failed twice in a row, and anew when it had worked in between', () => {
   class FakeTraceExporter {
-    export(result: typeof fails, onResult: (result: object) => void) {
+    export(result: ExportResult, onResult: (result: ExportResult) => void) {
       onResult(result);
     }
   }
   const told: FailingExport[] = [];
   const results: object[] = [];
-  watchExports(FakeTraceExporter as unknown as typeof OTLPExporterBase<unknown>, (failing) =>
-    told.push(failing),
-  );
-  const toldAfter = (exporter: FakeTraceExporter, ...exported: object[]) => {
+  watchExports(FakeTraceExporter, (failing) => told.push(failing));
+  const toldAfter = (exporter: FakeTraceExporter, ...exported: ExportResult[]) => {
     told.length = 0;
-    for (const result of exported) exporter.export(result as typeof fails, (each) => results.push(each));
+    for (const result of exported) exporter.export(result, (each) => results.push(each));
     return told.length;
   };
   const exporter = new FakeTraceExporter();

@@ -5,7 +5,6 @@
  */
 import { channel } from 'node:diagnostics_channel';
 import type { ExportResult } from '@opentelemetry/core';
-import type { OTLPExporterBase } from '@opentelemetry/otlp-exporter-base';
 
 /** A single one may be that of a backend that is slow, or that is being restarted. */
 const FAILURES = 2;
@@ -18,6 +17,9 @@ export type FailingExport = {
   reason: string;
 };
 
+/** What all exporters extend: `OTLPExporterBase`. */
+type Exporting = { export(items: unknown, onResult: (result: ExportResult) => void): void };
+
 /** Carries a {@link FailingExport} to the logger of the process, which is created later than the exporters. */
 export const failingExports = channel('waybill.failing-exports');
 
@@ -26,7 +28,7 @@ export const failingExports = channel('waybill.failing-exports');
  * arrives again. Call once per copy of the class.
  */
 export function watchExports(
-  base: typeof OTLPExporterBase<unknown>,
+  base: { prototype: Exporting },
   onFailing: (failing: FailingExport) => void,
 ): void {
   const { prototype } = base;

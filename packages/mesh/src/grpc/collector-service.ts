@@ -47,14 +47,14 @@ export function createCollectorService({
 }): GrpcService {
   /** A handler that answers with what `run` makes of the request; neither rejects. */
   const unary =
-    <Request, Response, Answer>(
-      run: (request: Request, options: CallOptions, caller: CollectorCaller | undefined) => Promise<Answer>,
+    <Request, Response>(
+      run: (request: Request, options: CallOptions, caller: CollectorCaller | undefined) => Promise<unknown>,
     ) =>
     async (call: ServerUnaryCall<Request, Response>, callback: (error: null, answer: Response) => void) => {
       linkInboundGrpcTrace();
       const answer = await run(call.request, optionsOf(call, deadlineMs), callerOf(call.metadata));
       // What is generated knows the codes of our own statuses alone; others' pass as they are.
-      callback(null, answer as unknown as Response);
+      callback(null, answer as Response);
     };
 
   const implementation: CollectiveDispatcherHandlers = {

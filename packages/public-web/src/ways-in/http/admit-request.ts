@@ -21,8 +21,7 @@ export function requireAdmission(
   admit: Admit,
   { tickets }: { tickets?: Pick<Tickets, 'redeem'> } = {},
 ): void {
-  // The type says what holds behind the hook.
-  app.decorateRequest('caller', null as unknown as Caller);
+  app.decorateRequest('caller');
   const logs = new Map<string, FastifyBaseLogger>();
   const logOf = (apiKeyId: string) => {
     const log = logs.get(apiKeyId) ?? app.log.child({ api_key_id: apiKeyId });

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { FastifyRequest } from 'fastify';
 import { fingerprintOf, parseIdempotencyKey } from './idempotency-key.ts';
 
 describe('an Idempotency-Key', () => {
@@ -45,8 +44,7 @@ describe('two requests are the same', () => {
     headers: { 'content-type': 'application/json', 'ce-id': 'e1', 'ce-type': 'PingRequest' },
     body: Buffer.from('{}'),
   };
-  const fingerprint = (changes: object) =>
-    fingerprintOf({ ...base, ...changes } as unknown as FastifyRequest);
+  const fingerprint = (changes: object) => fingerprintOf({ ...base, ...changes });
   const same = fingerprint({});
 
   const alike = {

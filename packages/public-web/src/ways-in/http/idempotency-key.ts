@@ -30,8 +30,11 @@ export function parseIdempotencyKey(header: string | string[]): string {
   return key;
 }
 
+/** What of a request says what it asks for. */
+type Asked = Pick<FastifyRequest, 'method' | 'headers' | 'body'> & { routeOptions: { url?: string } };
+
 /** The same for two requests to one route with the same body and the same event in their headers; SHA-256. */
-export function fingerprintOf({ method, routeOptions, headers, body }: FastifyRequest): string {
+export function fingerprintOf({ method, routeOptions, headers, body }: Asked): string {
   const attributes = Object.entries(headers)
     .filter(([name]) => name.startsWith('ce-') && !IGNORED.has(name))
     .sort(([a], [b]) => (a < b ? -1 : 1));

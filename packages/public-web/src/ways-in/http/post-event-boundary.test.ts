@@ -3,7 +3,7 @@ import { it } from 'node:test';
 import { BATCH_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
 import { createHttpServer } from '@waybill/common/http/http-server.ts';
 import { pino } from 'pino';
-import type { Caller } from '../../admission/admission.ts';
+import { anyCaller } from '../../admission/caller.fixture.ts';
 import { createAccount } from '../../core/account.ts';
 import { createAnswerEvent } from '../../core/answer-event.ts';
 import { createHeldReplies } from '../../replies/held-replies.ts';
@@ -21,7 +21,7 @@ for (const [how, contentType, body] of [
       log: pino({ level: 'error' }, { write: (line: string) => void lines.push(JSON.parse(line)) }),
     });
     app.addHook('onRequest', async (request) => {
-      request.caller = { assertMaySend() {}, countEvents() {} } as unknown as Caller;
+      request.caller = anyCaller;
     });
     const thrown = new TypeError('canary');
     const ask = () => Promise.reject(thrown);

@@ -5,7 +5,7 @@ import { AppError } from '@waybill/common/errors.ts';
 import { createHttpServer } from '@waybill/common/http/http-server.ts';
 import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
 import { pino } from 'pino';
-import type { Caller } from '../../admission/admission.ts';
+import { anyCaller } from '../../admission/caller.fixture.ts';
 import { createAcceptEvent } from '../../core/accept-event.ts';
 import type { Answer } from '../../core/answer-event.ts';
 import { createIdempotency } from '../../idempotency/idempotency.ts';
@@ -37,8 +37,7 @@ function start(t: TestContext, held: HeldReplies = createHeldReplies()) {
   const lines: string[] = [];
   const app = createHttpServer({ log: pino({ level: 'info' }, { write: (line) => void lines.push(line) }) });
   t.after(() => app.close());
-  const caller = { assertMaySend() {}, apiKeyId: 'client' } as unknown as Caller;
-  app.decorateRequest('caller', { getter: () => caller });
+  app.decorateRequest('caller', { getter: () => ({ ...anyCaller, apiKeyId: 'client' }) });
   const acceptEvent = createAcceptEvent({
     parked: createParkedRequests({ inbox: createInbox(), maxParked: 10 }),
     async sendConfirmed(request, makeEvent) {

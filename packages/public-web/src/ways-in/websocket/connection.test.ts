@@ -6,18 +6,11 @@ import { problemFor } from '@waybill/common/problem.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import { pino } from 'pino';
 import { WebSocket, WebSocketServer } from 'ws';
+import { anyCaller } from '../../admission/caller.fixture.ts';
 import type { AnswerEvent } from '../../core/answer-event.ts';
 import type { WaitingClient } from '../../core/ask.ts';
 import { createHeldReplies } from '../../replies/held-replies.ts';
 import { type Connection, serveWebSocket } from './connection.ts';
-
-const caller = {
-  apiKeyId: undefined,
-  assertMaySend() {},
-  assertMayAddClients() {},
-  countEvents() {},
-  countEvent() {},
-};
 
 /** Both sides of a connection that is served, and what is held for it. */
 async function connected(t: TestContext, answerEvent: AnswerEvent) {
@@ -30,7 +23,7 @@ async function connected(t: TestContext, answerEvent: AnswerEvent) {
   let served: WebSocket | undefined;
   server.on('connection', (socket) => {
     served = socket;
-    connection = serveWebSocket(socket, { answerEvent, held, caller, log, deadlineMs: 1_000 });
+    connection = serveWebSocket(socket, { answerEvent, held, caller: anyCaller, log, deadlineMs: 1_000 });
   });
   const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`, {
     autoPong: false,
