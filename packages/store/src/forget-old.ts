@@ -3,7 +3,7 @@ import type { Database, Sql } from './database.ts';
 import { loadMailboxes, saveMailboxes } from './mailbox-rows.ts';
 import { trim } from './read-page.ts';
 
-/** Mailboxes that are trimmed, and mailboxes or answers that are removed, in one transaction: others wait for it. */
+/** Entries, mailboxes or answers that are removed in one transaction: others wait for it. */
 export const MAX_AT_ONCE = 500;
 
 /**
@@ -26,14 +26,15 @@ export async function removeAll(
   return all;
 }
 
-/** Trims each mailbox that holds something added before then; resolves with how many entries are gone. */
+/** Trims the mailboxes that hold the oldest entries, if those were added before then; resolves with how many are gone. */
 export async function trimOld(
   sql: Sql,
   { beforeMs, nowMs, lockRows }: { beforeMs: number; nowMs: number; lockRows: string },
 ): Promise<number> {
   const old = await sql(
-    `SELECT mailbox, MAX(position) AS position FROM entries
-     WHERE added_ms < $1 AND position IS NOT NULL GROUP BY mailbox LIMIT $2`,
+    `SELECT mailbox, MAX(position) AS position FROM
+       (SELECT mailbox, position FROM entries WHERE added_ms < $1 AND position IS NOT NULL ORDER BY added_ms LIMIT $2) AS oldest
+     GROUP BY mailbox`,
     [beforeMs, MAX_AT_ONCE],
   );
   const ids = old.map(({ mailbox }) => String(mailbox));

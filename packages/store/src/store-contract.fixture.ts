@@ -275,14 +275,28 @@ export function storeContract(name: string, open: () => Promise<Database>): void
       const count = 2 * MAX_AT_ONCE + 1;
       await database.transaction(async (sql) => {
         const ids = Array.from({ length: count }, randomKey);
+        const entries = ids.map((id) => oldEntry(id));
         await upsert(sql, 'mailboxes', ['id'], ids.map(unusedMailbox));
-        await upsert(sql, 'entries', ['mailbox', 'fence', 'n'], ids.map(oldEntry));
+        await upsert(sql, 'entries', ['mailbox', 'fence', 'n'], entries);
       });
       nowMs += RETENTION_MS + 1;
       assert.deepEqual(await mailboxes.forgetOld(() => true), { entries: 0, mailboxes: 0 });
       const removed = await mailboxes.forgetOld();
       assert.ok(removed.entries >= count && removed.mailboxes >= count, JSON.stringify(removed));
       assert.deepEqual(await mailboxes.forgetOld(), { entries: 0, mailboxes: 0 });
+    });
+
+    it('is trimmed of a few entries at once, so that nobody waits for long', async () => {
+      const id = randomKey();
+      const old = Array.from({ length: 2 * MAX_AT_ONCE }, (_, n) => oldEntry(id, n));
+      await database.transaction(async (sql) => {
+        await upsert(sql, 'mailboxes', ['id'], [{ ...unusedMailbox(id), used_ms: nowMs }]);
+        await upsert(sql, 'entries', ['mailbox', 'fence', 'n'], old);
+      });
+      let transactions = 0;
+      const isStopping = () => ++transactions > 1;
+      assert.equal((await mailboxes.forgetOld(isStopping)).entries, MAX_AT_ONCE);
+      assert.equal((await mailboxes.read({ mailbox: id })).trimmed, MAX_AT_ONCE);
     });
 
     it('is migrated again without a change, and refuses a database of a later version', async () => {
@@ -408,8 +422,8 @@ function unusedMailbox(id: string): Row {
   };
 }
 
-function oldEntry(mailbox: string): Row {
-  return { mailbox, fence: 1, n: 0, position: 1, event: '{}', bytes: 2, added_ms: 0 };
+function oldEntry(mailbox: string, n = 0): Row {
+  return { mailbox, fence: 1, n, position: n + 1, event: '{}', bytes: 2, added_ms: n };
 }
 
 function eventsOf({ entries }: TextPage): string[] {
