@@ -1,11 +1,15 @@
 import type { PublishObserved } from '@waybill/common/broker/publish-observed.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { encodeMessage } from '@waybill/common/event/event-json.ts';
+import pLimit from 'p-limit';
 import type { FurtherEvent } from './handler.ts';
 import { hopsAfter } from './hops.ts';
 import { type Maker, makeEvent } from './make-event.ts';
 import type { Further } from './publish-events.ts';
 import { waitFor } from './wait.ts';
+
+/** Of one event. Those of 64 events handled at once are as many as there may be of all (`publish-observed.ts`). */
+const MAX_COPIES_IN_FLIGHT = 8;
 
 /**
  * Makes a further event.
@@ -30,16 +34,19 @@ export function toFurther(
   };
 }
 
-/** Publishes the copies for observers. What waits goes to this service alone, and is not observed. */
+/**
+ * Publishes the copies for observers, some at a time, while the delivery is held (`signal`). What waits goes to this service
+ * alone, and is not observed.
+ */
 export async function publishCopies(
   further: readonly Further[],
   publishObserved: PublishObserved,
+  signal: AbortSignal,
 ): Promise<void> {
-  await Promise.all(
-    further.map(async ({ message: { to, ...message } }) => {
-      if ('type' in to) await publishObserved(to.type, message);
-    }),
-  );
+  if (further.length === 0) return;
+  await pLimit(MAX_COPIES_IN_FLIGHT).map(further, async ({ message: { to, ...message } }) => {
+    if ('type' in to) await publishObserved(to.type, message, signal);
+  });
 }
 
 function answerToOf({ correlationid, replyto, expirytime }: CloudEvent): Maker['answerTo'] {

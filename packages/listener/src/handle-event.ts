@@ -130,6 +130,6 @@ async function publishNow(
       "only an event of the result can leave the answer to others ('later')",
     );
   const further = [toFurther(furtherEvent, { event, service, span })];
-  void publishCopies(further, publishObserved);
+  void publishCopies(further, publishObserved, signal);
   await publishEvents(publisher, further, signal);
 }

@@ -140,6 +140,21 @@ describe('a listener that observes', () => {
     await eventually(() => assert.deepEqual(seen, [[7, '/waybill/audit.observers']]));
   });
 
+  it('sees all further events of a handler, however many', async (t) => {
+    const seen = new Set<unknown>();
+    const data = Array.from({ length: 2_000 }, (_, index) => index);
+    const { broker } = await start(
+      t,
+      { Noted: (event) => void seen.add(event.data) },
+      {
+        Relay: () => ({ events: data.map((each) => ({ type: 'Noted', data: each })) }),
+        Noted: () => ({}),
+      },
+    );
+    await broker.ask({ type: 'Relay' });
+    await eventually(() => assert.equal(seen.size, data.length));
+  });
+
   it('hands on nothing that it no longer observes, and gets no more of it', async (t) => {
     const handled: unknown[] = [];
     const { broker, observe, observing } = await start(

@@ -127,7 +127,7 @@ export function createRequests({
     const run = async (inTime: AbortSignal) => {
       await open(inTime);
       const message = encodeMessage([encoded]);
-      void publishObserved(type, message);
+      void publishObserved(type, message, signal);
       await publishUntilConfirmed(publisher, { to: { type }, ...message }, inTime);
       return replied;
     };

@@ -37,7 +37,7 @@ export function withPublishedResult(
     const answer = reply ?? (isAwaited ? NOTHING : undefined);
     const encodedReply = answer && makeEvent(answer, maker, 'reply');
     const further = events.map((furtherEvent) => toFurther(furtherEvent, maker));
-    const observed = publishCopies(further, publishObserved);
+    const observed = publishCopies(further, publishObserved, context.signal);
     await publishEvents(publisher, further, context.signal);
     const replied = isAwaited && encodedReply ? await publishReply(encodedReply) : 'confirmed';
     // After the reply: nobody waits for observers but the ack.

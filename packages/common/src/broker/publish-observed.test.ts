@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
-import { it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { Destination, PublishOutcome } from './ports.ts';
 import { createPublishObserved } from './publish-observed.ts';
 
 const message = { contentType: 'text/plain', body: Buffer.from('hello') };
 
-function start(publish: (to: Destination) => PublishOutcome | Promise<PublishOutcome>) {
+function start(
+  publish: (to: Destination) => PublishOutcome | Promise<PublishOutcome>,
+  isAvailable: () => boolean = () => true,
+) {
   const lines: string[] = [];
   const note = (_fields: unknown, text?: unknown) => void lines.push(String(text));
   const published: Destination[] = [];
@@ -15,6 +18,7 @@ function start(publish: (to: Destination) => PublishOutcome | Promise<PublishOut
         published.push(to);
         return await publish(to);
       },
+      isAvailable,
     },
     log: { info: note, warn: note },
   });
@@ -57,4 +61,40 @@ it('leaves most of what a publisher takes to the events themselves, when copies 
   assert.equal(published.length, 512);
   await new Promise(setImmediate);
   assert.equal(lines.length, 1);
+});
+
+describe('while there is no connection that takes anything, a copy', () => {
+  /** There is one from the third try on. */
+  function startAway(refused: PublishOutcome = 'not-accepted') {
+    let tries = 0;
+    const isAvailable = () => tries > 2;
+    return start(() => (++tries > 2 ? 'confirmed' : refused), isAvailable);
+  }
+
+  it('is kept by who holds its event', async () => {
+    const { publishObserved, published, lines } = startAway();
+    await publishObserved('Seen', message, new AbortController().signal);
+    assert.equal(published.length, 3);
+    assert.deepEqual(lines, []);
+  });
+
+  it('is lost where nobody holds its event, or no longer does', async () => {
+    for (const whileHeld of [undefined, AbortSignal.abort()]) {
+      const { publishObserved, published, lines } = startAway();
+      await publishObserved('Seen', message, whileHeld);
+      assert.deepEqual([published.length, lines.length], [1, 1]);
+    }
+  });
+
+  it('that may have been written is not written again', async () => {
+    const { publishObserved, published } = startAway('unknown');
+    await publishObserved('Seen', message, new AbortController().signal);
+    assert.equal(published.length, 1);
+  });
+});
+
+it('tries no copy again that is refused although there is a connection', async () => {
+  const { publishObserved, published, lines } = start(() => 'not-accepted');
+  await publishObserved('Forbidden', message, new AbortController().signal);
+  assert.deepEqual([published.length, lines.length], [1, 1]);
 });
