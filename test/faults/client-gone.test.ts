@@ -56,7 +56,7 @@ describe('a client that goes away', { skip: rabbitmqMissing }, () => {
     await assert.rejects(left);
     await eventually(async () => assert.equal((await ask(web, { type: 'behaviours.Echo' })).status, 200));
     assert.ok(!listener.logs.some(isOf(id, 'finished')), 'the place was free before the reply');
-    assert.ok(isGone(web, id));
+    await eventually(() => assert.ok(isGone(web, id)));
 
     await web.waitForLog(({ msg }) => msg === 'replies nobody waits for');
     await dispatcher.waitForLog(({ msg, outcome }) => msg === 'reply routed' && outcome === 'gone');

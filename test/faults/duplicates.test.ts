@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { EVENTS_EXCHANGE, serviceQueues } from '@waybill/common/broker/amqp-topology.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
+import type { LogLine } from '@waybill/test-harness/collect-log.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
 import { freshBroker, rabbitmqMissing, type TestBroker } from '@waybill/test-harness/test-broker.ts';
@@ -40,8 +41,11 @@ describe('what comes twice', { skip: rabbitmqMissing }, () => {
     await broker?.close();
   });
 
-  const answersTo = (id: string) =>
-    web.logs.filter(({ msg, event_id }) => msg === 'event answered' && event_id === id).length;
+  async function assertAnsweredOnce(id: string): Promise<void> {
+    const isAnswer = ({ msg, event_id }: LogLine) => msg === 'event answered' && event_id === id;
+    await web.waitForLog(isAnswer);
+    assert.equal(web.logs.filter(isAnswer).length, 1);
+  }
   const isReplyTo = (correlationId: unknown) => (event: CloudEvent) => event.correlationid === correlationId;
 
   /** Asks, and resolves with the answer under way and the message that the dispatcher published for it. */
@@ -72,7 +76,7 @@ describe('what comes twice', { skip: rabbitmqMissing }, () => {
       assert.equal(replies.length, 2);
     });
     await broker.emptied();
-    assert.equal(answersTo(id), 1);
+    await assertAnsweredOnce(id);
     assert.deepEqual(await takeDeadLetters(broker.url), []);
   });
 
@@ -89,7 +93,7 @@ describe('what comes twice', { skip: rabbitmqMissing }, () => {
         unknown: call.events.map(({ correlationid }) => correlationid),
       });
     }
-    assert.equal(answersTo(id), 1);
+    await assertAnsweredOnce(id);
     assert.equal((await ask(web, { type: TYPE, data: { ms: 0 } })).status, 200);
   });
 

@@ -73,7 +73,8 @@ describe('what a service has declared', { skip: rabbitmqMissing, concurrency: 2 
         if (status === 200) return;
         assert.equal(status, 503);
         assert.match(await readiness(dispatcher), /^503 .*(waybill\.events|no queue takes PingRequest)/);
-        assert.ok(dispatcher.logs.slice(lines).some(({ level }) => level === 'warn' || level === 'error'));
+        const said = () => dispatcher.logs.slice(lines);
+        await eventually(() => assert.ok(said().some(({ level }) => level === 'warn' || level === 'error')));
         await ready();
         assert.equal((await send()).status, 200);
       });

@@ -133,7 +133,7 @@ export function describeConsuming(contract: BrokerContract): void {
       await subscription.cancel();
 
       await publishAll(publisher, bench.service, ['1']);
-      assert.deepEqual(await bench.inspect.depth(bench.work), { ready: 1, consumers: 0 });
+      await expectDepth(bench, bench.work, { ready: 1, consumers: 0 });
     });
 
     it('consumes a queue again that was deleted', async (t) => {
