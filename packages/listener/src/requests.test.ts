@@ -124,14 +124,14 @@ describe('a request of a handler', () => {
     assert.deepEqual([status, error_code, attempts], [502, 'burnt-down', 1]);
   });
 
-  for (const [what, type, code] of [
-    ['that no service answers is refused at once', 'Nobody.Answers', 'unroutable'],
-    ['that is not answered in time ends then', 'Stock.Hang', 'outcome-unknown'],
+  for (const [what, type, timeoutMs, code] of [
+    ['that no service answers is refused at once', 'Nobody.Answers', 60_000, 'unroutable'],
+    ['that is not answered in time ends then', 'Stock.Hang', 200, 'outcome-unknown'],
   ] as const)
     it(what, async (t) => {
       const { broker } = await start(t, {
         ...placeBy(async (_event, { request }) => {
-          const error = await request(type, 1, { timeoutMs: 200 }).catch((thrown) => thrown);
+          const error = await request(type, 1, { timeoutMs }).catch((thrown) => thrown);
           return { reply: { type: 'Order.Placed', data: error.code } };
         }),
         stock: { 'Stock.Hang': () => new Promise(() => {}) },

@@ -93,9 +93,9 @@ export async function startOtlpReceiver() {
     metricResources: () => bodies.flatMap((body) => list(body.resourceMetrics).map(readResource)),
     /**
      * Resolves with what `find` answers as soon as that is neither `undefined`, `false` nor an empty list; looks again
-     * at each arrival. Rejects after `timeoutMs` (default 10,000).
+     * at each arrival. Rejects after `timeoutMs` (default 30,000).
      */
-    async waitFor<T>(find: () => T | undefined | false, { timeoutMs = 10_000 } = {}): Promise<T> {
+    async waitFor<T>(find: () => T | undefined | false, { timeoutMs = 30_000 } = {}): Promise<T> {
       const signal = AbortSignal.timeout(timeoutMs);
       for (;;) {
         const found = find();

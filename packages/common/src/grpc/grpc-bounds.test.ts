@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
 import { connect as connectTcp } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { status } from '@grpc/grpc-js';
@@ -175,4 +175,15 @@ test('answers that nobody reads are bounded in bytes, and those who go make room
   });
   await once(read, 'end');
   assert.ok(bytes > ANSWER_BYTES);
+});
+
+test('a call whose answer is not taken in time is reset, and its connection goes on', async (t) => {
+  const { session } = await start(t, { takeMs: 1 });
+  const unread = call(session);
+  const closed = once(unread, 'close');
+  unread.end(prefix(0));
+  await closed;
+  assert.equal(unread.rstCode, constants.NGHTTP2_CANCEL);
+  await new Promise((resolve) => session.ping(resolve));
+  assert.equal(session.destroyed, false);
 });

@@ -13,7 +13,7 @@ const MAX_FRAMES = 1_024;
 const RECEIVE_MS = 10_000;
 /** Requests that are still coming; with one more, that which came first has had its time. */
 const MAX_RECEIVING = 1_000;
-/** How long a caller may take for one message. */
+/** How long a caller may take for one message, where the server does not say. */
 const TAKE_MS = 30_000;
 /** How often those that are late are looked for. */
 const SWEEP_MS = 1_000;
@@ -30,20 +30,23 @@ export type CallBounds = { interceptor: ServerInterceptor; close(): void };
  * Creates the interceptor of one server. A call ends with what `admit` says, before its message is read; with
  * RESOURCE_EXHAUSTED when its message comes in absurdly many frames, or when more than `maxUnreadBytes` of answers would wait
  * for their readers; with DEADLINE_EXCEEDED when its request, or one begun message of several, is not there within 10 s, or
- * sooner where it is the oldest of too many that are not. It is reset when a message is not taken within 30 s.
+ * sooner where it is the oldest of too many that are not. It is reset when a message is not taken within `takeMs`.
  */
 export function createCallBounds({
   admit,
   bytesOf = () => 0,
   maxUnreadBytes = Number.POSITIVE_INFINITY,
+  takeMs = TAKE_MS,
 }: {
   admit?: AdmitCall;
   /** About how many bytes an answer has. */
   bytesOf?(message: unknown): number;
   maxUnreadBytes?: number;
+  /** How long a caller may take for one message (default 30 s). */
+  takeMs?: number;
 }): CallBounds {
   const receiving = createWaiting({ maxMs: RECEIVE_MS, maxCount: MAX_RECEIVING });
-  const sending = createWaiting({ maxMs: TAKE_MS });
+  const sending = createWaiting({ maxMs: takeMs });
   let unreadBytes = 0;
 
   return {

@@ -10,4 +10,4 @@ process.on('message', (lines: number) => {
   process.send?.('logged');
 });
 shutdownOnSignal({ log, onSignal: () => {}, steps: [{ name: 'logs', run: flushLogs }] });
-process.send?.('ready');
+process.send?.({ pid: process.pid });

@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, fork, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { openSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { bareEnvironment } from '@waybill/test-harness/bare-environment.ts';
 import { startOtlpReceiver } from '@waybill/test-harness/otlp-receiver.ts';
+
+/** One that hangs does so for ever. */
+const HANGS_MS = 60_000;
 
 async function start(
   t: TestContext,
@@ -26,12 +30,12 @@ async function start(
 /** Resolves when the program answers. */
 async function tellToLog(child: ChildProcess, lines: number): Promise<void> {
   child.send(lines);
-  const signal = AbortSignal.timeout(5_000);
+  const signal = AbortSignal.timeout(HANGS_MS);
   assert.deepEqual(await once(child, 'message', { signal }), ['logged', undefined]);
 }
 
 async function stop(child: ChildProcess): Promise<unknown> {
-  const signal = AbortSignal.timeout(9_000);
+  const signal = AbortSignal.timeout(HANGS_MS);
   child.kill('SIGTERM');
   const [code] = await once(child, 'exit', { signal });
   return code;
@@ -83,4 +87,26 @@ test('a process whose stdout is not read goes on, and ends when told to', async 
   (child.stdout as Socket).pause();
   for (let i = 0; i < 3; i += 1) await tellToLog(child, 2_000);
   assert.equal(await stop(child), 0);
+});
+
+/** A terminal of `script` (util-linux), which holds it when its own output is not read, as Ctrl-S does. */
+const hasTerminal = spawnSync('script', ['--version']).error === undefined;
+
+test('a process whose terminal is held goes on, and ends when told to', {
+  skip: hasTerminal ? false : 'needs the program script',
+}, async (t) => {
+  const program = `"${process.execPath}" --import @waybill/common/telemetry logging.fixture.ts; echo $? >&4`;
+  const terminal = spawn('script', ['-qc', program, '/dev/null'], {
+    cwd: import.meta.dirname,
+    env: { ...bareEnvironment(), SHELL: '/bin/sh' },
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc', 'pipe'],
+  });
+  t.after(() => terminal.kill('SIGKILL'));
+  (terminal.stdout as Socket).pause();
+  const [{ pid }] = await once(terminal, 'message');
+  for (let i = 0; i < 3; i += 1) await tellToLog(terminal, 2_000);
+  process.kill(pid, 'SIGTERM');
+  const signal = AbortSignal.timeout(HANGS_MS);
+  const [exitCode] = await once(terminal.stdio[4] as Readable, 'data', { signal });
+  assert.equal(String(exitCode), '0\n');
 });
