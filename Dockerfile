@@ -19,7 +19,8 @@ RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 # Makes the secrets of docker-compose.yml. A new volume takes over the owner of the folder it is mounted on.
 FROM node AS secrets
 RUN install -d -o node -g node /run/secrets/broker /run/secrets/broker-dispatcher \
-  /run/secrets/broker-ping-listener /run/secrets/broker-data-dispatch-listener \
+  /run/secrets/broker-ping-listener /run/secrets/broker-square-listener \
+  /run/secrets/broker-data-dispatch-listener \
   /run/secrets/internal /run/secrets/grafana /run/secrets/private-keys /run/secrets/public-key
 COPY bin/make-secrets.mjs ./
 COPY bin/plain/broker-users.mjs bin/plain/sealing-keys.mjs plain/

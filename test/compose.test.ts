@@ -40,7 +40,7 @@ test('docker-compose.yml publishes public-web and Grafana alone, on loopback', (
 });
 
 test('how many there are of each service is a variable of its own, which stays in .env whatever is scaled', () => {
-  assert.equal(packages.length, 6);
+  assert.equal(packages.length, 7);
   for (const [name, { scale }] of packages)
     assert.equal(scale, `\${${name.replaceAll('-', '_').toUpperCase()}_SCALE:-1}`);
 });

@@ -14,6 +14,7 @@ const PACKAGES: Record<string, readonly string[]> = {
   listener: ['common'],
   'listener/testing': ['common', 'listener', 'embedded-broker'],
   'ping-listener': ['common', 'listener'],
+  'square-listener': ['common', 'listener'],
   'data-dispatch-listener': ['common', 'listener'],
   'public-web': ['common', 'mesh'],
   mesh: ['common'],

@@ -20,6 +20,7 @@ const SHARED = ['events', 'observed', 'types', 'replies(\\.retry)?', 'dead-lette
 export const servicePermissions = {
   dispatcher: permissionsFor(SHARED),
   'ping-listener': permissionsFor([...SHARED, 'ping(\\..*)?']),
+  'square-listener': permissionsFor([...SHARED, 'square(\\..*)?']),
   'data-dispatch-listener': permissionsFor([...SHARED, 'data-dispatch(\\..*)?']),
 };
 

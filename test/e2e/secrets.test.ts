@@ -15,6 +15,7 @@ describe('the secrets of npm start', () => {
     const tiers = environments({ AMQP_URL: 'amqp://broker', SHUFFLE_SEED: '7', TLS_KEY_FILE: '/run/key' });
     assert.deepEqual(secretsOf(tiers, 'dataset-generator'), []);
     assert.deepEqual(secretsOf(tiers, 'ping-listener'), ['AMQP_URL']);
+    assert.deepEqual(secretsOf(tiers, 'square-listener'), ['AMQP_URL']);
     assert.deepEqual(secretsOf(tiers, 'dispatcher'), ['AMQP_URL', 'INTERNAL_SECRETS']);
     assert.deepEqual(secretsOf(tiers, 'data-dispatch-listener'), ['AMQP_URL', 'CREDENTIALS_PRIVATE_KEYS']);
     assert.deepEqual(secretsOf(tiers, 'public-web'), ['CREDENTIALS_PUBLIC_KEY', 'INTERNAL_SECRETS']);

@@ -49,6 +49,7 @@ export function describeTiers(
     PORT: `${ports.DISPATCHER_PORT}`,
   });
   const pingListener = tier('ping-listener', ports.PING_LISTENER_HEALTH_PORT, env, broker);
+  const squareListener = tier('square-listener', ports.SQUARE_LISTENER_HEALTH_PORT, env, broker);
   const dataDispatchListener = tier('data-dispatch-listener', ports.DATA_DISPATCH_LISTENER_HEALTH_PORT, env, {
     ...broker,
     ...sealing.privateKeys,
@@ -59,6 +60,7 @@ export function describeTiers(
     ...internal,
     ...stores,
     ...sealing.publicKey,
+    PUBLIC_EVENT_TYPES: env.PUBLIC_EVENT_TYPES || 'PingRequest,nimbus.sq',
     PORT: `${ports.PORT}`,
     GRPC_PORT: `${ports.GRPC_PORT}`,
     INTERNAL_PORT: `${ports.INTERNAL_PORT}`,
@@ -70,7 +72,11 @@ export function describeTiers(
       [dispatcher, ...describeListeners(listeners, { ...withoutSecrets(env), ...broker })],
       [publicWeb],
     ];
-  return [[datasetGenerator, store], [dispatcher, pingListener, dataDispatchListener], [publicWeb]];
+  return [
+    [datasetGenerator, store],
+    [dispatcher, pingListener, squareListener, dataDispatchListener],
+    [publicWeb],
+  ];
 }
 
 /** A file of its own for each system that runs in a folder, by its port: a store lets no other one at its file. */
@@ -110,6 +116,9 @@ export function withoutSecrets(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !names.includes(name)));
 }
 
+/** Listeners that add no settings to those of every listener. */
+const WITHOUT_SETTINGS = ['ping-listener', 'square-listener'];
+
 /** From the health port to that where metrics are scraped: 9488 for public-web, near OpenTelemetry's 9464. */
 const PROMETHEUS_PORT_OFFSET = 1_400;
 
@@ -118,8 +127,7 @@ function tier(name: string, healthPort: number, env: NodeJS.ProcessEnv, own: Nod
   return {
     name,
     args: serviceArgs(name),
-    // A listener that adds none has those of every listener.
-    settings: modulePath(name === 'ping-listener' ? 'listener' : name, 'config'),
+    settings: modulePath(WITHOUT_SETTINGS.includes(name) ? 'listener' : name, 'config'),
     env: {
       ...withoutSecrets(env),
       ...own,
