@@ -43,10 +43,10 @@ ${table('dev-telemetry (development only)', devTelemetrySettings)}
 
 Passes every variable on to the services, but for these, which give each port a name of its own: \`PORT\`,
 \`INTERNAL_PORT\`, \`GRPC_PORT\` (public-web's), \`PUBLIC_WEB_HEALTH_PORT\`, \`DISPATCHER_PORT\`, \`DISPATCHER_HEALTH_PORT\`,
-\`PING_LISTENER_HEALTH_PORT\`, \`TCP_PORT\`, \`DATA_DISPATCH_LISTENER_HEALTH_PORT\`, \`DATASET_GENERATOR_PORT\` (gRPC),
+\`PING_LISTENER_HEALTH_PORT\`, \`SQUARE_LISTENER_HEALTH_PORT\`, \`TCP_PORT\`, \`DATA_DISPATCH_LISTENER_HEALTH_PORT\`, \`DATASET_GENERATOR_PORT\` (gRPC),
 \`DATASET_GENERATOR_HEALTH_PORT\`, \`STORE_PORT\`, \`STORE_HEALTH_PORT\`, \`AMQP_PORT\` (the broker in memory) and \`TELEMETRY_PORT\` (the collector). The option
 \`--port-offset <n>\` moves all that are not set. Without \`LOG_LEVEL\` the services log at \`debug\` for the collector, and
-lines at \`debug\` are not printed. Everything
+lines at \`debug\` are not printed. \`PUBLIC_EVENT_TYPES\` is \`PingRequest,nimbus.sq\` by default. Everything
 binds to 127.0.0.1, whatever \`HOST\` and \`INTERNAL_HOST\` say, without TLS. The store has a file of its own for each \`STORE_PORT\`, \`data/store-8090.db\` in the folder that it was started in, unless
 \`DATABASE_URL\` is set. Secrets go to those services only that need them; where
 \`INTERNAL_SECRETS\` or \`CREDENTIALS_…\` are not set, they are new for each run (so with \`AMQP_URL\` set, streams that

@@ -6,13 +6,14 @@ export type TierName =
   | 'public-web'
   | 'dispatcher'
   | 'ping-listener'
+  | 'square-listener'
   | 'dataset-generator'
   | 'data-dispatch-listener';
 
 export type SystemOptions = {
   /** The broker's URL. */
   amqpUrl: string;
-  /** How many of each; default one, and none of those that datasets need. More than one dataset-generator are idle. */
+  /** How many of each; default one, and none of square-listener and those that datasets need. More than one dataset-generator are idle. */
   counts?: Partial<Record<TierName, number>>;
   /** The order in which the tiers start; each waits until the one before it listens. Without one they start together. */
   order?: readonly TierName[];
@@ -47,6 +48,8 @@ export const TIERS: readonly TierName[] = ['dispatcher', 'ping-listener', 'publi
 /** What a dataset needs besides. */
 export const DATASET_TIERS: readonly TierName[] = ['dataset-generator', 'data-dispatch-listener'];
 
+const OPTIONAL_TIERS: readonly TierName[] = [...DATASET_TIERS, 'square-listener'];
+
 /** A secret for tests. */
 export const INTERNAL_SECRETS = 'a secret of the tests with more than 32 characters';
 
@@ -78,6 +81,7 @@ export async function startSystem({
     },
     dispatcher: { AMQP_URL: amqpUrl, INTERNAL_SECRETS, ...env, ...own.dispatcher },
     'ping-listener': { AMQP_URL: amqpUrl, ...env, ...own['ping-listener'] },
+    'square-listener': { AMQP_URL: amqpUrl, ...env, ...own['square-listener'] },
     'public-web': {
       DISPATCHER_URLS: dispatcherPorts
         .map((port) => (isTls ? `https://localhost:${port}` : `http://127.0.0.1:${port}`))
@@ -97,10 +101,11 @@ export async function startSystem({
     'public-web': [],
     dispatcher: [],
     'ping-listener': [],
+    'square-listener': [],
     'dataset-generator': [],
     'data-dispatch-listener': [],
   };
-  const countOf = (tier: TierName) => counts[tier] ?? (DATASET_TIERS.includes(tier) ? 0 : 1);
+  const countOf = (tier: TierName) => counts[tier] ?? (OPTIONAL_TIERS.includes(tier) ? 0 : 1);
   const all = () => Object.values(services).flat();
   const startTier = (tier: TierName) =>
     tier === 'dispatcher'
@@ -111,7 +116,7 @@ export async function startSystem({
       services[tier] = await Promise.all(startTier(tier));
     };
     if (order) for (const tier of order) await start(tier);
-    else await Promise.all([...DATASET_TIERS, ...TIERS].map(start));
+    else await Promise.all([...OPTIONAL_TIERS, ...TIERS].map(start));
     await onListening?.();
     await Promise.all(all().map((service) => service.ready()));
   } catch (error) {

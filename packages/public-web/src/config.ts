@@ -88,7 +88,7 @@ export const publicWebSettings = {
   }),
   GRPC_PORT: port({
     default: 50_051,
-    desc: 'Public gRPC port, open if CREDENTIALS_PUBLIC_KEY or MESH_ID is set; 0 lets the system choose',
+    desc: 'Public gRPC port, open if CREDENTIALS_PUBLIC_KEY or MESH_ID is set, or PUBLIC_EVENT_TYPES has some of nimbus.; 0 lets the system choose',
   }),
   INTERNAL_HOST: str({
     default: '127.0.0.1',
@@ -164,6 +164,10 @@ export const publicWebSettings = {
   }),
   MAX_CONNECTIONS: count({ default: 10_000, desc: 'Most client connections (HTTP)' }),
   GRPC_MAX_CONNECTIONS: count({ default: 1_000, desc: 'Most client connections (gRPC)' }),
+  GRPC_MAX_STREAMS: count({
+    default: 2_000,
+    desc: 'Most streams of events at once (gRPC, nimbus.NimbusService)',
+  }),
   MAX_EVENT_LOOP_DELAY_MS: ms({
     default: 1_000,
     desc: 'By how much the event loop may be late on average over two seconds; the next two all requests for events and clients (HTTP) are answered 503',

@@ -5,6 +5,7 @@
  *     ways-in/http: POST /events → core/answer-event → ask → replies/parked-requests → inbox
  *                                                        ↘ dispatchers/dispatcher-client → upstreams ─▶ a dispatcher
  *     ways-in/websocket: GET /ws → core/answer-event, as above
+ *     ways-in/grpc: ProcessEvent → event-stream → core/answer-event, as above
  *     ways-in/http: POST /clients, ways-in/grpc → core/accept-client → dispatchers/dispatcher-client
  *     ways-in/grpc: Serve, Dispatch → mesh/create-site → core/run-method → core/answer-event, or another site
  *     ways-in/http: Prefer: respond-async → core/accept-event; GET /requests → later/fetch-answer ─▶ a store
@@ -28,7 +29,7 @@ import { runService } from '@waybill/common/process/run-service.ts';
 import { CLOSE_MS, DRAIN_MS } from '@waybill/common/shutdown-bounds.ts';
 import { parked as parkedGauge } from '@waybill/common/telemetry/metrics.ts';
 import { createAdmit } from './admission/admission.ts';
-import { isPublicType, labelOfType } from './admission/public-types.ts';
+import { isPublicType, labelOfType, mayBePublic } from './admission/public-types.ts';
 import { createTickets } from './admission/tickets.ts';
 import { loadPublicWebConfig } from './config.ts';
 import { createAcceptClient } from './core/accept-client.ts';
@@ -49,9 +50,13 @@ import { createHeldReplies } from './replies/held-replies.ts';
 import { createInbox } from './replies/inbox.ts';
 import { createParkedRequests } from './replies/parked-requests.ts';
 import { createPostReplies } from './replies/post-replies.ts';
+import { NIMBUS } from './ways-in/grpc/nimbus-events.ts';
 import { openGrpc } from './ways-in/grpc/open-grpc.ts';
 import { publicDescriptions } from './ways-in/http/describe-types.ts';
 import { openHttp } from './ways-in/http/open-http.ts';
+
+/** Events of gRPC streams that are under way at once: four times what the rate of one instance needs, so that none waits long. */
+const MAX_STREAMED = 1_000;
 
 await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
   const { MAX_CONNECTIONS, GRPC_MAX_CONNECTIONS } = config;
@@ -150,6 +155,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
       acceptedDeadlineMs: config.ACCEPTED_DEADLINE_MS,
     });
   const admit = createAdmit({ apiKeys: config.API_KEYS, addressRate: config.RATE_LIMIT });
+  const answerEvent = createAnswerEvent({ ask, account, labelOf });
   const http = await openHttp({
     host: config.HOST,
     port: config.PORT,
@@ -158,7 +164,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     acceptClient,
     held,
     later,
-    answerEvent: createAnswerEvent({ ask, account, labelOf }),
+    answerEvent,
     types: publicDescriptions(config.TYPE_DESCRIPTIONS, config.PUBLIC_EVENT_TYPES),
     idempotency: createIdempotency({
       store: createMemoryIdempotencyStore({
@@ -177,13 +183,21 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     maxEventLoopDelayMs: config.MAX_EVENT_LOOP_DELAY_MS,
     tls,
   });
+  const streams = mayBePublic(NIMBUS, config.PUBLIC_EVENT_TYPES)
+    ? {
+        answerEvent,
+        maxStreams: config.GRPC_MAX_STREAMS,
+        maxUnderWay: Math.min(config.MAX_PARKED, MAX_STREAMED),
+      }
+    : undefined;
   const grpc =
-    (config.CREDENTIALS_PUBLIC_KEY || site) &&
+    (config.CREDENTIALS_PUBLIC_KEY || site || streams) &&
     (await openGrpc({
       admit,
       acceptClient: config.CREDENTIALS_PUBLIC_KEY && acceptClient,
       site,
       meshPeers: config.MESH_PEERS,
+      streams,
       deadlineMs: config.DEADLINE_MS,
       clientCa: config.GRPC_CLIENT_CA,
       readiness,

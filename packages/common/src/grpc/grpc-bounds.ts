@@ -59,7 +59,8 @@ export function createCallBounds({
 
       const bounded = new ServerInterceptingCall(call, {
         start(next) {
-          receive();
+          // Of several messages even the first may be long in coming.
+          if (!requestStream) receive();
           stream.on('data', onFrame);
           stream.once('close', onClose);
           next({

@@ -13,6 +13,14 @@ export function isPublicType(type: string, patterns: readonly string[]): boolean
   );
 }
 
+/** Whether clients may send events of some type that begins with `prefix`. */
+export function mayBePublic(prefix: string, patterns: readonly string[]): boolean {
+  return patterns.some(
+    (pattern) =>
+      pattern.startsWith(prefix) || (pattern.endsWith('*') && prefix.startsWith(pattern.slice(0, -1))),
+  );
+}
+
 /**
  * What names `type` in span names and metrics: itself if one of `patterns` lists it, else `_OTHER`. A type that only
  * matches a pattern with `*` is a client's free choice, and labels that clients choose are a cardinality attack.

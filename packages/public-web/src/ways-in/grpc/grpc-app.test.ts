@@ -7,6 +7,7 @@ import { MAX_PARTIAL_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
 import type { DataDispatcherServiceClient as Stub } from '@waybill/common/grpc/generated/data_dispatcher_service/DataDispatcherService.ts';
 import { loadPackage } from '@waybill/common/grpc/proto.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
+import { createNimbusStranger } from '@waybill/test-harness/nimbus-stranger.ts';
 import { startOtlpReceiver } from '@waybill/test-harness/otlp-receiver.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
 import { hang, refuse } from '@waybill/test-harness/stand-in.ts';
@@ -148,6 +149,13 @@ describe('the gRPC port of public-web', () => {
     assert.deepEqual(await notify(stub), OK);
     const sent = dispatcher.batches.flat().map(({ data }) => (data as typeof client).client_id);
     assert.deepEqual(sent, Array(MAX_PARTIAL_BATCHES_IN_FLIGHT + 1).fill('user123'));
+  });
+
+  it('has no streams of events where no type of theirs is public', async (t) => {
+    const { grpcPort } = publicWeb.logs.find(({ msg }) => msg === 'listening') ?? {};
+    const client = createNimbusStranger(`127.0.0.1:${grpcPort}`);
+    t.after(client.close);
+    await assert.rejects(Array.fromAsync(client.open({ client_id: 'one' })), { code: status.UNIMPLEMENTED });
   });
 
   it('refuses a message over 16 kB', async () => {

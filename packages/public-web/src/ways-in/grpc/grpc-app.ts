@@ -2,7 +2,7 @@
 import { type Metadata, status } from '@grpc/grpc-js';
 import type { AppError, ErrorCode } from '@waybill/common/errors.ts';
 import type { CallRefusal } from '@waybill/common/grpc/grpc-bounds.ts';
-import { createGrpcServer } from '@waybill/common/grpc/grpc-server.ts';
+import { createGrpcServer, type GrpcServer } from '@waybill/common/grpc/grpc-server.ts';
 import type { Readiness } from '@waybill/common/http/http-server.ts';
 import type { KeyPair } from '@waybill/common/http/tls.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
@@ -14,6 +14,7 @@ import type { AcceptClient } from '../../core/accept-client.ts';
 import type { MeshPeer } from '../../mesh/mesh-peers.ts';
 import { createDataDispatcherService, NOTIFY } from './data-dispatcher-service.ts';
 import { createMeshAdmission } from './mesh-admission.ts';
+import { createNimbusService, type NimbusServiceOptions, PROCESS_EVENT } from './nimbus-service.ts';
 
 /** A client's request has six fields of 255 characters at most. */
 const MAX_CLIENT_BYTES = 16 * 1024;
@@ -31,7 +32,9 @@ export type GrpcAppOptions = {
   site: CollectiveDispatcher | undefined;
   /** Peers of that mesh, who show their own keys; undefined where nobody has to. */
   meshPeers?: readonly MeshPeer[] | undefined;
-  /** How long calls of the mesh wait at most. */
+  /** Without it no events come here by streams. */
+  streams: Pick<NimbusServiceOptions, 'answerEvent' | 'maxStreams' | 'maxUnderWay'> | undefined;
+  /** How long events, and calls of the mesh, wait at most. */
   deadlineMs: number;
   readiness: Readiness;
   log: Logger;
@@ -48,48 +51,58 @@ export type GrpcAppOptions = {
  * Listens. Who is not admitted is told by the gRPC status, UNAUTHENTICATED, PERMISSION_DENIED, or RESOURCE_EXHAUSTED, before
  * the message is read; never if neither API keys nor a rate limit are set. `close` lets calls under way be answered.
  */
-export function createGrpcApp({
+export async function createGrpcApp({
   admit,
   acceptClient,
   site,
   meshPeers,
+  streams,
   deadlineMs,
   readiness,
   log,
   ...listenOptions
-}: GrpcAppOptions) {
+}: GrpcAppOptions): Promise<GrpcServer> {
   /** Of the calls that are admitted, by what their handlers see of the headers. */
   const callers = new WeakMap<Metadata, Caller>();
   const callerOf = (metadata: Metadata) => callers.get(metadata);
   const mesh = createMeshAdmission({ admit, meshPeers });
+  const nimbus = streams && createNimbusService({ ...streams, callerOf, deadlineMs, log });
   const services = [
     acceptClient && createDataDispatcherService({ acceptClient, callerOf, readiness, log }),
     site && createCollectorService({ site, deadlineMs, callerOf: mesh.callerOf }),
+    nimbus,
   ];
 
-  return createGrpcServer({
+  const server = await createGrpcServer({
     services: services.filter((service) => service !== undefined),
     ...listenOptions,
     // Health and reflection stay open.
     admit({ path, metadata, peer }) {
       try {
         if (path.startsWith(COLLECTOR)) mesh.admit(metadata, shownBy(metadata, peer));
-        if (path !== NOTIFY) return undefined;
+        if (path !== NOTIFY && path !== PROCESS_EVENT) return undefined;
         const caller = admit(shownBy(metadata, peer));
-        caller.assertMayAddClients();
+        if (path === NOTIFY) caller.assertMayAddClients();
         callers.set(metadata, caller);
-        return undefined;
+        return path === PROCESS_EVENT ? nimbus?.refusalOf(metadata) : undefined;
       } catch (thrown) {
         return toRefusal(toPublicError(thrown, log));
       }
     },
-    maxConcurrentStreams: site && MAX_CALLS_PER_CONNECTION,
+    maxConcurrentStreams: (site ?? nimbus) && MAX_CALLS_PER_CONNECTION,
     maxReceiveBytes: site ? MAX_CALL_BYTES : MAX_CLIENT_BYTES,
     maxUnreadBytes: MAX_UNREAD_BYTES,
     bytesOf: (message) => (message as { output?: { value: Buffer } | null }).output?.value.length ?? 0,
     isServing: () => readiness() === undefined,
     log,
   });
+  return {
+    ...server,
+    close(deadlineMs) {
+      nimbus?.drain();
+      return server.close(deadlineMs);
+    },
+  };
 }
 
 /** What whoever makes the call shows of themselves. */
