@@ -26,6 +26,15 @@ describe('the progress of a stream', () => {
     assert.match(written(), /\n\r.\[K1 batches, 0\.0 MB, .*\n$/);
   });
 
+  it('counts what has no size by its name', () => {
+    const { output, written } = terminal();
+    const progress = createProgress({ total: 2, what: 'results', output, env: { NO_COLOR: '1' } });
+    progress.add();
+    progress.end();
+    assert.match(written(), /^\r.\[K█{15}░{15} 1\/2 results, [\d.]+ results\/s\n$/);
+    assert.match(progress.summary().join('\n'), /^rate {8}[\d.]+ results\/s over [\d.]+ s$/);
+  });
+
   it('writes no control characters elsewhere', () => {
     for (const { isTTY, env } of [
       { isTTY: false, env: {} },

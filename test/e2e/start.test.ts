@@ -13,7 +13,7 @@ import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.
 import { defaultPorts } from '@waybill/tools/system.ts';
 import { pidOf } from './pid-of.ts';
 
-/** Far more than seven processes take to start on a busy machine. */
+/** Far more than nine processes take to start on a busy machine. */
 const STARTED_MS = 90_000;
 
 describe('npm start', () => {
@@ -54,7 +54,7 @@ describe('npm start on a bare machine', () => {
     const { url, child, log, ended } = await start(t, {});
     await log.waitFor(({ msg }) => msg === 'ready', STARTED_MS);
     await log.waitFor(({ msg }) => /^ {2}broker {2}amqp:.*for development only/.test(String(msg)));
-    for (const what of ['gRPC', 'TCP']) {
+    for (const what of ['gRPC', 'TCP', 'stream']) {
       const line = await log.waitFor(({ msg }) => String(msg).startsWith(`  ${what} `));
       await runCommand(/(bin\/.*)$/.exec(String(line.msg))?.[1] ?? '');
     }
@@ -68,9 +68,10 @@ describe('npm start on a bare machine', () => {
       .filter((msg) => /"msg":"(stopping|embedded broker stops)"/.test(msg));
     const order = stops.map((msg) => msg.split(' ', 1)[0]);
     assert.equal(order[0], 'public-web');
-    assert.deepEqual(order.slice(1, 4).sort(), ['data-dispatch-listener', 'dispatcher', 'ping-listener']);
-    assert.deepEqual(order.slice(4, 6).sort(), ['dataset-generator', 'store']);
-    assert.deepEqual(order.slice(6).sort(), ['dev-telemetry', 'embedded-broker']);
+    const stage = ['data-dispatch-listener', 'dispatcher', 'ping-listener', 'square-listener'];
+    assert.deepEqual(order.slice(1, 5).sort(), stage);
+    assert.deepEqual(order.slice(5, 7).sort(), ['dataset-generator', 'store']);
+    assert.deepEqual(order.slice(7).sort(), ['dev-telemetry', 'embedded-broker']);
   });
 
   it('shows a line of a log as one, and nothing that steers a terminal, whatever an event is named; is named to whoever starts a second one; and takes its services along when it is killed', async (t) => {

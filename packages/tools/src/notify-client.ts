@@ -1,9 +1,9 @@
 /** Tells public-web of a client, over gRPC or over HTTP. */
-import { createSecureContext } from 'node:tls';
-import { credentials, Metadata, type ServiceError, status as Status } from '@grpc/grpc-js';
-import type { NewClientResponse__Output } from '@waybill/common/grpc/generated/data_dispatcher_service/NewClientResponse.ts';
+import { type ServiceError, status as Status } from '@grpc/grpc-js';
+import type { NewClientResponse__Output as Answer } from '@waybill/common/grpc/generated/data_dispatcher_service/NewClientResponse.ts';
 import { loadPackage } from '@waybill/common/grpc/proto.ts';
 import { UserError } from '../../../bin/plain/user-error.mjs';
+import { apiKeyHeaders, connectGrpc, explainGrpc, metadataOf } from './grpc-connection.ts';
 
 const TIMEOUT_MS = 10_000;
 
@@ -23,22 +23,12 @@ export type Accepted = { message: string; streamId: string | undefined };
  * @throws UserError with the reason of the answer, or why there is none
  */
 export async function notifyByGrpc(address: string, client: NewClient): Promise<Accepted> {
-  const { data_dispatcher_service } = loadPackage('data_dispatcher_service.proto');
-  const target = address.replace(/^https:\/\//, '');
-  // Not createSsl: variables of gRPC's own would decide there which authorities are trusted.
-  const security =
-    target === address
-      ? credentials.createInsecure()
-      : credentials.createFromSecureContext(createSecureContext());
-  // A proxy that the environment names would get the password.
-  const options = { 'grpc.enable_http_proxy': 0 };
-  const stub = new data_dispatcher_service.DataDispatcherService(target, security, options);
+  const { DataDispatcherService } = loadPackage('data_dispatcher_service.proto').data_dispatcher_service;
+  const stub = connectGrpc(DataDispatcherService, address);
   try {
-    const { status, message } = await new Promise<NewClientResponse__Output>((resolve, reject) => {
-      const metadata = new Metadata();
-      for (const [name, value] of Object.entries(apiKeyHeaders())) metadata.set(name, value);
-      stub.NotifyNewClient(client, metadata, { deadline: Date.now() + TIMEOUT_MS }, (error, answer) =>
-        error ? reject(explain(address, error)) : resolve(answer as NewClientResponse__Output),
+    const { status, message } = await new Promise<Answer>((resolve, reject) => {
+      stub.NotifyNewClient(client, metadataOf(), { deadline: Date.now() + TIMEOUT_MS }, (error, answer) =>
+        error ? reject(explain(address, error)) : resolve(answer as Answer),
       );
     });
     if (status !== 'OK') throw new UserError(`${address} answered ${status}: ${message}`);
@@ -62,14 +52,10 @@ export async function notifyByHttp(url: string, client: NewClient): Promise<Acce
   return { message: answer.message ?? 'accepted', streamId: answer.stream_id };
 }
 
-function explain(address: string, { code, details, message }: ServiceError): UserError {
-  if (code === Status.UNAVAILABLE)
-    return new UserError(`nothing answers at ${address}: is Waybill running? (${details})`);
-  if (code === Status.UNAUTHENTICATED || code === Status.PERMISSION_DENIED)
-    return new UserError(`${address} refuses the call: ${details} (WAYBILL_API_KEY)`);
-  if (code === Status.DEADLINE_EXCEEDED)
+function explain(address: string, error: ServiceError): UserError {
+  if (error.code === Status.DEADLINE_EXCEEDED)
     return new UserError(`no answer from ${address} within ${TIMEOUT_MS / 1000} s`);
-  return new UserError(`the call to ${address} failed: ${message}`);
+  return explainGrpc(address, error);
 }
 
 async function post(
@@ -93,12 +79,6 @@ async function post(
     if (cause?.code === 'ECONNREFUSED') throw new UserError(`nothing listens at ${url}: is Waybill running?`);
     throw new UserError(`the request to ${url} failed: ${cause?.message || message}`);
   }
-}
-
-/** @returns none without a key; a variable, because lists of processes show options */
-function apiKeyHeaders(): Record<string, string> {
-  const key = process.env.WAYBILL_API_KEY;
-  return key ? { authorization: `Bearer ${key}` } : {};
 }
 
 function parse(text: string) {

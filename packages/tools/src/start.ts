@@ -33,6 +33,7 @@ function readyLines(system: System): string[] {
     ['gRPC', `${grpcAddress}: ${datasetCommand(system)}`],
     ['TCP', `${tcpAddress}: ${tcpCommand(system)}`],
   ];
+  if (!process.env.PUBLIC_EVENT_TYPES) lines.push(['stream', streamCommand(system)]);
   if (telemetryUrl) {
     const option = telemetryUrl.endsWith(':4318') ? '' : ` --tempo-url ${telemetryUrl}`;
     lines.push(['trace', `node bin/trace.mjs <trace id>${option}`]);
@@ -49,6 +50,10 @@ function datasetCommand({ grpcAddress, brokerUrl }: System) {
   if (!brokerUrl) return `AMQP_URL=<as here> node bin/dataset-client.mjs${atOtherPort}`;
   const atOtherBroker = brokerUrl.endsWith(':5672') ? '' : ` --amqp ${brokerUrl}`;
   return `node bin/dataset-client.mjs${atOtherPort}${atOtherBroker}`;
+}
+
+function streamCommand({ grpcAddress }: System) {
+  return `node bin/stream-client.mjs${grpcAddress.endsWith(':50051') ? '' : ` --url ${grpcAddress}`}`;
 }
 
 function tcpCommand({ tcpAddress }: System) {
