@@ -153,6 +153,10 @@ export const publicWebSettings = {
     default: 3_600_000,
     desc: 'How long an event may take whose client does not wait for it (Prefer: respond-async)',
   }),
+  MAX_SESSIONS: count({
+    default: 10_000,
+    desc: 'Most clients that are attached to their mailbox at once; one more is answered 503',
+  }),
   MAX_PARKED: count({ default: 10_000, desc: 'Most requests waiting for a reply; one more is answered 503' }),
   IDEMPOTENCY_WINDOW_MS: ms({
     default: 600_000,

@@ -10,6 +10,7 @@
  *     ways-in/grpc: Serve, Dispatch → mesh/create-site → core/run-method → core/answer-event, or another site
  *     ways-in/http: Prefer: respond-async → core/accept-event; GET /requests → later/fetch-answer ─▶ a store
  *     a dispatcher ─▶ POST /dispatch (internal port) → replies/post-replies → inbox
+ *     a dispatcher ─▶ POST /push (internal port) → later/watches → clients/create-sessions, later/await-answer
  */
 
 import { drainHttpServer, portOf } from '@waybill/common/http/http-server.ts';
@@ -31,6 +32,8 @@ import { parked as parkedGauge } from '@waybill/common/telemetry/metrics.ts';
 import { createAdmit } from './admission/admission.ts';
 import { isPublicType, labelOfType, mayBePublic } from './admission/public-types.ts';
 import { createTickets } from './admission/tickets.ts';
+import { createSessions } from './clients/create-sessions.ts';
+import { createSendToSlot } from './clients/send-to-slot.ts';
 import { loadPublicWebConfig } from './config.ts';
 import { createAcceptClient } from './core/accept-client.ts';
 import { createAccount } from './core/account.ts';
@@ -44,6 +47,7 @@ import { createIdempotency } from './idempotency/idempotency.ts';
 import { createMemoryIdempotencyStore } from './idempotency/idempotency-store.ts';
 import { createLater } from './later/create-later.ts';
 import { createLateRequests } from './later/late-requests.ts';
+import { createAskStore } from './later/store-client.ts';
 import { createPostPushes, createWatches } from './later/watches.ts';
 import { createSite, joinMesh } from './mesh/create-site.ts';
 import { createHeldReplies } from './replies/held-replies.ts';
@@ -137,21 +141,36 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     late: late && { ...late, moreMs: config.DEADLINE_MS },
   });
   const site = createSite({ config, asking, account, log });
-  const later =
-    store &&
-    createLater({
+  const atStore = store && {
+    askStore: createAskStore({ store, log }),
+    watches,
+    holder: { instance: instanceId, url: `${internalUrl}/push` },
+    currentReplyAddress: createReplyAddresses({
+      address: { kind: 'mailbox' },
+      keys: keys.replyAddress,
+      maxDeadlineMs: config.ACCEPTED_DEADLINE_MS,
+    }).current,
+    isPublicType: isPublic,
+    labelOf,
+    account,
+    deadlineMs: config.DEADLINE_MS,
+  };
+  const sessions =
+    atStore &&
+    createSessions({
+      ...atStore,
       store,
-      watches,
-      internalUrl,
-      keys,
+      sendToSlot: createSendToSlot({ ...atStore, dispatchers }),
+      maxSessions: config.MAX_SESSIONS,
+    });
+  const later =
+    atStore &&
+    createLater({
+      ...atStore,
+      keys: keys.location,
       maxWaiting: config.MAX_PARKED,
-      log,
       parked,
       sendConfirmed,
-      isPublicType: isPublic,
-      labelOf,
-      account,
-      deadlineMs: config.DEADLINE_MS,
       acceptedDeadlineMs: config.ACCEPTED_DEADLINE_MS,
     });
   const admit = createAdmit({ apiKeys: config.API_KEYS, addressRate: config.RATE_LIMIT });
@@ -213,12 +232,17 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
   return {
     ports: { port: http.port, internalPort: portOf(internalApp), grpcPort: grpc?.port },
     readiness,
-    facts: () => ({ parked: parked.size() }),
+    facts: () => ({ parked: parked.size(), sessions: sessions?.size() }),
     // Replies still arrive while the parked requests drain, so the internal port closes after them.
     drain() {
       // Before connections are cut off, so that whoever waits longer is still told the outcome.
       setTimeout(inbox.shut, DRAIN_MS - CLOSE_MS).unref();
-      return Promise.all([site?.shutdown(), ...waysIn.map(({ drain }) => drain()), inbox.drained()]);
+      return Promise.all([
+        sessions?.drain(),
+        site?.shutdown(),
+        ...waysIn.map(({ drain }) => drain()),
+        inbox.drained(),
+      ]);
     },
     close() {
       closing.abort();

@@ -21,6 +21,8 @@ export function createAnswerCall({ mailboxes, answers }: { mailboxes: Mailboxes;
         return '{}';
       case 'read':
         return pageText(await mailboxes.read(call));
+      case 'look':
+        return JSON.stringify(await mailboxes.look(call));
       case 'acknowledge':
         await mailboxes.acknowledge(call.tokens);
         return '{}';

@@ -1,14 +1,17 @@
 /** {@link Mailboxes} on a database. Every call is one transaction, in which the mailboxes that it is about are locked. */
 import { randomBytes } from 'node:crypto';
 import { AppError } from '@waybill/common/errors.ts';
-import type {
-  AppendResult,
-  ClientName,
-  MailboxName,
-  PushedPosition,
+import {
+  type AppendResult,
+  type ClientName,
+  MAILBOX_MAX_BYTES,
+  MAILBOX_MAX_ENTRIES,
+  type MailboxName,
+  type PushedPosition,
 } from '@waybill/common/internal-call/store-calls.ts';
 import type { Database, Sql } from './database.ts';
 import { removeAll, removeUnused, trimOld } from './forget-old.ts';
+import { findStale, lookAt } from './look.ts';
 import { loadMailboxes, type Mailbox, saveMailboxes, type Waiting } from './mailbox-rows.ts';
 import type { Mailboxes } from './mailboxes.ts';
 import { readPage, trim } from './read-page.ts';
@@ -16,9 +19,6 @@ import type { Fence } from './release.ts';
 import { settle, takeEntry } from './settle.ts';
 import { startAfter } from './token.ts';
 
-/** What one mailbox may hold (design: bounds). */
-const MAX_ENTRIES = 10_000;
-const MAX_BYTES = 16 * 1024 * 1024;
 /** That a mailbox is in use is noted this often at most, so that those who only look write nothing. */
 const NOTE_USE_MS = 60_000;
 
@@ -38,8 +38,8 @@ export type CreateMailboxesOptions = {
 export function createMailboxes({
   database,
   retentionMs,
-  maxEntries = MAX_ENTRIES,
-  maxBytes = MAX_BYTES,
+  maxEntries = MAILBOX_MAX_ENTRIES,
+  maxBytes = MAILBOX_MAX_BYTES,
   nowMs = Date.now,
 }: CreateMailboxesOptions): Mailboxes {
   const { transaction, lockRows } = database;
@@ -88,7 +88,7 @@ export function createMailboxes({
           closeFence(mailbox, fence, { closesAtMs: nowMs() + deadlineMs });
         const fence = addFence(mailbox, {});
         mailbox.holder = holder;
-        const page = await readPage(sql, mailbox, after);
+        const page = await readPage(sql, mailbox, { after });
         return { ...page, fence, previous, depth: { entries, bytes } };
       }),
     reserve: ({ count, deadlineMs, ...name }) =>
@@ -119,7 +119,20 @@ export function createMailboxes({
         await saveMailboxes(sql, [...mailboxes.values()], nowMs());
         return taken.map((each) => (each ? toResult(each.mailbox, each.entry) : { outcome: 'gone' }));
       }),
-    read: ({ after, ...name }) => withMailbox(name, (mailbox, sql) => readPage(sql, mailbox, after)),
+    read: ({ after, beyond, ...name }) =>
+      withMailbox(name, (mailbox, sql) => readPage(sql, mailbox, { after, beyond })),
+    look: ({ instance, mailboxes: asked }) =>
+      transaction(async (sql) => {
+        const ids = asked.map(({ mailbox }) => mailbox);
+        const stale = await findStale(sql, ids, { nowMs: nowMs(), usedBeforeMs: nowMs() - NOTE_USE_MS });
+        const mailboxes = await load(sql, stale);
+        for (const mailbox of mailboxes.values()) {
+          settle(mailbox, nowMs());
+          mailbox.usedMs = nowMs();
+        }
+        await saveMailboxes(sql, [...mailboxes.values()], nowMs());
+        return lookAt(sql, instance, asked);
+      }),
     acknowledge: (tokens) =>
       transaction(async (sql) => {
         const ids = tokens.map(({ mailbox }) => mailbox);

@@ -4,11 +4,11 @@
  */
 import type { Holder } from '@waybill/common/internal-call/store-calls.ts';
 import type { Row, Sql } from './database.ts';
-import type { Fence, Slot } from './release.ts';
+import type { Fence, FilledSlot } from './release.ts';
 import { placeholders, upsert } from './upsert.ts';
 
 /** An entry that has no offset yet, or has just got one; `event` is there when it is new. */
-export type Waiting = Slot & { event?: string; bytes: number; offset?: number };
+export type Waiting = FilledSlot & { event?: string; bytes: number; offset?: number };
 
 export type Mailbox = {
   id: string;
@@ -50,14 +50,16 @@ export async function loadMailboxes(
     if (mailbox) mailbox.fences = mailbox.savedFences = rows.map(toFence);
   }
   const waiting = await sql(
-    `SELECT mailbox, fence, n, bytes FROM entries WHERE mailbox IN ${list} AND position IS NULL`,
+    `SELECT mailbox, fence, n, bytes, due_ms FROM entries WHERE mailbox IN ${list} AND position IS NULL`,
     wanted,
   );
-  for (const { mailbox, fence, n, bytes } of waiting)
-    mailboxes
-      .get(String(mailbox))
-      ?.waiting.push({ fence: Number(fence), n: Number(n), bytes: Number(bytes) });
+  for (const row of waiting) mailboxes.get(String(row.mailbox))?.waiting.push(toWaiting(row));
   return mailboxes;
+}
+
+function toWaiting({ fence, n, bytes, due_ms }: Row): Waiting {
+  const dueMs = due_ms === null ? undefined : Number(due_ms);
+  return { fence: Number(fence), n: Number(n), bytes: Number(bytes), dueMs };
 }
 
 /** Saves what has changed: of `waiting` that is what is new or has got an offset. */
@@ -78,8 +80,8 @@ async function insertEntries(sql: Sql, mailboxes: readonly Mailbox[], added_ms: 
   const rows = mailboxes.flatMap(({ id: mailbox, waiting }) =>
     waiting
       .filter(({ event }) => event !== undefined)
-      .map(({ fence, n, event, bytes, offset }) => {
-        return { mailbox, fence, n, position: offset, event, bytes, added_ms };
+      .map(({ fence, n, event, bytes, offset, dueMs }) => {
+        return { mailbox, fence, n, position: offset, event, bytes, added_ms, due_ms: dueMs };
       }),
   );
   await upsert(sql, 'entries', ['mailbox', 'fence', 'n'], rows);

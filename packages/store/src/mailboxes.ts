@@ -12,14 +12,15 @@ import type {
   AppendResult,
   ClientName,
   Holder,
+  LookedAt,
   MailboxName,
   Page,
   Reserved,
 } from '@waybill/common/internal-call/store-calls.ts';
-import type { Slot } from './release.ts';
+import type { FilledSlot } from './release.ts';
 
 /** A reply on its way into a mailbox; `event` is its JSON text. */
-export type NewEntry = Slot & { mailbox: string; event: string; bytes: number };
+export type NewEntry = FilledSlot & { mailbox: string; event: string; bytes: number };
 
 /** As {@link Page}, with the JSON text of each event. */
 export type TextPage = Omit<Page, 'entries'> & { entries: { offset: number; event: string }[] };
@@ -51,10 +52,19 @@ export type Mailboxes = {
   /**
    * The entries after the token `after`, or all that are kept; as many as fit a page. A token acknowledges: what is up to
    * it is removed. One that is older than what is kept, or of another epoch, gets all that is kept and the `gap` before.
+   * Given `beyond`, reading begins behind that offset, which acknowledges nothing.
    *
    * @throws AppError `not-found` when there is no such mailbox, `invalid-request` when it is no token.
    */
-  read(options: MailboxName & { after?: string | undefined }): Promise<TextPage>;
+  read(options: MailboxName & { after?: string | undefined; beyond?: number | undefined }): Promise<TextPage>;
+  /**
+   * Where mailboxes stand that `instance` believes to hold; those that there are not any more are left out. What is to be
+   * released by now is, and they count as used.
+   */
+  look(options: {
+    instance: string;
+    mailboxes: readonly { mailbox: string; fence: number }[];
+  }): Promise<LookedAt[]>;
   /** Removes entries up to each token; one that fits no mailbox is passed over. */
   acknowledge(tokens: readonly { mailbox: string; after: string }[]): Promise<void>;
   /**

@@ -53,6 +53,7 @@ const STEPS: readonly (readonly string[])[] = [
     )`,
     'CREATE INDEX answers_by_expiry ON answers (expires_ms)',
   ],
+  ['ALTER TABLE entries ADD COLUMN due_ms BIGINT'],
 ];
 
 /**

@@ -1,16 +1,21 @@
 import type { Sql } from './database.ts';
 import type { Mailbox } from './mailbox-rows.ts';
 import type { TextPage } from './mailboxes.ts';
-import { startAfter } from './token.ts';
+import { startAfter, toToken } from './token.ts';
 
 /** What is read at once: the answer to a call has 1 MiB at the most, and holds at least one event. */
 const PAGE_ENTRIES = 256;
 const PAGE_BYTES = 512 * 1024;
 
-/** Reads what comes after the token, which acknowledges what is up to it. */
-export async function readPage(sql: Sql, mailbox: Mailbox, after: string | undefined): Promise<TextPage> {
-  const { offset, gap } = startAfter(mailbox, after);
-  await trim(sql, mailbox, offset);
+/** Reads what comes after the token, which acknowledges what is up to it; or `beyond` an offset, which does not. */
+export async function readPage(
+  sql: Sql,
+  mailbox: Mailbox,
+  { after, beyond }: { after?: string | undefined; beyond?: number | undefined },
+): Promise<TextPage> {
+  const { offset, gap } =
+    beyond === undefined ? startAfter(mailbox, after) : startAfter(mailbox, toToken(mailbox.epoch, beyond));
+  if (beyond === undefined) await trim(sql, mailbox, offset);
   const { id, epoch, head, trimmed } = mailbox;
   const rows = await sql(
     'SELECT position, event, bytes FROM entries WHERE mailbox = $1 AND position > $2 ORDER BY position LIMIT $3',

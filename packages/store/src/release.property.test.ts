@@ -131,3 +131,20 @@ test('while a fence is closing, nothing of the fences after it is released', () 
     { fence: 2, n: 0, isMissing: false },
   ]);
 });
+
+test('what is missing before a slot that is due is filled, whether or not the fence ever closes', () => {
+  const fence = { fence: 1, nextN: 0 };
+  const filled = [
+    { fence: 1, n: 2, dueMs: 10 },
+    { fence: 1, n: 4, dueMs: 20 },
+  ];
+  assert.deepEqual(release([fence], filled, 9), { released: [], fences: [fence] });
+  assert.deepEqual(release([fence], filled, 10), {
+    released: [
+      { fence: 1, n: 0, isMissing: true },
+      { fence: 1, n: 1, isMissing: true },
+      { fence: 1, n: 2, isMissing: false },
+    ],
+    fences: [{ fence: 1, nextN: 3 }],
+  });
+});

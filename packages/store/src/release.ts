@@ -10,6 +10,10 @@
  * after it until it is complete, or for one deadline at the most: then what is missing is filled by the store itself.
  * An open fence holds back no other, as nobody can say what is still to come under it.
  *
+ * A slot whose event has expired gets no reply any more, and those before it in its fence were taken earlier, for as long: so
+ * what is missing before a filled slot that is due is filled by the store as well. That needs no holder: of one that was
+ * killed, all that came is released by then, whether or not its fence ever closes.
+ *
  * Nothing here knows of a database or a clock.
  */
 
@@ -27,6 +31,9 @@ export type Fence = {
 /** The place of one reply. */
 export type Slot = { fence: number; n: number };
 
+/** A slot that is filled; `dueMs` is when those before it are over, if that is known. */
+export type FilledSlot = Slot & { dueMs?: number | undefined };
+
 /** A slot whose turn has come; one that `isMissing` has no reply, and is filled by the store. */
 export type ReleasedSlot = Slot & { isMissing: boolean };
 
@@ -41,12 +48,12 @@ export type Release = { released: ReleasedSlot[]; fences: readonly Fence[] };
  *
  * @param fences in ascending order
  */
-export function release(fences: readonly Fence[], filled: readonly Slot[], nowMs: number): Release {
+export function release(fences: readonly Fence[], filled: readonly FilledSlot[], nowMs: number): Release {
   const result: Changes = { released: [], fences: [] };
   let isHeldBack = false;
   for (const fence of fences) {
     if (isHeldBack) result.fences.push(fence);
-    else isHeldBack = releaseFence(fence, ofFence(filled, fence), nowMs, result);
+    else isHeldBack = releaseFence(fence, filled.filter(isOf(fence)), nowMs, result);
   }
   const isSame = result.released.length === 0 && result.fences.length === fences.length;
   return isSame ? { ...result, fences } : result;
@@ -55,13 +62,15 @@ export function release(fences: readonly Fence[], filled: readonly Slot[], nowMs
 type Changes = { released: ReleasedSlot[]; fences: Fence[] };
 
 /** Whether it holds back the fences after it. */
-function releaseFence(fence: Fence, filled: ReadonlySet<number>, nowMs: number, result: Changes): boolean {
-  const isDue = fence.closesAtMs !== undefined && nowMs >= fence.closesAtMs;
-  const endN = isDue ? (fence.lastN ?? Math.max(-1, ...filled)) + 1 : 0;
+function releaseFence(fence: Fence, slots: FilledSlot[], nowMs: number, result: Changes): boolean {
+  const isOver = fence.closesAtMs !== undefined && nowMs >= fence.closesAtMs;
+  const filled = new Set(slots.map(({ n }) => n));
+  const dueN = lastOf(slots.filter(({ dueMs = Number.POSITIVE_INFINITY }) => dueMs <= nowMs));
+  const endN = isOver ? (fence.lastN ?? lastOf(slots)) : dueN;
   let n = fence.nextN;
-  for (; filled.has(n) || n < endN; n += 1)
+  for (; filled.has(n) || n <= endN; n += 1)
     result.released.push({ fence: fence.fence, n, isMissing: !filled.has(n) });
-  if (isDue || isComplete(fence, n)) return false;
+  if (isOver || isComplete(fence, n)) return false;
   result.fences.push(n === fence.nextN ? fence : { ...fence, nextN: n });
   return fence.closesAtMs !== undefined;
 }
@@ -70,6 +79,10 @@ function isComplete({ lastN }: Fence, nextN: number): boolean {
   return lastN !== undefined && nextN > lastN;
 }
 
-function ofFence(slots: readonly Slot[], { fence }: Fence): ReadonlySet<number> {
-  return new Set(slots.filter((slot) => slot.fence === fence).map(({ n }) => n));
+function isOf({ fence }: Fence): (slot: Slot) => boolean {
+  return (slot) => slot.fence === fence;
+}
+
+function lastOf(slots: readonly Slot[]): number {
+  return slots.reduce((last, { n }) => Math.max(last, n), -1);
 }

@@ -1,6 +1,7 @@
 /** What an append does to a mailbox, before it is saved: entries take their slots, and those whose turn it is get an offset. */
 import { randomUUID } from 'node:crypto';
 import { type CloudEvent, PROBLEM_TYPE } from '@waybill/common/event/event.ts';
+import { STORE_SOURCE } from '@waybill/common/internal-call/store-calls.ts';
 import { problemFor } from '@waybill/common/problem.ts';
 import type { Mailbox, Waiting } from './mailbox-rows.ts';
 import type { NewEntry } from './mailboxes.ts';
@@ -10,13 +11,16 @@ import { release, type Slot } from './release.ts';
 const MAX_AHEAD = 20_000;
 
 /** Has an entry wait in its slot; undefined when the slot is filled already, over, or none that there is. */
-export function takeEntry(mailbox: Mailbox, { fence, n, event, bytes }: NewEntry): Waiting | undefined {
+export function takeEntry(
+  mailbox: Mailbox,
+  { fence, n, event, bytes, dueMs }: NewEntry,
+): Waiting | undefined {
   const { nextN, lastN = Number.POSITIVE_INFINITY } = mailbox.fences.find((each) => each.fence === fence) ?? {
     nextN: Number.POSITIVE_INFINITY,
   };
   if (n < nextN || n > lastN || n >= nextN + MAX_AHEAD) return undefined;
   if (find(mailbox, { fence, n })) return undefined;
-  const entry: Waiting = { fence, n, event, bytes };
+  const entry: Waiting = { fence, n, event, bytes, dueMs };
   add(mailbox, entry);
   return entry;
 }
@@ -51,7 +55,7 @@ function missing({ id }: Mailbox, { fence, n }: Slot): Waiting {
   const problem: CloudEvent = {
     specversion: '1.0',
     id: randomUUID(),
-    source: '/waybill/store',
+    source: STORE_SOURCE,
     type: PROBLEM_TYPE,
     time: new Date().toISOString(),
     datacontenttype: 'application/problem+json',

@@ -166,6 +166,56 @@ export function storeContract(name: string, open: () => Promise<Database>): void
       assert.equal(late?.outcome, 'repeated');
     });
 
+    it('fills what is missing before a reply that is due, also of a holder that was killed and that nobody replaces', async () => {
+      const { mailbox, fence } = await attach(randomUUID());
+      await mailboxes.append([{ ...newEntry(mailbox, fence, 1), dueMs: nowMs + DEADLINE_MS }]);
+      await append(mailbox, fence, 2);
+      const looking = { instance: holder.instance, mailboxes: [{ mailbox, fence }] };
+      assert.equal((await mailboxes.look(looking))[0]?.head, 0);
+      nowMs += DEADLINE_MS;
+      assert.equal((await mailboxes.look(looking))[0]?.head, 3);
+      const { entries } = await mailboxes.read({ mailbox });
+      assert.equal(JSON.parse(entries[0]?.event ?? '').data.code, 'outcome-unknown');
+      assert.deepEqual(
+        entries.slice(1).map(({ event }) => JSON.parse(event).id),
+        [`${fence}.1`, `${fence}.2`],
+      );
+    });
+
+    it('says to those that look where their mailboxes stand, and keeps them from being forgotten', async () => {
+      const client = randomUUID();
+      const first = await attach(client);
+      const { mailbox, fence, epoch } = first;
+      await append(mailbox, fence, 0, 1, 3);
+      await mailboxes.acknowledge([{ mailbox, after: `${epoch}.1` }]);
+      const unknown = { mailbox: randomKey(), fence: 1 };
+      const look = (instance: string) =>
+        mailboxes.look({ instance, mailboxes: [{ mailbox, fence }, unknown] });
+      const [found, ...others] = await look(holder.instance);
+      assert.deepEqual(others, []);
+      const { bytes, ...position } = found ?? {};
+      assert.deepEqual(position, { mailbox, epoch, head: 2, trimmed: 1, nextN: 2, isHeld: true });
+      assert.ok(Number(bytes) > 0);
+      nowMs += RETENTION_MS + 1;
+      await look(holder.instance);
+      await mailboxes.forgetOld();
+      assert.equal((await look(other.instance))[0]?.isHeld, false);
+      await attach(client, { holder: other });
+      assert.equal((await look(holder.instance))[0]?.isHeld, false);
+      assert.deepEqual(await mailboxes.look({ instance: holder.instance, mailboxes: [] }), []);
+    });
+
+    it('reads beyond an offset without acknowledging anything', async () => {
+      const { mailbox, fence, epoch } = await attach(randomUUID());
+      await append(mailbox, fence, 0, 1, 2);
+      assert.deepEqual(eventsOf(await mailboxes.read({ mailbox, beyond: 2 })), [`${fence}.2`]);
+      assert.equal((await mailboxes.read({ mailbox })).entries.length, 3);
+      await mailboxes.acknowledge([{ mailbox, after: `${epoch}.2` }]);
+      const { gap, entries } = await mailboxes.read({ mailbox, beyond: 1 });
+      assert.deepEqual(gap, { from: `${epoch}.1`, to: `${epoch}.2` });
+      assert.equal(entries.length, 1);
+    });
+
     it('fills more at once than fits one statement', async () => {
       const client = randomUUID();
       const { mailbox, fence } = await attach(client);

@@ -1,7 +1,7 @@
 /** `POST /append`: a batch of replies, from a dispatcher or, for what it has to say itself, from public-web. */
 import { createBatcher } from '@waybill/common/batch.ts';
 import { INTERNAL_BODY_LIMIT_BYTES, MAX_BATCH_BYTES } from '@waybill/common/batch-limits.ts';
-import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { type CloudEvent, expiryMs } from '@waybill/common/event/event.ts';
 import { decodeMessage } from '@waybill/common/event/event-json.ts';
 import type { InternalCall } from '@waybill/common/internal-call/internal-app.ts';
 import { placeOf } from '@waybill/common/internal-call/reply-place.ts';
@@ -15,6 +15,8 @@ const MAX_ENTRIES = 256;
 /** Waiting for the transaction under way. Callers have a second to wait, and send what was refused again. */
 const MAX_QUEUED = 4_096;
 const MAX_WAIT_MS = 900;
+/** How long a holder has to fill the slots of its expired events by itself, as it knows which events those are. */
+const HOLDER_FILLS_MS = 3_000;
 
 /**
  * What handles `POST /append`: answers 200 with `{"results":[AppendResult]}` in the order of the replies, of which nothing is
@@ -48,7 +50,9 @@ export function createTakeReplies({
     if (place.kind === 'answer') return answers.keep({ id: place.id, event });
     const { mailbox, fence, n } = place;
     const bytes = Buffer.byteLength(event);
-    return (await batcher.add({ mailbox, fence, n, event, bytes }, bytes)) ?? { outcome: 'gone' };
+    const expiredMs = expiryMs(reply);
+    const dueMs = Number.isFinite(expiredMs) ? expiredMs + HOLDER_FILLS_MS : undefined;
+    return (await batcher.add({ mailbox, fence, n, event, bytes, dueMs }, bytes)) ?? { outcome: 'gone' };
   }
 
   return async ({ body, contentType }: InternalCall): Promise<{ results: AppendResult[] }> => {

@@ -10,7 +10,11 @@ export type ReplyPlace =
   | { kind: 'slot'; mailbox: string; fence: number; n: number; eventId?: string };
 
 const KEY = '[A-Za-z0-9_-]{22}';
-const PLACE = new RegExp(`^(${KEY})(?:\\.(\\d{1,12})\\.(\\d{1,12})(?:\\.(.{1,400}))?)?$`);
+/** Of an id of 128 UTF-16 units, each of which may be three bytes, and each byte `%XX`. */
+const MAX_ENCODED_ID_LENGTH = 128 * 9;
+const PLACE = new RegExp(
+  `^(${KEY})(?:\\.(\\d{1,12})\\.(\\d{1,12})(?:\\.(.{1,${MAX_ENCODED_ID_LENGTH}}))?)?$`,
+);
 
 /** Reads a correlation id; undefined when it is of neither kind. */
 export function placeOf(correlationId: string | undefined): ReplyPlace | undefined {

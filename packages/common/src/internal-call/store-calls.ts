@@ -1,6 +1,13 @@
 /** What public-web and dispatchers ask of a store, and what it answers. */
 import type { CloudEvent } from '../event/event.ts';
 
+/** The `source` of the problems that a store makes. */
+export const STORE_SOURCE = '/waybill/store';
+
+/** What one mailbox may hold (design: bounds). */
+export const MAILBOX_MAX_ENTRIES = 10_000;
+export const MAILBOX_MAX_BYTES = 16 * 1024 * 1024;
+
 /** The public-web instance that a client is connected to: what is appended to its mailbox is pushed to `url`. */
 export type Holder = { instance: string; url: string };
 
@@ -37,16 +44,18 @@ export type MailboxName = { mailbox: string } | { owner: string; client: string 
  * - `reserve`: `count` events are taken for the mailbox at once, by nobody who stays: theirs are the slots 0 to `count` - 1 of
  *   the fence it gets. Refused with `mailbox-full`, and with `not-found` when `isExisting` and the client has no mailbox.
  * - `detach`: the holder is gone, and `lastN` is the last slot of its fence (-1: none).
- * - `read`: what comes after a token, which acknowledges all up to it.
+ * - `read`: what comes after a token, which acknowledges all up to it; or `beyond` an offset, which acknowledges nothing.
+ * - `look`: where mailboxes stand that `instance` holds under a fence; once a second, should a push have been lost.
  * - `acknowledge`: the same without reading.
  * - `read-answer`: the answer to a request, of which `holder` wants to be told if it is not there yet.
  * - `cancel-answer`: it is never kept, and removed if it is.
  */
 export type StoreCall =
-  | ({ call: 'attach'; holder: Holder; after?: string; deadlineMs: number } & ClientName)
+  | ({ call: 'attach'; holder: Holder; after?: string | undefined; deadlineMs: number } & ClientName)
   | ({ call: 'reserve'; count: number; deadlineMs: number } & ClientName)
   | { call: 'detach'; mailbox: string; fence: number; lastN: number; deadlineMs: number }
-  | ({ call: 'read'; after?: string } & MailboxName)
+  | ({ call: 'read'; after?: string | undefined; beyond?: number } & MailboxName)
+  | { call: 'look'; instance: string; mailboxes: { mailbox: string; fence: number }[] }
   | { call: 'acknowledge'; tokens: { mailbox: string; after: string }[] }
   | { call: 'read-answer'; id: string; holder?: Holder }
   | { call: 'cancel-answer'; id: string };
@@ -75,6 +84,20 @@ export type Attached = Page & {
   previous?: Holder;
   /** What the mailbox holds, in all. */
   depth: { entries: number; bytes: number };
+};
+
+/** Where a mailbox stands, as its holder needs to know. */
+export type LookedAt = {
+  mailbox: string;
+  epoch: string;
+  head: number;
+  trimmed: number;
+  /** What it holds, in all. */
+  bytes: number;
+  /** Under the fence that was asked for, all slots before it have been released. */
+  nextN: number;
+  /** False when another instance holds it by now, or the fence is over. */
+  isHeld: boolean;
 };
 
 export type Reserved = { mailbox: string; fence: number };

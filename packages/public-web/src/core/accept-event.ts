@@ -2,7 +2,7 @@
  * An event that nobody waits for (`Prefer: respond-async`): it is accepted when the broker has it, and its reply goes to a
  * store, where it can be fetched.
  */
-import { AppError } from '@waybill/common/errors.ts';
+import type { AppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, expiryMs } from '@waybill/common/event/event.ts';
 import { type Problem, toProblem } from '@waybill/common/problem.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
@@ -10,6 +10,7 @@ import type { ParkedRequests } from '../replies/parked-requests.ts';
 import type { Account } from './account.ts';
 import type { Requester } from './answer-event.ts';
 import type { WaitingClient } from './ask.ts';
+import { assertPublicType } from './assert-public-type.ts';
 import type { SendConfirmed } from './send-confirmed.ts';
 
 /** What became of the event: under which correlation id its reply will be, and until when one may come; or a problem. */
@@ -57,11 +58,7 @@ export function createAcceptEvent({
     { caller, bytes, client }: Parameters<AcceptEvent>[1],
   ): Promise<Accepted> {
     caller.assertMaySend(event.type);
-    if (!isPublicType(event.type))
-      throw new AppError(
-        'unroutable',
-        `clients may not send events of type ${event.type} (setting PUBLIC_EVENT_TYPES)`,
-      );
+    assertPublicType(event.type, isPublicType);
     const dueMs = Date.now() + acceptedDeadlineMs;
     const request = parked.park(deadlineMs, bytes);
     event.correlationid = request.correlationId;

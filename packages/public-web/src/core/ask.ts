@@ -6,6 +6,7 @@ import { type CloudEvent, expiryMs } from '@waybill/common/event/event.ts';
 import type { DispatcherClient } from '../dispatchers/dispatcher-client.ts';
 import { sendEvent } from '../dispatchers/send-event.ts';
 import type { ParkedRequest, ParkedRequests } from '../replies/parked-requests.ts';
+import { assertPublicType } from './assert-public-type.ts';
 import type { ExpectedWait } from './expected-wait.ts';
 import type { KnownTroubles } from './known-troubles.ts';
 
@@ -70,11 +71,7 @@ export function createAsk({
   const moreMs = late?.moreMs ?? 0;
 
   return async (event, { client, deadlineMs, bytes }) => {
-    if (!isPublicType(event.type))
-      throw new AppError(
-        'unroutable',
-        `clients may not send events of type ${event.type} (setting PUBLIC_EVENT_TYPES)`,
-      );
+    assertPublicType(event.type, isPublicType);
     const leave = expectedWait.enter(event.type, deadlineMs);
     let isAnswered = false;
     try {

@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 const TRANSPORT = /^(?:fastify|@fastify\/|@grpc\/|node:https?2?$|undici)|\/ways-in\//;
 const src = new URL('../', import.meta.url);
 
-const files = ['core', 'admission', 'idempotency']
+const files = ['core', 'admission', 'idempotency', 'clients']
   .flatMap((room) => readdirSync(new URL(`${room}/`, src)).map((name) => `${room}/${name}`))
   .filter((file) => !file.endsWith('.test.ts'));
 

@@ -1,0 +1,211 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { AppError } from '@waybill/common/errors.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import {
+  type Attached,
+  type LookedAt,
+  MAILBOX_MAX_BYTES,
+  MAILBOX_MAX_ENTRIES,
+  type Page,
+} from '@waybill/common/internal-call/store-calls.ts';
+import type { AskStore } from '../later/store-client.ts';
+import type { Acks } from './acks.ts';
+import { createDelivery, type PushedEntry } from './delivery.ts';
+import { toProblemEntry } from './entry.ts';
+import type { AppendProblem } from './problems.ts';
+import type { Place, SendToSlot } from './send-to-slot.ts';
+import type { EndReason, Requester, Session, Sink } from './sessions.ts';
+import { createSlots, type OpenSlot } from './slots.ts';
+import type { Unwritten } from './unwritten.ts';
+
+/** Most events of a client that wait for their results, as many as a batch by HTTP has. */
+const MAX_UNANSWERED = 256;
+
+/** What the sessions of one instance share. */
+export type SessionContext = {
+  askStore: AskStore;
+  sendToSlot: SendToSlot;
+  appendProblem: AppendProblem;
+  acks: Acks;
+  unwritten: Unwritten;
+  /** How long an event may take. */
+  deadlineMs: number;
+  /** What a mailbox may hold; default: what it does in a store. */
+  maxEntries?: number;
+  maxBytes?: number;
+};
+
+/** A session as the instance knows it. */
+export type HeldSession = Session & {
+  readonly mailbox: string;
+  readonly fence: number;
+  /** Begins to hand over what there is. */
+  start(): void;
+  pushed(push: PushedEntry): void;
+  /** What the store says of its mailbox; undefined when there is no such mailbox. */
+  looked(found: LookedAt | undefined): void;
+  /** Fills the slots that are due. */
+  fill(nowMs: number): void;
+  /** Ends it, and tells its way in. */
+  end(reason: EndReason): void;
+};
+
+export type SessionOptions = SessionContext & {
+  attached: Attached;
+  /** Whether its client brought a token. */
+  isResumed: boolean;
+  sink: Sink;
+  /** Called once, when it is over. */
+  onOver(): void;
+  /** Told of what is under way, and may outlive it. */
+  track(underWay: Promise<unknown>): void;
+};
+
+/** Creates the session of a client that the store has attached. */
+export function createSession({
+  attached,
+  isResumed,
+  sink,
+  onOver,
+  track,
+  ...context
+}: SessionOptions): HeldSession {
+  const { mailbox, fence, epoch, depth } = attached;
+  const { askStore, sendToSlot, appendProblem, acks, unwritten, deadlineMs } = context;
+  const { maxEntries = MAILBOX_MAX_ENTRIES, maxBytes = MAILBOX_MAX_BYTES } = context;
+  const slots = createSlots();
+  const delivery = createDelivery({
+    attached,
+    take: sink.take,
+    unwritten,
+    read: (beyond) => askStore<Page>({ call: 'read', mailbox, beyond }),
+    onHanded(slot) {
+      if (slot.fence !== fence) return;
+      answered = slot.n + 1;
+      slots.release(answered);
+      wake();
+    },
+  });
+  let storedBytes = depth.bytes;
+  /** The results of all slots before this one have been handed over. */
+  let answered = 0;
+  let isOver = false;
+  let isClosed = false;
+  let progress = Promise.withResolvers<void>();
+
+  function wake(): void {
+    progress.resolve();
+    progress = Promise.withResolvers();
+  }
+
+  async function until(isReached: () => boolean): Promise<void> {
+    while (!isOver && !isReached()) await progress.promise;
+  }
+
+  function assertRoom(): void {
+    if (isOver) throw new AppError('not-accepted', 'the session is over');
+    const entries = delivery.head() - delivery.acked() + slots.unanswered();
+    if (entries >= maxEntries || storedBytes >= maxBytes)
+      throw new AppError('mailbox-full', 'the mailbox is full: acknowledge what was read of it');
+  }
+
+  const placeOf = ({ n }: OpenSlot): Place => ({ mailbox, fence, n });
+
+  async function transmit(slot: OpenSlot, event: CloudEvent, requester: Requester): Promise<void> {
+    const { dueMs } = slot;
+    const error = await sendToSlot(event, { place: placeOf(slot), dueMs }, requester);
+    slot.traceparent = event.traceparent;
+    // One whose outcome is unknown may have a reply.
+    if (error && error.code !== 'outcome-unknown') await fill(slot, error);
+  }
+
+  /** Fills a slot with the problem, or one that it had before. Where no store takes it, it stays open. */
+  async function fill(slot: OpenSlot, error: AppError): Promise<void> {
+    slot.problem ??= toProblemEntry(error, { ...slot, place: placeOf(slot) });
+    slot.isFilling = true;
+    try {
+      const { push } = await appendProblem(slot.problem);
+      slots.remove(slot);
+      if (push) delivery.pushed({ ...push, event: slot.problem });
+      wake();
+    } catch {
+      slot.isFilling = false;
+    }
+  }
+
+  /** A store that is away hears of it when the client attaches again. */
+  async function detach(): Promise<void> {
+    if (isOver) return;
+    isOver = true;
+    delivery.close();
+    onOver();
+    wake();
+    const lastN = slots.taken() - 1;
+    await askStore({ call: 'detach', mailbox, fence, lastN, deadlineMs }).catch(() => {});
+  }
+
+  function end(reason: EndReason): void {
+    if (isOver) return;
+    track(detach());
+    // Whoever attached may not know of it yet.
+    setImmediate(() => {
+      if (!isClosed) sink.end(reason);
+    });
+  }
+
+  return {
+    mailbox,
+    fence,
+    token: `${epoch}.${attached.trimmed}`,
+    recovered: isResumed && !attached.gap,
+    start: delivery.start,
+    pushed: delivery.pushed,
+    async send(event, requester) {
+      assertRoom();
+      await waitForRate(requester.caller);
+      assertRoom();
+      const slot = slots.take(event.id, Date.now() + deadlineMs);
+      track(transmit(slot, event, requester));
+      await until(() => slots.unanswered() < MAX_UNANSWERED);
+    },
+    acknowledge(token) {
+      const [, givenEpoch, offset] = /^(.*)\.(\d{1,15})$/.exec(token) ?? [];
+      if (givenEpoch !== epoch) throw new AppError('invalid-request', 'that is no token of this session');
+      delivery.acknowledge(Number(offset));
+      acks.note(mailbox, `${epoch}.${delivery.acked()}`);
+    },
+    answered: () => until(() => answered >= slots.taken()),
+    async close() {
+      isClosed = true;
+      const detached = detach();
+      track(detached);
+      await detached;
+    },
+    looked(found) {
+      if (isOver) return;
+      if (found?.epoch !== epoch || found.head < delivery.handed()) return end('lost');
+      if (!found.isHeld) return end('taken-over');
+      storedBytes = found.bytes;
+      slots.release(found.nextN);
+      delivery.looked(found);
+      wake();
+    },
+    fill(nowMs) {
+      const error = new AppError('outcome-unknown', `no reply within ${deadlineMs} ms`);
+      for (const slot of slots.toFill(nowMs)) track(fill(slot, error));
+    },
+    end,
+  };
+}
+
+async function waitForRate(caller: Requester['caller']): Promise<void> {
+  for (;;) {
+    try {
+      return caller.countEvent();
+    } catch (error) {
+      const { retryAfterMs } = error as AppError;
+      if (retryAfterMs === undefined) throw error;
+      await delay(retryAfterMs, undefined, { ref: false });
+    }
+  }
+}

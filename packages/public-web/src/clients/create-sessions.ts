@@ -1,0 +1,149 @@
+import { AppError } from '@waybill/common/errors.ts';
+import type { CallStore } from '@waybill/common/internal-call/call-store.ts';
+import type { Attached, Holder, LookedAt } from '@waybill/common/internal-call/store-calls.ts';
+import { DRAIN_MS } from '@waybill/common/shutdown-bounds.ts';
+import { within } from '@waybill/common/within.ts';
+import type { Watches } from '../later/watches.ts';
+import { createAcks } from './acks.ts';
+import { createSession, type HeldSession, type SessionContext } from './create-session.ts';
+import { createAppendProblem } from './problems.ts';
+import type { Sessions } from './sessions.ts';
+import { createUnwritten } from './unwritten.ts';
+
+/** How often the store is asked where the mailboxes stand, in case a push was lost; so many in one call. */
+const LOOK_EVERY_MS = 1_000;
+const LOOK_AT_ONCE = 500;
+
+export type SessionsOptions = Omit<SessionContext, 'appendProblem' | 'acks' | 'unwritten'> & {
+  store: Pick<CallStore, 'call'>;
+  watches: Pick<Watches, 'watch'>;
+  /** This instance. */
+  holder: Holder;
+  /** Most at once. */
+  maxSessions: number;
+  /** Default: a second. */
+  lookEveryMs?: number;
+};
+
+/** Creates the {@link Sessions} of one instance. */
+export function createSessions({
+  store,
+  watches,
+  holder,
+  maxSessions,
+  lookEveryMs = LOOK_EVERY_MS,
+  ...options
+}: SessionsOptions): Sessions {
+  const { askStore, deadlineMs } = options;
+  const acks = createAcks({ askStore });
+  const context = {
+    ...options,
+    acks,
+    appendProblem: createAppendProblem({ store }),
+    unwritten: createUnwritten(),
+  };
+  const sessions = new Map<string, HeldSession>();
+  const underWay = new Set<Promise<unknown>>();
+  let attaching = 0;
+  let isStopping = false;
+  let isLooking = false;
+  const timer = setInterval(() => void look(), lookEveryMs).unref();
+
+  /** Of promises that never reject. */
+  function track(promise: Promise<unknown>): void {
+    underWay.add(promise);
+    void promise.finally(() => underWay.delete(promise));
+  }
+
+  async function look(): Promise<void> {
+    const all = [...sessions.values()];
+    for (const session of all) session.fill(Date.now());
+    if (isLooking) return;
+    isLooking = true;
+    try {
+      for (let start = 0; start < all.length; start += LOOK_AT_ONCE)
+        await lookAt(all.slice(start, start + LOOK_AT_ONCE));
+    } catch {
+      // Told in the log; the next time is soon enough.
+    } finally {
+      isLooking = false;
+    }
+  }
+
+  async function lookAt(some: HeldSession[]): Promise<void> {
+    const mailboxes = some.map(({ mailbox, fence }) => ({ mailbox, fence }));
+    const found = await askStore<LookedAt[]>({ call: 'look', instance: holder.instance, mailboxes });
+    const byMailbox = new Map(found.map((each) => [each.mailbox, each]));
+    for (const session of some) session.looked(byMailbox.get(session.mailbox));
+  }
+
+  /** Of two for one mailbox, the one that the store attached last stays. */
+  function hold(session: HeldSession): void {
+    const { mailbox, fence } = session;
+    const other = sessions.get(mailbox);
+    const isLate = other !== undefined && other.fence > fence;
+    if (!isLate) sessions.set(mailbox, session);
+    (isLate ? session : other)?.end('taken-over');
+  }
+
+  function begin(attached: Attached, options: Pick<Parameters<Sessions['attach']>[0], 'after' | 'sink'>) {
+    const { mailbox } = attached;
+    const stopWatching = watches.watch(mailbox, (push) => session.pushed(push));
+    const session: HeldSession = createSession({
+      ...context,
+      attached,
+      isResumed: options.after !== undefined,
+      sink: options.sink,
+      track,
+      onOver() {
+        stopWatching();
+        if (sessions.get(mailbox) === session) sessions.delete(mailbox);
+      },
+    });
+    hold(session);
+    // Not before whoever attached knows of it.
+    setImmediate(session.start);
+    return session;
+  }
+
+  async function settled(): Promise<void> {
+    while (underWay.size > 0) await Promise.all(underWay);
+  }
+
+  return {
+    async attach({ client, apiKeyId: owner = '', after, sink }) {
+      assertClientId(client);
+      if (isStopping) throw stopping();
+      if (sessions.size + attaching >= maxSessions)
+        throw new AppError('not-accepted', 'too many clients are connected');
+      attaching += 1;
+      try {
+        const attach = { call: 'attach' as const, owner, client, holder, after, deadlineMs };
+        const attached = await askStore<Attached>(attach);
+        // Its fence closes when the client attaches elsewhere.
+        if (isStopping) throw stopping();
+        return begin(attached, { after, sink });
+      } finally {
+        attaching -= 1;
+      }
+    },
+    size: () => sessions.size,
+    async drain() {
+      isStopping = true;
+      clearInterval(timer);
+      for (const session of sessions.values()) session.end('stopping');
+      track(acks.flush());
+      await within(DRAIN_MS, settled());
+    },
+  };
+}
+
+function stopping(): AppError {
+  return new AppError('not-accepted', 'this instance is stopping');
+}
+
+/** @throws AppError `invalid-request` for what is no name of a client. */
+export function assertClientId(client: string): void {
+  if (!/^[\w.:-]{1,128}$/.test(client))
+    throw new AppError('invalid-request', 'a client id has 1 to 128 letters, digits, and _ . : -');
+}

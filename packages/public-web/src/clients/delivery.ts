@@ -1,0 +1,150 @@
+/**
+ * Hands what is in one mailbox to its client, in order: what is pushed goes straight on when it is the next, and is read from
+ * the store otherwise. Nothing is kept here that the client has no room for, since the store has it.
+ */
+import { AppError } from '@waybill/common/errors.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { placeOf } from '@waybill/common/internal-call/reply-place.ts';
+import type { Page, PushedPosition } from '@waybill/common/internal-call/store-calls.ts';
+import { startEventSpan } from '@waybill/common/telemetry/tracing.ts';
+import { toEntry, toGap } from './entry.ts';
+import type { Sink } from './sessions.ts';
+import type { Unwritten } from './unwritten.ts';
+
+/** Most entries, and bytes, that a client has been handed and has not acknowledged. */
+const WINDOW_ENTRIES = 256;
+const WINDOW_BYTES = 1024 * 1024;
+/** From here on of what has not left for the client, it is handed no more. */
+const MAX_UNWRITTEN_BYTES = 256 * 1024;
+
+/** What a push says of a mailbox; `event` is what has the `offset`. */
+export type PushedEntry = Omit<PushedPosition, 'mailbox'> & { event?: CloudEvent };
+
+export type Delivery = {
+  /** The offset up to which the client has acknowledged. */
+  acked(): number;
+  /** The offset up to which the client was handed all. */
+  handed(): number;
+  /** The last offset that there is, as far as is known. */
+  head(): number;
+  /** Begins with the page that came with the attach. */
+  start(): void;
+  pushed(push: PushedEntry): void;
+  /** All up to `head` can be read, and up to `trimmed` it was acknowledged, here or elsewhere. */
+  looked(position: { head: number; trimmed: number }): void;
+  /** @throws AppError `invalid-request` when it was not handed over. */
+  acknowledge(offset: number): void;
+  close(): void;
+};
+
+export type DeliveryOptions = {
+  attached: Pick<Page, 'epoch' | 'head' | 'trimmed' | 'gap' | 'entries'>;
+  take: Sink['take'];
+  unwritten: Unwritten;
+  /** Reads what is beyond an offset. */
+  read(beyond: number): Promise<Page>;
+  /** Told of each slot whose result is handed over. */
+  onHanded(slot: { fence: number; n: number }): void;
+};
+
+/** Creates {@link Delivery}. */
+export function createDelivery({ attached, take, unwritten, read, onHanded }: DeliveryOptions): Delivery {
+  const { epoch } = attached;
+  let { head, trimmed: acked } = attached;
+  let handed = acked;
+  const unacked: { offset: number; bytes: number }[] = [];
+  let unackedBytes = 0;
+  const waiting = unwritten.open();
+  let isReading = true;
+  let isOver = false;
+
+  function hasRoom(): boolean {
+    if (isOver || unacked.length >= WINDOW_ENTRIES || unackedBytes >= WINDOW_BYTES) return false;
+    return waiting.bytes() < MAX_UNWRITTEN_BYTES && unwritten.hasRoom();
+  }
+
+  function hand(offset: number, event: CloudEvent): void {
+    handed = offset;
+    head = Math.max(head, offset);
+    const bytes = Buffer.byteLength(JSON.stringify(event));
+    unacked.push({ offset, bytes });
+    unackedBytes += bytes;
+    const place = placeOf(event.correlationid);
+    const slot = place?.kind === 'slot' ? place : undefined;
+    const span = startEventSpan({ name: 'deliver', kind: 'internal', event, label: event.type });
+    take(toEntry(`${epoch}.${offset}`, event, slot?.eventId), waiting.add(bytes, catchUp));
+    span.end();
+    if (slot) onHanded(slot);
+  }
+
+  /** Of a page that does not fit, the rest is read again. */
+  function handPage(page: DeliveryOptions['attached']): void {
+    head = Math.max(head, page.head);
+    if (page.gap) {
+      take(toGap(page.gap), () => {});
+      handed = page.trimmed;
+    }
+    for (const { offset, event } of page.entries) {
+      if (!hasRoom()) return;
+      if (offset > handed) hand(offset, event);
+    }
+  }
+
+  function catchUp(): void {
+    if (!isReading && handed < head && hasRoom()) void readOn();
+  }
+
+  async function readOn(): Promise<void> {
+    isReading = true;
+    try {
+      for (let before = -1; handed < head && hasRoom() && handed > before; ) {
+        before = handed;
+        const page = await read(handed);
+        if (!isOver) handPage(page);
+      }
+    } catch {
+      // Told in the log; the next look tries again.
+    } finally {
+      isReading = false;
+    }
+  }
+
+  function acknowledge(offset: number): void {
+    if (offset > handed)
+      throw new AppError('invalid-request', 'what is acknowledged has not been handed over');
+    acked = Math.max(acked, offset);
+    for (let first = unacked[0]; first && first.offset <= acked; first = unacked[0]) {
+      unackedBytes -= first.bytes;
+      unacked.shift();
+    }
+    catchUp();
+  }
+
+  return {
+    acked: () => acked,
+    handed: () => handed,
+    head: () => head,
+    start() {
+      if (isOver) return;
+      isReading = false;
+      handPage(attached);
+      catchUp();
+    },
+    pushed({ epoch: pushedEpoch, offset, head: pushedHead, event }) {
+      if (pushedEpoch !== epoch) return;
+      head = Math.max(head, pushedHead);
+      if (event && offset === handed + 1 && !isReading && hasRoom()) hand(offset, event);
+      // What was appended together is pushed together.
+      queueMicrotask(catchUp);
+    },
+    looked(position) {
+      head = Math.max(head, position.head);
+      acknowledge(Math.min(position.trimmed, handed));
+    },
+    acknowledge,
+    close() {
+      isOver = true;
+      waiting.close();
+    },
+  };
+}

@@ -1,0 +1,323 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { AppError } from '@waybill/common/errors.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
+import { append, pong, startStore } from '../public-web.fixture.ts';
+import {
+  connect,
+  type Instance,
+  newPing,
+  reply,
+  replyTogether,
+  requester,
+  sentBy,
+  startInstance,
+} from './sessions.fixture.ts';
+import { GAP_TYPE } from './sessions.ts';
+
+describe('sessions of clients that stay', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'waybill-sessions-'));
+  let store: Service;
+  let one: Instance;
+  let other: Instance;
+  const drained: Instance[] = [];
+  const start = (name: string, options = {}) => {
+    const instance = startInstance(`${name} ${randomUUID()}`, store, options);
+    drained.push(instance);
+    return instance;
+  };
+  before(async () => {
+    store = await startStore(folder);
+    one = start('one');
+    other = start('other');
+  });
+  after(async () => {
+    for (const { sessions } of drained) await sessions.drain();
+    await store.stop();
+    rmSync(folder, { recursive: true });
+  });
+  const ids = (count: number, prefix = '') =>
+    Array.from({ length: count }, (_, index) => `${prefix}${index}`);
+  const codeOf = (entry: { event: { data?: unknown } } | undefined) =>
+    (entry?.event.data as { code?: string } | undefined)?.code;
+
+  it('hand over results in the order of the events, whatever order they come in', async () => {
+    const client = await connect(one, randomUUID());
+    await client.send('a', 'b', 'c');
+    const [a, b, c] = await sentBy(one, 'a', 'b', 'c');
+    await reply(store, [one], [c, a, b]);
+    assert.deepEqual(await client.answers(3), ['a', 'b', 'c']);
+    await client.session.answered();
+    const [first] = client.entries;
+    assert.equal(first?.event.type, 'PingResponse');
+    assert.equal(first?.event.correlationid, undefined);
+    assert.equal(first?.event.replyto, undefined);
+    await client.session.close();
+  });
+
+  it('go on behind the token on another instance, with all that came while nobody was there', async () => {
+    const name = randomUUID();
+    const before = await connect(one, name);
+    await before.send('a', 'b', 'c');
+    const events = await sentBy(one, 'a', 'b', 'c');
+    await reply(store, [one], events.slice(0, 1));
+    await before.answers(1);
+    const after = before.entries[0]?.token;
+    await before.session.close();
+    await reply(store, [], events.slice(1));
+    const client = await connect(other, name, { after });
+    assert.equal(client.session.recovered, true);
+    assert.deepEqual(await client.answers(2), ['b', 'c']);
+    await client.session.close();
+  });
+
+  it('find by looking what they were not told of', async () => {
+    const client = await connect(one, randomUUID());
+    await client.send(...ids(50));
+    await replyTogether(store, [], await sentBy(one, ...ids(50)));
+    assert.deepEqual(await client.answers(50), ids(50));
+    await client.session.close();
+  });
+
+  it('hand over 256 entries, and more once some are acknowledged, which are then gone', async () => {
+    const name = randomUUID();
+    const client = await connect(one, name);
+    await client.send(...ids(200));
+    await replyTogether(store, [one], await sentBy(one, ...ids(200)));
+    await client.send(...ids(100, 'more '));
+    await replyTogether(store, [one], await sentBy(one, ...ids(100, 'more ')));
+    await client.answers(256);
+    assert.equal(client.entries.length, 256);
+    await client.session.close();
+
+    const again = await connect(one, name);
+    await again.answers(256);
+    assert.deepEqual(again.entries[0]?.token, client.entries[0]?.token);
+    again.session.acknowledge(again.entries[99]?.token ?? '');
+    again.session.acknowledge(again.entries[9]?.token ?? '');
+    assert.equal((await again.answers(300)).length, 300);
+    await again.session.close();
+    const last = await eventually(async () => {
+      const client = await connect(one, name);
+      await client.answers(1);
+      await client.session.close();
+      assert.equal(client.entries[0]?.requestId, '100');
+      return client;
+    });
+    assert.equal(last.session.recovered, false);
+  });
+
+  it('take no acknowledgement of what was not handed over', async () => {
+    const client = await connect(one, randomUUID());
+    const [epoch] = client.session.token.split('.');
+    for (const token of [`${epoch}.1`, `${epoch}.`, '', 'x.0', `${epoch}.0.0`])
+      assert.throws(() => client.session.acknowledge(token), { code: 'invalid-request' }, token);
+    client.session.acknowledge(client.session.token);
+    await client.session.close();
+  });
+
+  it('fill the slot of what is refused, or fails, with its problem', async () => {
+    const client = await connect(one, randomUUID());
+    one.outcome = ({ id }) => (id === 'b' ? new AppError('unroutable', 'nobody takes it') : undefined);
+    await client.send('a', 'b');
+    await client.session.send(newPing('c', 'Internal'), requester);
+    const caller = {
+      ...requester.caller,
+      assertMaySend: () => {
+        throw new AppError('forbidden', 'no');
+      },
+    };
+    await client.session.send(newPing('d'), { ...requester, caller });
+    await client.send('e');
+    const [a, e] = await sentBy(one, 'a', 'e');
+    one.outcome = () => undefined;
+    const failed = pong(e, {
+      type: 'waybill.Problem',
+      data: { status: 503, code: 'unroutable', detail: 'x' },
+    });
+    await append(store, [failed]);
+    await reply(store, [one], [a]);
+    assert.deepEqual(await client.answers(5), ['a', 'b', 'c', 'd', 'e']);
+    assert.deepEqual(
+      client.entries.map((entry) => codeOf(entry)),
+      [undefined, 'unroutable', 'unroutable', 'forbidden', 'handler-failed'],
+    );
+    await client.session.close();
+  });
+
+  it('answer an event that has no reply by its deadline, and what comes behind it goes on', async () => {
+    const hasty = start('hasty', { deadlineMs: 300 });
+    const client = await connect(hasty, randomUUID());
+    await client.send('a', 'b');
+    const [, b] = await sentBy(hasty, 'a', 'b');
+    await reply(store, [hasty], [b]);
+    assert.deepEqual(await client.answers(2), ['a', 'b']);
+    assert.equal(codeOf(client.entries[0]), 'outcome-unknown');
+    assert.equal(client.entries[1]?.event.type, 'PingResponse');
+    await client.session.close();
+  });
+
+  it('keep the problem of a slot until a store takes it', async () => {
+    const failing = start('failing', { failingAppends: 2 });
+    const client = await connect(failing, randomUUID());
+    failing.outcome = () => new AppError('not-accepted', 'no dispatcher');
+    await client.send('a');
+    assert.deepEqual(await client.answers(1), ['a']);
+    assert.equal(codeOf(client.entries[0]), 'not-accepted');
+    await client.session.close();
+  });
+
+  it('end when their client attaches once more: here at once, elsewhere when they look', async () => {
+    const name = randomUUID();
+    const first = await connect(one, name);
+    await first.send('a');
+    const [a] = await sentBy(one, 'a');
+    const second = await connect(one, name);
+    assert.equal(await first.ended, 'taken-over');
+    await assert.rejects(first.send('x'), { code: 'not-accepted' });
+    const third = await connect(other, name);
+    await third.send('b');
+    assert.equal(await second.ended, 'taken-over');
+    await reply(store, [other], [...(await sentBy(other, 'b')), a]);
+    assert.deepEqual(await third.answers(2), ['a', 'b']);
+    await third.session.close();
+  });
+
+  it('of an instance that was killed wait for a deadline, and for no more than came', async () => {
+    const name = randomUUID();
+    // Never looks, and never detaches.
+    const killed = start('killed', { deadlineMs: 1_000, lookEveryMs: 1_000_000 });
+    const dead = await connect(killed, name);
+    await dead.send('a', 'b', 'c', 'd');
+    const [a, , c] = await sentBy(killed, 'a', 'b', 'c', 'd');
+    await reply(store, [killed], [a]);
+    await dead.answers(1);
+    const hasty = start('hasty', { deadlineMs: 1_000 });
+    const client = await connect(hasty, name, { after: dead.entries[0]?.token });
+    await client.send('e');
+    await reply(store, [hasty], [...(await sentBy(hasty, 'e')), c]);
+    assert.deepEqual(await client.answers(3), [undefined, 'c', 'e']);
+    assert.equal(codeOf(client.entries[0]), 'outcome-unknown');
+    await client.session.close();
+  });
+
+  it('say what is lost to a token of another epoch', async () => {
+    const name = randomUUID();
+    const client = await connect(one, name, { after: 'abc.7' });
+    assert.equal(client.session.recovered, false);
+    await client.answers(1);
+    assert.equal(client.entries[0]?.event.type, GAP_TYPE);
+    assert.deepEqual(client.entries[0]?.event.data, { from: 'abc.7', to: client.session.token });
+    await client.session.close();
+    await assert.rejects(connect(one, name, { after: 'nonsense' }), { code: 'invalid-request' });
+  });
+
+  it('refuse the next event of a client whose mailbox is full, until it acknowledges', async () => {
+    const small = start('small', { maxEntries: 3 });
+    const client = await connect(small, randomUUID());
+    await client.send('a', 'b', 'c');
+    await assert.rejects(client.send('d'), { code: 'mailbox-full' });
+    await reply(store, [small], await sentBy(small, 'a', 'b', 'c'));
+    await client.answers(3);
+    await assert.rejects(client.send('d'), { code: 'mailbox-full' });
+    client.session.acknowledge(client.entries[0]?.token ?? '');
+    await client.send('d');
+    await client.session.close();
+    const tiny = start('tiny', { maxBytes: 1 });
+    const full = await connect(tiny, randomUUID());
+    await full.send('a');
+    await reply(store, [tiny], await sentBy(tiny, 'a'));
+    await full.answers(1);
+    await eventually(() => assert.rejects(full.send('b'), { code: 'mailbox-full' }));
+    await full.session.close();
+  });
+
+  it('slow a client down that has 256 events unanswered', async () => {
+    const client = await connect(one, randomUUID());
+    await client.send(...ids(255));
+    let isTaken = false;
+    const last = client.send('255').then(() => {
+      isTaken = true;
+    });
+    const events = await sentBy(one, ...ids(256));
+    assert.equal(isTaken, false);
+    await reply(store, [one], events.slice(0, 1));
+    await last;
+    await client.session.close();
+  });
+
+  it('wait for the rate of their caller', async () => {
+    const client = await connect(one, randomUUID());
+    let tries = 0;
+    const caller = {
+      assertMaySend() {},
+      countEvent() {
+        tries += 1;
+        if (tries === 1) throw new AppError('rate-limited', 'too fast', { retryAfterMs: 1 });
+      },
+    };
+    await client.session.send(newPing('limited'), { ...requester, caller });
+    await sentBy(one, 'limited');
+    assert.equal(tries, 2);
+    await client.session.close();
+  });
+
+  it('hand nothing more to a client that does not read', async () => {
+    const name = randomUUID();
+    const slow = await connect(one, name, { isSlow: true });
+    await slow.send(...ids(8));
+    const data = 'x'.repeat(100 * 1024);
+    for (const event of await sentBy(one, ...ids(8))) await append(store, [pong(event, { data })]);
+    await slow.answers(3);
+    // By the time that it would have found more, another client has.
+    const quick = await connect(one, randomUUID());
+    await quick.send('q');
+    await append(
+      store,
+      (await sentBy(one, 'q')).map((event) => pong(event)),
+    );
+    await quick.answers(1);
+    assert.equal(slow.entries.length, 3);
+    await Promise.all([slow, quick].map(({ session }) => session.close()));
+  });
+
+  it('are those of the API key that the client came with', async () => {
+    const name = randomUUID();
+    const mine = await connect(one, name, { apiKeyId: 'mine' });
+    await mine.send('a');
+    await reply(store, [one], await sentBy(one, 'a'));
+    await mine.answers(1);
+    const theirs = await connect(other, name, { apiKeyId: 'theirs', after: mine.entries[0]?.token });
+    await theirs.answers(1);
+    assert.equal(theirs.entries[0]?.event.type, GAP_TYPE);
+    await mine.send('b');
+    await reply(store, [one], await sentBy(one, 'b'));
+    assert.deepEqual(await mine.answers(2), ['a', 'b']);
+    assert.equal(theirs.entries.length, 1);
+    await Promise.all([mine, theirs].map(({ session }) => session.close()));
+  });
+
+  it('are so many, of clients with proper ids, and none of a stopping instance', async () => {
+    const small = start('small', { maxSessions: 1 });
+    for (const id of ['', 'a b', 'x'.repeat(129), '../x'])
+      await assert.rejects(connect(small, id), { code: 'invalid-request' });
+    const name = randomUUID();
+    const client = await connect(small, name);
+    await assert.rejects(connect(small, randomUUID()), { code: 'not-accepted' });
+    await client.send('a');
+    await small.sessions.drain();
+    assert.equal(await client.ended, 'stopping');
+    await assert.rejects(connect(small, randomUUID()), { code: 'not-accepted' });
+    const next = await connect(other, name);
+    await next.send('b');
+    await reply(store, [other], [...(await sentBy(other, 'b')), ...(await sentBy(small, 'a'))]);
+    assert.deepEqual(await next.answers(2), ['a', 'b']);
+    await next.session.close();
+    assert.equal(small.sessions.size(), 0);
+  });
+});

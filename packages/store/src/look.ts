@@ -1,0 +1,65 @@
+/** A look at many mailboxes at once, which locks and writes nothing where nothing has become due. */
+import type { LookedAt } from '@waybill/common/internal-call/store-calls.ts';
+import type { Row, Sql } from './database.ts';
+import { placeholders } from './upsert.ts';
+
+/** Those of `ids` that are to be settled, because something in them is due, or whose use is to be noted. */
+export async function findStale(
+  sql: Sql,
+  ids: readonly string[],
+  { nowMs, usedBeforeMs }: { nowMs: number; usedBeforeMs: number },
+): Promise<string[]> {
+  if (ids.length === 0) return [];
+  const list = placeholders(1, ids.length);
+  const next = `$${ids.length + 1}`;
+  const found = [
+    await sql(`SELECT id FROM mailboxes WHERE id IN ${list} AND used_ms < ${next}`, [...ids, usedBeforeMs]),
+    await sql(`SELECT mailbox AS id FROM fences WHERE mailbox IN ${list} AND closes_at_ms <= ${next}`, [
+      ...ids,
+      nowMs,
+    ]),
+    await sql(
+      `SELECT mailbox AS id FROM entries WHERE mailbox IN ${list} AND position IS NULL AND due_ms <= ${next}`,
+      [...ids, nowMs],
+    ),
+  ];
+  return [...new Set(found.flat().map(({ id }) => String(id)))];
+}
+
+/** Where each of `asked` stands that there is. */
+export async function lookAt(
+  sql: Sql,
+  instance: string,
+  asked: readonly { mailbox: string; fence: number }[],
+): Promise<LookedAt[]> {
+  if (asked.length === 0) return [];
+  const ids = asked.map(({ mailbox }) => mailbox);
+  const list = placeholders(1, ids.length);
+  const rows = await sql(
+    `SELECT id, epoch, head, trimmed, bytes, holder_instance FROM mailboxes WHERE id IN ${list}`,
+    ids,
+  );
+  const fences = await sql(`SELECT mailbox, fence, next_n FROM fences WHERE mailbox IN ${list}`, ids);
+  const fenceOf = new Map(asked.map(({ mailbox, fence }) => [mailbox, fence]));
+  const nextNs = new Map(
+    fences
+      .filter(({ mailbox, fence }) => fenceOf.get(String(mailbox)) === Number(fence))
+      .map(({ mailbox, next_n }) => [String(mailbox), Number(next_n)]),
+  );
+  return rows.map((row) => toLookedAt(row, instance, nextNs.get(String(row.id))));
+}
+
+function toLookedAt(
+  { id, epoch, head, trimmed, bytes, holder_instance }: Row,
+  instance: string,
+  nextN: number | undefined,
+): LookedAt {
+  const isHeld = holder_instance === instance && nextN !== undefined;
+  const position = {
+    mailbox: String(id),
+    epoch: String(epoch),
+    head: Number(head),
+    trimmed: Number(trimmed),
+  };
+  return { ...position, bytes: Number(bytes), nextN: nextN ?? 0, isHeld };
+}
