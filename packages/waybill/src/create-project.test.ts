@@ -20,7 +20,7 @@ describe('waybill new', () => {
         (file) => file.isFile(),
       );
       const names = files.map(({ name }) => name);
-      for (const name of ['.gitignore', '.dockerignore', 'Dockerfile', 'README.md', 'package.json'])
+      for (const name of ['.gitignore', '.dockerignore', '.env', 'Dockerfile', 'README.md', 'package.json'])
         assert.ok(names.includes(name), name);
       for (const { parentPath, name } of files)
         assert.doesNotMatch(readFileSync(join(parentPath, name), 'utf8'), /\{\{/, name);
@@ -28,6 +28,17 @@ describe('waybill new', () => {
       assert.equal(name, 'orders');
       assert.ok(existsSync(join(into, 'orders', main)));
     });
+
+  it('gives each project secrets of its own, which neither git nor an image takes', () => {
+    const secretsOf = (name: string) => {
+      createProject({ name, language: 'typescript', into });
+      const read = (file: string) => readFileSync(join(into, name, file), 'utf8');
+      for (const list of ['.gitignore', '.dockerignore']) assert.match(read(list), /^\.env$/m);
+      return [...read('.env').matchAll(/=([\w-]{43})$/gm)].map(([, secret]) => secret);
+    };
+    const secrets = [...secretsOf('one'), ...secretsOf('two')];
+    assert.equal(new Set(secrets).size, 4);
+  });
 
   for (const name of ['Orders', 'my_orders', '../orders', 'replies', '-x', 'x'.repeat(65)])
     it(`refuses the name ${name.slice(0, 20)}, which no service can have`, () => {

@@ -1,4 +1,5 @@
 /** A new listener's project, from the folder `templates/`. */
+import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,7 +8,7 @@ import { installedPackages, type Origin, vendor } from './installed-packages.ts'
 
 const templates = fileURLToPath(new URL('../templates/', import.meta.url));
 /** npm leaves files of these names out of what it packs. */
-const DOT_FILES = ['gitignore', 'dockerignore'];
+const DOT_FILES = ['gitignore', 'dockerignore', 'env'];
 /** Of the broker's own queues, `waybill.<service>`. */
 const RESERVED = ['replies', 'dead-letters'];
 
@@ -35,7 +36,11 @@ export function createProject({
   const folder = join(into, name);
   if (existsSync(folder)) throw new UserError(`there is a folder ${name} already`);
   const main = language === 'typescript' ? 'src/main.ts' : 'src/main.js';
-  const fill = (text: string) => text.replaceAll('{{name}}', name).replaceAll('{{main}}', main);
+  const fill = (text: string) =>
+    text
+      .replaceAll('{{name}}', name)
+      .replaceAll('{{main}}', main)
+      .replaceAll('{{secret}}', () => randomBytes(32).toString('base64url'));
   for (const source of ['shared', language])
     for (const { path, text } of readTemplate(source)) write(join(folder, path), fill(text));
   const origins = installedPackages();
