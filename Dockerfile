@@ -18,14 +18,14 @@ RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 
 # Makes the secrets of docker-compose.yml. A new volume takes over the owner of the folder it is mounted on.
 FROM node AS secrets
-RUN install -d -o node -g node /run/secrets/broker /run/secrets/broker-dispatcher \
-  /run/secrets/broker-ping-listener /run/secrets/broker-square-listener \
-  /run/secrets/broker-data-dispatch-listener \
-  /run/secrets/internal /run/secrets/grafana /run/secrets/private-keys /run/secrets/public-key
-COPY bin/make-secrets.mjs ./
-COPY bin/plain/broker-users.mjs bin/plain/sealing-keys.mjs plain/
+COPY --from=manifests /app/packages packages
+RUN for package in packages/*; do install -d -o node -g node "/run/secrets/broker-${package#packages/}"; done \
+  && install -d -o node -g node /run/secrets/broker /run/secrets/internal /run/secrets/grafana \
+    /run/secrets/private-keys /run/secrets/public-key
+COPY bin/make-secrets.mjs bin/
+COPY bin/plain/broker-users.mjs bin/plain/packaged-listeners.mjs bin/plain/sealing-keys.mjs bin/plain/
 USER node
-CMD ["node", "make-secrets.mjs", "/run/secrets"]
+CMD ["node", "bin/make-secrets.mjs", "/run/secrets"]
 
 FROM node AS service
 # The folder in packages/.

@@ -43,7 +43,7 @@ ${table('dev-telemetry (development only)', devTelemetrySettings)}
 
 Passes every variable on to the services, but for these, which give each port a name of its own: \`PORT\`,
 \`INTERNAL_PORT\`, \`GRPC_PORT\` (public-web's), \`PUBLIC_WEB_HEALTH_PORT\`, \`DISPATCHER_PORT\`, \`DISPATCHER_HEALTH_PORT\`,
-\`PING_LISTENER_HEALTH_PORT\`, \`SQUARE_LISTENER_HEALTH_PORT\`, \`TCP_PORT\`, \`DATA_DISPATCH_LISTENER_HEALTH_PORT\`, \`DATASET_GENERATOR_PORT\` (gRPC),
+\`PING_LISTENER_HEALTH_PORT\` and so for each listener, \`TCP_PORT\`, \`DATASET_GENERATOR_PORT\` (gRPC),
 \`DATASET_GENERATOR_HEALTH_PORT\`, \`STORE_PORT\`, \`STORE_HEALTH_PORT\`, \`AMQP_PORT\` (the broker in memory) and \`TELEMETRY_PORT\` (the collector). The option
 \`--port-offset <n>\` moves all that are not set. Without \`LOG_LEVEL\` the services log at \`debug\` for the collector, and
 lines at \`debug\` are not printed. \`PUBLIC_EVENT_TYPES\` is \`PingRequest,nimbus.sq\` by default. Everything

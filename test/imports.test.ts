@@ -7,15 +7,13 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { packagedListeners } from '@waybill/tools/packaged-listeners.ts';
 
 /** What the production code of each package may import besides itself; `bin/plain` is plain JavaScript without packages. */
 const PACKAGES: Record<string, readonly string[]> = {
   common: [],
   listener: ['common'],
   'listener/testing': ['common', 'listener', 'embedded-broker'],
-  'ping-listener': ['common', 'listener'],
-  'square-listener': ['common', 'listener'],
-  'data-dispatch-listener': ['common', 'listener'],
   'public-web': ['common', 'mesh'],
   mesh: ['common'],
   dispatcher: ['common'],
@@ -29,6 +27,9 @@ const PACKAGES: Record<string, readonly string[]> = {
   bin: ['bin/plain'],
   'bin/plain': [],
 };
+
+// Those of the listeners.
+for (const { name } of packagedListeners) PACKAGES[name] = ['common', 'listener'];
 
 /** What the rooms of common may import besides its root. */
 const ROOMS: Record<string, readonly string[]> = {

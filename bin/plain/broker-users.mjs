@@ -7,21 +7,25 @@
  * Plain JavaScript without dependencies: bin/make-secrets.mjs uses it.
  */
 import { createHash, randomBytes } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
+import { readPackagedListeners } from './packaged-listeners.mjs';
 
 /** @typedef {{ configure: string, write: string, read: string }} Permissions names, as regular expressions */
 
 const SHARED = ['events', 'observed', 'types', 'replies(\\.retry)?', 'dead-letters'];
 
 /**
- * By user; public-web and dataset-generator have none.
+ * By user, which is called as the package; those that are not here have none.
  *
  * @type {Record<string, Permissions>}
  */
 export const servicePermissions = {
   dispatcher: permissionsFor(SHARED),
-  'ping-listener': permissionsFor([...SHARED, 'ping(\\..*)?']),
-  'square-listener': permissionsFor([...SHARED, 'square(\\..*)?']),
-  'data-dispatch-listener': permissionsFor([...SHARED, 'data-dispatch(\\..*)?']),
+  ...Object.fromEntries(
+    readPackagedListeners(fileURLToPath(new URL('../../packages', import.meta.url))).map(
+      ({ name, service }) => [name, permissionsFor([...SHARED, `${service}(\\..*)?`])],
+    ),
+  ),
 };
 
 /**

@@ -7,6 +7,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { defaultPorts } from '@waybill/tools/system.ts';
 import { describeTiers } from '@waybill/tools/tiers.ts';
 import { servicePermissions } from '../../bin/plain/broker-users.mjs';
+import { readStack } from '../stack.ts';
 
 const MINE = { CREDENTIALS_PUBLIC_KEY: 'mine', CREDENTIALS_PRIVATE_KEYS_FILE: '/run/keys' };
 
@@ -74,9 +75,11 @@ describe('the secrets of the stack', () => {
 
   it('are in the containers that need them, and in no other', () => {
     const users = (volume: string) =>
-      composeServices()
-        .filter(({ text }) => new RegExp(`\\b${volume}:/run/secrets/`).test(text))
-        .map(({ name }) => name)
+      Object.entries(readStack().services)
+        .filter(([, { volumes = [] }]) =>
+          volumes.some((mount) => mount.startsWith(`${volume}:/run/secrets/`)),
+        )
+        .map(([name]) => name)
         .sort();
     assert.deepEqual(users('private-keys'), ['data-dispatch-listener', 'secrets']);
     assert.deepEqual(users('public-key'), ['public-web', 'secrets']);
@@ -124,14 +127,4 @@ function makeSecrets(t: TestContext): string {
   t.after(() => rmSync(folder, { recursive: true }));
   execFileSync(process.execPath, ['bin/make-secrets.mjs', folder]);
   return folder;
-}
-
-/** Each service with its part of the file. */
-function composeServices(): { name: string; text: string }[] {
-  const file = readFileSync('docker-compose.yml', 'utf8');
-  const services = file.slice(file.indexOf('\nservices:\n'), file.indexOf('\nvolumes:\n'));
-  return services
-    .split(/\n(?= {2}[\w-]+:\n)/)
-    .slice(1)
-    .map((text) => ({ name: text.slice(2, text.indexOf(':')), text }));
 }

@@ -14,7 +14,7 @@ import { createQueueSink, type QueueSink, withOrder } from './queue-sink.ts';
 import { streamBatches } from './stream-batches.ts';
 import type { Handling, TurnOutcome } from './turn.ts';
 
-/** A chunk ends after as many batches, or as long, whichever comes first (design of continuations). */
+/** A chunk ends after as many batches, or as long, whichever comes first (docs/data-dispatch.md). */
 const CHUNK_BATCHES = 32;
 const CHUNK_MS = 1_000;
 /** A broker that confirms slowly, but confirms, is left with what it has after this. */

@@ -7,6 +7,7 @@ import { describeSystem, type System } from './system.ts';
 const usage = `usage: npm start -- [options]
 
   --port-offset <n>  move every port that no variable sets by this much (for a second Waybill: 100)
+  --without-datasets leave out the two services that send datasets to clients
   --help             print this
 
 Settings are environment variables: docs/configuration.md lists them. Without AMQP_URL there is a broker in memory.
@@ -14,9 +15,9 @@ On a terminal the log is made for reading, without the requests that went well; 
 LOG_LEVEL=debug everything.`;
 
 await runProgram(async () => {
-  const { help, portOffset } = readStartOptions();
+  const { help, portOffset, withoutDatasets } = readStartOptions({ hasDatasets: true });
   if (help) return console.log(usage);
-  const system = await describeSystem(process.env, { portOffset });
+  const system = await describeSystem(process.env, { portOffset, withoutDatasets });
   return runSystem(system, readyLines(system));
 });
 
@@ -30,9 +31,12 @@ function readyLines(system: System): string[] {
       `curl ${url}/ -H 'content-type: application/json' -d '{"type":"PingRequest","data":{"sentAt":1}}'`,
     ],
     ['or', `node bin/req.mjs${url.endsWith(':8080') ? '' : ` --url ${url}/`}`],
-    ['gRPC', `${grpcAddress}: ${datasetCommand(system)}`],
-    ['TCP', `${tcpAddress}: ${tcpCommand(system)}`],
   ];
+  if (tcpAddress)
+    lines.push(
+      ['gRPC', `${grpcAddress}: ${datasetCommand(system)}`],
+      ['TCP', `${tcpAddress}: ${tcpCommand(tcpAddress)}`],
+    );
   if (!process.env.PUBLIC_EVENT_TYPES) lines.push(['stream', streamCommand(system)]);
   if (telemetryUrl) {
     const option = telemetryUrl.endsWith(':4318') ? '' : ` --tempo-url ${telemetryUrl}`;
@@ -56,7 +60,7 @@ function streamCommand({ grpcAddress }: System) {
   return `node bin/stream-client.mjs${grpcAddress.endsWith(':50051') ? '' : ` --url ${grpcAddress}`}`;
 }
 
-function tcpCommand({ tcpAddress }: System) {
-  const [, port] = tcpAddress.split(':');
+function tcpCommand(address: string) {
+  const [, port] = address.split(':');
   return `node bin/tcp-client.mjs${port === '9000' ? '' : ` --port ${port}`}`;
 }

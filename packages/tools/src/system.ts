@@ -7,11 +7,12 @@
 import { BrokerError, connectToBroker, toBroker } from './broker-connection.ts';
 import { readBrokerUrl } from './broker-url.ts';
 import { checkSettings } from './check-settings.ts';
+import { listenerPorts, portSettingOf } from './packaged-listeners.ts';
 import { checkAreFree, readPorts } from './ports.ts';
 import { modulePath } from './programs.ts';
 import type { Service } from './run-services.ts';
 import type { RunningSystem } from './running-systems.ts';
-import { describeTiers, withoutSecrets } from './tiers.ts';
+import { DATASET_SERVICES, describeTiers, withoutSecrets } from './tiers.ts';
 
 /** Each port by the variable that changes it here. */
 export const defaultPorts = {
@@ -20,25 +21,15 @@ export const defaultPorts = {
   INTERNAL_PORT: 8081,
   DISPATCHER_PORT: 8082,
   DISPATCHER_HEALTH_PORT: 8083,
-  PING_LISTENER_HEALTH_PORT: 8084,
-  SQUARE_LISTENER_HEALTH_PORT: 8085,
-  DATA_DISPATCH_LISTENER_HEALTH_PORT: 8086,
   DATASET_GENERATOR_HEALTH_PORT: 8087,
   STORE_PORT: 8090,
   STORE_HEALTH_PORT: 8091,
   TCP_PORT: 9000,
   GRPC_PORT: 50051,
   DATASET_GENERATOR_PORT: 50061,
+  ...listenerPorts,
 };
-/** Of the listeners that come with Waybill, and of what they need. */
-const portsOfOurListeners = [
-  'PING_LISTENER_HEALTH_PORT',
-  'SQUARE_LISTENER_HEALTH_PORT',
-  'DATA_DISPATCH_LISTENER_HEALTH_PORT',
-  'DATASET_GENERATOR_HEALTH_PORT',
-  'DATASET_GENERATOR_PORT',
-  'TCP_PORT',
-];
+const portsOfDatasets = [...DATASET_SERVICES.map(portSettingOf), 'DATASET_GENERATOR_PORT', 'TCP_PORT'];
 const brokerPort = { AMQP_PORT: 5672 };
 const telemetryPort = { TELEMETRY_PORT: 4318 };
 
@@ -49,8 +40,8 @@ export type System = {
   publicUrl: string;
   /** `host:port`. */
   grpcAddress: string;
-  /** `host:port`. */
-  tcpAddress: string;
+  /** `host:port`, where datasets come by TCP; undefined where there are none. */
+  tcpAddress: string | undefined;
   /** Where clients have their queues: the broker, in its default virtual host. */
   clientBrokerUrl: string;
   /** Of the embedded broker; undefined if AMQP_URL names another. */
@@ -68,21 +59,28 @@ export type System = {
  *
  * @param portOffset is added to each port that no variable sets; default 0
  * @param listeners the files of the user's own, which take the place of those that come with Waybill; default none
+ * @param withoutDatasets whether those that send datasets are left out; default false
  * @throws UserError for what the user can mend
  */
 export async function describeSystem(
   env: NodeJS.ProcessEnv,
-  { portOffset = 0, listeners = [] }: { portOffset?: number; listeners?: string[] } = {},
+  {
+    portOffset = 0,
+    listeners = [],
+    withoutDatasets = false,
+  }: { portOffset?: number; listeners?: string[]; withoutDatasets?: boolean } = {},
 ): Promise<System> {
   const hasBroker = !env.AMQP_URL && !env.AMQP_URL_FILE;
   const hasTelemetry = !isTelemetrySet(env);
+  const hasDatasets = listeners.length === 0 && !withoutDatasets;
   const namedBroker = hasBroker ? undefined : readBrokerUrl(env);
   const all = { ...brokerPort, ...telemetryPort, ...defaultPorts };
   const ports = readPorts(env, all, portOffset);
   const unused: string[] = [
     ...(hasBroker ? [] : ['AMQP_PORT']),
     ...(hasTelemetry ? [] : ['TELEMETRY_PORT']),
-    ...(listeners.length > 0 ? portsOfOurListeners : []),
+    ...(hasDatasets ? [] : portsOfDatasets),
+    ...(listeners.length > 0 ? Object.keys(listenerPorts) : []),
   ];
   const used = Object.entries(ports).filter(([name]) => !unused.includes(name));
 
@@ -99,9 +97,10 @@ export async function describeSystem(
     ...(brokerUrl ? [broker(env, ports.AMQP_PORT)] : []),
     ...(telemetryUrl ? [telemetry(env, ports.TELEMETRY_PORT)] : []),
   ];
-  const stages = [infrastructure, ...describeTiers(forServices, ports, listeners)].filter(
-    (stage) => stage.length > 0,
-  );
+  const stages = [
+    infrastructure,
+    ...describeTiers(forServices, ports, { listeners, withoutDatasets }),
+  ].filter((stage) => stage.length > 0);
   const doubts = await checkSettings(stages.flat());
   await checkAreFree(used);
   if (namedBroker) doubts.push(...(await checkBroker(namedBroker)));
@@ -111,7 +110,7 @@ export async function describeSystem(
     ports: used.map(([, port]) => port),
     publicUrl: `http://localhost:${ports.PORT}`,
     grpcAddress: `localhost:${ports.GRPC_PORT}`,
-    tcpAddress: `localhost:${ports.TCP_PORT}`,
+    tcpAddress: hasDatasets ? `localhost:${ports.TCP_PORT}` : undefined,
     clientBrokerUrl: inDefaultVhost(clientBroker),
     brokerUrl,
     telemetryUrl,

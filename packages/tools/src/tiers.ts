@@ -2,9 +2,13 @@
 import { randomBytes } from 'node:crypto';
 import { makePrivateKey, publicKeyOf } from '../../../bin/plain/sealing-keys.mjs';
 import { describeListeners } from './listeners.ts';
+import { packagedListeners, portSettingOf } from './packaged-listeners.ts';
 import { modulePath, serviceArgs } from './programs.ts';
 import type { Service } from './run-services.ts';
 import type { defaultPorts } from './system.ts';
+
+/** What sends datasets, and where they come from. */
+export const DATASET_SERVICES = ['data-dispatch-listener', 'dataset-generator'];
 
 /** Each goes to those services only that need it; those of TLS to none, as everything is on loopback. */
 const secretSettings = [
@@ -22,41 +26,45 @@ const secretSettings = [
  * dataset-generator and the store: they stop after data-dispatch-listener, which may need one more batch, and after the
  * dispatcher, which may have one more reply to be kept.
  *
- * @param listeners of the user; where there are any, those that come with Waybill are left out
+ * @param listeners of the user; where there are any, those that come with Waybill are left out; default none
+ * @param withoutDatasets leaves out DATASET_SERVICES; default false
  * @returns in stages
  */
 export function describeTiers(
   env: NodeJS.ProcessEnv,
   ports: typeof defaultPorts,
-  listeners: string[] = [],
+  { listeners = [], withoutDatasets = false }: { listeners?: string[]; withoutDatasets?: boolean } = {},
 ): Service[][] {
   const internal = internalSecrets(env);
   const sealing = sealingKeys(env);
   const broker = pick(env, 'AMQP_URL');
-  const datasetGenerator = tier('dataset-generator', ports.DATASET_GENERATOR_HEALTH_PORT, env, {
+  const datasetGenerator = tier('dataset-generator', ports, env, {
     GRPC_PORT: `${ports.DATASET_GENERATOR_PORT}`,
   });
-  const store = tier('store', ports.STORE_HEALTH_PORT, env, {
+  const store = tier('store', ports, env, {
     ...internal,
     ...databaseOf(env, ports.STORE_PORT),
     PORT: `${ports.STORE_PORT}`,
   });
   const stores = { STORE_URLS: env.STORE_URLS || `http://127.0.0.1:${ports.STORE_PORT}` };
-  const dispatcher = tier('dispatcher', ports.DISPATCHER_HEALTH_PORT, env, {
+  const dispatcher = tier('dispatcher', ports, env, {
     ...broker,
     ...internal,
     ...stores,
     PORT: `${ports.DISPATCHER_PORT}`,
   });
-  const pingListener = tier('ping-listener', ports.PING_LISTENER_HEALTH_PORT, env, broker);
-  const squareListener = tier('square-listener', ports.SQUARE_LISTENER_HEALTH_PORT, env, broker);
-  const dataDispatchListener = tier('data-dispatch-listener', ports.DATA_DISPATCH_LISTENER_HEALTH_PORT, env, {
-    ...broker,
+  const dataDispatch = {
     ...sealing.privateKeys,
     TCP_PORT: `${ports.TCP_PORT}`,
     DATASET_SERVICE_ADDR: env.DATASET_SERVICE_ADDR || `127.0.0.1:${ports.DATASET_GENERATOR_PORT}`,
-  });
-  const publicWeb = tier('public-web', ports.PUBLIC_WEB_HEALTH_PORT, env, {
+  };
+  const ourListeners = packagedListeners.map(({ name }) =>
+    tier(name, ports, env, {
+      ...broker,
+      ...(name === 'data-dispatch-listener' && dataDispatch),
+    }),
+  );
+  const publicWeb = tier('public-web', ports, env, {
     ...internal,
     ...stores,
     ...sealing.publicKey,
@@ -72,11 +80,9 @@ export function describeTiers(
       [dispatcher, ...describeListeners(listeners, { ...withoutSecrets(env), ...broker })],
       [publicWeb],
     ];
-  return [
-    [datasetGenerator, store],
-    [dispatcher, pingListener, squareListener, dataDispatchListener],
-    [publicWeb],
-  ];
+  const stages = [[datasetGenerator, store], [dispatcher, ...ourListeners], [publicWeb]];
+  if (!withoutDatasets) return stages;
+  return stages.map((stage) => stage.filter(({ name }) => !DATASET_SERVICES.includes(name)));
 }
 
 /** A file of its own for each system that runs in a folder, by its port: a store lets no other one at its file. */
@@ -116,18 +122,26 @@ export function withoutSecrets(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !names.includes(name)));
 }
 
-/** Listeners that add no settings to those of every listener. */
-const WITHOUT_SETTINGS = ['ping-listener', 'square-listener'];
-
 /** From the health port to that where metrics are scraped: 9488 for public-web, near OpenTelemetry's 9464. */
 const PROMETHEUS_PORT_OFFSET = 1_400;
 
+/** Listeners that add none have those of every listener. */
+function addsNoSettings(name: string): boolean {
+  return packagedListeners.some((listener) => listener.name === name && !listener.hasSettings);
+}
+
 /** @param own what this one is given besides; of the secrets, the only ones it is given */
-function tier(name: string, healthPort: number, env: NodeJS.ProcessEnv, own: NodeJS.ProcessEnv): Service {
+function tier(
+  name: string,
+  ports: Record<string, number>,
+  env: NodeJS.ProcessEnv,
+  own: NodeJS.ProcessEnv,
+): Service {
+  const healthPort = Number(ports[portSettingOf(name)]);
   return {
     name,
     args: serviceArgs(name),
-    settings: modulePath(WITHOUT_SETTINGS.includes(name) ? 'listener' : name, 'config'),
+    settings: modulePath(addsNoSettings(name) ? 'listener' : name, 'config'),
     env: {
       ...withoutSecrets(env),
       ...own,
