@@ -10,7 +10,7 @@ import { connectionTroubles } from './run-schedule.ts';
 import { type Inject, outcomesOf, underLoad } from './under-load.ts';
 
 const DEADLINE_MS = 10_000;
-/** From the broker's port being open: the longest wait between two attempts (faults.md). */
+/** From the broker's port being open: the longest wait between two attempts (docs/operations.md, A broker outage from outside). */
 const BACK_MS = 5_000;
 const AT_THE_BROKER: ProcessName[] = ['dispatcher-0', 'dispatcher-1', 'ping-listener-0', 'ping-listener-1'];
 

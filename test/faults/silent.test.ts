@@ -11,7 +11,7 @@ import { recovered } from './run-schedule.ts';
 
 /** Longer than anything here takes. */
 const DEADLINE_MS = 60_000;
-/** Heartbeats every 5 s, two to three of which are missed: 9 to 15 s (faults.md). */
+/** Heartbeats every 5 s, two to three of which are missed: 9 to 15 s. */
 const NOTICED_MS = 15_000;
 /** For reconnecting, and for what two cores have to do besides. */
 const BUSY_MS = 10_000;

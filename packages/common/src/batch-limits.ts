@@ -1,4 +1,4 @@
-/** How much travels together (design: batches). */
+/** How much travels together (docs/architecture.md, Why batches). */
 
 /** Full batches under way at once per receiver. */
 export const MAX_BATCHES_IN_FLIGHT = 4;

@@ -3,7 +3,7 @@
  * `FINISH_MS`, two seconds for the logs (`telemetry/logging.ts`) and half a second for the reader of stdout.
  */
 
-/** From `faults.md`: drain within 10 s. */
+/** docs/reliability.md: SIGTERM exits 0 within 10 s. */
 export const SHUTDOWN_DEADLINE_MS = 10_000;
 
 /** How long work under way is waited for. */

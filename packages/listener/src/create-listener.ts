@@ -22,7 +22,7 @@ import { createRequests } from './requests.ts';
 import { createSurvivedLosses } from './survived-losses.ts';
 
 /**
- * RabbitMQ takes a delivery back after 30 minutes without an ack, and closes the channel (faults.md). So each of its events
+ * RabbitMQ takes a delivery back after 30 minutes without an ack, and closes the channel. So each of its events
  * has to be started early enough to end within 25, and is given back if it was not; the slowest handler allowed leaves
  * them 5 minutes to wait for their turn.
  */

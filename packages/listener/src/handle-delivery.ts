@@ -40,9 +40,9 @@ import { publishEvents } from './publish-events.ts';
 import type { SurvivedLosses } from './survived-losses.ts';
 import { type Wait, waitOn } from './wait.ts';
 
-/** An event that was on board of this many crashes is isolated (design: crashes). */
+/** An event that was on board of this many crashes is isolated. */
 const ISOLATE_AT = 2;
-/** An event on board of this many crashes is given up (design: crashes). */
+/** An event on board of this many crashes is given up. */
 const MAX_CRASHES = 5;
 
 export type HeldDelivery = {

@@ -2,7 +2,7 @@
 import type { Delivery } from '@waybill/common/broker/ports.ts';
 
 /**
- * Attempts that have failed. Ours, because brokers count redeliveries differently (faults.md). Not `waybill-attempts`:
+ * Attempts that have failed. Ours, because brokers count redeliveries differently. Not `waybill-attempts`:
  * that is a dead letter's, and counts its last attempt as well.
  */
 const FAILED_ATTEMPTS_HEADER = 'waybill-failed-attempts';

@@ -29,11 +29,11 @@ import type { TopologyWatch } from './topology-watch.ts';
 const CONNECT_TIMEOUT_MS = 5_000;
 const SETUP_TIMEOUT_MS = 10_000;
 const CLOSE_TIMEOUT_MS = 2_000;
-/** A peer is given up after two silent intervals, so within 15 s; measured 9 s (faults.md). */
+/** A peer is given up after two silent intervals, so within 15 s; measured 9 s. */
 const HEARTBEAT_S = 5;
 /**
  * Thundering reconnect: full jitter under a cap. The first try comes within 50 ms. Answering again takes the later of
- * two tiers and what each declares, and all of that at most 5 s (faults.md), so the cap is below that.
+ * two tiers and what each declares, and all of that at most 5 s (docs/operations.md, A broker outage from outside), so the cap is below that.
  */
 const RECONNECT_BASE_MS = 50;
 const RECONNECT_CAP_MS = 3_000;

@@ -6,7 +6,7 @@ import { messagingDestination, type Route, routeOf } from './amqp-route.ts';
 import { TYPES_EXCHANGE, typeBindings } from './amqp-topology.ts';
 import type { OutgoingMessage, Publisher, PublishOutcome } from './ports.ts';
 
-/** After this long without a confirm the outcome is `unknown` (design: interfaces). */
+/** After this long without a confirm the outcome is `unknown`. */
 const CONFIRM_TIMEOUT_MS = 5_000;
 /** Bounds of what is written and unconfirmed: past them a publish is `not-accepted`. amqplib itself has no bound. */
 const MAX_UNCONFIRMED = 4_096;

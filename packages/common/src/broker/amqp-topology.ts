@@ -178,7 +178,7 @@ function workQueue(name: string): Queue {
   };
 }
 
-/** `at-least-once` loses nothing when the broker is killed while messages expire; the default strategy did (faults.md). */
+/** `at-least-once` loses nothing when the broker is killed while messages expire; the default strategy did (758 of 4,000 on RabbitMQ 3.10, 3,791 on 4.3). */
 function retryQueue({ name, delayMs, backTo }: { name: string; delayMs: number; backTo: string }): Queue {
   return {
     name,

@@ -54,7 +54,7 @@ export const INTERNAL_ATTRIBUTES = [
   'replayof',
 ] as const;
 
-/** What a type may look like (design: the event). */
+/** What a type may look like. */
 export const EVENT_TYPE_PATTERN = /^[A-Za-z0-9._-]{1,128}$/;
 
 /** The type of a reply that reports a failure; its data is an RFC 9457 problem. */

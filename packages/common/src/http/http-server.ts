@@ -58,7 +58,7 @@ const TIMEOUTS = { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterv
 const NODE_OPTIONS = { ...TIMEOUTS, requireHostHeader: false };
 
 /**
- * Creates a Fastify instance with the limits of `faults.md`: headers within 5 s, and before them a TLS handshake; the
+ * Creates a Fastify instance with these limits: headers within 5 s, and before them a TLS handshake; the
  * request within 10 s; a connection whose client does not read its answer is cut off; keep-alive longer than the 60 s
  * after which a client renews its connections, so that the server is never first to close one.
  */

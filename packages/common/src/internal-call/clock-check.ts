@@ -1,6 +1,6 @@
 /**
  * Whether this process's clock agrees with its peers', judged by signed calls: a tier whose clock is off by more than
- * the signature window can do nothing, so it refuses readiness and says why (faults.md, Security).
+ * the signature window can do nothing, so it refuses readiness and says why.
  */
 import type { Readiness } from '../http/http-server.ts';
 

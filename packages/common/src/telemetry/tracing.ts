@@ -45,7 +45,7 @@ export type MessagingDestination = {
 };
 
 export type EventSpanOptions = {
-  /** The step of the event's way (design: telemetry). */
+  /** The step of the event's way (docs/architecture.md, One event, one trace). */
   name: 'send' | 'route' | 'process' | 'deliver';
   kind: keyof typeof KINDS;
   event: TracedEvent;
