@@ -1,0 +1,3 @@
+module waybill.example/goclient
+
+go 1.19
