@@ -82,7 +82,8 @@ describe('loadConfig', () => {
       'PUBLIC_TYPS is no setting: did you mean PUBLIC_TYPES?',
       'TOKEN_FLE is no setting: did you mean TOKEN_FILE?',
     ];
-    assert.deepEqual(settingDoubts(loadConfig(settings, { ...env, AMQP_URL: 'amqp://h' })), doubts);
+    const started = { ...env, AMQP_URL: 'amqp://h' };
+    assert.deepEqual(settingDoubts(loadConfig(settings, started), started), doubts);
     assert.deepEqual(
       faultsOf(settings, { ...env, AMQP_ULR: 'amqp://h' })
         .split('\n')
@@ -94,7 +95,7 @@ describe('loadConfig', () => {
     );
     // Both are set: the other is somebody else's.
     const both = { AMQP_URL: 'amqp://h', AMQP_URI: 'amqp://other' };
-    assert.deepEqual(settingDoubts(loadConfig(settings, both)), []);
+    assert.deepEqual(settingDoubts(loadConfig(settings, both), both), []);
   });
 
   test('treats an empty value as none', () => {

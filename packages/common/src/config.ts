@@ -54,26 +54,23 @@ export function loadConfig<S extends Settings>(
     const found = names.some(isFaulty) ? undefined : fault(config as CleanedEnv<S>);
     if (found !== undefined) faults.push(`  ${names.join(', ')}: ${found}`);
   }
-  const doubts = misspeltIn(env, Object.keys(settings as object));
   if (faults.length > 0) {
+    const doubts = misspeltIn(env, Object.keys(settings as object));
     const lines = [...faults, ...doubts.map((doubt) => `  ${doubt}`)];
     throw new AppError('invalid-config', `invalid settings:\n${lines.join('\n')}`);
   }
-  doubtsOf.set(config, doubts);
   return config as CleanedEnv<S>;
 }
-
-/** What is doubtful about settings that were read, by their object. */
-const doubtsOf = new WeakMap<object, string[]>();
 
 /**
  * What is set beside the settings in `config` and was probably meant as one of them, a sentence each. It is no fault: the
  * environment belongs to others as well.
  *
  * @param config as {@link loadConfig} has read it
+ * @param env what somebody has set: where a program adds what it needs for what it starts, without that
  */
-export function settingDoubts(config: object): readonly string[] {
-  return doubtsOf.get(config) ?? [];
+export function settingDoubts(config: object, env: NodeJS.ProcessEnv = process.env): string[] {
+  return misspeltIn(env, Object.keys(config));
 }
 
 function misspeltIn(env: NodeJS.ProcessEnv, settings: string[]): string[] {

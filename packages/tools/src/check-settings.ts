@@ -11,17 +11,18 @@ import type { Service } from './run-services.ts';
 type LoadConfig = (env: NodeJS.ProcessEnv) => object;
 
 /**
+ * @param given what the user has set
  * @returns what was probably meant as a setting, a sentence each
  * @throws UserError names every fault, once
  */
-export async function checkSettings(services: Service[]): Promise<string[]> {
+export async function checkSettings(services: Service[], given: NodeJS.ProcessEnv): Promise<string[]> {
   const faults = new Set<string>();
   const doubts = new Set<string>();
   for (const { settings, env } of services) {
     const load = settings && (await findLoader(settings));
     if (!load) continue;
     try {
-      for (const doubt of settingDoubts(load(env))) doubts.add(doubt);
+      for (const doubt of settingDoubts(load(env), given)) doubts.add(doubt);
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       for (const fault of error.message.split('\n').slice(1)) faults.add(fault);

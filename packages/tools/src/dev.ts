@@ -20,9 +20,7 @@ await runProgram(async () => {
   const { help, portOffset, files } = readStartOptions({ allowsFiles: true });
   if (help) return console.log(usage);
   const listeners = findListeners(files);
-  // A type that nobody takes is refused in any case, by the dispatcher, which knows of new ones at once.
-  const env = { ...process.env, PUBLIC_EVENT_TYPES: process.env.PUBLIC_EVENT_TYPES || '*' };
-  const system = await describeSystem(env, { portOffset, listeners });
+  const system = await describeSystem(process.env, { portOffset, listeners });
   return runSystem(system, readyLines(system));
 });
 

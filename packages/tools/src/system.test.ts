@@ -41,6 +41,12 @@ describe('what is said before npm start starts anything', () => {
     assert.deepEqual(doubts, ['PUBLIC_EVENT_TYPS is no setting: did you mean PUBLIC_EVENT_TYPES?']);
   });
 
+  it('asks so of what it would set itself', async () => {
+    const env = await freePorts({ PUBLIC_EVENT_TYPS: 'Greeting' });
+    const { doubts } = await describeSystem(env, { listeners: ['/shop/greeting.ts'] });
+    assert.equal(doubts.length, 1);
+  });
+
   it('refuses a broker that refuses us', async () => {
     const url = new URL(broker.url);
     url.password = 'wrong';

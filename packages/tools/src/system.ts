@@ -101,7 +101,7 @@ export async function describeSystem(
     infrastructure,
     ...describeTiers(forServices, ports, { listeners, withoutDatasets }),
   ].filter((stage) => stage.length > 0);
-  const doubts = await checkSettings(stages.flat());
+  const doubts = await checkSettings(stages.flat(), env);
   await checkAreFree(used);
   if (namedBroker) doubts.push(...(await checkBroker(namedBroker)));
   return {

@@ -68,7 +68,8 @@ export function describeTiers(
     ...internal,
     ...stores,
     ...sealing.publicKey,
-    PUBLIC_EVENT_TYPES: env.PUBLIC_EVENT_TYPES || 'PingRequest,nimbus.sq',
+    // A type that nobody takes is refused in any case, by the dispatcher, which knows of new ones at once.
+    PUBLIC_EVENT_TYPES: env.PUBLIC_EVENT_TYPES || (listeners.length > 0 ? '*' : 'PingRequest,nimbus.sq'),
     PORT: `${ports.PORT}`,
     GRPC_PORT: `${ports.GRPC_PORT}`,
     INTERNAL_PORT: `${ports.INTERNAL_PORT}`,
