@@ -219,8 +219,8 @@ function formatOffset(ms) {
   return ms < 0 ? `-${formatMs(-ms)}` : `+${formatMs(ms)}`;
 }
 
-/** @param {number} ms */
-function formatMs(ms) {
+/** A duration for people. @param {number} ms */
+export function formatMs(ms) {
   if (ms >= 10_000) return `${(ms / 1000).toFixed(1)} s`;
   return ms < 0.1 ? `${Math.round(ms * 1000)} µs` : `${ms.toFixed(ms < 10 ? 2 : 1)} ms`;
 }
@@ -234,6 +234,6 @@ function fit(text, width) {
 }
 
 /** Names and log lines may hold what a client sent: nothing of it may steer the terminal. @param {string} text */
-function clean(text) {
+export function clean(text) {
   return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ');
 }

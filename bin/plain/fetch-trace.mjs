@@ -1,9 +1,10 @@
 /** Reads a trace from Tempo and its log lines from Loki, or from the development collector, which answers as both. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { UserError } from './user-error.mjs';
+import { getJson } from './get-json.mjs';
+
+/** @typedef {import('./user-error.mjs').UserError} UserError */
 
 const POLL_INTERVAL_MS = 250;
-const REQUEST_TIMEOUT_MS = 10_000;
 /** A trace that grew before our eyes is drawn once it has stopped for this long. */
 const QUIET_MS = 2_000;
 /** What a Loki allows by default. */
@@ -82,45 +83,6 @@ const MARGIN_NS = 60_000_000_000n;
 /** @param {Span[]} spans */
 function lastEndMs(spans) {
   return spans.reduce((last, { endNs }) => Math.max(last, Number(endNs / 1_000_000n)), 0);
-}
-
-/**
- * @param {string} who
- * @param {string} url
- * @returns {Promise<any>}
- */
-async function getJson(who, url) {
-  const { origin } = new URL(url);
-  const response = await get(who, url, origin);
-  const text = await response.text().catch(() => '');
-  if (!response.ok) {
-    const why = text.replaceAll(/\s+/g, ' ').slice(0, 200);
-    throw new UserError(`${who} at ${origin} answered ${response.status}${why ? `: ${why}` : ''}`);
-  }
-  try {
-    return JSON.parse(text) ?? {};
-  } catch {
-    throw new UserError(`what answers at ${origin} is no ${who}: it sent no JSON`);
-  }
-}
-
-/**
- * @param {string} who
- * @param {string} url
- * @param {string} origin
- */
-async function get(who, url, origin) {
-  try {
-    const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
-    return await fetch(url, { headers: { accept: 'application/json' }, signal });
-  } catch (error) {
-    const { name, message, cause } = /** @type {Error & { cause?: any }} */ (error);
-    if (name === 'TimeoutError') throw new UserError(`no answer from ${who} at ${origin} within 10 s`);
-    if (cause?.code === 'ECONNREFUSED') {
-      throw new UserError(`nothing listens at ${origin}: is ${who}, or npm start, running?`);
-    }
-    throw new UserError(`${who} at ${origin} cannot be reached: ${cause?.message || cause?.code || message}`);
-  }
 }
 
 /**

@@ -6,6 +6,7 @@ import { addLokiRoutes } from './loki-api.ts';
 import { addOtlpRoutes } from './otlp.ts';
 import type { TraceStore } from './store.ts';
 import { addTempoRoutes } from './tempo-api.ts';
+import { addTempoSearchRoute } from './tempo-search.ts';
 
 /** An export of 512 spans, the default batch, is about half a megabyte; what collectors usually take is 20. */
 const EXPORT_LIMIT_BYTES = 8 * 1024 * 1024;
@@ -20,6 +21,7 @@ export function createDevTelemetryApp({ log, store, readiness }: DevTelemetryOpt
   addHealthRoutes(app, readiness);
   addOtlpRoutes(app, { store });
   addTempoRoutes(app, { store });
+  addTempoSearchRoute(app, { store });
   addLokiRoutes(app, { store });
   return app;
 }

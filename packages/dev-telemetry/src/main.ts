@@ -1,7 +1,7 @@
 /**
  * dev-telemetry, for development only: keeps the last traces and log lines in memory, on loopback, without a password.
  *
- *     services ─▶ POST /v1/{traces,logs} → otlp → store → tempo-api, loki-api ─▶ bin/trace.mjs
+ *     services ─▶ POST /v1/{traces,logs} → otlp → store → tempo-api, tempo-search, loki-api ─▶ bin/trace.mjs
  */
 import { drainHttpServer, portOf } from '@waybill/common/http/http-server.ts';
 import { runService } from '@waybill/common/process/run-service.ts';

@@ -16,6 +16,8 @@ export type TraceStore = {
   add(traceId: string, signal: SignalOfTrace, json: string): boolean;
   /** All items of one trace in the order of their arrival, parsed; none for a trace that is not (or no longer) known. */
   read(traceId: string, signal: SignalOfTrace): unknown[];
+  /** The ids of all, that which was first heard of last first. */
+  newestFirst(): string[];
 };
 
 /** Creates an empty store. @param maxBytes most JSON it keeps, in Latin characters. */
@@ -45,6 +47,7 @@ export function createTraceStore({ maxBytes }: { maxBytes: number }): TraceStore
       return true;
     },
     read: (traceId, signal) => traces.get(traceId)?.[signal].map((json) => JSON.parse(json)) ?? [],
+    newestFirst: () => [...traces.keys()].reverse(),
   };
 }
 

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { UserError } from '../../../bin/plain/user-error.mjs';
-import { findRunningSystems } from './running-systems.ts';
+import { findRunningSystems } from '../../../bin/plain/running-systems.mjs';
 
 /** A port with the variable that changes it. */
 export type NamedPort = [name: string, port: number];

@@ -8,7 +8,7 @@ import { toBroker } from './broker-connection.ts';
 import { readBrokerUrl } from './broker-url.ts';
 import { collectStatus, type StatusSources } from './collect-status.ts';
 import { renderStatus } from './print-status.ts';
-import { findRunningSystems } from './running-systems.ts';
+import { findRunningSystems } from '../../../bin/plain/running-systems.mjs';
 import { defaultPorts } from './system.ts';
 
 const usage = `usage: ${programName('status.mjs')} [options]

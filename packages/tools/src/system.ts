@@ -4,6 +4,7 @@
  *
  * Without AMQP_URL there is an embedded broker; without an OTLP endpoint, a collector that bin/trace.mjs can read.
  */
+import type { RunningSystem } from '../../../bin/plain/running-systems.mjs';
 import { BrokerError, connectToBroker, toBroker } from './broker-connection.ts';
 import { readBrokerUrl } from './broker-url.ts';
 import { checkSettings } from './check-settings.ts';
@@ -11,7 +12,6 @@ import { listenerPorts, portSettingOf } from './packaged-listeners.ts';
 import { checkAreFree, readPorts } from './ports.ts';
 import { modulePath } from './programs.ts';
 import type { Service } from './run-services.ts';
-import type { RunningSystem } from './running-systems.ts';
 import { DATASET_SERVICES, describeTiers, withoutSecrets } from './tiers.ts';
 
 /** Each port by the variable that changes it here. */
