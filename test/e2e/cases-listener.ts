@@ -1,4 +1,5 @@
 /** A listener whose replies are odd in one way each, for what must come through the whole system unchanged. */
+import { once } from 'node:events';
 import { jsonSchema, runListener } from '@waybill/listener';
 
 const type = 'Case.Answer';
@@ -17,6 +18,11 @@ await runListener({
       handle: ({ data }) => ({ reply: { type, data: data.n } }),
     },
     'Case.Euros': () => ({ reply: { type, subject: '€'.repeat(2_048) } }),
+    /** Fails once, and then does not end. */
+    async 'Case.Stuck'(_event, { attempt, signal }) {
+      if (attempt === 1) throw Object.assign(new Error('no money'), { code: 'card-declined' });
+      await once(signal, 'abort');
+    },
     /** Fails once, so that the event has been through the retry queue. */
     'Case.Rounded'({ data }, { attempt }) {
       if (attempt === 1) throw new Error('not yet');

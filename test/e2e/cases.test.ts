@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { eventually } from '@waybill/test-harness/eventually.ts';
 import { type Service, startService } from '@waybill/test-harness/service.ts';
 import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { type System, startSystem } from './system.ts';
@@ -29,13 +30,13 @@ describe('what a listener replies', () => {
   });
 
   let ids = 0;
-  function ask(type: string, { mode = 'binary', data = '' } = {}): Promise<Response> {
+  function ask(type: string, { mode = 'binary', data = '', prefer = 'wait=30' } = {}): Promise<Response> {
     const event = { specversion: '1.0', id: `e${++ids}`, source: '/t', type };
     const headers = Object.fromEntries(Object.entries(event).map(([name, value]) => [`ce-${name}`, value]));
     const json = { 'content-type': 'application/json' };
     const request =
       mode === 'binary'
-        ? { headers: { ...headers, ...(data && json) }, body: data }
+        ? { headers: { ...headers, prefer, ...(data && json) }, body: data }
         : { headers: { 'content-type': 'application/cloudevents+json' }, body: JSON.stringify(event) };
     return fetch(`${system.publicWebs[0]?.baseUrl}/events`, { method: 'POST', ...request });
   }
@@ -74,6 +75,18 @@ describe('what a listener replies', () => {
     assert.deepEqual([code, errors], ['invalid-data', [{ pointer: '#/n', detail: 'must be number' }]]);
     const structured = await ask('Case.Typed', { mode: 'structured' });
     assert.equal(structured.status, 422);
+  });
+
+  test('is told as far as it is known to a client that waited in vain', async () => {
+    const detail = await eventually(async () => {
+      const response = await ask('Case.Stuck', { prefer: 'wait=1' });
+      assert.equal(response.status, 504);
+      const problem = (await response.json()) as { detail: string };
+      // On a machine that is so slow nothing is known yet.
+      assert.notEqual(problem.detail, 'no reply within 1000 ms');
+      return problem.detail;
+    });
+    assert.equal(detail, 'no reply within 1000 ms; attempt 1 of 5 by cases failed with card-declined');
   });
 
   test('of numbers is what the handler saw, also after a retry, and 1e400 is refused', async () => {

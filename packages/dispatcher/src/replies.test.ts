@@ -105,6 +105,18 @@ describe('replies from the broker', () => {
       assert.deepEqual([...new Set(ids(delivered))], ids(lasting));
     });
 
+  it('that only tell of progress do not wait for an address that is failing', async () => {
+    const instance = await start({ onBatch: respond(500) });
+    const progress = newReplies(instance.replyto, 1, { type: 'waybill.Progress' });
+    await publishReplies(publisher, progress);
+    await eventually(() => assert.equal(instance.batches.length, 1));
+    instance.onBatch = takeAll;
+    const replies = newReplies(instance.replyto, 2);
+    await publishReplies(publisher, replies);
+    await broker.emptied();
+    assert.deepEqual([...new Set(instance.batches.slice(1).flat().map(({ id }) => id))].sort(), ids(replies));
+  });
+
   it('are dropped when public-web says that the instance is another one', async () => {
     const instance = await start({ onBatch: respond(410) });
     await publishReplies(publisher, newReplies(instance.replyto, 2));

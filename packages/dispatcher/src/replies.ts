@@ -16,6 +16,7 @@ import {
   encodeMessage,
 } from '@waybill/common/event/event-json.ts';
 import type { ClockCheck } from '@waybill/common/internal-call/clock-check.ts';
+import { PROGRESS_TYPE } from '@waybill/common/internal-call/progress.ts';
 import {
   type createReplyAddressVerifier,
   REPLY_ADDRESS_FAULTS,
@@ -122,6 +123,8 @@ async function deliver(
   if (outcome === 'unknown-reply-address')
     await giveUp(outcome, new AppError(outcome, 'the reply address does not say what one of its kind does'));
   if (outcome !== 'failing' && outcome !== 'busy') return undefined;
+  // It would be of no use by the time.
+  if (reply.type === PROGRESS_TYPE) return undefined;
   if (isExpired(reply) && clock.readiness() === undefined) return account(reply, 'expired', log);
   // As it came: its next way through a dispatcher is a span beside this one, not below it.
   return encodeEvent({ ...reply, traceparent, tracestate });

@@ -90,7 +90,7 @@ function stepsOf(label: string, handler: Handler | HandlerWithOptions, options: 
   const published = withPublishedResult(ended, { service, publisher, publishReply, publishObserved });
   const caught = withFailure(published);
   const wanted = withExpiry(caught);
-  const retried = withRetry(wanted, { service, publisher, maxAttempts });
+  const retried = withRetry(wanted, { service, publisher, publishReply, maxAttempts });
   const handedOn = withHandOn(retried, { service, publisher, maxAttempts });
   const refused = withRefusal(handedOn, { service, publishReply });
   const givenUp = withDeadLetter(refused, { giveUp });

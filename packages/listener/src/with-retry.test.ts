@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { OutgoingMessage, Publisher, PublishOutcome } from '@waybill/common/broker/ports.ts';
 import { AppError } from '@waybill/common/errors.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { retries } from '@waybill/common/telemetry/metrics.ts';
 import { TerminalError } from './handler.ts';
 import { makePublisher } from './ports.fixture.ts';
@@ -14,9 +15,14 @@ it('an event waits 200 ms, 1 s and 5 s before its next attempts, and 5 s before 
 
 describe('withRetry', () => {
   const failed = { name: 'failed', failure: new Error('not yet') };
+  const replies: CloudEvent[] = [];
   const retrying = (publish: Publisher['publish'], outcome: { name: string; failure?: Error } = failed) =>
     withRetry(async () => outcome, {
       service: 'svc',
+      async publishReply({ event }) {
+        replies.push(event);
+        return 'confirmed';
+      },
       publisher: makePublisher(publish),
       maxAttempts: 5,
     });
@@ -32,6 +38,34 @@ describe('withRetry', () => {
     const [message] = published;
     assert.deepEqual(message?.to, { service: 'svc', delayMs: 1_000 });
     assert.deepEqual(message?.headers, { 'waybill-failed-attempts': 2, 'waybill-crashes': 0 });
+  });
+
+  it('tells the client that waits which attempt failed and why, where its public-web knows what that is', async () => {
+    const addressThatSays = (claims: object) =>
+      `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.signature`;
+    const failure = Object.assign(new Error('no money'), { code: `card-declined${'!'.repeat(200)}` });
+    const step = retrying(async () => 'confirmed', { name: 'failed', failure });
+    for (const replyto of [undefined, 'requester:a.requests.b', 'x.y.z', addressThatSays({ kind: 'callback' })]) {
+      const { event, context } = makeStep({ replyto, correlationid: 'c' });
+      await step(event, context);
+    }
+    assert.deepEqual(replies.splice(0), []);
+
+    const replyto = addressThatSays({ kind: 'callback', progress: true });
+    const { event, context } = makeStep({ replyto, correlationid: 'c' });
+    await step(event, { ...context, attempt: 2 });
+    const [told, ...others] = replies.splice(0);
+    assert.deepEqual(others, []);
+    assert.deepEqual(
+      [told?.type, told?.replyto, told?.correlationid, told?.data],
+      [
+        'waybill.Progress',
+        replyto,
+        'c',
+        { attempt: 2, maxAttempts: 5, code: failure.code.slice(0, 128) },
+      ],
+    );
+    assert.match(String(told?.handledby), /^svc\//);
   });
 
   it('tries again where nobody takes a further event that somebody has to take: a service may yet come', async () => {

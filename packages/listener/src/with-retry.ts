@@ -10,15 +10,22 @@ import { describeError } from './describe-error.ts';
 import { TerminalError } from './handler.ts';
 import { historyHeaders } from './headers.ts';
 import { Problem } from './problem.ts';
+import type { PublishReply } from './publish-reply.ts';
 import type { Step, StepContext } from './step.ts';
+import { tellProgress } from './tell-progress.ts';
 
 /**
  * Sets an event that failed aside, alone, as it came, in the service's retry queue, from which it expires back into the
- * work queue; unless another attempt would mend nothing, was not allowed, or would start after the event's deadline.
+ * work queue, and tells the client that waits; unless another attempt would mend nothing, was not allowed, or would start after the event's deadline.
  */
 export function withRetry(
   next: Step,
-  { service, publisher, maxAttempts }: { service: string; publisher: Publisher; maxAttempts: number },
+  {
+    service,
+    publisher,
+    publishReply,
+    maxAttempts,
+  }: { service: string; publisher: Publisher; publishReply: PublishReply; maxAttempts: number },
 ): Step {
   return async (event, context) => {
     const outcome = await next(event, context);
@@ -29,7 +36,10 @@ export function withRetry(
     context.log.warn({ attempt: context.attempt, err: failure }, 'event failed and will be retried');
     await publishUntilConfirmed(publisher, again(context, { service, delayMs }), context.signal);
     retries.add(1, { type: event.type });
-    return { name: 'retried', error: describeError(failure) };
+    const error = describeError(failure);
+    const progress = { attempt: context.attempt, maxAttempts, code: error.code };
+    tellProgress(event, { progress, service, publishReply, context });
+    return { name: 'retried', error };
   };
 }
 

@@ -1,14 +1,15 @@
 /** Reply addresses of the kind `callback`: public-web signs them, and dispatchers deliver to them. */
 import { AppError } from '../errors.ts';
+import { TAKES_PROGRESS } from './progress.ts';
 import type { ReplyAddress } from './reply-address.ts';
 
 /** `POST` the reply to `url`, public-web's internal `/dispatch`, for `instance`. */
 export type CallbackAddress = { kind: 'callback'; url: string; instance: string };
 
-/** The address of a public-web instance. Throws `invalid-config` unless `url` is an http(s) URL. */
-export function callbackAddress(url: string, instance: string): CallbackAddress {
+/** The address of a public-web instance, with what it says besides. Throws `invalid-config` unless `url` is an http(s) URL. */
+export function callbackAddress(url: string, instance: string): CallbackAddress & typeof TAKES_PROGRESS {
   if (!isHttpUrl(url)) throw new AppError('invalid-config', `the reply address is no http(s) URL: ${url}`);
-  return { kind: 'callback', url, instance };
+  return { kind: 'callback', url, instance, ...TAKES_PROGRESS };
 }
 
 /** Reads a verified address. Throws `unknown-reply-address` when it is of another kind, or says something else. */

@@ -12,8 +12,11 @@ import type { CloudEvent } from '@waybill/common/event/event.ts';
 export type Sink = {
   /** Takes an event of about `bytes`. More may follow, until the entry is closed. */
   take(event: CloudEvent, bytes: number): void;
-  /** The entry is closed, because its lease is over or this instance stops; `when` says which. Nothing follows. */
-  expire(when: string): void;
+  /**
+   * The entry is closed, because its lease is over or this instance stops; `when` says which. Nothing follows. `noted` is
+   * what was last noted there.
+   */
+  expire(when: string, noted: CloudEvent | undefined): void;
 };
 
 export type Inbox = {
@@ -28,13 +31,15 @@ export type Inbox = {
   isOpen(key: string): boolean;
   /** Hands `event`, of about `bytes`, to the entry that is open under its correlation id; false when none is. */
   deliver(event: CloudEvent, bytes?: number): boolean;
+  /** Notes `event`, which answers nothing, at the entry that is open under its correlation id, if one is. */
+  note(event: CloudEvent): void;
   /** Resolves when no entry is open. */
   drained(): Promise<void>;
   /** Ends every lease now, and opens nothing any more. */
   shut(): void;
 };
 
-type Entry = { sink: Sink; timer: NodeJS.Timeout };
+type Entry = { sink: Sink; timer: NodeJS.Timeout; noted: CloudEvent | undefined };
 
 /** Creates the {@link Inbox} of one instance. */
 export function createInbox(): Inbox {
@@ -54,7 +59,7 @@ export function createInbox(): Inbox {
   function expire(key: string, when: string): void {
     const entry = entries.get(key);
     close(key);
-    entry?.sink.expire(when);
+    entry?.sink.expire(when, entry.noted);
   }
 
   const endLease = (key: string, leaseMs: number) => expire(key, `within ${leaseMs} ms`);
@@ -62,7 +67,7 @@ export function createInbox(): Inbox {
   return {
     open(key, sink, leaseMs) {
       if (isShut) throw new AppError('not-accepted', 'this instance is stopping');
-      entries.set(key, { sink, timer: setTimeout(endLease, leaseMs, key, leaseMs) });
+      entries.set(key, { sink, timer: setTimeout(endLease, leaseMs, key, leaseMs), noted: undefined });
     },
     close,
     isOpen: (key) => entries.has(key),
@@ -70,6 +75,10 @@ export function createInbox(): Inbox {
       const entry = entries.get(event.correlationid ?? '');
       entry?.sink.take(event, bytes);
       return entry !== undefined;
+    },
+    note(event) {
+      const entry = entries.get(event.correlationid ?? '');
+      if (entry) entry.noted = event;
     },
     drained: () =>
       entries.size === 0

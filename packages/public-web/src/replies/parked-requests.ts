@@ -7,6 +7,7 @@
 import { randomFillSync } from 'node:crypto';
 import { AppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { describeProgress } from './describe-progress.ts';
 import type { Inbox } from './inbox.ts';
 
 export type ParkedRequest = {
@@ -70,9 +71,9 @@ export function createParkedRequests({
           if (hold(replyBytes)) resolve(reply);
           else reject(noRoom());
         },
-        expire(when: string) {
+        expire(when: string, noted: CloudEvent | undefined) {
           leave();
-          reject(tooLate(isSending, when));
+          reject(tooLate(isSending, when + describeProgress(noted)));
         },
       };
       inbox.open(correlationId, sink, deadlineMs);

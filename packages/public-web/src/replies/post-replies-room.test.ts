@@ -76,7 +76,7 @@ for (const [what, data] of Object.entries<unknown>({
   it(`a reply that is large by ${what} is counted at about its size, and its neighbours in the batch at theirs`, async () => {
     const taken: [id: string, bytes: number][] = [];
     const handle = createPostReplies({
-      inbox: { deliver: ({ id }, bytes = 0) => taken.push([id, bytes]) > 0 },
+      inbox: { deliver: ({ id }, bytes = 0) => taken.push([id, bytes]) > 0, note: () => {} },
       held: { hasRoom: () => true },
       replyAddresses,
       instance: 'this',

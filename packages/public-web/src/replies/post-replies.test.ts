@@ -86,6 +86,29 @@ describe('POST /dispatch', () => {
     assert.deepEqual([(await answered).status, (await second).status], [200, 200]);
   });
 
+  it('takes progress, which settles nothing, and is told to a client that waits in vain', async () => {
+    const inVain = fetch(`${publicWeb.baseUrl}/ping`, { headers: { prefer: 'wait=1' } });
+    const [event] = (await dispatcher.batch(1)) as [CloudEvent];
+    const progress = (data: unknown, { correlationid }: CloudEvent) => ({
+      ...pong(event),
+      type: 'waybill.Progress',
+      correlationid,
+      handledby: 'orders/1',
+      data,
+    });
+    const second = { attempt: 2, maxAttempts: 5, code: 'card-declined' };
+    const told = [progress({ attempt: 1 }, event), progress(second, event), progress(second, reply)];
+    const ofNobody = progress(second, { ...event, correlationid: 'of-nobody' });
+    assert.deepEqual(await deliver([...told, ofNobody]), []);
+    await assertStillWaiting();
+    const response = await inVain;
+    assert.equal(response.status, 504);
+    assert.equal(
+      ((await response.json()) as { detail: string }).detail,
+      'no reply within 1000 ms; attempt 2 of 5 by orders failed with card-declined',
+    );
+  });
+
   it('is refused with 4xx when signed but malformed, and settles nothing', async () => {
     const bodies = [
       '',

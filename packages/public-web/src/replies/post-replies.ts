@@ -4,6 +4,7 @@ import { AppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { decodeMessage } from '@waybill/common/event/event-json.ts';
 import type { InternalCall } from '@waybill/common/internal-call/internal-app.ts';
+import { PROGRESS_TYPE } from '@waybill/common/internal-call/progress.ts';
 import type { createReplyAddressVerifier } from '@waybill/common/internal-call/reply-address.ts';
 import { CALLBACK_CHECK_TYPE } from '@waybill/common/internal-call/troubles.ts';
 import { startEventSpan } from '@waybill/common/telemetry/tracing.ts';
@@ -12,7 +13,7 @@ import type { HeldReplies } from './held-replies.ts';
 import type { Inbox } from './inbox.ts';
 
 export type PostRepliesOptions = {
-  inbox: Pick<Inbox, 'deliver'>;
+  inbox: Pick<Inbox, 'deliver' | 'note'>;
   /** Those that their clients may fetch. */
   late?: Pick<LateRequests, 'has'> | undefined;
   held: Pick<HeldReplies, 'hasRoom'>;
@@ -65,10 +66,17 @@ export function createPostReplies({
 
   function deliver(event: CloudEvent, bytes: number): boolean {
     if (event.type === CALLBACK_CHECK_TYPE) return true;
+    if (event.type === PROGRESS_TYPE) return note(event);
     const span = startEventSpan({ name: 'deliver', kind: 'internal', event, label: event.type });
     const isTaken = inbox.deliver(event, bytes);
     span.end();
     return isTaken;
+  }
+
+  /** For those who wait still. That nobody does is no matter. */
+  function note(event: CloudEvent): true {
+    inbox.note(event);
+    return true;
   }
 }
 
