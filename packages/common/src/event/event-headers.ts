@@ -70,7 +70,7 @@ export function headersOf({ datacontenttype, ...attributes }: CloudEvent): Recor
 }
 
 /** HTTP binding, section 3.1.3.2: header values are percent-encoded UTF-8. */
-function encodeHeader(value: string): string {
+export function encodeHeader(value: string): string {
   return value.replace(/[^\x21\x23\x24\x26-\x7e]/gu, (character) =>
     [...Buffer.from(character, 'utf8')]
       .map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`)

@@ -110,9 +110,12 @@ export function isNoContent(answer: Answer): boolean {
   return !answer.problem && answer.reply.type === NO_CONTENT_TYPE;
 }
 
-/** An answer where events are expected: a problem becomes the data of an event. */
+/**
+ * An answer where events are expected: a problem becomes the data of an event. `requestid` names the event that it answers,
+ * where there was one.
+ */
 export function toReplyEvent(answer: Answer): CloudEvent {
-  if (!answer.problem) return answer.reply;
+  if (!answer.problem) return { ...answer.reply, requestid: answer.id };
   return {
     specversion: '1.0',
     id: randomUUID(),
@@ -120,5 +123,6 @@ export function toReplyEvent(answer: Answer): CloudEvent {
     type: PROBLEM_TYPE,
     datacontenttype: 'application/problem+json',
     data: answer.problem,
+    ...(answer.problem.event_id !== undefined && { requestid: answer.id }),
   };
 }

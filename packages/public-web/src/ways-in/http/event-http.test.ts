@@ -40,11 +40,11 @@ function assertRefused(run: () => unknown, message: RegExp, code = 'invalid-requ
 }
 
 describe('structured mode', () => {
-  test('any event survives', () => {
+  test('any event survives, and names the event that it answers', () => {
     fc.assert(
       fc.property(anyEvent, (event) => {
-        const expected: DecodedRequest = { mode: 'structured', events: [event] };
-        assert.deepEqual(resend(encodeResponse('structured', event, 'ignored')), expected);
+        const events: [CloudEvent] = [{ ...event, requestid: 'asked' }];
+        assert.deepEqual(resend(encodeResponse('structured', event, 'asked')), { mode: 'structured', events });
       }),
     );
   });
@@ -99,17 +99,17 @@ describe('batched mode', () => {
 });
 
 describe('binary mode', () => {
-  test('any event survives: attributes as strings, data as its bytes', () => {
+  test('any event survives, and names the event that it answers: attributes as strings, data as its bytes', () => {
     fc.assert(
       fc.property(anyEvent, (event) => {
-        const { headers, body } = encodeResponse('binary', event, 'ignored');
+        const { headers, body } = encodeResponse('binary', event, 'asked for 1 €');
         for (const [name, value] of Object.entries(headers)) {
           validateHeaderName(name);
           validateHeaderValue(name, value);
           if (name !== 'content-type') assert.match(value, /^[\x21\x23-\x7e]*$/);
         }
-        const expected: DecodedRequest = { mode: 'binary', events: [asReadFromBinary(event)] };
-        assert.deepEqual(resend({ headers, body }), expected);
+        const events: [CloudEvent] = [{ ...asReadFromBinary(event), requestid: 'asked for 1 €' }];
+        assert.deepEqual(resend({ headers, body }), { mode: 'binary', events });
       }),
     );
   });

@@ -8,7 +8,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { AppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, stripInternal, toEvent } from '@waybill/common/event/event.ts';
-import { assertAnswerable, headersOf, isEventFormat } from '@waybill/common/event/event-headers.ts';
+import { assertAnswerable, encodeHeader, headersOf, isEventFormat } from '@waybill/common/event/event-headers.ts';
 import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE, toArray } from '@waybill/common/event/event-json.ts';
 import { charsetOf, isJsonType, isMediaType, mediaType } from '@waybill/common/event/media-type.ts';
 import { MAX_KEPT_NUMBERS, parseJson } from '@waybill/common/event/parse-json.ts';
@@ -66,7 +66,8 @@ export function decodeRequest(
 export type EncodedResponse = { headers: Record<string, string>; body: string | Buffer };
 
 /**
- * Wraps one reply for a client that asked in `mode`; `requestId` is what the plain shape carries as its id.
+ * Wraps one reply for a client that asked in `mode`. It names the request's event, `requestId`: by its own id in the plain
+ * shape, by the extension attribute `requestid` in the others.
  *
  * @throws AppError `handler-failed` in binary mode, when it is not as {@link assertAnswerable} says.
  */
@@ -75,9 +76,12 @@ export function encodeResponse(
   reply: CloudEvent,
   requestId: string,
 ): EncodedResponse {
-  if (mode === 'binary') return encodeBinary(reply);
+  if (mode === 'binary') return encodeBinary(reply, requestId);
   if (mode === 'structured')
-    return { headers: { 'content-type': EVENT_CONTENT_TYPE }, body: JSON.stringify(reply) };
+    return {
+      headers: { 'content-type': EVENT_CONTENT_TYPE },
+      body: JSON.stringify({ ...reply, requestid: requestId }),
+    };
   return {
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ id: requestId, type: reply.type, data: plainData(reply) }),
@@ -145,10 +149,11 @@ function decodeBinary({ headers, body }: HttpMessage): CloudEvent {
   return toClientEvent(event);
 }
 
-function encodeBinary(event: CloudEvent): EncodedResponse {
+function encodeBinary(event: CloudEvent, requestId: string): EncodedResponse {
   assertAnswerable(event);
   const { data, data_base64 } = event;
   const headers = headersOf(event);
+  headers['ce-requestid'] = encodeHeader(requestId);
   if (data_base64 !== undefined) return { headers, body: Buffer.from(data_base64, 'base64') };
   if (data === undefined) return { headers, body: Buffer.alloc(0) };
   // An absent content type means JSON (JSON format, section 3.1), which the binary mode has to say.

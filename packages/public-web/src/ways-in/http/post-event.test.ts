@@ -115,6 +115,7 @@ describe('the modes of the CloudEvents HTTP binding', () => {
       source: '/waybill/ping-listener',
       type: 'PingResponse',
       data: { sentAt: 1, receivedAt: 2 },
+      requestid: 'e1',
     });
   });
 
@@ -132,6 +133,7 @@ describe('the modes of the CloudEvents HTTP binding', () => {
     assert.equal(dispatcher.batches[0]?.[0]?.id, 'café 1');
     assert.equal(dispatcher.batches[0]?.[0]?.shop, '7');
     assert.equal(response.headers.get('ce-id'), 'reply%20to%20caf%C3%A9%201');
+    assert.equal(response.headers.get('ce-requestid'), 'caf%C3%A9%201');
     assert.equal(response.headers.get('ce-type'), 'PingResponse');
     assert.deepEqual(await response.json(), { sentAt: 1, receivedAt: 2 });
     assert.deepEqual(
@@ -174,6 +176,11 @@ describe('the modes of the CloudEvents HTTP binding', () => {
     assert.equal(problems[1]?.event_id, 'b');
     assert.match(String(problems[2]?.detail), /^time /);
     assert.deepEqual([answers[0]?.id, answers[3]?.id], ['reply to a', 'reply to c']);
+    // What was no event has no name.
+    assert.deepEqual(
+      answers.map(({ requestid }) => requestid),
+      ['a', 'b', undefined, 'c'],
+    );
   });
 
   it('answers an empty batch with an empty batch, and sends nothing', async () => {
