@@ -8,9 +8,14 @@ const HOST_IN_BRACKETS = "\\[(?:[0-9A-Fa-f:.]+|[vV][0-9A-Fa-f]+\\.[A-Za-z0-9._~!
 const HOST = `(?:${HOST_IN_BRACKETS}|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*(?::\\d*)?)`;
 /** With an authority, or a path that does not look like one. */
 const HIERARCHY = `(?://(?:(?=[^/?#]*@)${AUTHORITY}@)?${HOST}(?:/${PATH})?|(?!//)${PATH})`;
-const URI = new RegExp(`^[A-Za-z][A-Za-z0-9+.-]*:${HIERARCHY}${TAIL}`);
+/** What {@link isUri} takes, for descriptions. */
+export const URI_PATTERN = `^[A-Za-z][A-Za-z0-9+.-]*:${HIERARCHY}${TAIL}`;
 /** Its first segment has no colon: what stands before one is a scheme. */
-const RELATIVE = new RegExp(`^(?![^/?#]*:)${HIERARCHY}${TAIL}`);
+const RELATIVE_PATTERN = `^(?![^/?#]*:)${HIERARCHY}${TAIL}`;
+/** What {@link isUriReference} takes, for descriptions. */
+export const URI_REFERENCE_PATTERN = `(?:${URI_PATTERN}|${RELATIVE_PATTERN})`;
+const URI = new RegExp(URI_PATTERN);
+const RELATIVE = new RegExp(RELATIVE_PATTERN);
 
 /** Whether it is a URI, which begins with a scheme. */
 export function isUri(text: string): boolean {

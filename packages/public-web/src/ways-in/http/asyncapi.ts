@@ -2,7 +2,7 @@
 import type { TypeDescriptions } from '@waybill/common/event/type-descriptions.ts';
 import { dataSchemas, eventOf, examplesOf } from './describe-types.ts';
 import { openapi } from './openapi/document.ts';
-import { cloudEvent } from './openapi/event-schemas.ts';
+import { cloudEvent, sharedSchemas } from './openapi/event-schemas.ts';
 import { problem } from './openapi/problem-responses.ts';
 
 /**
@@ -41,7 +41,7 @@ export function asyncapi(types: TypeDescriptions): object {
           payload: problem,
         },
       },
-      schemas: dataSchemas(types),
+      schemas: { ...sharedSchemas, ...dataSchemas(types) },
     },
   };
 }

@@ -1,5 +1,5 @@
 /** The routes of clients: of datasets, and of those that can send no headers. */
-import { noReservedMembers } from './event-schemas.ts';
+import { withoutReservedMembers } from './event-schemas.ts';
 import { faults, keyReused, problemResponses } from './problem-responses.ts';
 import { keyHeader } from './request-headers.ts';
 
@@ -15,7 +15,7 @@ const name = { type: 'string', pattern: '^[\\w.:-]{1,128}$' };
 
 const newClient = {
   type: 'object',
-  ...noReservedMembers,
+  ...withoutReservedMembers,
   required: ['client_id', 'queue_name', 'amqp_host', 'amqp_user', 'amqp_pass'],
   properties: {
     client_id: { ...name, description: 'Travels with every batch' },

@@ -1,5 +1,6 @@
 /** The head of the document behind `GET /openapi.json` and `/docs`; each route has its own description. */
 import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger';
+import { sharedSchemas } from './event-schemas.ts';
 
 export const openapi: FastifyDynamicSwaggerOptions['openapi'] = {
   openapi: '3.1.0',
@@ -10,6 +11,7 @@ export const openapi: FastifyDynamicSwaggerOptions['openapi'] = {
   },
   servers: [{ url: '/', description: 'Where this document comes from' }],
   components: {
+    schemas: sharedSchemas,
     securitySchemes: {
       bearer: {
         type: 'http',

@@ -1,6 +1,7 @@
 /** The routes that an event is sent by. */
 import { cloudEvent, id, plainEvent } from './event-schemas.ts';
 import { invalidData, keyReused, noStore, problems } from './problem-responses.ts';
+import { batchReplies, binaryReplyHeaders, plainReply, replyEvent, replyExamples } from './reply-schemas.ts';
 import { asyncHeader, binaryHeaders, keyHeader, preferHeader } from './request-headers.ts';
 
 const pending = {
@@ -14,7 +15,7 @@ const pending = {
 /** Of a request that is not waited for. */
 export const accepted = {
   description: 'Accepted; the answer will be at `Location`, in the mode that was asked in',
-  headers: { location: { schema: { type: 'string' } }, 'retry-after': { schema: { type: 'integer' } } },
+  headers: { location: { type: 'string' }, 'retry-after': { type: 'integer' } },
   content: { 'application/json': { schema: pending } },
 };
 
@@ -40,10 +41,12 @@ export const eventRouteSchema = {
     },
     200: {
       description: 'The reply',
+      headers: binaryReplyHeaders,
       content: {
-        'application/json': { schema: plainEvent },
-        'application/cloudevents+json': { schema: cloudEvent },
-        'application/cloudevents-batch+json': { schema: { type: 'array', items: cloudEvent } },
+        'application/json': { schema: plainReply, example: replyExamples.plain },
+        'application/cloudevents+json': { schema: replyEvent, example: replyExamples.event },
+        'application/cloudevents-batch+json': { schema: batchReplies, example: [replyExamples.event] },
+        '*/*': { schema: { description: 'In binary mode: the data, in the content type of the reply' } },
       },
     },
     202: accepted,
@@ -59,7 +62,10 @@ export const pingRouteSchema = {
   summary: 'Send a PingRequest made by the server',
   headers: preferHeader,
   response: {
-    200: { description: 'The PingResponse', content: { 'application/json': { schema: plainEvent } } },
+    200: {
+      description: 'The PingResponse',
+      content: { 'application/json': { schema: plainReply, example: replyExamples.plain } },
+    },
     ...problems,
   },
 };

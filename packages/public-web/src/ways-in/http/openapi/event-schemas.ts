@@ -1,5 +1,7 @@
 /** Events as they are sent and answered, as strict as the server where JSON Schema can say it. */
 import { MEDIA_TYPE_PATTERN } from '@waybill/common/event/media-type.ts';
+import { RFC3339_PATTERN } from '@waybill/common/event/rfc3339.ts';
+import { URI_PATTERN, URI_REFERENCE_PATTERN } from '@waybill/common/event/uri.ts';
 
 /** The last two of each plane but the first, as themselves: not every engine of patterns has an escape for them. */
 const HIGH_NONCHARACTERS = Array.from({ length: 16 }, (_, plane) =>
@@ -20,19 +22,40 @@ export const attribute = text(2048);
 /** Of an event. */
 export const type = { type: 'string', pattern: '^[A-Za-z0-9._-]{1,128}$' };
 
-/** Any JSON but what parsers here refuse. */
-const data = {
-  description:
-    'Any JSON, nested at most 31 deep (30 in a batch), without numbers beyond the range of doubles, and without members named `__proto__` or `constructor`',
+/** Of an event. */
+export const source = { ...attribute, format: 'uri-reference', pattern: URI_REFERENCE_PATTERN };
+/** Of an event. */
+export const time = { type: 'string', format: 'date-time', pattern: RFC3339_PATTERN };
+/** Of an event. */
+export const dataschema = { ...attribute, format: 'uri', pattern: URI_PATTERN };
+
+/** No public type is called so. */
+const JSON_SCHEMA = 'waybill.Json';
+const data = { $ref: `#/components/schemas/${JSON_SCHEMA}` };
+
+/** Of an object, at any depth. */
+export const withoutReservedMembers = {
+  propertyNames: { not: { enum: ['__proto__', 'constructor'] } },
+  additionalProperties: data,
 };
 
-/** At any depth; this says it of the first. */
-export const noReservedMembers = { propertyNames: { not: { enum: ['__proto__', 'constructor'] } } };
+/**
+ * What the schemas of what clients send refer to, as `components` of a document has them. How deep JSON may be would take a
+ * schema for each level.
+ */
+export const sharedSchemas = {
+  [JSON_SCHEMA]: {
+    description:
+      'Any JSON, nested at most 31 deep (30 in a batch), without numbers beyond the range of doubles, and without members named `__proto__` or `constructor`',
+    ...withoutReservedMembers,
+    items: data,
+  },
+};
 
 /** An event as plain JSON. */
 export const plainEvent = {
   type: 'object',
-  ...noReservedMembers,
+  ...withoutReservedMembers,
   required: ['type'],
   properties: {
     id: { ...id, description: 'Echoed; made by the server when absent' },
@@ -52,11 +75,11 @@ export const cloudEvent = {
   properties: {
     specversion: { type: 'string', enum: ['1.0'] },
     id,
-    source: { ...attribute, format: 'uri-reference' },
+    source,
     type,
-    time: { type: 'string', format: 'date-time' },
+    time,
     subject: attribute,
-    dataschema: { ...attribute, format: 'uri' },
+    dataschema,
     datacontenttype: { ...attribute, pattern: MEDIA_TYPE_PATTERN },
     data,
     data_base64: {

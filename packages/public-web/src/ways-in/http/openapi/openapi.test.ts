@@ -1,14 +1,21 @@
 /** The description is as strict as the server, where JSON Schema can say it. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { errorCodes } from '@waybill/common/errors.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { isRfc3339 } from '@waybill/common/event/rfc3339.ts';
 import { isUri, isUriReference } from '@waybill/common/event/uri.ts';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
-import { decodeRequest } from '../event-http.ts';
-import { eventRouteSchema } from './event-routes.ts';
+import { decodeRequest, encodeBatchResponse, encodeResponse, type HttpMode } from '../event-http.ts';
+import { clientRouteSchema, ticketRouteSchema } from './client-routes.ts';
+import { eventRouteSchema, pingRouteSchema, postPingRouteSchema } from './event-routes.ts';
+import { sharedSchemas } from './event-schemas.ts';
+import { deleteRequestRouteSchema, requestRouteSchema } from './request-routes.ts';
 
 const ajv = new Ajv2020({ strict: false });
+const withoutFormats = new Ajv2020({ strict: false, validateFormats: false });
+const components = { schemas: sharedSchemas };
 // Of these JSON Schema says no more than the names of standards, which ajv's own expressions only come near to.
 ajv.addFormat('uri', isUri).addFormat('uri-reference', isUriReference).addFormat('date-time', isRfc3339);
 
@@ -63,7 +70,10 @@ const attributes = {
   subject: nearly('s', '', '\ufffe', '\ud800', '\u{1fffe}', 'x'.repeat(2049), null),
   dataschema: nearly(...uris),
   datacontenttype: nearly(...mediaTypes),
-  data: fc.oneof(fc.jsonValue({ maxDepth: 3 }), fc.constant(null)),
+  data: fc.oneof(
+    fc.jsonValue({ maxDepth: 3 }),
+    fc.constantFrom(null, JSON.parse('{"__proto__":1}'), [{ a: { constructor: [] } }], JSON.parse('{"a":[{"__proto__":1}]}')),
+  ),
   data_base64: nearly(...bytes),
   ext: anyExtension,
 };
@@ -91,7 +101,7 @@ const modes: Record<string, (event: object) => unknown> = {
 describe('an event that is valid by /openapi.json is taken', () => {
   for (const [contentType, toBody] of Object.entries(modes))
     it(contentType, () => {
-      const isValid = ajv.compile(content[contentType as keyof typeof content].schema);
+      const isValid = ajv.compile({ ...content[contentType as keyof typeof content].schema, components });
       let valid = 0;
       fc.assert(
         fc.property(anyEvent, (event) => {
@@ -107,3 +117,91 @@ describe('an event that is valid by /openapi.json is taken', () => {
       assert.ok(valid > 30, `${valid} of them are valid`);
     });
 });
+
+/** What takes arithmetic is left to the names of standards. */
+const TAKES_ARITHMETIC = /-02-29|:60/;
+
+it('an event that is valid by /openapi.json, its formats apart, is taken but for days and seconds that are not', () => {
+  const isValid = withoutFormats.compile({ ...content['application/cloudevents+json'].schema, components });
+  const headers = { 'content-type': 'application/cloudevents+json' };
+  fc.assert(
+    fc.property(anyEvent, (event) => {
+      const body = JSON.parse(JSON.stringify(event));
+      if (isValid(body) && !TAKES_ARITHMETIC.test(String(body.time)))
+        decodeRequest({ headers, body: Buffer.from(JSON.stringify(body)) }, '/');
+    }),
+    { numRuns: 3_000 },
+  );
+});
+
+it('a time, URI or reference is what the patterns say', () => {
+  const { properties } = content['application/cloudevents+json'].schema;
+  const matches = (name: 'time' | 'dataschema' | 'source', text: string) =>
+    new RegExp(properties[name].pattern, 'u').test(text);
+  for (const text of times)
+    if (!TAKES_ARITHMETIC.test(text)) assert.equal(matches('time', text), isRfc3339(text), text);
+  for (const text of uris) {
+    assert.equal(matches('dataschema', text), isUri(text), text);
+    assert.equal(matches('source', text), isUriReference(text), text);
+  }
+});
+
+describe('what is answered is as /openapi.json says', () => {
+  const { content: replies } = eventRouteSchema.response[200];
+  const reply: CloudEvent = {
+    specversion: '1.0',
+    id: 'r',
+    source: '/waybill/orders',
+    type: 'Order.Placed',
+    time: '2026-11-28T10:40:00.000Z',
+    datacontenttype: 'application/vnd.acme+json',
+    extension: 'x',
+  };
+  const bytes = { ...reply, data_base64: 'AQID' };
+  const asserts = (contentType: keyof typeof replies, body: unknown) => {
+    const { schema } = replies[contentType];
+    assert.ok(ajv.validate({ ...schema, components }, body), JSON.stringify([body, ajv.errors]));
+  };
+
+  for (const [mode, contentType] of [
+    ['plain', 'application/json'],
+    ['structured', 'application/cloudevents+json'],
+  ] as [Exclude<HttpMode, 'batched'>, keyof typeof replies][])
+    it(`in the ${mode} mode`, () => {
+      for (const event of [reply, bytes, { ...reply, data: { constructor: [null] } }])
+        asserts(contentType, JSON.parse(String(encodeResponse(mode, event, 'asked').body)));
+      const { schema, example } = replies[contentType];
+      assert.ok(ajv.validate(schema, example), JSON.stringify(ajv.errors));
+      assert.equal(ajv.validate(schema, { ...reply, requestid: undefined, id: undefined }), false);
+    });
+
+  it('in a batch, also for what was no event', () => {
+    const answers = [{ ...reply, requestid: 'asked' }, reply];
+    asserts('application/cloudevents-batch+json', JSON.parse(String(encodeBatchResponse(answers).body)));
+  });
+
+  it('as a problem, with a code that there is, under its status', () => {
+    const routes = {
+      ...{ clientRouteSchema, deleteRequestRouteSchema, eventRouteSchema, pingRouteSchema },
+      ...{ postPingRouteSchema, requestRouteSchema, ticketRouteSchema },
+    };
+    let examples = 0;
+    for (const [name, { response }] of Object.entries(routes))
+      for (const [status, { content }] of Object.entries(response as Record<string, ProblemResponse>)) {
+        const { schema, example } = content?.['application/problem+json'] ?? {};
+        if (!schema || status === 'default') continue;
+        examples += 1;
+        assert.ok(ajv.validate(schema, example), `${name} ${status}: ${JSON.stringify(ajv.errors)}`);
+        assert.equal(example?.status, Number(status), name);
+        // A request that is too slow, or whose headers are too large, is refused by the HTTP parser.
+        const isOfParser = [408, 431].includes(Number(status));
+        const ofCode = errorCodes[example?.code as keyof typeof errorCodes].status;
+        assert.equal(ofCode, isOfParser ? 400 : Number(status), `${name} ${status}`);
+      }
+    assert.ok(examples > 50, `${examples}`);
+  });
+});
+
+type ProblemResponse = {
+  content?: { 'application/problem+json'?: { schema: object; example?: { status: number; code: string } } };
+};

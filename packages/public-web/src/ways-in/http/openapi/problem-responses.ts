@@ -1,15 +1,21 @@
 /** What clients are told when they get no reply. */
+import type { ErrorCode } from '@waybill/common/errors.ts';
+import { problemFor } from '@waybill/common/problem.ts';
 
 /** The schema of a problem. */
 export const problem = {
   type: 'object',
   description: 'RFC 9457 problem',
+  required: ['type', 'title', 'status', 'code'],
   properties: {
     type: { type: 'string', description: 'urn:waybill:problem:<code>, or one that the listener chose' },
     title: { type: 'string' },
     status: { type: 'integer' },
     detail: { type: 'string' },
-    code: { type: 'string' },
+    code: {
+      type: 'string',
+      description: 'One of those that are listed here by status, or one of the handler',
+    },
     errors: {
       type: 'array',
       description: 'Of `invalid-data`',
@@ -18,7 +24,11 @@ export const problem = {
         properties: { pointer: { type: 'string' }, detail: { type: 'string' } },
       },
     },
-    event_id: { type: 'string' },
+    event_id: { type: 'string', description: 'The id of the event, where it could be read' },
+    location: {
+      type: 'string',
+      description: 'Of `outcome-unknown`, where there is a store: as in `Location`',
+    },
   },
 };
 
@@ -39,16 +49,25 @@ export const faults = {
   504: 'The outcome is unknown (`outcome-unknown`); it may have run. Where there is a store, `Location` is where its answer will be. Retry with the same event id (and a new `Idempotency-Key`)',
 };
 
-/** Responses with a problem, from what each status means. */
-export function problemResponses(descriptions: object) {
-  const content = { 'application/problem+json': { schema: problem } };
-  return Object.fromEntries(
-    Object.entries(descriptions).map(([status, description]) => [status, { description, content }]),
-  );
+/** Responses with a problem, from what each status means. The first code in a description is that of its example. */
+export function problemResponses(descriptions: Record<number, string>) {
+  const toResponse = ([status, description]: [string, string]) => {
+    const code = /`([a-z-]+)`/.exec(description)?.[1] as ErrorCode;
+    const example = { ...problemFor(code), status: Number(status) };
+    return [status, { description, content: { 'application/problem+json': { schema: problem, example } } }];
+  };
+  return Object.fromEntries(Object.entries(descriptions).map(toResponse));
 }
 
 /** Those of an event. */
-export const problems = problemResponses(faults);
+export const problems = {
+  ...problemResponses(faults),
+  default: {
+    description:
+      'A problem that the handler has answered with: its status and its code are its own, and the event is done',
+    content: { 'application/problem+json': { schema: problem } },
+  },
+};
 
 /** Of what needs a store. */
 export const noStore = problemResponses({ 501: 'There is no store (`no-store`, setting `STORE_URLS`)' });

@@ -1,5 +1,5 @@
 /** The headers of requests that the server reads. */
-import { attribute, id, type } from './event-schemas.ts';
+import { attribute, dataschema, id, source, time, type } from './event-schemas.ts';
 
 /** Of routes that wait for an answer. */
 export const preferHeader = {
@@ -31,15 +31,16 @@ export const keyHeader = {
   },
 };
 
-const inBinaryMode = 'In binary mode; percent-encoded UTF-8 where it is not printable ASCII. ';
+/** What the headers of the binary mode have in common. */
+export const inBinaryMode = 'In binary mode; percent-encoded UTF-8 where it is not printable ASCII. ';
 
 /** An extension `x` is a header `ce-x`. */
 export const binaryHeaders = {
   'ce-specversion': { type: 'string', enum: ['1.0'], description: `${inBinaryMode}Required then` },
   'ce-id': { ...id, description: `${inBinaryMode}Required then` },
-  'ce-source': { ...attribute, format: 'uri-reference', description: `${inBinaryMode}Required then` },
+  'ce-source': { ...source, description: `${inBinaryMode}Required then` },
   'ce-type': { ...type, description: `${inBinaryMode}Required then` },
-  'ce-time': { type: 'string', format: 'date-time', description: inBinaryMode },
+  'ce-time': { ...time, description: inBinaryMode },
   'ce-subject': { ...attribute, description: inBinaryMode },
-  'ce-dataschema': { ...attribute, format: 'uri', description: inBinaryMode },
+  'ce-dataschema': { ...dataschema, description: inBinaryMode },
 };
