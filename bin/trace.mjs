@@ -99,7 +99,9 @@ function readOptions() {
 }
 
 function collectorUrl() {
-  return findRunningSystems().find(({ telemetryUrl }) => telemetryUrl)?.telemetryUrl ?? 'http://localhost:4318';
+  return (
+    findRunningSystems().find(({ telemetryUrl }) => telemetryUrl)?.telemetryUrl ?? 'http://localhost:4318'
+  );
 }
 
 function parse() {

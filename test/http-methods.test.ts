@@ -42,7 +42,14 @@ const METHODS = [
 /** By path: what the methods answer that it takes, when they come without a body (and, here, without a store). A `HEAD` is as its `GET`. */
 type Routes = Record<string, { GET?: number; POST?: number; DELETE?: number }>;
 const HEALTH: Routes = { '/health/live': { GET: 200 }, '/health/ready': { GET: 200 } };
-const DOCS = ['/docs', '/docs/', '/docs/static/swagger-initializer.js', '/docs/json', '/docs/yaml'];
+const DOCS = [
+  '/docs',
+  '/docs/',
+  '/docs/static/swagger-initializer.js',
+  '/docs/json',
+  '/docs/yaml',
+  '/docs/static/theme/theme.css',
+];
 
 const servers: Record<string, { create(): Promise<FastifyInstance> | FastifyInstance; routes: Routes }> = {
   'public-web': {
@@ -71,7 +78,7 @@ const servers: Record<string, { create(): Promise<FastifyInstance> | FastifyInst
     routes: {
       '/tickets': { POST: 201 },
       '/ws': { GET: 426 },
-      '/': { POST: 415 },
+      '/': { GET: 302, POST: 415 },
       '/events': { POST: 415 },
       '/requests/:place': { GET: 501, DELETE: 501 },
       '/ping': { GET: 200, POST: 200 },
@@ -101,6 +108,7 @@ const servers: Record<string, { create(): Promise<FastifyInstance> | FastifyInst
       '/v1/logs': { POST: 415 },
       '/v1/metrics': { POST: 415 },
       '/api/v2/traces/:id': { GET: 400 },
+      '/api/search': { GET: 400 },
       '/loki/api/v1/query_range': { GET: 400 },
       ...HEALTH,
     },

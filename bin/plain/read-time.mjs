@@ -10,7 +10,8 @@ const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
  */
 export function toDurationMs(name, text) {
   const ms = parseDuration(text);
-  if (ms === undefined) throw new UserError(`--${name} must be a duration, such as 250ms or 1.5s, and is ${text}`);
+  if (ms === undefined)
+    throw new UserError(`--${name} must be a duration, such as 250ms or 1.5s, and is ${text}`);
   return ms;
 }
 
@@ -26,7 +27,9 @@ export function toPastMs(name, text, nowMs = Date.now()) {
   const ago = parseDuration(text);
   const ms = ago === undefined ? (parseTimeOfDay(text, nowMs) ?? parseTime(text)) : nowMs - ago;
   if (ms === undefined)
-    throw new UserError(`--${name} must be a time, such as 10:40, 15m (ago) or 2026-11-28T10:40:00Z, and is ${text}`);
+    throw new UserError(
+      `--${name} must be a time, such as 10:40, 15m (ago) or 2026-11-28T10:40:00Z, and is ${text}`,
+    );
   return ms;
 }
 

@@ -198,7 +198,8 @@ describe('a time on the command line', () => {
     assert.equal(toPastMs('since', '10:40:31', now), new Date(2026, 10, 27, 10, 40, 31).getTime());
     assert.equal(toPastMs('since', '90s', now), now - 90_000);
     assert.equal(toPastMs('since', '2026-11-28T10:40:00Z', now), Date.UTC(2026, 10, 28, 10, 40));
-    for (const text of ['24:00', '10:60', '1', '2026', 'now', '']) assert.throws(() => toPastMs('since', text, now));
+    for (const text of ['24:00', '10:60', '1', '2026', 'now', ''])
+      assert.throws(() => toPastMs('since', text, now));
   });
 
   it('is a duration with its unit', () => {

@@ -33,7 +33,8 @@ function toNumber(name: string, text: string | undefined, otherwise: number): nu
   throw new AppError('invalid-request', `${name} is not a whole number`);
 }
 
-const OF_EVENT = 'span\\.cloudevents\\.event_type != nil(?: && span\\.cloudevents\\.event_id = ("(?:[^"\\\\]|\\\\.)*"))?';
+const OF_EVENT =
+  'span\\.cloudevents\\.event_type != nil(?: && span\\.cloudevents\\.event_id = ("(?:[^"\\\\]|\\\\.)*"))?';
 const QUERY = new RegExp(
   `^\\{ ${OF_EVENT} \\}( && \\{ status = error \\})?(?: && \\{ trace:duration > (\\d{1,15}(?:\\.\\d+)?)ms \\})?(?: with \\(most_recent=true\\))?$`,
 );
@@ -44,7 +45,9 @@ function parseQuery(q = ''): (trace: TraceSummary) => boolean {
   const [, quotedId, mustFail, slowerThanMs] = match;
   const eventId = quotedId === undefined ? undefined : unquote(quotedId);
   return ({ spans, isFailed, durationMs }) =>
-    spans.some((span) => span.eventType !== undefined && (eventId === undefined || span.eventId === eventId)) &&
+    spans.some(
+      (span) => span.eventType !== undefined && (eventId === undefined || span.eventId === eventId),
+    ) &&
     (mustFail === undefined || isFailed) &&
     (slowerThanMs === undefined || durationMs > Number(slowerThanMs));
 }

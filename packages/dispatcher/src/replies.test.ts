@@ -114,7 +114,17 @@ describe('replies from the broker', () => {
     const replies = newReplies(instance.replyto, 2);
     await publishReplies(publisher, replies);
     await broker.emptied();
-    assert.deepEqual([...new Set(instance.batches.slice(1).flat().map(({ id }) => id))].sort(), ids(replies));
+    assert.deepEqual(
+      [
+        ...new Set(
+          instance.batches
+            .slice(1)
+            .flat()
+            .map(({ id }) => id),
+        ),
+      ].sort(),
+      ids(replies),
+    );
   });
 
   it('are dropped when public-web says that the instance is another one', async () => {

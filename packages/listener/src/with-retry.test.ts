@@ -45,7 +45,12 @@ describe('withRetry', () => {
       `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.signature`;
     const failure = Object.assign(new Error('no money'), { code: `card-declined${'!'.repeat(200)}` });
     const step = retrying(async () => 'confirmed', { name: 'failed', failure });
-    for (const replyto of [undefined, 'requester:a.requests.b', 'x.y.z', addressThatSays({ kind: 'callback' })]) {
+    for (const replyto of [
+      undefined,
+      'requester:a.requests.b',
+      'x.y.z',
+      addressThatSays({ kind: 'callback' }),
+    ]) {
       const { event, context } = makeStep({ replyto, correlationid: 'c' });
       await step(event, context);
     }
@@ -58,12 +63,7 @@ describe('withRetry', () => {
     assert.deepEqual(others, []);
     assert.deepEqual(
       [told?.type, told?.replyto, told?.correlationid, told?.data],
-      [
-        'waybill.Progress',
-        replyto,
-        'c',
-        { attempt: 2, maxAttempts: 5, code: failure.code.slice(0, 128) },
-      ],
+      ['waybill.Progress', replyto, 'c', { attempt: 2, maxAttempts: 5, code: failure.code.slice(0, 128) }],
     );
     assert.match(String(told?.handledby), /^svc\//);
   });

@@ -31,6 +31,11 @@ const meshPeers = makeExactValidator(parseMeshPeers);
 /** The public key that clients' credentials are sealed to: an X25519 JWK with a `kid`, as JSON. */
 const jwk = makeExactValidator(parsePublicJwk);
 
+const bool = makeExactValidator<boolean>((text) => {
+  if (text !== 'true' && text !== 'false') throw new EnvError(`${shown(text)} is neither true nor false`);
+  return text === 'true';
+});
+
 /** How many of something there may be per second, from 0 up. */
 const perSecond = makeExactValidator<number>((text) => integer(text, 0, 1_000_000));
 
@@ -202,6 +207,10 @@ export const publicWebSettings = {
   MESH_CONNECTIONS: str({
     default: undefined,
     desc: 'File (SQLite) that connections of the mesh are kept in, and found again after a restart; without it they are forgotten with the process',
+  }),
+  DEVELOPMENT: bool({
+    default: false,
+    desc: 'Whether / is a page with the last events, for whoever asks; otherwise it leads to /docs. Set by npm start',
   }),
   ...tlsSettings,
   SHUTDOWN_PAUSE_MS: shutdownPause(),

@@ -41,6 +41,7 @@ import { createAnswerEvent } from './core/answer-event.ts';
 import { createAsk } from './core/ask.ts';
 import { createExpectedWait } from './core/expected-wait.ts';
 import { createKnownTroubles } from './core/known-troubles.ts';
+import { createRecentEvents } from './core/recent-events.ts';
 import { createSendConfirmed } from './core/send-confirmed.ts';
 import { createDispatcherClient } from './dispatchers/dispatcher-client.ts';
 import { createIdempotency } from './idempotency/idempotency.ts';
@@ -120,7 +121,8 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
   const closing = new AbortController();
   void troubles.watch(closing.signal);
   const readiness = () => (isStopping() ? 'stopping' : (clock.readiness() ?? troubles.readiness()));
-  const account = createAccount({ log });
+  const recent = config.DEVELOPMENT ? createRecentEvents() : undefined;
+  const account = recent ? recent.kept(createAccount({ log })) : createAccount({ log });
   const sendConfirmed = createSendConfirmed({ inbox, dispatchers });
   const acceptClient = createAcceptClient({
     account,
@@ -185,6 +187,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     later,
     answerEvent,
     types: publicDescriptions(config.TYPE_DESCRIPTIONS, config.PUBLIC_EVENT_TYPES),
+    recent,
     idempotency: createIdempotency({
       store: createMemoryIdempotencyStore({
         windowMs: config.IDEMPOTENCY_WINDOW_MS,

@@ -1,8 +1,8 @@
 /** The ports of `npm start` on 127.0.0.1: read from the environment, and looked at before anything starts. */
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { UserError } from '../../../bin/plain/user-error.mjs';
 import { findRunningSystems } from '../../../bin/plain/running-systems.mjs';
+import { UserError } from '../../../bin/plain/user-error.mjs';
 
 /** A port with the variable that changes it. */
 export type NamedPort = [name: string, port: number];

@@ -1,7 +1,8 @@
 /** A system in the foreground: its logs on this terminal, until Ctrl-C or the end of one of its services stops all. */
+
+import { noteRunningSystem } from '../../../bin/plain/running-systems.mjs';
 import { createPrinter } from './print-logs.ts';
 import { runServices } from './run-services.ts';
-import { noteRunningSystem } from '../../../bin/plain/running-systems.mjs';
 import { noteOf, type System } from './system.ts';
 
 /** One Ctrl-C can arrive twice within an instant; a second one on purpose comes later and kills. */

@@ -3,12 +3,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { printable } from '../../../bin/plain/printable.mjs';
 import { programName } from '../../../bin/plain/program-name.mjs';
+import { findRunningSystems } from '../../../bin/plain/running-systems.mjs';
 import { runProgram, toNumber, UserError } from '../../../bin/plain/user-error.mjs';
 import { toBroker } from './broker-connection.ts';
 import { readBrokerUrl } from './broker-url.ts';
 import { collectStatus, type StatusSources } from './collect-status.ts';
 import { renderStatus } from './print-status.ts';
-import { findRunningSystems } from '../../../bin/plain/running-systems.mjs';
 import { defaultPorts } from './system.ts';
 
 const usage = `usage: ${programName('status.mjs')} [options]

@@ -4,8 +4,8 @@ import { type AddressInfo, createServer } from 'node:net';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { freePort } from '@waybill/test-harness/free-port.ts';
 import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
-import { readPorts } from './ports.ts';
 import { noteRunningSystem } from '../../../bin/plain/running-systems.mjs';
+import { readPorts } from './ports.ts';
 import { defaultPorts, describeSystem } from './system.ts';
 
 describe('what is said before npm start starts anything', () => {

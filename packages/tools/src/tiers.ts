@@ -74,6 +74,7 @@ export function describeTiers(
     GRPC_PORT: `${ports.GRPC_PORT}`,
     INTERNAL_PORT: `${ports.INTERNAL_PORT}`,
     DISPATCHER_URLS: env.DISPATCHER_URLS || `http://127.0.0.1:${ports.DISPATCHER_PORT}`,
+    DEVELOPMENT: env.DEVELOPMENT || 'true',
   });
   if (listeners.length > 0)
     return [

@@ -11,6 +11,7 @@ import type { Logger } from 'pino';
 import type { Admit } from '../../admission/admission.ts';
 import type { Tickets } from '../../admission/tickets.ts';
 import type { AcceptClient } from '../../core/accept-client.ts';
+import type { RecentEvents } from '../../core/recent-events.ts';
 import type { Idempotency } from '../../idempotency/idempotency.ts';
 import { REQUESTS_PATH } from '../../later/request-locations.ts';
 import { createAllowedOrigins } from '../websocket/origin.ts';
@@ -19,6 +20,7 @@ import { requireAdmission } from './admit-request.ts';
 import { allowOrigins } from './cors.ts';
 import { addDocs } from './docs-page.ts';
 import { createIdempotencyHooks } from './idempotency-hooks.ts';
+import { addLandingPage } from './landing-page.ts';
 import { clientRouteSchema, ticketRouteSchema } from './openapi/client-routes.ts';
 import { eventRouteSchema, pingRouteSchema, postPingRouteSchema } from './openapi/event-routes.ts';
 import { deleteRequestRouteSchema, requestRouteSchema } from './openapi/request-routes.ts';
@@ -36,6 +38,8 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 export type PublicAppOptions = PostEventOptions & {
   /** What is told of the types that clients may send. */
   types: TypeDescriptions;
+  /** What the landing page shows; without it there is none. */
+  recent?: RecentEvents | undefined;
   acceptClient: AcceptClient;
   admit: Admit;
   idempotency: Idempotency;
@@ -77,6 +81,7 @@ export async function createPublicApp(options: PublicAppOptions): Promise<Public
 
   // Health and the descriptions stay open to all.
   await addDocs(app, options.types);
+  addLandingPage(app, options);
   const { promise: webSockets, resolve: onWebSockets } = Promise.withResolvers<WebSockets>();
   await app.register(async (guarded) => {
     shedLoad(guarded, options);

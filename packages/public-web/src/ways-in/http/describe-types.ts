@@ -60,9 +60,12 @@ export function withTypes(document: Document, types: TypeDescriptions): Document
   if (names.length === 0) return document;
   const copy = structuredClone(document) as OpenApiDocument;
   copy.components.schemas = { ...copy.components.schemas, ...dataSchemas(types) };
+  const listed = names.map((type) => `\`${type}\``).join(', ');
   for (const path of ['/', '/events']) {
-    const plain = copy.paths[path]?.post.requestBody.content['application/json'];
+    const post = copy.paths[path]?.post;
+    const plain = post?.requestBody.content['application/json'];
     if (!plain) continue;
+    post.description = `${post.description ?? ''}\n\nTypes that are known by name: ${listed}.`.trim();
     const any = plain.schema as Parameters<typeof eventOf>[2];
     const isOther = { not: { properties: { type: { enum: names } } } };
     plain.schema = {
@@ -76,7 +79,10 @@ export function withTypes(document: Document, types: TypeDescriptions): Document
 
 type OpenApiDocument = Document & {
   components: { schemas?: Record<string, JsonSchema> };
-  paths: Record<string, { post: { requestBody: { content: Record<string, OpenApiContent> } } }>;
+  paths: Record<
+    string,
+    { post: { description?: string; requestBody: { content: Record<string, OpenApiContent> } } }
+  >;
 };
 type OpenApiContent = { schema: JsonSchema; examples?: object };
 

@@ -18,6 +18,9 @@ const HEADERS = {
   'x-frame-options': 'DENY',
 };
 
+/** Without the bar of Swagger's own. */
+const THEME = '.swagger-ui .topbar { display: none }';
+
 /** Describes the routes that are added to `app` from here on, and the types that clients may send. */
 export async function addDocs(app: FastifyInstance, types: TypeDescriptions): Promise<void> {
   await app.register(fastifySwagger, { openapi });
@@ -28,6 +31,7 @@ export async function addDocs(app: FastifyInstance, types: TypeDescriptions): Pr
     });
     await docs.register(fastifySwaggerUi, {
       routePrefix: '/docs',
+      theme: { title: 'Waybill', css: [{ filename: 'theme.css', content: THEME }] },
       transformSpecification: (document) => withTypes(document, types),
     });
     docs.get('/openapi.json', { schema: { hide: true } }, async () => withTypes({ ...app.swagger() }, types));

@@ -44,7 +44,10 @@ describe('structured mode', () => {
     fc.assert(
       fc.property(anyEvent, (event) => {
         const events: [CloudEvent] = [{ ...event, requestid: 'asked' }];
-        assert.deepEqual(resend(encodeResponse('structured', event, 'asked')), { mode: 'structured', events });
+        assert.deepEqual(resend(encodeResponse('structured', event, 'asked')), {
+          mode: 'structured',
+          events,
+        });
       }),
     );
   });

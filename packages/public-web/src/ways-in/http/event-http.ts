@@ -8,7 +8,12 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { AppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, stripInternal, toEvent } from '@waybill/common/event/event.ts';
-import { assertAnswerable, encodeHeader, headersOf, isEventFormat } from '@waybill/common/event/event-headers.ts';
+import {
+  assertAnswerable,
+  encodeHeader,
+  headersOf,
+  isEventFormat,
+} from '@waybill/common/event/event-headers.ts';
 import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE, toArray } from '@waybill/common/event/event-json.ts';
 import { charsetOf, isJsonType, isMediaType, mediaType } from '@waybill/common/event/media-type.ts';
 import { MAX_KEPT_NUMBERS, parseJson } from '@waybill/common/event/parse-json.ts';

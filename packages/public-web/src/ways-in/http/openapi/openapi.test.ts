@@ -72,7 +72,12 @@ const attributes = {
   datacontenttype: nearly(...mediaTypes),
   data: fc.oneof(
     fc.jsonValue({ maxDepth: 3 }),
-    fc.constantFrom(null, JSON.parse('{"__proto__":1}'), [{ a: { constructor: [] } }], JSON.parse('{"a":[{"__proto__":1}]}')),
+    fc.constantFrom(
+      null,
+      JSON.parse('{"__proto__":1}'),
+      [{ a: { constructor: [] } }],
+      JSON.parse('{"a":[{"__proto__":1}]}'),
+    ),
   ),
   data_base64: nearly(...bytes),
   ext: anyExtension,
