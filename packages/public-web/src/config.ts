@@ -22,6 +22,7 @@ import { parseTypeDescriptions } from '@waybill/common/event/type-descriptions.t
 import { certificate, tlsRelation, tlsSettings } from '@waybill/common/http/tls.ts';
 import { isLoopback, isPeerAddress } from '@waybill/mesh/peer-address.ts';
 import { parseApiKeys } from './admission/api-keys.ts';
+import { parseTrustedProxies } from './admission/client-address.ts';
 import { type MeshPeer, parseMeshPeers } from './mesh/mesh-peers.ts';
 
 const apiKeys = makeExactValidator(parseApiKeys);
@@ -30,6 +31,9 @@ const meshPeers = makeExactValidator(parseMeshPeers);
 
 /** The public key that clients' credentials are sealed to: an X25519 JWK with a `kid`, as JSON. */
 const jwk = makeExactValidator(parsePublicJwk);
+
+/** A comma-separated list of addresses and networks. */
+const proxies = makeExactValidator<readonly string[]>((text) => parseTrustedProxies(list(text)));
 
 const bool = makeExactValidator<boolean>((text) => {
   if (text !== 'true' && text !== 'false') throw new EnvError(`${shown(text)} is neither true nor false`);
@@ -133,7 +137,11 @@ export const publicWebSettings = {
   }),
   RATE_LIMIT: perSecond({
     default: 0,
-    desc: "Events per second and client address (IPv6: /64 network) of those who show no right API key; 0: no limit. The address is the socket's: behind a proxy all clients share one",
+    desc: 'Events per second and client address (IPv6: /64 network) of those who show no right API key; 0: no limit. Behind a proxy all clients share one, unless TRUSTED_PROXIES has it',
+  }),
+  TRUSTED_PROXIES: proxies({
+    default: [],
+    desc: 'Addresses or networks of proxies, comma-separated (10.0.0.0/8; loopback, linklocal, uniquelocal for private ones), whose X-Forwarded-For tells the address of a client; that of anybody else is ignored',
   }),
   CREDENTIALS_PUBLIC_KEY: jwk({
     default: undefined,

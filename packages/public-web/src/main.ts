@@ -30,6 +30,7 @@ import { runService } from '@waybill/common/process/run-service.ts';
 import { CLOSE_MS, DRAIN_MS } from '@waybill/common/shutdown-bounds.ts';
 import { parked as parkedGauge } from '@waybill/common/telemetry/metrics.ts';
 import { createAdmit } from './admission/admission.ts';
+import { createClientAddress } from './admission/client-address.ts';
 import { isPublicType, labelOfType, mayBePublic } from './admission/public-types.ts';
 import { createTickets } from './admission/tickets.ts';
 import { createSessions } from './clients/create-sessions.ts';
@@ -175,6 +176,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
       sendConfirmed,
       acceptedDeadlineMs: config.ACCEPTED_DEADLINE_MS,
     });
+  const clientAddress = createClientAddress(config.TRUSTED_PROXIES);
   const admit = createAdmit({ apiKeys: config.API_KEYS, addressRate: config.RATE_LIMIT });
   const answerEvent = createAnswerEvent({ ask, account, labelOf });
   const http = await openHttp({
@@ -182,6 +184,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     port: config.PORT,
     log,
     admit,
+    clientAddress,
     acceptClient,
     held,
     later,
@@ -216,6 +219,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     (config.CREDENTIALS_PUBLIC_KEY || site || streams) &&
     (await openGrpc({
       admit,
+      clientAddress,
       acceptClient: config.CREDENTIALS_PUBLIC_KEY && acceptClient,
       site,
       meshPeers: config.MESH_PEERS,

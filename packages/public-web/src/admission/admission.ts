@@ -5,8 +5,7 @@
  * send every public type. Callers without a (right) key are limited by their address, if they are limited at all; so
  * trying keys is limited too.
  *
- * The address is the socket's. `X-Forwarded-For` is not read: whoever may write it may be as many clients as they like.
- * Behind a proxy all clients are one address, so let the proxy limit them, or give out keys.
+ * The address is what `client-address.ts` says. Behind a proxy that is not trusted all clients are one address.
  */
 import { isIPv6 } from 'node:net';
 import { AppError } from '@waybill/common/errors.ts';

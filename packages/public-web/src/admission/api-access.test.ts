@@ -198,6 +198,27 @@ describe('public-web', () => {
     assert.equal((await get('/health/ready')).status, 200);
   });
 
+  it('limits each client of a trusted proxy by its own address, which the proxy writes last, and has it in spans', async () => {
+    const receiver = await startOtlpReceiver();
+    cleanUp.push(receiver.close);
+    await start({ RATE_LIMIT: '1', TRUSTED_PROXIES: 'loopback', ...receiver.env });
+    const asked = (client: (index: number) => string) =>
+      Promise.all(
+        Array.from({ length: 20 }, (_, index) =>
+          get('/ping', { 'x-forwarded-for': `198.51.100.${index}, ${client(index)}` }),
+        ),
+      );
+    const each = await asked((index) => `192.0.2.${index}`);
+    assert.ok(each.every(({ status }) => status !== 429));
+    const oneOfThem = await asked(() => '192.0.2.100');
+    assert.ok(oneOfThem.some(({ status }) => status === 429));
+    const addresses = await receiver.waitFor(() => {
+      const seen = receiver.spans().map(({ attributes }) => String(attributes['client.address']));
+      return seen.includes('192.0.2.100') ? seen : undefined;
+    });
+    assert.ok(!addresses.some((address) => address.startsWith('198.51.100.')), String(addresses));
+  });
+
   it('shows the key in no span and no exported log, and which key it was in the log', async () => {
     const receiver = await startOtlpReceiver();
     cleanUp.push(receiver.close);

@@ -10,6 +10,7 @@ import type { CollectiveDispatcher } from '@waybill/mesh/collective-dispatcher.t
 import { createCollectorService, MAX_CALLS_PER_CONNECTION } from '@waybill/mesh/grpc/collector-service.ts';
 import type { Logger } from 'pino';
 import { type Admit, type Caller, shownKey } from '../../admission/admission.ts';
+import { type ClientAddress, createClientAddress } from '../../admission/client-address.ts';
 import type { AcceptClient } from '../../core/accept-client.ts';
 import type { MeshPeer } from '../../mesh/mesh-peers.ts';
 import { createDataDispatcherService, NOTIFY } from './data-dispatcher-service.ts';
@@ -26,6 +27,8 @@ const COLLECTOR = '/collector.CollectiveDispatcher/';
 
 export type GrpcAppOptions = {
   admit: Admit;
+  /** Default: the address of the connection. */
+  clientAddress?: ClientAddress | undefined;
   /** Without it clients are not named here. */
   acceptClient: AcceptClient | undefined;
   /** Without it this is no site of a mesh. */
@@ -53,6 +56,7 @@ export type GrpcAppOptions = {
  */
 export async function createGrpcApp({
   admit,
+  clientAddress = createClientAddress(),
   acceptClient,
   site,
   meshPeers,
@@ -79,9 +83,10 @@ export async function createGrpcApp({
     // Health and reflection stay open.
     admit({ path, metadata, peer }) {
       try {
-        if (path.startsWith(COLLECTOR)) mesh.admit(metadata, shownBy(metadata, peer));
+        const shown = shownBy(metadata, peer, clientAddress);
+        if (path.startsWith(COLLECTOR)) mesh.admit(metadata, shown);
         if (path !== NOTIFY && path !== PROCESS_EVENT) return undefined;
-        const caller = admit(shownBy(metadata, peer));
+        const caller = admit(shown);
         if (path === NOTIFY) caller.assertMayAddClients();
         callers.set(metadata, caller);
         return path === PROCESS_EVENT ? nimbus?.refusalOf(metadata) : undefined;
@@ -106,11 +111,14 @@ export async function createGrpcApp({
 }
 
 /** What whoever makes the call shows of themselves. */
-function shownBy(metadata: Metadata, peer: string): Parameters<Admit>[0] {
+function shownBy(metadata: Metadata, peer: string, clientAddress: ClientAddress): Parameters<Admit>[0] {
   const [authorization] = metadata.get('authorization');
   const [apiKey] = metadata.get('x-api-key');
   // `<address>:<port>`, an IPv6 address without brackets.
-  const address = peer.replace(/:\d+$/, '');
+  const address = clientAddress({
+    peer: peer.replace(/:\d+$/, ''),
+    forwardedFor: metadata.get('x-forwarded-for').join(','),
+  });
   return { key: shownKey(authorization, apiKey), address };
 }
 

@@ -2,6 +2,7 @@
 import { AppError } from '@waybill/common/errors.ts';
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Admit, type Caller, shownKey } from '../../admission/admission.ts';
+import { type ClientAddress, createClientAddress } from '../../admission/client-address.ts';
 import type { Tickets } from '../../admission/tickets.ts';
 
 declare module 'fastify' {
@@ -14,12 +15,15 @@ declare module 'fastify' {
 /**
  * From here on the routes of `app` are for callers only that `admit` lets in. Others get a problem: 401 with
  * `WWW-Authenticate`, 403, or 429 with `Retry-After`. Log lines of a request carry `api_key_id`. Given `tickets`, one in
- * the query (`?ticket=`) stands for the key that it was given for.
+ * the query (`?ticket=`) stands for the key that it was given for; given `clientAddress`, the address is what that says.
  */
 export function requireAdmission(
   app: FastifyInstance,
   admit: Admit,
-  { tickets }: { tickets?: Pick<Tickets, 'redeem'> } = {},
+  {
+    tickets,
+    clientAddress = createClientAddress(),
+  }: { tickets?: Pick<Tickets, 'redeem'> | undefined; clientAddress?: ClientAddress | undefined } = {},
 ): void {
   app.decorateRequest('caller');
   const logs = new Map<string, FastifyBaseLogger>();
@@ -29,11 +33,11 @@ export function requireAdmission(
     return log;
   };
   /** One that is wrong is counted as a request without a key, so that trying them is limited too. */
-  const redeem = ({ redeem }: Pick<Tickets, 'redeem'>, ticket: string, { socket }: FastifyRequest) => {
+  const redeem = ({ redeem }: Pick<Tickets, 'redeem'>, ticket: string, request: FastifyRequest) => {
     try {
       return redeem(ticket);
     } catch (error) {
-      admit({ key: undefined, address: socket.remoteAddress ?? '' });
+      admit({ key: undefined, address: addressOf(request, clientAddress) });
       throw error;
     }
   };
@@ -43,13 +47,23 @@ export function requireAdmission(
     request.caller = admit({
       key: shownKey(authorization, apiKey),
       apiKeyId: tickets && typeof ticket === 'string' ? redeem(tickets, ticket, request) : undefined,
-      address: request.socket.remoteAddress ?? '',
+      address: addressOf(request, clientAddress),
     });
     const { apiKeyId } = request.caller;
     if (apiKeyId !== undefined) reply.log = request.log = logOf(apiKeyId);
     done();
   });
   app.setErrorHandler(refuse);
+}
+
+/** Where a request comes from. */
+export function addressOf(
+  { socket, headers }: Pick<FastifyRequest, 'socket' | 'headers'>,
+  clientAddress: ClientAddress,
+): string {
+  // Node joins those of one name.
+  const forwardedFor = headers['x-forwarded-for'] as string | undefined;
+  return clientAddress({ peer: socket.remoteAddress, forwardedFor });
 }
 
 /** What is thrown on goes to the server's own error handler. */

@@ -9,6 +9,7 @@ import { setHttpRoute } from '@waybill/common/telemetry/tracing.ts';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Admit } from '../../admission/admission.ts';
+import { type ClientAddress, createClientAddress } from '../../admission/client-address.ts';
 import type { Tickets } from '../../admission/tickets.ts';
 import type { AcceptClient } from '../../core/accept-client.ts';
 import type { RecentEvents } from '../../core/recent-events.ts';
@@ -16,7 +17,7 @@ import type { Idempotency } from '../../idempotency/idempotency.ts';
 import { REQUESTS_PATH } from '../../later/request-locations.ts';
 import { createAllowedOrigins } from '../websocket/origin.ts';
 import { addWebSocketRoutes, isWebSocketUpgrade, type WebSockets } from '../websocket/websocket-routes.ts';
-import { requireAdmission } from './admit-request.ts';
+import { addressOf, requireAdmission } from './admit-request.ts';
 import { allowOrigins } from './cors.ts';
 import { addDocs } from './docs-page.ts';
 import { createIdempotencyHooks } from './idempotency-hooks.ts';
@@ -42,6 +43,8 @@ export type PublicAppOptions = PostEventOptions & {
   recent?: RecentEvents | undefined;
   acceptClient: AcceptClient;
   admit: Admit;
+  /** Default: the address of the connection. */
+  clientAddress?: ClientAddress | undefined;
   idempotency: Idempotency;
   log: Logger;
   readiness: Readiness;
@@ -60,7 +63,7 @@ export type PublicApp = { app: FastifyInstance; webSockets: WebSockets };
 
 /** Creates the public server; `listen` is the caller's. */
 export async function createPublicApp(options: PublicAppOptions): Promise<PublicApp> {
-  const { log, deadlineMs, readiness, maxConnections, tls } = options;
+  const { log, deadlineMs, readiness, maxConnections, tls, clientAddress = createClientAddress() } = options;
   const silenceTimeoutMs = Math.min(deadlineMs + READ_MS, MAX_TIMER_MS);
   const app = createHttpServer({ log, maxConnections, silenceTimeoutMs, tls, isUpgrade: isWebSocketUpgrade });
   limitAnswerTime(app, READ_MS);
@@ -70,8 +73,11 @@ export async function createPublicApp(options: PublicAppOptions): Promise<Public
   await allowOrigins(app, options.allowedOrigins);
 
   app.addHook('onRequest', (request, reply, done) => {
-    const span = trace.getActiveSpan()?.spanContext();
-    if (span === undefined) return done();
+    const active = trace.getActiveSpan();
+    const span = active?.spanContext();
+    if (active === undefined || span === undefined) return done();
+    // The instrumentation believes whoever says so.
+    active.setAttribute('client.address', addressOf(request, clientAddress));
     const { url } = request.routeOptions;
     if (url) setHttpRoute(url);
     // W3C Trace Context Level 2 draft: where to look when something was slow or wrong.
@@ -97,7 +103,7 @@ export async function createPublicApp(options: PublicAppOptions): Promise<Public
 }
 
 function addEventRoutes(app: FastifyInstance, options: PublicAppOptions): void {
-  requireAdmission(app, options.admit);
+  requireAdmission(app, options.admit, { clientAddress: options.clientAddress });
   allowNoContentType(app);
   const idempotency = createIdempotencyHooks(options.idempotency, options);
   const postEvent = createPostEvent(options);
