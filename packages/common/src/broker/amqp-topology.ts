@@ -138,14 +138,11 @@ function ownTopology(service: string, types: readonly string[]): Pick<AmqpTopolo
   };
 }
 
-/**
- * The queue of replies to one process that asks. Classic, as what it holds is of use to that process alone, and for no longer
- * than its event has.
- */
+/** The queue of replies to one process that asks. A classic one would go with its node, and with it all that its process consumes. */
 export function requesterQueue(requester: string): Queue {
   return {
     name: `waybill.${requester}`,
-    arguments: { 'x-expires': REQUESTER_GONE_MS, 'x-max-length': 100_000 },
+    arguments: { 'x-queue-type': 'quorum', 'x-expires': REQUESTER_GONE_MS, 'x-max-length': 100_000 },
   };
 }
 
