@@ -1,7 +1,7 @@
 /** One neighbour: a peer that this site is, was or wants to be connected to, by its address. */
 import { randomUUID } from 'node:crypto';
-import { toAppError } from '@waybill/common/errors.ts';
 import type { Connection, ConnectionStatus, Connections } from './connections.ts';
+import { counted } from './count-calls.ts';
 import { createLink, type Link } from './link.ts';
 import type { ServeRequest, ServeResponse } from './messages.ts';
 import type { CallOptions } from './methods.ts';
@@ -19,6 +19,8 @@ export type Settled = Pick<Connection, 'direction' | 'peerId' | 'sharedNamespace
 export type Neighbour = Pick<Link, 'inFlight' | 'isClosed' | 'check'> &
   Pick<Peer, 'connect'> & {
     address: string;
+    /** What metrics call it. */
+    name: string;
     /** Of its newest connection; undefined before the first. */
     connection(): Readonly<Connection> | undefined;
     isActive(): boolean;
@@ -35,7 +37,7 @@ export type Neighbour = Pick<Link, 'inFlight' | 'isClosed' | 'check'> &
     end(status: Exclude<ConnectionStatus, 'ACTIVE'>, reason: string): Promise<void>;
     /** Saves the counts of its connection where they have changed. */
     saveCounts(): Promise<void>;
-    /** As {@link Link.serve}, counted. */
+    /** As {@link Link.serve}, counted and measured. */
     serve(request: ServeRequest, options: CallOptions): Promise<ServeResponse>;
     /** Stops whatever keeps it connected. */
     signal: AbortSignal;
@@ -45,12 +47,15 @@ export type Neighbour = Pick<Link, 'inFlight' | 'isClosed' | 'check'> &
 /** Creates the neighbour at `address`. */
 export function createNeighbour({
   address,
+  name,
   sessionId,
   store,
   openPeer,
   log,
 }: {
   address: string;
+  /** What metrics call it. */
+  name: string;
   sessionId: string;
   store: Pick<Connections, 'save'>;
   openPeer: OpenPeer;
@@ -83,6 +88,7 @@ export function createNeighbour({
 
   return {
     address,
+    name,
     signal: stopping.signal,
     inFlight: link.inFlight,
     isClosed: link.isClosed,
@@ -118,12 +124,7 @@ export function createNeighbour({
     async saveCounts() {
       if (connection && connection.calls !== savedCalls) await save();
     },
-    async serve(request, options) {
-      const counted = connection;
-      const response = link.serve(request, options);
-      if (!counted) return response;
-      return count(counted, request, response);
-    },
+    serve: (request, options) => counted(link.serve(request, options), request, { name, connection }),
     close() {
       stopping.abort();
       peer.close();
@@ -153,24 +154,4 @@ function begin(address: string, sessionId: string, settled: Settled): Connection
     bytesSent: 0,
     bytesReceived: 0,
   };
-}
-
-async function count(
-  connection: Connection,
-  { input }: ServeRequest,
-  response: Promise<ServeResponse>,
-): Promise<ServeResponse> {
-  try {
-    const answer = await response;
-    connection.calls += 1;
-    connection.bytesSent += input?.value.length ?? 0;
-    connection.bytesReceived += answer.output?.value.length ?? 0;
-    return answer;
-  } catch (thrown) {
-    // What was never sent is no call.
-    if (toAppError(thrown).code === 'not-accepted') throw thrown;
-    connection.calls += 1;
-    connection.failedCalls += 1;
-    throw thrown;
-  }
 }

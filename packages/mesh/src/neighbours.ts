@@ -12,6 +12,7 @@ import { keepConnected } from './keep-connected.ts';
 import { BAD_REQUEST, type ConnectRequest, type ConnectResponse, failure, OK } from './messages.ts';
 import type { CallOptions } from './methods.ts';
 import { createNeighbour, type MeshLog, type Neighbour } from './neighbour.ts';
+import { observeNeighbours } from './observe-neighbours.ts';
 import type { OpenPeer } from './peer.ts';
 import { isPeerAddress } from './peer-address.ts';
 import type { PeerAt } from './trust.ts';
@@ -75,6 +76,7 @@ export function createNeighbours({
 }): Neighbours {
   const sessionId = randomUUID();
   const byAddress = new Map<string, Neighbour>();
+  const stopObserving = observeNeighbours(() => byAddress.values());
   const active = () => [...byAddress.values()].filter((neighbour) => neighbour.isActive());
 
   /** The namespaces of this site that the peer at `address` may have. */
@@ -87,7 +89,9 @@ export function createNeighbours({
     const known = byAddress.get(address);
     if (known) return known;
     if (byAddress.size >= MAX_NEIGHBOURS) throw new AppError('rate-limited', 'too many connections');
-    const neighbour = createNeighbour({ address, sessionId, store, openPeer, log });
+    // Whoever may be at an address chooses its id, and metrics are kept by what names them.
+    const name = peerAt(address)?.id ?? address;
+    const neighbour = createNeighbour({ address, name, sessionId, store, openPeer, log });
     byAddress.set(address, neighbour);
     return neighbour;
   }
@@ -210,6 +214,7 @@ export function createNeighbours({
           if (peerAt(address)) keep(neighbourAt(address), direction === 'outbound');
     },
     async shutdown() {
+      stopObserving();
       await Promise.all(active().map((neighbour) => sayGoodbye(neighbour, 'shutdown')));
       for (const neighbour of byAddress.values()) forget(neighbour);
     },

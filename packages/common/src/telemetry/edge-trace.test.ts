@@ -69,7 +69,7 @@ test("on an inner gRPC server a caller's span is the parent", async () => {
   assert.deepEqual([span.traceId, span.parentSpanId, span.links], [THEIRS.traceId, THEIRS.spanId, []]);
 });
 
-test('a tracestate over its limits is discarded whole (W3C Trace Context, section 3.3)', () => {
+test('a tracestate over its limits, or without members, is discarded whole (W3C Trace Context, section 3.3)', () => {
   const members = (count: number, value = 'x') =>
     Array.from({ length: count }, (_, n) => `k${n}=${value}`).join(',');
   const linked = (tracestate: string | string[]) => {
@@ -92,6 +92,10 @@ test('a tracestate over its limits is discarded whole (W3C Trace Context, sectio
     [members(20), members(20)],
     members(3, 'x'.repeat(200)),
     `a=b,${'x'.repeat(600)}`,
+    // What there is in gRPC's metadata where there is none.
+    [],
+    '',
+    ' , ',
   ])
     assert.equal(linked(over), undefined);
 });

@@ -4,7 +4,8 @@
  *
  * Every HTTP server that is traced is public (internal ones are marked, see `internal-server.ts`), so this holds for
  * all inbound HTTP. Inbound gRPC comes from our own tiers and keeps its parent, unless the process says that strangers
- * reach its gRPC port ({@link isolateGrpcTraces}). Outbound requests carry the active span as usual.
+ * reach its gRPC port ({@link isolateGrpcTraces}); there too that of a caller who is none ({@link continueGrpcTrace}).
+ * Outbound requests carry the active span as usual.
  */
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import {
@@ -21,7 +22,10 @@ import {
 import { W3CTraceContextPropagator } from '@opentelemetry/core';
 
 const INBOUND = createContextKey('waybill inbound trace');
-/** Through the global registry, so that the preload and a service need not share one copy of this module. */
+/**
+ * Holds the metadata of callers that are no strangers. Through the global registry, so that the preload and a service need not
+ * share one copy of this module.
+ */
 const PUBLIC_GRPC = Symbol.for('waybill.public-grpc');
 const w3c = new W3CTraceContextPropagator();
 
@@ -31,7 +35,7 @@ export const edgePropagator: TextMapPropagator = {
   fields: w3c.fields.bind(w3c),
   extract(context, carrier, asGiven) {
     const getter = withinLimits(asGiven);
-    if (isGrpcMetadata(carrier) && !Reflect.has(globalThis, PUBLIC_GRPC))
+    if (isGrpcMetadata(carrier) && (publicGrpc()?.has(carrier) ?? true))
       return w3c.extract(context, carrier, getter);
     const inbound = trace.getSpanContext(w3c.extract(ROOT_CONTEXT, carrier, getter));
     return inbound === undefined ? context : context.setValue(INBOUND, inbound);
@@ -42,7 +46,10 @@ export const edgePropagator: TextMapPropagator = {
 const MAX_TRACESTATE_MEMBERS = 32;
 const MAX_TRACESTATE_LENGTH = 512;
 
-/** A tracestate over its limits is discarded whole, as W3C asks; the SDK would keep the members that fit. */
+/**
+ * A tracestate over its limits is discarded whole, as W3C asks; the SDK would keep the members that fit. One without members is
+ * none: gRPC's metadata gives an empty list where there is no tracestate, and an event may not have an empty one.
+ */
 function withinLimits<Carrier>(getter: TextMapGetter<Carrier>): TextMapGetter<Carrier> {
   return {
     keys: (carrier) => getter.keys(carrier),
@@ -51,14 +58,28 @@ function withinLimits<Carrier>(getter: TextMapGetter<Carrier>): TextMapGetter<Ca
       if (name !== 'tracestate' || value === undefined) return value;
       const text = String(value);
       const members = text.split(',').filter((member) => member.trim() !== '').length;
-      return text.length > MAX_TRACESTATE_LENGTH || members > MAX_TRACESTATE_MEMBERS ? undefined : value;
+      const isWithin = members <= MAX_TRACESTATE_MEMBERS && text.length <= MAX_TRACESTATE_LENGTH;
+      return members > 0 && isWithin ? value : undefined;
     },
   };
 }
 
 /** From now on the gRPC servers of this process treat a caller's trace as the public HTTP port does. */
 export function isolateGrpcTraces(): void {
-  Reflect.set(globalThis, PUBLIC_GRPC, true);
+  Reflect.set(globalThis, PUBLIC_GRPC, new WeakSet());
+}
+
+/**
+ * Has the trace of one gRPC caller go on here although strangers reach the port: it has shown that it is none. To be called
+ * before the call is handled.
+ */
+export function continueGrpcTrace(metadata: object): void {
+  publicGrpc()?.add(metadata);
+}
+
+/** Of a process whose gRPC port strangers reach: the metadata of those callers who are none. */
+function publicGrpc(): WeakSet<object> | undefined {
+  return Reflect.get(globalThis, PUBLIC_GRPC);
 }
 
 /**
@@ -84,6 +105,6 @@ function inboundTrace(context: Context): SpanContext | undefined {
   return context.getValue(INBOUND) as SpanContext | undefined;
 }
 
-function isGrpcMetadata(carrier: unknown): boolean {
+function isGrpcMetadata(carrier: unknown): carrier is object {
   return typeof (carrier as { getMap?: unknown } | undefined)?.getMap === 'function';
 }

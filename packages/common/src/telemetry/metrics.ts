@@ -9,6 +9,13 @@ import { createCounter } from './counter.ts';
 
 const meter = metrics.getMeter('waybill');
 
+/** Those of http.server.request.duration, and two more above: the default deadline is 30 s. */
+const DURATIONS = {
+  explicitBucketBoundaries: [
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 30,
+  ],
+};
+
 /** Events a tier is done with. Attributes: `tier` (`public-web`, `dispatcher`, `listener`), `type`, `outcome`. */
 export const events = createCounter(meter, 'waybill.events', {
   description: 'Events a tier is done with',
@@ -19,12 +26,7 @@ export const events = createCounter(meter, 'waybill.events', {
 export const eventDuration = meter.createHistogram('waybill.event.duration', {
   description: 'Time an event spends in a tier',
   unit: 's',
-  // Those of http.server.request.duration, and two more above: the default deadline is 30 s.
-  advice: {
-    explicitBucketBoundaries: [
-      0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 30,
-    ],
-  },
+  advice: DURATIONS,
 });
 
 /** Requests that wait for their reply: `parked.addCallback((result) => result.observe(size))`. */
@@ -68,4 +70,36 @@ export const reconnects = createCounter(meter, 'waybill.reconnects', {
 export const logLinesDropped = createCounter(meter, 'waybill.log.dropped', {
   description: 'Log lines that found no room',
   unit: '{line}',
+});
+
+/**
+ * Calls sent to a peer of the mesh. Attributes: `peer`, its collector id where settings name it, else its address; `outcome`: what
+ * it answered (`answered`, `not-found`, `refused`, `failed`), or why it did not (`not-accepted`, `outcome-unknown`).
+ */
+export const meshCalls = createCounter(meter, 'waybill.mesh.calls', {
+  description: 'Calls sent to a peer of the mesh',
+  unit: '{call}',
+});
+
+/** Seconds until a peer answered, or had not. Attributes as {@link meshCalls}. */
+export const meshCallDuration = meter.createHistogram('waybill.mesh.call.duration', {
+  description: 'Time a call to a peer of the mesh takes',
+  unit: 's',
+  advice: DURATIONS,
+});
+
+/** Calls that wait for a peer of the mesh, observed as {@link parked} is. Attribute: `peer`, as in {@link meshCalls}. */
+export const meshInFlight = meter.createObservableGauge('waybill.mesh.in_flight', {
+  description: 'Calls that wait for a peer of the mesh',
+  unit: '{call}',
+});
+
+/** 1 while a peer of the mesh is connected, else 0. Attribute: `peer`. */
+export const meshConnected = meter.createObservableGauge('waybill.mesh.connected', {
+  description: 'Whether a peer of the mesh is connected',
+});
+
+/** 1 while no calls are sent to a peer of the mesh, as it does not answer; else 0. Attribute: `peer`. */
+export const meshBreakerOpen = meter.createObservableGauge('waybill.mesh.breaker_open', {
+  description: 'Whether the circuit breaker of a peer of the mesh is open',
 });

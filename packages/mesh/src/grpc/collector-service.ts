@@ -1,17 +1,22 @@
 /** `collector.CollectiveDispatcher` over gRPC: thin before a site. Its gRPC status is OK, whatever became of the call. */
-import type { Metadata, ServerUnaryCall } from '@grpc/grpc-js';
+import { Metadata, type ServerUnaryCall } from '@grpc/grpc-js';
 import type { CollectiveDispatcherHandlers } from '@waybill/common/grpc/generated/collector/CollectiveDispatcher.ts';
 import type { GrpcService } from '@waybill/common/grpc/grpc-server.ts';
 import { loadProto } from '@waybill/common/grpc/proto.ts';
 import { linkInboundGrpcTrace } from '@waybill/common/telemetry/edge-trace.ts';
+import { describeServerSpan, traceResponse } from '@waybill/common/telemetry/server-span.ts';
 import type { CollectiveDispatcher } from '../collective-dispatcher.ts';
 import {
   type ConnectRequest,
+  DETAILS,
   type DispatchRequest,
+  FAILED,
   failure,
+  methodName,
   missingField,
   NOT_FOUND,
   type ServeRequest,
+  type Status,
 } from '../messages.ts';
 import { type CallOptions, refusal } from '../methods.ts';
 
@@ -47,14 +52,16 @@ export function createCollectorService({
 }): GrpcService {
   /** A handler that answers with what `run` makes of the request; neither rejects. */
   const unary =
-    <Request, Response>(
-      run: (request: Request, options: CallOptions, caller: CollectorCaller | undefined) => Promise<unknown>,
+    <Request extends object, Response, Answer extends { status: Status }>(
+      run: (request: Request, options: CallOptions, caller: CollectorCaller | undefined) => Promise<Answer>,
     ) =>
     async (call: ServerUnaryCall<Request, Response>, callback: (error: null, answer: Response) => void) => {
       linkInboundGrpcTrace();
+      sendTraceResponse(call);
       const answer = await run(call.request, optionsOf(call, deadlineMs), callerOf(call.metadata));
+      describeCall(call.request, answer);
       // What is generated knows the codes of our own statuses alone; others' pass as they are.
-      callback(null, answer as Response);
+      callback(null, answer as unknown as Response);
     };
 
   const implementation: CollectiveDispatcherHandlers = {
@@ -92,4 +99,43 @@ function optionsOf(call: ServerUnaryCall<unknown, unknown>, deadlineMs: number):
   const ownMs = Number(call.getDeadline()) - Date.now();
   const waitMs = ownMs - Math.min(RESERVE.maxMs, ownMs * RESERVE.part);
   return { deadlineMs: Math.max(0, Math.min(deadlineMs, waitMs)), signal: gone.signal };
+}
+
+/** As public-web does over HTTP. Not in the trailer: the instrumentation drops it. */
+function sendTraceResponse(call: ServerUnaryCall<unknown, unknown>): void {
+  const traceresponse = traceResponse();
+  if (traceresponse === undefined) return;
+  const metadata = new Metadata();
+  metadata.set('traceresponse', traceresponse);
+  call.sendMetadata(metadata);
+}
+
+/** Characters of a name that a caller chose. */
+const MAX_NAME_LENGTH = 200;
+
+/** The gRPC status says OK whatever became of the call, so the span is told. */
+function describeCall(request: object, answer: { status: Status }): void {
+  describeServerSpan(() => {
+    const { status } = answer;
+    const code = status.details[DETAILS.code] ?? String(status.code);
+    return {
+      attributes: {
+        'waybill.mesh.method': methodOf(request),
+        'waybill.mesh.status': status.code,
+        'waybill.mesh.handled_by': handlerOf(answer),
+      },
+      error: status.code >= FAILED ? { code, message: status.message } : undefined,
+    };
+  });
+}
+
+function methodOf(request: object): string | undefined {
+  if (!('method_name' in request)) return undefined;
+  const call = request as ServeRequest;
+  return `${call.namespace}.${methodName(call)}`.slice(0, MAX_NAME_LENGTH);
+}
+
+function handlerOf(answer: object): string | undefined {
+  const { executor_id, handled_by_collector_id } = answer as Record<string, string | undefined>;
+  return executor_id || handled_by_collector_id || undefined;
 }

@@ -5,6 +5,7 @@ import { createAllowedHosts, refuseOtherHosts } from '@waybill/common/http/allow
 import { limitAnswerTime } from '@waybill/common/http/answer-time.ts';
 import { addHealthRoutes, createHttpServer, type Readiness } from '@waybill/common/http/http-server.ts';
 import type { KeyPair } from '@waybill/common/http/tls.ts';
+import { traceResponse } from '@waybill/common/telemetry/server-span.ts';
 import { setHttpRoute } from '@waybill/common/telemetry/tracing.ts';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
@@ -73,15 +74,13 @@ export async function createPublicApp(options: PublicAppOptions): Promise<Public
   await allowOrigins(app, options.allowedOrigins);
 
   app.addHook('onRequest', (request, reply, done) => {
-    const active = trace.getActiveSpan();
-    const span = active?.spanContext();
-    if (active === undefined || span === undefined) return done();
+    const traceresponse = traceResponse();
+    if (traceresponse === undefined) return done();
     // The instrumentation believes whoever says so.
-    active.setAttribute('client.address', addressOf(request, clientAddress));
+    trace.getActiveSpan()?.setAttribute('client.address', addressOf(request, clientAddress));
     const { url } = request.routeOptions;
     if (url) setHttpRoute(url);
-    // W3C Trace Context Level 2 draft: where to look when something was slow or wrong.
-    reply.header('traceresponse', `00-${span.traceId}-${span.spanId}-0${span.traceFlags}`);
+    reply.header('traceresponse', traceresponse);
     done();
   });
 
