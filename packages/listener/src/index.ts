@@ -20,6 +20,7 @@ export {
   TerminalError,
 } from './handler.ts';
 export { jsonSchema } from './json-schema.ts';
+export { type MeshCall, type MessageType, meshMethod } from './mesh-method.ts';
 export { type OncePerEventOptions, oncePerEvent } from './once-per-event.ts';
 export { Problem, type ProblemOptions } from './problem.ts';
 export { RequestProblem } from './requests.ts';
