@@ -93,7 +93,7 @@ function readSpans(trace) {
   /** @type {Map<string, Span>} Tempo may hold a span twice, if it was exported twice. */
   const spans = new Map();
   for (const { resource, scopeSpans } of trace?.resourceSpans ?? []) {
-    const service = attribute(resource, 'service.name') ?? 'unknown';
+    const service = serviceOf(resource);
     for (const span of (scopeSpans ?? []).flatMap((/** @type {any} */ scoped) => scoped.spans ?? [])) {
       const spanId = toHex(span.spanId);
       const startNs = BigInt(span.startTimeUnixNano ?? 0);
@@ -104,6 +104,16 @@ function readSpans(trace) {
     }
   }
   return [...spans.values()];
+}
+
+/**
+ * Its name, after that of the group or site it belongs to, if it says so.
+ * @param {any} resource
+ */
+function serviceOf(resource) {
+  const name = attribute(resource, 'service.name') ?? 'unknown';
+  const namespace = attribute(resource, 'service.namespace');
+  return namespace ? `${namespace}/${name}` : name;
 }
 
 /**
@@ -128,7 +138,7 @@ function readLogs(body) {
   return (body.data?.result ?? []).flatMap((/** @type {any} */ { stream, values }) =>
     values.map((/** @type {[string, string]} */ [timeNs, text]) => ({
       spanId: stream.span_id ?? '',
-      service: stream.service_name ?? 'unknown',
+      service: [stream.service_namespace, stream.service_name ?? 'unknown'].filter(Boolean).join('/'),
       severity: stream.severity_text || stream.detected_level || '',
       text,
       timeNs: BigInt(timeNs),

@@ -35,6 +35,11 @@ import { ask, createRoute, wayOf, withoutWay } from './routing.ts';
 import type { PeerAt } from './trust.ts';
 
 export type CollectiveDispatcher = Pick<Neighbours, 'connectTo' | 'disconnect'> & {
+  id: string;
+  /** Where peers call it. */
+  address: string;
+  /** Those that it shares with peers now. */
+  namespaces(): readonly string[];
   /** Has `handler` run a method here, from now on, in a namespace that thereby is one of this site. */
   registerService(namespace: string, service: string, method: string, handler: MethodHandler): void;
   /** Replaces the validator from the next call on; `undefined` takes every service as registered. */
@@ -151,6 +156,9 @@ export function createCollectiveDispatcher({
   }
 
   return {
+    id,
+    address,
+    namespaces: () => namespaces,
     connectTo: neighbours.connectTo,
     disconnect: neighbours.disconnect,
     accept: neighbours.accept,

@@ -125,7 +125,7 @@ export const publicWebSettings = {
   }),
   API_KEYS: apiKeys({
     default: undefined,
-    desc: 'Keys of clients, as a JSON array of {"id","hash"} and optionally "rate", "burst", "types", "clients" (security.md; bin/make-api-key.mjs makes one); without it no key is needed',
+    desc: 'Keys of clients, as a JSON array of {"id","hash"} and optionally "rate", "burst", "types", "clients", "mesh" (security.md; bin/make-api-key.mjs makes one); without it no key is needed',
   }),
   ALLOWED_HOSTS: hostNames({
     default: undefined,

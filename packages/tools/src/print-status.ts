@@ -1,6 +1,6 @@
 /** A status for people. Names in it may be a stranger's, so no control character is printed. */
-import { printable } from '../../../bin/plain/printable.mjs';
 import type { Status, Tier } from './collect-status.ts';
+import { renderTable } from './render-table.ts';
 
 /** The whole as text. */
 export function renderStatus({ tiers, types, queues, deadLetters }: Status): string {
@@ -8,8 +8,8 @@ export function renderStatus({ tiers, types, queues, deadLetters }: Status): str
   const oldest = deadLetters.oldest ? [`the oldest of ${deadLetters.oldest}`] : [];
   const details = [...reasons, ...oldest].join(', ');
   return [
-    table(['TIER', 'VERSION', 'READY', ''], tiers.map(tierRow)),
-    table(
+    renderTable(['TIER', 'VERSION', 'READY', ''], tiers.map(tierRow)),
+    renderTable(
       ['TYPE', 'ANSWERED BY', 'OBSERVED BY'],
       types.map(({ type, answeredBy, observedBy }) => [
         type,
@@ -17,7 +17,7 @@ export function renderStatus({ tiers, types, queues, deadLetters }: Status): str
         observedBy.join(', ') || '-',
       ]),
     ),
-    table(
+    renderTable(
       ['QUEUE', 'MESSAGES', 'CONSUMERS'],
       queues.map(({ name, messages, consumers }) => [name, String(messages), String(consumers)]),
     ),
@@ -31,19 +31,4 @@ function tierRow({ service, url, version, isReady, reason, parked, inFlight }: T
     ...(inFlight === undefined ? [] : [`${inFlight} in flight`]),
   ];
   return [service ?? url, version ?? '-', isReady ? 'yes' : 'no', reason ?? numbers.join(', ')];
-}
-
-function table(titles: string[], rows: string[][]): string {
-  const cells = [titles, ...rows].map((row) =>
-    row.map((cell) => printable(cell).replaceAll('\n', '\\u000a')),
-  );
-  const widths = titles.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
-  return cells
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
 }

@@ -158,7 +158,7 @@ export function noteOf({ publicUrl, brokerUrl, telemetryUrl, ports, stages }: Sy
 }
 
 /** Traces and logs go to the collector soon; metrics, which it would drop, go nowhere. */
-function telemetryEnv(url: string, env: NodeJS.ProcessEnv) {
+export function telemetryEnv(url: string, env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return {
     // For its traces, of which each tier but the first logs at debug; who reads along is shown less (start.ts).
     LOG_LEVEL: env.LOG_LEVEL || 'debug',

@@ -20,6 +20,10 @@ const commands: Record<string, Command> = {
     does: 'lists, replays and discards what was given up',
     run: () => import('@waybill/tools/dead-letters.ts'),
   },
+  mesh: {
+    does: 'shows and makes connections of a site of a mesh, and calls methods over it',
+    run: () => import('@waybill/tools/mesh.ts'),
+  },
   types: {
     does: 'writes down what handlers say of their data, for clients and for the docs',
     run: () => import('@waybill/tools/describe-types.ts'),

@@ -10,7 +10,13 @@ import { fileURLToPath } from 'node:url';
 export const GENERATED_TYPES = fileURLToPath(new URL('./generated/', import.meta.url));
 
 const ROOT = fileURLToPath(new URL('../../../../', import.meta.url));
-const FILES = ['collector.proto', 'data_dispatcher_service.proto', 'dataset_service.proto', 'nimbus.proto'];
+const FILES = [
+  'collector.proto',
+  'data_dispatcher_service.proto',
+  'dataset_service.proto',
+  'mesh.proto',
+  'nimbus.proto',
+];
 /** What `loadProto` loads with. */
 const AS_LOADED = ['--keepCase', '--longs=Number', '--defaults', '--arrays'];
 

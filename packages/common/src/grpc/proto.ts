@@ -5,6 +5,7 @@ import { loadSync, type PackageDefinition } from '@grpc/proto-loader';
 import type { ProtoGrpcType as Collector } from './generated/collector.ts';
 import type { ProtoGrpcType as DataDispatcher } from './generated/data_dispatcher_service.ts';
 import type { ProtoGrpcType as Dataset } from './generated/dataset_service.ts';
+import type { ProtoGrpcType as Mesh } from './generated/mesh.ts';
 import type { ProtoGrpcType as Nimbus } from './generated/nimbus.ts';
 
 type Packages = {
@@ -12,6 +13,7 @@ type Packages = {
   'data_dispatcher_service.proto': DataDispatcher;
   'dataset_service.proto': Dataset;
   'nimbus.proto': Nimbus;
+  'mesh.proto': Mesh;
 };
 
 /**

@@ -32,6 +32,7 @@ describe('admission', () => {
     const caller = admit({ key: 'any', address });
     caller.assertMaySend('PingRequest');
     caller.assertMayAddClients();
+    caller.assertMayManageMesh();
     caller.countEvents(1_000_000);
     assert.equal(caller.apiKeyId, undefined);
   });
@@ -69,6 +70,11 @@ describe('admission', () => {
       codeOf(() => free?.assertMayAddClients()),
       undefined,
     );
+    for (const caller of [slow, free])
+      assert.equal(
+        codeOf(() => caller?.assertMayManageMesh()),
+        'forbidden',
+      );
   });
 
   it('limits a key by its own rate, wherever it is shown, and says when to come again', () => {

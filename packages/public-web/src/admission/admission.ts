@@ -25,6 +25,8 @@ export type Caller = {
   assertMaySend(type: string): void;
   /** @throws AppError `forbidden` when its key does not permit naming new clients. */
   assertMayAddClients(): void;
+  /** @throws AppError `forbidden` when its key does not permit to see, and change, the connections of a mesh. */
+  assertMayManageMesh(): void;
   /**
    * Counts the events of a batch, of which being let in has counted one.
    *
@@ -127,6 +129,10 @@ function toCaller(apiKey: ApiKey | undefined, bucket: TokenBucket | undefined): 
     assertMayAddClients() {
       if (apiKey && apiKey.clients !== true)
         throw new AppError('forbidden', 'the API key does not permit new clients');
+    },
+    assertMayManageMesh() {
+      if (apiKey && apiKey.mesh !== true)
+        throw new AppError('forbidden', 'the API key does not permit to manage the mesh');
     },
     countEvents: (count) => take(bucket, count, 1),
     countEvent: () => take(bucket, 1),

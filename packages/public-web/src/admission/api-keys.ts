@@ -28,6 +28,8 @@ export type ApiKey = {
   types?: string[];
   /** Whether it may name new clients, over HTTP and gRPC; default false. */
   clients?: boolean;
+  /** Whether it may see and change whom a site of a mesh is connected to; default false. */
+  mesh?: boolean;
 };
 
 /** The key whose hash is that of `shown`; undefined when there is none. */
@@ -67,6 +69,7 @@ const MEMBERS: Record<keyof ApiKey, [isValid: (value: unknown) => boolean, form:
   burst: [(value) => isNumber(value, 1), 'a number from 1 up'],
   types: [(value) => Array.isArray(value) && value.every(isTypePattern), 'an array of event types'],
   clients: [(value) => typeof value === 'boolean', 'true or false'],
+  mesh: [(value) => typeof value === 'boolean', 'true or false'],
 };
 
 /** Other members are refused: a misspelt `types` would permit all of them. */

@@ -5,6 +5,7 @@ export const anyCaller: Caller = {
   apiKeyId: undefined,
   assertMaySend() {},
   assertMayAddClients() {},
+  assertMayManageMesh() {},
   countEvents() {},
   countEvent() {},
 };

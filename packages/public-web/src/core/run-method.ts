@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { MAX_EVENT_BYTES } from '@waybill/common/batch-limits.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, EVENT_TYPE_PATTERN } from '@waybill/common/event/event.ts';
-import { fromProblem } from '@waybill/common/problem.ts';
+import { fromProblem, type Problem } from '@waybill/common/problem.ts';
 import type { Any } from '@waybill/mesh/messages.ts';
 import type { MethodCall, RunMethod } from '@waybill/mesh/methods.ts';
 import type { Logger } from 'pino';
@@ -30,7 +30,7 @@ export function createRunMethod({ answerEvent, log }: { answerEvent: AnswerEvent
       bytes: bytesOf(event),
       log,
     });
-    if (answer.problem) throw fromProblem(answer.problem, 'handler-failed');
+    if (answer.problem) throw toCallError(answer.problem);
     return toOutput(answer.reply);
   };
 }
@@ -57,6 +57,14 @@ function toMethodEvent({ namespace, service, method, input, executionContext }: 
       throw new AppError('too-large', `the input does not fit into an event of ${MAX_EVENT_BYTES} bytes`);
   }
   return event;
+}
+
+/** What a listener has against the data is told in the message: the status of a call has no other place for it. */
+function toCallError(problem: Problem): AppError {
+  const error = fromProblem(problem, 'handler-failed');
+  if (!Array.isArray(problem.errors)) return error;
+  const why = problem.errors.map((fault: { detail?: unknown } | null) => String(fault?.detail));
+  return new AppError(error.code, `${error.message}: ${why.join('; ')}`);
 }
 
 /** A reply without bytes has no output; one of JSON is none that a caller of the mesh could read. */

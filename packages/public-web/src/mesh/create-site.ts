@@ -6,6 +6,7 @@ import {
 } from '@waybill/mesh/collective-dispatcher.ts';
 import { createMemoryConnections } from '@waybill/mesh/connections.ts';
 import { createGrpcPeers } from '@waybill/mesh/grpc/grpc-peers.ts';
+import { registerMeshMethods } from '@waybill/mesh/grpc/mesh-methods.ts';
 import { openSqliteConnections } from '@waybill/mesh/sqlite-connections.ts';
 import { loopbackAlone } from '@waybill/mesh/trust.ts';
 import type { Logger } from 'pino';
@@ -47,7 +48,7 @@ export function createSite({
     isPublicType: (type) => isPublicType(type, patterns),
     labelOf,
   });
-  return createCollectiveDispatcher({
+  const site = createCollectiveDispatcher({
     id,
     address,
     namespaces,
@@ -57,6 +58,8 @@ export function createSite({
     log,
     runMethod: createRunMethod({ answerEvent: createAnswerEvent({ ask, account, labelOf }), log }),
   });
+  registerMeshMethods(site);
+  return site;
 }
 
 /** Connects to what was connected before, and to the peers of the settings, in the background and until they are there. */

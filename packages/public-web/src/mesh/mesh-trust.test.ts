@@ -10,6 +10,11 @@ import { createAuthority, type KeyPair, trust } from '@waybill/test-harness/cert
 import { type Answer, createStranger, type Stranger } from '@waybill/test-harness/collector-stranger.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import { freePort } from '@waybill/test-harness/free-port.ts';
+import {
+  type OtlpReceiver,
+  type ReceivedSpan,
+  startOtlpReceiver,
+} from '@waybill/test-harness/otlp-receiver.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
 import {
   answer,
@@ -22,7 +27,12 @@ import {
 import { parseMeshPeers } from './mesh-peers.ts';
 
 const digest = (key: string) => `sha256:${createHash('sha256').update(key).digest('hex')}`;
-const keys = { berlin: 'b'.repeat(40), paris: 'p'.repeat(40), client: 'c'.repeat(40) };
+const keys = {
+  berlin: 'b'.repeat(40),
+  paris: 'p'.repeat(40),
+  client: 'c'.repeat(40),
+  operator: 'o'.repeat(40),
+};
 const call = {
   namespace: 'acme',
   service: { namespace: 'acme', service_name: 'Greeter' },
@@ -35,6 +45,7 @@ describe('two sites that trust each other alone, by mutual TLS and keys', () => 
   const folder = mkdtempSync(join(tmpdir(), 'waybill-mesh-'));
   const authority = createAuthority();
   const pair = authority.issue({ names: ['localhost', '127.0.0.1'] });
+  let receiver: OtlpReceiver;
   let dispatchers: Dispatcher[];
   let sites: Service[];
   let berlin: string;
@@ -64,16 +75,22 @@ describe('two sites that trust each other alone, by mutual TLS and keys', () => 
       NODE_EXTRA_CA_CERTS: file('ca.pem', authority.cert),
       HOST: '0.0.0.0',
     };
+    receiver = await startOtlpReceiver();
     dispatchers = [await startDispatcher(), await startDispatcher()];
     const site = (id: string, own: string, peers: object[], index: number) =>
       startPublicWeb(dispatchers.slice(index, index + 1), {
         ...tls,
+        ...receiver.env,
+        OTEL_RESOURCE_ATTRIBUTES: `service.namespace=${id}`,
         GRPC_PORT: own.replace('localhost:', ''),
         MESH_ID: id,
         MESH_ADDRESS: own,
         MESH_NAMESPACES: 'acme,secret',
         MESH_PEERS: JSON.stringify(peers),
-        API_KEYS: JSON.stringify([{ id: 'client', hash: digest(keys.client), types: ['acme.Greeter.*'] }]),
+        API_KEYS: JSON.stringify([
+          { id: 'client', hash: digest(keys.client), types: ['acme.Greeter.*', 'waybill.*'] },
+          { id: 'operator', hash: digest(keys.operator), types: [], mesh: true },
+        ]),
       });
     const known = { tls: true, namespaces: ['acme'] };
     sites = [
@@ -95,6 +112,7 @@ describe('two sites that trust each other alone, by mutual TLS and keys', () => 
     for (const stranger of strangers) stranger.close();
     for (const site of sites ?? []) await site.stop();
     for (const dispatcher of dispatchers) await dispatcher.close();
+    await receiver.close();
     rmSync(folder, { recursive: true });
   });
 
@@ -113,6 +131,40 @@ describe('two sites that trust each other alone, by mutual TLS and keys', () => 
     });
     const secret = await client.call('Dispatch', { ...call, namespace: 'secret' }, shows(keys.client));
     assert.equal(told(secret), "404 no collector found for namespace 'secret'");
+  });
+
+  const theirs = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331' };
+  const traced = { traceparent: `00-${theirs.traceId}-${theirs.spanId}-01` };
+  const patient = { timeoutMs: 60_000 };
+  const linked = (span: ReceivedSpan) => span.links.some(({ spanId }) => spanId === theirs.spanId);
+
+  it('make one trace of a call over both, linked to that of its client', async () => {
+    const given = await connect(berlin, pair).call('Dispatch', call, { ...shows(keys.client), ...traced });
+    assert.equal(told(given), '200 OK');
+    const way = await receiver.waitFor(() => wayOf(receiver.spans().find(linked), receiver.spans()), patient);
+    assert.deepEqual(
+      way.map(({ resource, kind, name }) => `${resource['service.namespace']} ${kind} ${name}`),
+      [
+        'berlin server grpc.collector.CollectiveDispatcher/Dispatch',
+        'berlin client grpc.collector.CollectiveDispatcher/Serve',
+        'paris server grpc.collector.CollectiveDispatcher/Serve',
+        'paris producer send acme.*',
+      ],
+    );
+    assert.notEqual(way[0]?.traceId, theirs.traceId);
+    const { attributes } = way[2] ?? assert.fail();
+    assert.equal(attributes['waybill.mesh.method'], 'acme.Greeter.Greet');
+    assert.equal(attributes['waybill.mesh.handled_by'], 'paris');
+  });
+
+  it('count the calls to each other by the id of the peer', async () => {
+    const names = ['calls', 'call.duration', 'in_flight', 'connected', 'breaker_open'];
+    await receiver.waitFor(
+      () => names.every((name) => receiver.metricNames().includes(`waybill.mesh.${name}`)),
+      patient,
+    );
+    const counted = () => receiver.counts('waybill.mesh.calls').some((counts) => Number(counts.at(-1)) > 0);
+    await receiver.waitFor(counted, patient);
   });
 
   it('take no call without a certificate, and none without a key', async () => {
@@ -140,6 +192,22 @@ describe('two sites that trust each other alone, by mutual TLS and keys', () => 
     assert.equal(await serve({ namespace: 'secret' }, keys.berlin), "404 namespace 'secret' not found");
   });
 
+  it('show whom they are connected to, and connect, for those alone whose key permits it', async () => {
+    const client = connect(paris, pair);
+    const service = { namespace: 'waybill', service_name: 'Mesh' };
+    const ask = async (method_name: string, key: string, input?: object) => {
+      const request = { namespace: 'waybill', service, method_name, input };
+      return told(await client.call('Serve', request, shows(key)));
+    };
+    assert.equal(await ask('Describe', keys.operator), '200 OK');
+    for (const key of [keys.client, keys.berlin])
+      assert.equal(await ask('Describe', key), "404 namespace 'waybill' not found");
+    // Field 1 of waybill.Address; a link-local address that is nobody's.
+    const address = Buffer.from('\n\x12169.254.169.254:80', 'latin1');
+    const elsewhere = await ask('Connect', keys.operator, { type_url: '', value: address });
+    assert.equal(elsewhere, '500 handler error: no peer may be at that address');
+  });
+
   it('let nobody connect but the peer, at its own address', async () => {
     const client = connect(berlin, pair);
     const refused = '400 address is none that the caller may have';
@@ -150,6 +218,18 @@ describe('two sites that trust each other alone, by mutual TLS and keys', () => 
     assert.equal(await attempt(paris, keys.paris), '200 Connected with 1 shared namespaces');
   });
 });
+
+/** The spans from `first` to the one that sends an event, each the parent of the next; nothing while one is missing. */
+function wayOf(first: ReceivedSpan | undefined, spans: ReceivedSpan[]): ReceivedSpan[] | undefined {
+  const sent = spans.find(
+    ({ traceId, name, resource }) =>
+      traceId === first?.traceId && name.startsWith('send ') && resource['service.namespace'] === 'paris',
+  );
+  const way: ReceivedSpan[] = [];
+  for (let next = sent; next; next = spans.find(({ spanId }) => spanId === way[0]?.parentSpanId))
+    way.unshift(next);
+  return way[0]?.spanId === first?.spanId ? way : undefined;
+}
 
 it('what is wrong with the peers in the settings is said, and no value repeated', () => {
   const peer = { id: 'a', address: 'a:1', hash: digest('x'), key: keys.paris };

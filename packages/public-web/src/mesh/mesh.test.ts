@@ -119,7 +119,7 @@ describe('public-web as a site of a mesh', () => {
       );
     assert.equal(
       told(await client.call('Serve', { ...call, namespace: 'waybill' })),
-      "404 namespace 'waybill' not found",
+      "404 method 'Greeter.Greet' not found in namespace 'waybill'",
     );
     assert.deepEqual(dispatcher.batches, []);
   });
