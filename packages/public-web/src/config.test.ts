@@ -58,6 +58,8 @@ test('a name of the mesh is one that events and gRPC can have, and no namespace 
     ['MESH_ADDRESS', 'http://a:1'],
     ['MESH_ADDRESS', 'a:65536'],
     ['MESH_ADDRESS', 'unix:/x'],
+    ['MESH_DESCRIPTORS', '/nowhere'],
+    ['MESH_DESCRIPTORS', import.meta.filename],
     ['MESH_NAMESPACES', 'waybill'],
     ['MESH_NAMESPACES', 'waybill.x'],
     ['MESH_NAMESPACES', 'a b'],

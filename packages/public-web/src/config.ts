@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import {
   count,
   EnvError,
@@ -19,6 +20,7 @@ import {
 import { AMQP_PORT, brokerAddresses } from '@waybill/common/credentials/broker-address.ts';
 import { parsePublicJwk } from '@waybill/common/credentials/credential-keys.ts';
 import { parseTypeDescriptions } from '@waybill/common/event/type-descriptions.ts';
+import { readDescriptorSet, type ServiceMethods } from '@waybill/common/grpc/service-methods.ts';
 import { certificate, tlsRelation, tlsSettings } from '@waybill/common/http/tls.ts';
 import { isLoopback, isPeerAddress } from '@waybill/mesh/peer-address.ts';
 import { parseApiKeys } from './admission/api-keys.ts';
@@ -85,6 +87,15 @@ const meshNamespaces = makeExactValidator<string[]>((text) => {
     if (outer !== undefined) throw new EnvError(`${shown(name)} is within ${shown(outer)}`);
   }
   return names;
+});
+
+/** The services that a descriptor set, a file as `protoc --descriptor_set_out` writes it, declares. */
+const descriptorSet = makeExactValidator<ServiceMethods>((path) => {
+  try {
+    return readDescriptorSet(readFileSync(path));
+  } catch (cause) {
+    throw new EnvError(`${shown(path)} is no descriptor set: ${(cause as Error).message}`);
+  }
 });
 
 /** Settings of public-web. */
@@ -203,6 +214,10 @@ export const publicWebSettings = {
   MESH_NAMESPACES: meshNamespaces({
     default: undefined,
     desc: 'Namespaces that this site shares with the mesh, comma-separated: calls of them are events <namespace>.<Service>.<Method> here, whatever PUBLIC_EVENT_TYPES says',
+  }),
+  MESH_DESCRIPTORS: descriptorSet({
+    default: undefined,
+    desc: 'Descriptor set (protoc --descriptor_set_out) that declares every service of those namespaces: calls of others, and with inputs of other types, are answered 404; without it every service is taken for registered',
   }),
   MESH_PEERS: meshPeers({
     default: undefined,

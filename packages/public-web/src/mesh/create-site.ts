@@ -1,10 +1,13 @@
 /** This system as a site of a mesh: its methods are events of its own listeners. */
+import { loadProto } from '@waybill/common/grpc/proto.ts';
+import { readServiceMethods } from '@waybill/common/grpc/service-methods.ts';
 import { keyPairOf } from '@waybill/common/http/tls.ts';
 import {
   type CollectiveDispatcher,
   createCollectiveDispatcher,
 } from '@waybill/mesh/collective-dispatcher.ts';
 import { createMemoryConnections } from '@waybill/mesh/connections.ts';
+import { createDescriptorValidator } from '@waybill/mesh/grpc/descriptor-validator.ts';
 import { createGrpcPeers } from '@waybill/mesh/grpc/grpc-peers.ts';
 import { registerMeshMethods } from '@waybill/mesh/grpc/mesh-methods.ts';
 import { openSqliteConnections } from '@waybill/mesh/sqlite-connections.ts';
@@ -20,7 +23,14 @@ import { createRunMethod } from '../core/run-method.ts';
 
 type Config = Pick<
   ReturnType<typeof loadPublicWebConfig>,
-  'MESH_ID' | 'MESH_ADDRESS' | 'MESH_NAMESPACES' | 'MESH_CONNECTIONS' | 'MESH_PEERS' | 'TLS_CERT' | 'TLS_KEY'
+  | 'MESH_ID'
+  | 'MESH_ADDRESS'
+  | 'MESH_NAMESPACES'
+  | 'MESH_CONNECTIONS'
+  | 'MESH_DESCRIPTORS'
+  | 'MESH_PEERS'
+  | 'TLS_CERT'
+  | 'TLS_KEY'
 >;
 
 /** Creates the site that the settings name; undefined where they name none. */
@@ -36,7 +46,7 @@ export function createSite({
   log: Logger;
 }): CollectiveDispatcher | undefined {
   const { MESH_ID: id, MESH_ADDRESS: address, MESH_NAMESPACES: namespaces } = config;
-  const { MESH_CONNECTIONS: file, MESH_PEERS: peers } = config;
+  const { MESH_CONNECTIONS: file, MESH_DESCRIPTORS: descriptors, MESH_PEERS: peers } = config;
   if (!id || !address || !namespaces) return undefined;
   const peerAt = (at: string) => peers?.find((peer) => peer.address === at);
   const patterns = namespaces.map((namespace) => `${namespace}.*`);
@@ -53,6 +63,7 @@ export function createSite({
     address,
     namespaces,
     connections: file ? openSqliteConnections(file) : createMemoryConnections(),
+    validator: descriptors && createDescriptorValidator(new Map([...descriptors, ...ownServices()])),
     peerAt: peers ? peerAt : loopbackAlone,
     openPeer: createGrpcPeers({ accessOf: (at) => peerAt(at) ?? {}, keyPair: keyPairOf(config) }),
     log,
@@ -60,6 +71,11 @@ export function createSite({
   });
   registerMeshMethods(site);
   return site;
+}
+
+/** What of the namespace `waybill` is registered everywhere. */
+function ownServices() {
+  return readServiceMethods(loadProto('mesh.proto'));
 }
 
 /** Connects to what was connected before, and to the peers of the settings, in the background and until they are there. */
