@@ -5,7 +5,7 @@
  *     ways-in/http: POST /events → core/answer-event → ask → replies/parked-requests → inbox
  *                                                        ↘ dispatchers/dispatcher-client → upstreams ─▶ a dispatcher
  *     ways-in/websocket: GET /ws → core/answer-event, as above
- *     ways-in/grpc: ProcessEvent → event-stream → core/answer-event, as above
+ *     ways-in/grpc: ProcessEvent → event-stream → clients/create-sessions, or unstored-sessions → core/answer-event
  *     ways-in/http: POST /clients, ways-in/grpc → core/accept-client → dispatchers/dispatcher-client
  *     ways-in/grpc: Serve, Dispatch → mesh/create-site → core/run-method → core/answer-event, or another site
  *     ways-in/http: Prefer: respond-async → core/accept-event; GET /requests → later/fetch-answer ─▶ a store
@@ -35,6 +35,7 @@ import { isPublicType, labelOfType, mayBePublic } from './admission/public-types
 import { createTickets } from './admission/tickets.ts';
 import { createSessions } from './clients/create-sessions.ts';
 import { createSendToSlot } from './clients/send-to-slot.ts';
+import { createUnstoredSessions } from './clients/unstored-sessions.ts';
 import { loadPublicWebConfig } from './config.ts';
 import { createAcceptClient } from './core/accept-client.ts';
 import { createAccount } from './core/account.ts';
@@ -45,6 +46,7 @@ import { createKnownTroubles } from './core/known-troubles.ts';
 import { createRecentEvents } from './core/recent-events.ts';
 import { createSendConfirmed } from './core/send-confirmed.ts';
 import { createDispatcherClient } from './dispatchers/dispatcher-client.ts';
+import { sendUntilTaken } from './dispatchers/send-until-taken.ts';
 import { createIdempotency } from './idempotency/idempotency.ts';
 import { createMemoryIdempotencyStore } from './idempotency/idempotency-store.ts';
 import { createLater } from './later/create-later.ts';
@@ -135,14 +137,16 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
   });
   const isPublic = (type: string) => isPublicType(type, config.PUBLIC_EVENT_TYPES);
   const asking = { parked, dispatchers, currentReplyAddress: replyAddresses.current };
-  const ask = createAsk({
+  const askOptions = {
     ...asking,
     expectedWait: createExpectedWait(),
     isPublicType: isPublic,
     labelOf,
     troubles,
     late: late && { ...late, moreMs: config.DEADLINE_MS },
-  });
+  };
+  const ask = createAsk(askOptions);
+  const ofThoseWhoStay = { dispatchers: sendUntilTaken(dispatchers) };
   const site = createSite({ config, asking, account, log });
   const atStore = store && {
     askStore: createAskStore({ store, log }),
@@ -163,7 +167,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     createSessions({
       ...atStore,
       store,
-      sendToSlot: createSendToSlot({ ...atStore, dispatchers }),
+      sendToSlot: createSendToSlot({ ...atStore, ...ofThoseWhoStay }),
       maxSessions: config.MAX_SESSIONS,
     });
   const later =
@@ -208,9 +212,18 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     maxEventLoopDelayMs: config.MAX_EVENT_LOOP_DELAY_MS,
     tls,
   });
+  const createStreamSessions = () =>
+    createUnstoredSessions({
+      answerEvent: createAnswerEvent({
+        ask: createAsk({ ...askOptions, ...ofThoseWhoStay }),
+        account,
+        labelOf,
+      }),
+      deadlineMs: config.DEADLINE_MS,
+    });
   const streams = mayBePublic(NIMBUS, config.PUBLIC_EVENT_TYPES)
     ? {
-        answerEvent,
+        sessions: sessions ?? createStreamSessions(),
         maxStreams: config.GRPC_MAX_STREAMS,
         maxUnderWay: Math.min(config.MAX_PARKED, MAX_STREAMED),
       }

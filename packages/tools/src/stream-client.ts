@@ -29,11 +29,13 @@ await runProgram(async () => {
   const total = ids.length * (end - start + 1);
   const progress = createProgress({ total, what: 'results' });
   const isShort = total <= MAX_PRINTED;
+  const stop = new AbortController();
   const clients = ids.map((clientId, index) =>
     streamNumbers({
       ...options,
       clientId,
       firstUrl: index,
+      signal: stop.signal,
       onResult: (result) => (isShort ? console.log(describe(result)) : progress.add()),
       onMissed: (result) => (isShort ? console.log(`missed before: ${describe(result)}`) : undefined),
     }),
@@ -44,6 +46,7 @@ await runProgram(async () => {
     console.log([...toLines(summaries, total), ...(isShort ? [] : progress.summary())].join('\n'));
     return summaries.some(({ refused }) => refused > 0) ? 1 : 0;
   } catch (error) {
+    stop.abort();
     progress.end();
     throw error;
   }

@@ -33,6 +33,8 @@ export type StreamNumbersOptions = {
   firstUrl: number;
   /** How long nothing may come. */
   timeoutMs: number;
+  /** Aborts when nobody wants to know any more. */
+  signal: AbortSignal;
   /** Is called with each result that has not come before. */
   onResult(result: StreamedResult): void;
   /** Is called with what an earlier run of the client has missed. */
@@ -43,7 +45,11 @@ type Stream = ClientDuplexStream<EventRequest, StreamedResult>;
 
 const EVENT_NAME = 'sq';
 const AGAIN = { baseMs: 200, capMs: 2_000 };
-/** A store hands out no more than 256 that are not acknowledged. */
+/**
+ * A store hands out no more than 256 that are not acknowledged; an acknowledgement goes behind the numbers that were sent before it, so
+ * no more of them are without a result.
+ */
+const MAX_UNANSWERED = 128;
 const ACKNOWLEDGE_EVERY = 32;
 /** When nothing has come for this long of what was sent over an earlier connection, it is sent again. */
 const SEND_AGAIN_MS = 2_000;
@@ -62,15 +68,23 @@ const ENDS_CONNECTION: readonly unknown[] = [
  * @throws UserError at the first thing that is not as promised, or why there is no more
  */
 export async function streamNumbers(options: StreamNumbersOptions): Promise<StreamSummary> {
-  const { start, end, urls, firstUrl, timeoutMs } = options;
-  const progress: Progress = { next: start, sent: start - 1, token: '', refused: 0, repeated: 0, missed: 0 };
+  const { start, end, urls, firstUrl, timeoutMs, signal } = options;
+  const progress: Progress = {
+    next: start,
+    sent: start - 1,
+    token: '',
+    refused: 0,
+    repeated: 0,
+    missed: 0,
+    onResult() {},
+  };
   let cameMs = performance.now();
   let failures = 0;
   for (let reconnects = 0; ; reconnects += 1) {
     const url = urls[(firstUrl + reconnects) % urls.length] as string;
     const { next } = progress;
     const error = await connectOnce(url, progress, options);
-    if (progress.next > end) return { ...progress, reconnects };
+    if (progress.next > end || signal.aborted) return { ...progress, reconnects };
     if (!error || !ENDS_CONNECTION.includes(error.code)) throw explain(url, error);
     if (progress.next > next) {
       cameMs = performance.now();
@@ -88,13 +102,15 @@ type Progress = Omit<StreamSummary, 'reconnects'> & {
   /** The last number that was sent. */
   sent: number;
   token: string;
+  /** Called when a result has come. */
+  onResult(): void;
 };
 
 /** Resolves when the connection has ended, with what ended it if that was no good end. */
 async function connectOnce(
   url: string,
   progress: Progress,
-  { clientId, end, timeoutMs, onResult, onMissed }: StreamNumbersOptions,
+  { clientId, end, timeoutMs, signal, onResult, onMissed }: StreamNumbersOptions,
 ): Promise<ServiceError | undefined> {
   const { NimbusService } = loadPackage('nimbus.proto').nimbus;
   const stub = connectGrpc(NimbusService, url, { 'grpc.use_local_subchannel_pool': 1 });
@@ -105,7 +121,9 @@ async function connectOnce(
     if (isFirst) earlier = Number(metadata.get('backlog')[0] ?? 0);
   });
   const over = new AbortController();
-  const silence = setTimeout(() => stream.cancel(), timeoutMs);
+  const cancel = () => stream.cancel();
+  signal.addEventListener('abort', cancel);
+  const silence = setTimeout(cancel, timeoutMs);
   const isResumed = !isFirst && progress.token !== '';
   const sending = setTimeout(
     () => sendNumbers(stream, progress, end, over.signal),
@@ -124,9 +142,10 @@ async function connectOnce(
 
       if (isResumed && progress.next <= progress.sent) sending.refresh();
       if (take(progress, result)) onResult(result);
-      if (progress.next > end) stream.end();
-      else if (progress.token !== '' && result.number % ACKNOWLEDGE_EVERY === 0)
+      const isDone = progress.next > end;
+      if (progress.token !== '' && (isDone || result.number % ACKNOWLEDGE_EVERY === 0))
         stream.write({ token: progress.token });
+      if (isDone) stream.end();
     }
     return undefined;
   } catch (error) {
@@ -134,9 +153,11 @@ async function connectOnce(
     return error as ServiceError;
   } finally {
     over.abort();
+    progress.onResult();
     clearTimeout(silence);
     clearTimeout(sending);
-    stream.cancel();
+    signal.removeEventListener('abort', cancel);
+    cancel();
     stub.close();
   }
 }
@@ -152,6 +173,10 @@ async function sendNumbers(
     progress.sent = Math.max(progress.sent, number);
     const isTaken = stream.write({ event_name: EVENT_NAME, number });
     if (!isTaken) await once(stream, 'drain', { signal: over }).catch(() => {});
+    while (number - progress.next >= MAX_UNANSWERED && !over.aborted)
+      await new Promise<void>((resolve) => {
+        progress.onResult = resolve;
+      });
   }
 }
 
@@ -171,6 +196,7 @@ function take(progress: Progress, result: StreamedResult): boolean {
     throw new UserError(`the result of ${number} came before that of ${progress.next}`);
   if (number !== progress.next) return false;
   progress.next += 1;
+  progress.onResult();
   if (problem) progress.refused += 1;
   return true;
 }

@@ -13,6 +13,7 @@ import type { Acks } from './acks.ts';
 import { createDelivery, type PushedEntry } from './delivery.ts';
 import { toProblemEntry } from './entry.ts';
 import type { AppendProblem } from './problems.ts';
+import type { Room } from './room.ts';
 import type { Place, SendToSlot } from './send-to-slot.ts';
 import type { EndReason, Requester, Session, Sink } from './sessions.ts';
 import { createSlots, type OpenSlot } from './slots.ts';
@@ -55,6 +56,8 @@ export type SessionOptions = SessionContext & {
   /** Whether its client brought a token. */
   isResumed: boolean;
   sink: Sink;
+  /** Where each event takes a place until its result is known. */
+  room: Room | undefined;
   /** Called once, when it is over. */
   onOver(): void;
   /** Told of what is under way, and may outlive it. */
@@ -66,6 +69,7 @@ export function createSession({
   attached,
   isResumed,
   sink,
+  room,
   onOver,
   track,
   ...context
@@ -73,7 +77,7 @@ export function createSession({
   const { mailbox, fence, epoch, depth } = attached;
   const { askStore, sendToSlot, appendProblem, acks, unwritten, deadlineMs } = context;
   const { maxEntries = MAILBOX_MAX_ENTRIES, maxBytes = MAILBOX_MAX_BYTES } = context;
-  const slots = createSlots();
+  const slots = createSlots(() => room?.leave());
   const delivery = createDelivery({
     attached,
     take: sink.take,
@@ -138,6 +142,7 @@ export function createSession({
     if (isOver) return;
     isOver = true;
     delivery.close();
+    slots.close();
     onOver();
     wake();
     const lastN = slots.taken() - 1;
@@ -157,13 +162,20 @@ export function createSession({
     mailbox,
     fence,
     token: `${epoch}.${attached.trimmed}`,
+    backlog: attached.head - attached.trimmed,
     recovered: isResumed && !attached.gap,
     start: delivery.start,
     pushed: delivery.pushed,
     async send(event, requester) {
       assertRoom();
       await waitForRate(requester.caller);
-      assertRoom();
+      await room?.enter();
+      try {
+        assertRoom();
+      } catch (error) {
+        room?.leave();
+        throw error;
+      }
       const slot = slots.take(event.id, Date.now() + deadlineMs);
       track(transmit(slot, event, requester));
       await until(() => slots.unanswered() < MAX_UNANSWERED);

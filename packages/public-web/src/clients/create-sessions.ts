@@ -86,7 +86,10 @@ export function createSessions({
     (isLate ? session : other)?.end('taken-over');
   }
 
-  function begin(attached: Attached, options: Pick<Parameters<Sessions['attach']>[0], 'after' | 'sink'>) {
+  function begin(
+    attached: Attached,
+    options: Pick<Parameters<Sessions['attach']>[0], 'after' | 'sink' | 'room'>,
+  ) {
     const { mailbox } = attached;
     const stopWatching = watches.watch(mailbox, (push) => session.pushed(push));
     const session: HeldSession = createSession({
@@ -94,6 +97,7 @@ export function createSessions({
       attached,
       isResumed: options.after !== undefined,
       sink: options.sink,
+      room: options.room,
       track,
       onOver() {
         stopWatching();
@@ -111,7 +115,7 @@ export function createSessions({
   }
 
   return {
-    async attach({ client, apiKeyId: owner = '', after, sink }) {
+    async attach({ client, apiKeyId: owner = '', after, sink, room }) {
       assertClientId(client);
       if (isStopping) throw stopping();
       if (sessions.size + attaching >= maxSessions)
@@ -122,7 +126,7 @@ export function createSessions({
         const attached = await askStore<Attached>(attach);
         // Its fence closes when the client attaches elsewhere.
         if (isStopping) throw stopping();
-        return begin(attached, { after, sink });
+        return begin(attached, { after, sink, room });
       } finally {
         attaching -= 1;
       }

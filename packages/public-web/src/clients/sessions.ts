@@ -17,6 +17,7 @@
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import type { Logger } from 'pino';
 import type { Caller } from '../admission/admission.ts';
+import type { Room } from './room.ts';
 
 /** The type of the event that says what a client has missed for good; its data is `{from, to}`, two tokens. */
 export const GAP_TYPE = 'waybill.Gap';
@@ -56,6 +57,8 @@ export type Sink = {
 export type Session = {
   /** The token from which it goes on. */
   readonly token: string;
+  /** How many entries there were behind it already. */
+  readonly backlog: number;
   /** Whether all that came after the client's token will be handed over; false without a token, and after a gap. */
   readonly recovered: boolean;
   /**
@@ -103,6 +106,8 @@ export type Sessions = {
     apiKeyId: string | undefined;
     after?: string | undefined;
     sink: Sink;
+    /** Where each event takes a place until its result is known: {@link Session.send} waits for it. Default: there is room for all. */
+    room?: Room | undefined;
   }): Promise<Session>;
   size(): number;
   /** Ends all sessions, and attaches no more; resolves when the outcome of each event that was sent is known to the store. */

@@ -23,12 +23,14 @@ export type Slots = {
   taken(): number;
   /** How many are open. */
   unanswered(): number;
+  /** Nobody looks after those that are open any more. */
+  close(): void;
   /** Those that are to be filled now. */
   toFill(nowMs: number): OpenSlot[];
 };
 
-/** Creates {@link Slots}. */
-export function createSlots(): Slots {
+/** Creates {@link Slots}; `onAnswered` is called once for each that is not open any more. */
+export function createSlots(onAnswered: () => void = () => {}): Slots {
   /** In the order of n, and so of when they are due. */
   let open: OpenSlot[] = [];
   let taken = 0;
@@ -40,10 +42,18 @@ export function createSlots(): Slots {
       return slot;
     },
     release(nextN) {
-      while (open[0] && open[0].n < nextN) open.shift();
+      while (open[0] && open[0].n < nextN) {
+        open.shift();
+        onAnswered();
+      }
     },
     remove(slot) {
+      if (!open.includes(slot)) return;
       open = open.filter((each) => each !== slot);
+      onAnswered();
+    },
+    close() {
+      for (const _slot of open.splice(0)) onAnswered();
     },
     taken: () => taken,
     unanswered: () => open.length,

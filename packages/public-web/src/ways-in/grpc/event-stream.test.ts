@@ -16,6 +16,7 @@ import {
 } from '@waybill/test-harness/nimbus-stranger.ts';
 import { pino } from 'pino';
 import { createAdmit } from '../../admission/admission.ts';
+import { createUnstoredSessions } from '../../clients/unstored-sessions.ts';
 import type { Answer, Requester } from '../../core/answer-event.ts';
 import { createGrpcApp } from './grpc-app.ts';
 
@@ -51,17 +52,20 @@ async function start({
     acceptClient: undefined,
     site: undefined,
     streams: {
-      answerEvent: (event, requester) =>
-        new Promise((resolve) => {
-          const answer = (given: Partial<Answer> = { reply: squareOf(event) }) =>
-            resolve({ id: event.id, ...given } as Answer);
-          edge.asked.push({ event, requester, answer });
-          edge.onAsked({ event, requester, answer });
-        }),
+      sessions: createUnstoredSessions({
+        answerEvent: (event, requester) =>
+          new Promise((resolve) => {
+            const answer = (given: Partial<Answer> = { reply: squareOf(event) }) =>
+              resolve({ id: event.id, ...given } as Answer);
+            edge.asked.push({ event, requester, answer });
+            edge.onAsked({ event, requester, answer });
+          }),
+        deadlineMs: 1_234,
+      }),
       maxStreams,
       maxUnderWay,
     },
-    deadlineMs: 1_234,
+    deadlineMs: 1,
     readiness: () => undefined,
     log,
     host: '127.0.0.1',

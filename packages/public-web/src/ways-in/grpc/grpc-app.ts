@@ -1,7 +1,5 @@
 /** The public gRPC port: the services of what is switched on, health and reflection; and who may call them. */
-import { type Metadata, status } from '@grpc/grpc-js';
-import type { AppError, ErrorCode } from '@waybill/common/errors.ts';
-import type { CallRefusal } from '@waybill/common/grpc/grpc-bounds.ts';
+import type { Metadata } from '@grpc/grpc-js';
 import { createGrpcServer, type GrpcServer } from '@waybill/common/grpc/grpc-server.ts';
 import type { Readiness } from '@waybill/common/http/http-server.ts';
 import type { KeyPair } from '@waybill/common/http/tls.ts';
@@ -16,6 +14,7 @@ import type { MeshPeer } from '../../mesh/mesh-peers.ts';
 import { createDataDispatcherService, NOTIFY } from './data-dispatcher-service.ts';
 import { createMeshAdmission } from './mesh-admission.ts';
 import { createNimbusService, type NimbusServiceOptions, PROCESS_EVENT } from './nimbus-service.ts';
+import { toRefusal } from './to-refusal.ts';
 
 /** A client's request has six fields of 255 characters at most. */
 const MAX_CLIENT_BYTES = 16 * 1024;
@@ -36,8 +35,8 @@ export type GrpcAppOptions = {
   /** Peers of that mesh, who show their own keys; undefined where nobody has to. */
   meshPeers?: readonly MeshPeer[] | undefined;
   /** Without it no events come here by streams. */
-  streams: Pick<NimbusServiceOptions, 'answerEvent' | 'maxStreams' | 'maxUnderWay'> | undefined;
-  /** How long events, and calls of the mesh, wait at most. */
+  streams: Pick<NimbusServiceOptions, 'sessions' | 'maxStreams' | 'maxUnderWay'> | undefined;
+  /** How long calls of the mesh wait at most. */
   deadlineMs: number;
   readiness: Readiness;
   log: Logger;
@@ -70,7 +69,7 @@ export async function createGrpcApp({
   const callers = new WeakMap<Metadata, Caller>();
   const callerOf = (metadata: Metadata) => callers.get(metadata);
   const mesh = createMeshAdmission({ admit, meshPeers });
-  const nimbus = streams && createNimbusService({ ...streams, callerOf, deadlineMs, log });
+  const nimbus = streams && createNimbusService({ ...streams, callerOf, log });
   const services = [
     acceptClient && createDataDispatcherService({ acceptClient, callerOf, readiness, log }),
     site && createCollectorService({ site, deadlineMs, callerOf: mesh.callerOf }),
@@ -120,14 +119,4 @@ function shownBy(metadata: Metadata, peer: string, clientAddress: ClientAddress)
     forwardedFor: metadata.get('x-forwarded-for').join(','),
   });
   return { key: shownKey(authorization, apiKey), address };
-}
-
-const REFUSALS: Partial<Record<ErrorCode, status>> = {
-  unauthorized: status.UNAUTHENTICATED,
-  forbidden: status.PERMISSION_DENIED,
-  'rate-limited': status.RESOURCE_EXHAUSTED,
-};
-
-function toRefusal({ code, message }: AppError): CallRefusal {
-  return { code: REFUSALS[code] ?? status.INTERNAL, details: message };
 }

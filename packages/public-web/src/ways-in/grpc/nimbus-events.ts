@@ -4,8 +4,8 @@ import { type CloudEvent, PROBLEM_TYPE } from '@waybill/common/event/event.ts';
 import type { EventRequest__Output as EventRequest } from '@waybill/common/grpc/generated/nimbus/EventRequest.ts';
 import type { EventResponse } from '@waybill/common/grpc/generated/nimbus/EventResponse.ts';
 import { type Problem, problemFor } from '@waybill/common/problem.ts';
+import { type Entry, GAP_TYPE } from '../../clients/sessions.ts';
 import { PUBLIC_WEB_SOURCE } from '../../core/source.ts';
-import type { Entry } from './unstored-sessions.ts';
 
 /** What the types of these events begin with; the name follows in lower case. */
 export const NIMBUS = 'nimbus.';
@@ -29,7 +29,11 @@ export function toNimbusEvent({ event_name, number }: EventRequest): CloudEvent 
 }
 
 /** What the client is told by an entry: the result of its request, or why there is none. */
-export function toResponse({ token, event, requestId }: Entry): EventResponse {
+export function toResponse({
+  token,
+  event,
+  requestId,
+}: Pick<Entry, 'token' | 'event' | 'requestId'>): EventResponse {
   const [, event_name = event.type, number = '0'] = ID.exec(requestId ?? '') ?? [];
   const asked = { event_name, number: Number(number), token };
   const result = resultOf(event);
@@ -42,10 +46,18 @@ function resultOf({ type, data }: CloudEvent): number | undefined {
 }
 
 function problemOf({ type, data }: CloudEvent): Pick<Problem, 'status' | 'code' | 'detail'> {
-  const problem =
-    type === PROBLEM_TYPE
-      ? (data as Problem)
-      : problemFor('handler-failed', `the reply ${type} has no result that is an int32`);
-  const { status, code, title, detail = title } = problem;
+  const {
+    status,
+    code,
+    title,
+    detail = title,
+  } = type === PROBLEM_TYPE ? (data as Problem) : problemOfType(type, data);
   return { status, code, detail };
+}
+
+function problemOfType(type: string, data: unknown): Problem {
+  if (type !== GAP_TYPE)
+    return problemFor('handler-failed', `the reply ${type} has no result that is an int32`);
+  const { from, to } = data as { from: string; to: string };
+  return problemFor('gone', `what came after ${from}, up to ${to}, is not kept any more`);
 }

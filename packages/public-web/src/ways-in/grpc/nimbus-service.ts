@@ -1,4 +1,5 @@
 /** `nimbus.NimbusService` on the public gRPC port: clients that send many events over one stream. */
+import { createHash } from 'node:crypto';
 import { type Metadata, status } from '@grpc/grpc-js';
 import type { NimbusServiceHandlers } from '@waybill/common/grpc/generated/nimbus/NimbusService.ts';
 import type { CallRefusal } from '@waybill/common/grpc/grpc-bounds.ts';
@@ -7,8 +8,9 @@ import { loadProto } from '@waybill/common/grpc/proto.ts';
 import { linkInboundGrpcTrace } from '@waybill/common/telemetry/edge-trace.ts';
 import type { Logger } from 'pino';
 import type { Caller } from '../../admission/admission.ts';
+import { createRoom } from '../../clients/room.ts';
+import type { Sessions } from '../../clients/sessions.ts';
 import { type EventCall, type EventStream, serveEventStream } from './event-stream.ts';
-import { createUnstoredSessions, type UnstoredSessionsOptions } from './unstored-sessions.ts';
 
 /** The call by which events come. */
 export const PROCESS_EVENT = '/nimbus.NimbusService/ProcessEvent';
@@ -20,22 +22,26 @@ export type NimbusService = GrpcService & {
   drain(): void;
 };
 
-export type NimbusServiceOptions = UnstoredSessionsOptions & {
+export type NimbusServiceOptions = {
+  sessions: Pick<Sessions, 'attach'>;
   callerOf(metadata: Metadata): Caller | undefined;
   /** Streams at once. */
   maxStreams: number;
+  /** Events of all streams that are under way at once; whoever sends more is not read. */
+  maxUnderWay: number;
   log: Logger;
 };
 
 /** Creates the service. */
 export function createNimbusService({
+  sessions,
   callerOf,
   maxStreams,
+  maxUnderWay,
   log,
-  ...options
 }: NimbusServiceOptions): NimbusService {
   const streams = new Set<EventStream>();
-  const attach = createUnstoredSessions(options);
+  const room = createRoom(maxUnderWay);
 
   const implementation: NimbusServiceHandlers = {
     ProcessEvent(call: EventCall) {
@@ -43,7 +49,11 @@ export function createNimbusService({
       const caller = callerOf(call.metadata) as Caller;
       const { apiKeyId } = caller;
       const ownLog = apiKeyId === undefined ? log : log.child({ api_key_id: apiKeyId });
-      const stream = serveEventStream(call, { attach, requester: { caller, log: ownLog } });
+      const client = toClientId(clientIdOf(call.metadata));
+      const stream = serveEventStream(call, {
+        attach: (options) => sessions.attach({ client, apiKeyId, room, ...options }),
+        requester: { caller, log: ownLog },
+      });
       streams.add(stream);
       call.once('close', () => streams.delete(stream));
     },
@@ -76,6 +86,12 @@ function hasMetadata(metadata: Metadata): boolean {
 
 function clientIdOf(metadata: Metadata): string {
   return String(metadata.get('client_id')[0] ?? '');
+}
+
+/** A session's client id has few characters, and those of this service any. */
+function toClientId(id: string): string {
+  if (/^[\w.:-]{1,128}$/.test(id)) return id;
+  return `sha256:${createHash('sha256').update(id).digest('base64url')}`;
 }
 
 function refusal(code: status, details: string): CallRefusal {
