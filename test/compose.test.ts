@@ -34,7 +34,7 @@ test('how many there are of each service is a variable of its own, which stays i
 });
 
 test('the commands that scale a tier leave the others as they are', () => {
-  const commands = readFileSync('README.md', 'utf8').match(/^.*docker compose up.*--scale.*$/gm) ?? [];
+  const commands = readFileSync('docs/stack.md', 'utf8').match(/^.*docker compose up.*--scale.*$/gm) ?? [];
   assert.ok(commands.length > 0);
   for (const command of commands) assert.match(command, / --no-deps --scale ([\w-]+)=\d+ \1(\s|$)/);
 });
