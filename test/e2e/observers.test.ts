@@ -4,6 +4,8 @@ import type { LogLine } from '@waybill/test-harness/collect-log.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import { type Service, startService } from '@waybill/test-harness/service.ts';
 import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
+import { toBroker } from '@waybill/tools/broker-connection.ts';
+import { collectStatus } from '@waybill/tools/collect-status.ts';
 import { startLoad } from './load.ts';
 import { type System, startSystem } from './system.ts';
 
@@ -53,6 +55,18 @@ describe('pings that are observed', () => {
       },
       { timeoutMs: SEEN_MS },
     );
+    const processes = [...system.pingListeners, ...listeners.filter((listener) => listener !== crashing)];
+    const { types } = await collectStatus({
+      healthUrls: processes.map(({ healthPort }) => `http://127.0.0.1:${healthPort}/health/ready`),
+      broker: toBroker(broker.url),
+    });
+    assert.deepEqual(types, [
+      {
+        type: 'PingRequest',
+        answeredBy: ['ping'],
+        observedBy: ['observing-fail', 'observing-hang', 'observing-see'],
+      },
+    ]);
     await seeing?.stop();
 
     assert.deepEqual(await ping(PINGS), { answered: PINGS, failures: [] });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { bareEnvironment } from '@waybill/test-harness/bare-environment.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
@@ -60,6 +61,24 @@ describe('what is wrong between the tiers', () => {
     const { stdout } = await runStatus(...health);
     assert.match(stdout, /^ping +0\.1\.0 +yes +0 in flight$/m);
     assert.match(stdout, /^dead letters {2}1: 1 unparsable, the oldest of 2\S+Z$/m);
+  });
+
+  it('bin/status.mjs --watch says it again and again, until it is stopped', async () => {
+    const args = ['bin/status.mjs', '--amqp', broker.url, '--watch', '--every', '1', ...health];
+    const watching = spawn(process.execPath, args, { env: bareEnvironment() });
+    let text = '';
+    watching.stdout.setEncoding('utf8').on('data', (chunk) => {
+      text += chunk;
+    });
+    try {
+      const said = () => text.match(/^TIER +VERSION +READY$[\s\S]*?^dead letters {2}1: 1 unparsable/gm) ?? [];
+      await eventually(() => assert.ok(said().length >= 2, text), { timeoutMs: SAID_MS });
+      // No terminal is cleared that is none.
+      assert.ok(!text.includes('\x1b'));
+    } finally {
+      watching.kill('SIGINT');
+    }
+    assert.deepEqual(await once(watching, 'exit'), [null, 'SIGINT']);
   });
 
   it('bin/status.mjs knows a service that does not run from the management API', {

@@ -233,7 +233,7 @@ export const publicWebSettings = {
   }),
   DEVELOPMENT: bool({
     default: false,
-    desc: 'Whether / is a page with the last events, for whoever asks; otherwise it leads to /docs. Set by npm start',
+    desc: 'Whether / is a page with the last events, for whoever asks (otherwise it leads to /docs), and telemetry names every type that clients send. Set by npm start',
   }),
   ...tlsSettings,
   SHUTDOWN_PAUSE_MS: shutdownPause(),

@@ -70,7 +70,9 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
   const { MAX_CONNECTIONS, GRPC_MAX_CONNECTIONS } = config;
   warnOfFewOpenFiles(log, { MAX_CONNECTIONS, GRPC_MAX_CONNECTIONS });
   const keys = deriveInternalKeys(config.INTERNAL_SECRETS);
-  const labelOf = (type: string) => labelOfType(type, config.PUBLIC_EVENT_TYPES);
+  const named = [...config.PUBLIC_EVENT_TYPES, ...Object.keys(config.TYPE_DESCRIPTIONS)];
+  // Nobody but its developer sends to it, and reads its traces.
+  const labelOf = (type: string) => (config.DEVELOPMENT ? type : labelOfType(type, named));
   const tls = keyPairOf(config);
 
   const clock = createClockCheck();

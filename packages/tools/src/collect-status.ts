@@ -128,8 +128,8 @@ function typesOf(tiers: Tier[], managed: ManagedBroker | undefined): Status['typ
   return [...types]
     .map(([type, { answeredBy, observedBy }]) => ({
       type,
-      answeredBy: [...answeredBy],
-      observedBy: [...observedBy],
+      answeredBy: [...answeredBy].sort(),
+      observedBy: [...observedBy].sort(),
     }))
     .sort((a, b) => a.type.localeCompare(b.type));
 }

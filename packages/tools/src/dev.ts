@@ -26,12 +26,12 @@ await runProgram(async () => {
 
 function readyLines({ publicUrl, brokerUrl, telemetryUrl }: System): string[] {
   const at = publicUrl.endsWith(':8080') ? '' : ` --url ${publicUrl}/`;
-  const tempo = telemetryUrl?.endsWith(':4318') ? '' : ` --tempo-url ${telemetryUrl}`;
   const lines = [
     ['public', `${publicUrl}/`],
     ['docs', `${publicUrl}/docs`],
     ['send', `npx waybill send TYPE --data '{}'${at}`],
-    ...(telemetryUrl ? [['trace', `npx waybill trace <trace id>${tempo}`]] : []),
+    ...(telemetryUrl ? [['trace', 'npx waybill trace --last']] : []),
+    ['status', 'npx waybill status --watch'],
     ...(brokerUrl ? [['broker', `${brokerUrl} (embedded, in memory, for development only)`]] : []),
     ['stop', 'Ctrl-C'],
   ];

@@ -56,10 +56,13 @@ type Running = Service & {
 export function runServices({
   stages,
   onLine,
+  onHealthPort = () => {},
 }: {
   stages: Service[][];
   /** Is called with each line of output, fit for a terminal. */
   onLine: (name: string, line: string) => void;
+  /** Is called each time a service without a `readyUrl` of its own says where it answers: it may be started again by itself. */
+  onHealthPort?: (name: string, readyUrl: string) => void;
 }): RunningServices {
   const running: Running[][] = [];
   const waiting = new Set(stages.flat());
@@ -73,7 +76,7 @@ export function runServices({
   }
 
   async function startStages(together: Service[][]) {
-    const started = together.map((stage) => stage.map((service) => start(service, onLine)));
+    const started = together.map((stage) => stage.map((service) => start(service, { onLine, onHealthPort })));
     running.push(...started);
     for (const { ended, child } of started.flat()) {
       ended.then(onEnd);
@@ -112,7 +115,10 @@ export function runServices({
   };
 }
 
-function start(service: Service, onLine: (name: string, line: string) => void) {
+function start(
+  service: Service,
+  { onLine, onHealthPort }: Required<Pick<Parameters<typeof runServices>[0], 'onLine' | 'onHealthPort'>>,
+) {
   const child = spawn(process.execPath, service.args, {
     env: service.env,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -138,17 +144,23 @@ function start(service: Service, onLine: (name: string, line: string) => void) {
   };
   for (const output of [child.stdout, child.stderr]) {
     eachLine(output, (line) => {
-      if (line.includes('"msg":"listening"')) noteListening(running, line);
+      if (line.includes('"msg":"listening"')) noteListening(running, line, onHealthPort);
       onLine(service.name, printable(line));
     });
   }
   return running;
 }
 
-function noteListening(service: Running, line: string) {
-  service.hasSaidListening = true;
+function noteListening(
+  running: Running,
+  line: string,
+  onHealthPort: (name: string, readyUrl: string) => void,
+) {
+  running.hasSaidListening = true;
   const [, port] = /"healthPort":(\d+)/.exec(line) ?? [];
-  if (port) service.readyUrl ??= `http://127.0.0.1:${port}/health/ready`;
+  if (!port || running.service.readyUrl) return;
+  running.readyUrl = `http://127.0.0.1:${port}/health/ready`;
+  onHealthPort(running.name, running.readyUrl);
 }
 
 async function becomesReady(service: Running, signal: AbortSignal) {

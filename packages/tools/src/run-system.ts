@@ -26,8 +26,16 @@ export async function runSystem(system: System, readyLines: string[]): Promise<n
     names: system.stages.flat().map(({ name }) => name),
     level: process.env.LOG_LEVEL,
   });
-  const services = runServices({ stages: system.stages, onLine });
-  process.on('exit', noteRunningSystem(noteOf(system)));
+  const note = noteOf(system);
+  const services = runServices({
+    stages: system.stages,
+    onLine,
+    onHealthPort(name, readyUrl) {
+      note.services = [...note.services.filter((service) => service.name !== name), { name, readyUrl }];
+      noteRunningSystem(note);
+    },
+  });
+  process.on('exit', noteRunningSystem(note));
   const slow = setTimeout(() => printSlow(services.waitingFor()), SLOW_START_MS);
   services.ready.then(() => {
     clearTimeout(slow);

@@ -38,10 +38,7 @@ function readyLines(system: System): string[] {
       ['TCP', `${tcpAddress}: ${tcpCommand(tcpAddress)}`],
     );
   if (!process.env.PUBLIC_EVENT_TYPES) lines.push(['stream', streamCommand(system)]);
-  if (telemetryUrl) {
-    const option = telemetryUrl.endsWith(':4318') ? '' : ` --tempo-url ${telemetryUrl}`;
-    lines.push(['trace', `node bin/trace.mjs <trace id>${option}`]);
-  }
+  if (telemetryUrl) lines.push(['trace', 'node bin/trace.mjs --last']);
   if (brokerUrl) lines.push(['broker', `${brokerUrl} (embedded, in memory, for development only)`]);
   lines.push(['status', 'node bin/status.mjs']);
   lines.push(['stop', 'Ctrl-C']);

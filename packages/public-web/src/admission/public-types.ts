@@ -22,9 +22,9 @@ export function mayBePublic(prefix: string, patterns: readonly string[]): boolea
 }
 
 /**
- * What names `type` in span names and metrics: itself if one of `patterns` lists it, else `_OTHER`. A type that only
- * matches a pattern with `*` is a client's free choice, and labels that clients choose are a cardinality attack.
+ * What names `type` in span names and metrics: itself if it is one of `named`, else `_OTHER`. A type that only matches a
+ * pattern with `*` is a client's free choice, and labels that clients choose are a cardinality attack.
  */
-export function labelOfType(type: string, patterns: readonly string[]): string {
-  return patterns.includes(type) ? type : '_OTHER';
+export function labelOfType(type: string, named: readonly string[]): string {
+  return named.includes(type) ? type : '_OTHER';
 }
