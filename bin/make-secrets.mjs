@@ -13,7 +13,7 @@ import { brokerDefinitions, servicePermissions } from './plain/broker-users.mjs'
 import { makePrivateKey, publicKeyOf } from './plain/sealing-keys.mjs';
 
 const [folder] = process.argv.slice(2);
-if (folder === undefined) {
+if (folder === undefined || folder.startsWith('-')) {
   console.error('usage: node make-secrets.mjs <folder>');
   process.exit(1);
 }

@@ -15,18 +15,27 @@ import { runProgram, UserError } from '../../../bin/plain/user-error.mjs';
 const USAGE = 'usage: node bin/store-backup.mjs [--restore] FROM TO';
 
 await runProgram(async () => {
-  const { values, positionals } = parseArgs({
-    options: { restore: { type: 'boolean', default: false } },
-    allowPositionals: true,
-  });
-  const [from, to, ...rest] = positionals;
+  const { isRestore, paths } = parse();
+  const [from, to, ...rest] = paths;
   if (from === undefined || to === undefined || rest.length > 0) throw new UserError(USAGE);
   if (!existsSync(from)) throw new UserError(`there is no file ${from}`);
   if (existsSync(to)) throw new UserError(`${to} is there already: move it away first`);
-  if (values.restore) restore(from, to);
+  if (isRestore) restore(from, to);
   else await copy(from, to);
   console.log(`${to} is written`);
 });
+
+function parse(): { isRestore: boolean; paths: string[] } {
+  try {
+    const { values, positionals } = parseArgs({
+      options: { restore: { type: 'boolean', default: false } },
+      allowPositionals: true,
+    });
+    return { isRestore: values.restore, paths: positionals };
+  } catch {
+    throw new UserError(USAGE);
+  }
+}
 
 async function copy(from: string, to: string): Promise<void> {
   const database = new DatabaseSync(from, { readOnly: true });
