@@ -81,6 +81,8 @@ const servers: Record<string, { create(): Promise<FastifyInstance> | FastifyInst
       '/': { GET: 302, POST: 415 },
       '/events': { POST: 415 },
       '/requests/:place': { GET: 501, DELETE: 501 },
+      '/clients/:client/mailbox': { GET: 501 },
+      '/clients/:client/events': { GET: 501, POST: 501 },
       '/ping': { GET: 200, POST: 200 },
       '/clients': { POST: 415 },
       '/asyncapi.json': { GET: 200 },

@@ -6,11 +6,12 @@
  *                                                        ↘ dispatchers/dispatcher-client → upstreams ─▶ a dispatcher
  *     ways-in/websocket: GET /ws → core/answer-event, as above
  *     ways-in/grpc: ProcessEvent → event-stream → clients/create-sessions, or unstored-sessions → core/answer-event
+ *     ways-in/websocket, ways-in/http: /clients/{client} → clients/sessions → clients/send-to-slot; delivery ─▶ a store
  *     ways-in/http: POST /clients, ways-in/grpc → core/accept-client → dispatchers/dispatcher-client
  *     ways-in/grpc: Serve, Dispatch → mesh/create-site → core/run-method → core/answer-event, or another site
  *     ways-in/http: Prefer: respond-async → core/accept-event; GET /requests → later/fetch-answer ─▶ a store
  *     a dispatcher ─▶ POST /dispatch (internal port) → replies/post-replies → inbox
- *     a dispatcher ─▶ POST /push (internal port) → later/watches → clients/create-sessions, later/await-answer
+ *     a dispatcher ─▶ POST /push (internal port) → later/watches → clients/sessions, later/await-answer
  */
 
 import { drainHttpServer, portOf } from '@waybill/common/http/http-server.ts';
@@ -33,7 +34,7 @@ import { createAdmit } from './admission/admission.ts';
 import { createClientAddress } from './admission/client-address.ts';
 import { isPublicType, labelOfType, mayBePublic } from './admission/public-types.ts';
 import { createTickets } from './admission/tickets.ts';
-import { createSessions } from './clients/create-sessions.ts';
+import { createClients } from './clients/create-clients.ts';
 import { createSendToSlot } from './clients/send-to-slot.ts';
 import { createUnstoredSessions } from './clients/unstored-sessions.ts';
 import { loadPublicWebConfig } from './config.ts';
@@ -164,9 +165,9 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     account,
     deadlineMs: config.DEADLINE_MS,
   };
-  const sessions =
+  const clients =
     atStore &&
-    createSessions({
+    createClients({
       ...atStore,
       store,
       sendToSlot: createSendToSlot({ ...atStore, ...ofThoseWhoStay }),
@@ -194,6 +195,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     acceptClient,
     held,
     later,
+    clients,
     answerEvent,
     types: publicDescriptions(config.TYPE_DESCRIPTIONS, config.PUBLIC_EVENT_TYPES),
     recent,
@@ -225,7 +227,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     });
   const streams = mayBePublic(NIMBUS, config.PUBLIC_EVENT_TYPES)
     ? {
-        sessions: sessions ?? createStreamSessions(),
+        sessions: clients?.sessions ?? createStreamSessions(),
         maxStreams: config.GRPC_MAX_STREAMS,
         maxUnderWay: Math.min(config.MAX_PARKED, MAX_STREAMED),
       }
@@ -254,13 +256,13 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
   return {
     ports: { port: http.port, internalPort: portOf(internalApp), grpcPort: grpc?.port },
     readiness,
-    facts: () => ({ parked: parked.size(), sessions: sessions?.size() }),
+    facts: () => ({ parked: parked.size(), sessions: clients?.sessions.size() }),
     // Replies still arrive while the parked requests drain, so the internal port closes after them.
     drain() {
       // Before connections are cut off, so that whoever waits longer is still told the outcome.
       setTimeout(inbox.shut, DRAIN_MS - CLOSE_MS).unref();
       return Promise.all([
-        sessions?.drain(),
+        clients?.sessions.drain(),
         site?.shutdown(),
         ...waysIn.map(({ drain }) => drain()),
         inbox.drained(),

@@ -5,6 +5,7 @@ import { DRAIN_MS } from '@waybill/common/shutdown-bounds.ts';
 import { within } from '@waybill/common/within.ts';
 import type { Watches } from '../later/watches.ts';
 import { createAcks } from './acks.ts';
+import { assertClientId } from './client-id.ts';
 import { createSession, type HeldSession, type SessionContext } from './create-session.ts';
 import { createAppendProblem } from './problems.ts';
 import type { Sessions } from './sessions.ts';
@@ -144,10 +145,4 @@ export function createSessions({
 
 function stopping(): AppError {
   return new AppError('not-accepted', 'this instance is stopping');
-}
-
-/** @throws AppError `invalid-request` for what is no name of a client. */
-export function assertClientId(client: string): void {
-  if (!/^[\w.:-]{1,128}$/.test(client))
-    throw new AppError('invalid-request', 'a client id has 1 to 128 letters, digits, and _ . : -');
 }

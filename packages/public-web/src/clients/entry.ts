@@ -16,6 +16,16 @@ export function toEntry(token: string, stored: CloudEvent, requestId: string | u
   return { token, event: toShown(stored, requestId ?? ''), requestId, traceparent: stored.traceparent };
 }
 
+/** An entry as one event, where JSON is sent: with its token, and what it answers. */
+export function toMessage({
+  event,
+  token,
+  requestId: requestid,
+  traceparent: traceresponse,
+}: Entry): CloudEvent {
+  return { ...event, requestid, token, traceresponse };
+}
+
 /** An event of a listener is shown as to any client; what tiers of ours have to say stays as it is. */
 function toShown(stored: CloudEvent, requestId: string): CloudEvent {
   const { id, source, time, type } = stored;

@@ -175,7 +175,10 @@ it('without a store what needs one is refused, and a 504 is the end', async () =
       headers: { 'content-type': 'application/json', prefer },
       body: '{"type":"PingRequest"}',
     });
-  for (const response of [await ask('respond-async'), await fetch(`${publicWeb.baseUrl}/requests/x`)]) {
+  const answers = [ask('respond-async')];
+  for (const path of ['/requests/x', '/clients/x/mailbox', '/clients/x/events'])
+    answers.push(fetch(`${publicWeb.baseUrl}${path}`));
+  for (const response of await Promise.all(answers)) {
     assert.equal(response.status, 501);
     assert.equal(((await response.json()) as Told).code, 'no-store');
   }

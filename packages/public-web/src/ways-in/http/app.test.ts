@@ -259,19 +259,25 @@ describe('what describes the service', () => {
     );
     assert.deepEqual(operations.map(({ route }) => route).sort(), [
       'delete /requests/{place}',
+      'get /clients/{client}/events',
+      'get /clients/{client}/mailbox',
       'get /ping',
       'get /requests/{place}',
       'post /',
       'post /clients',
+      'post /clients/{client}/events',
       'post /events',
       'post /ping',
       'post /tickets',
     ]);
-    assert.equal(new Set(operations.map(({ operation }) => operation.operationId)).size, 8);
+    assert.equal(new Set(operations.map(({ operation }) => operation.operationId)).size, 11);
     const fetching = Object.keys(document.paths['/requests/{place}']?.delete?.responses ?? {});
     assert.deepEqual(fetching, ['204', '401', '404', '410', '501', '503']);
+    const toMailbox = Object.keys(document.paths['/clients/{client}/events']?.post?.responses ?? {});
+    for (const status of ['202', '404', '429', '501', '503', '504'])
+      assert.ok(toMailbox.includes(status), status);
     for (const { route, operation } of operations) {
-      if (route.includes('/requests/')) continue;
+      if (/\{(?:place|client)\}/.test(route)) continue;
       const statuses = Object.keys(operation.responses);
       // Nothing is sent for a ticket.
       const sends = route !== 'post /tickets';

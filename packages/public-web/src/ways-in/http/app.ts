@@ -12,6 +12,7 @@ import type { Logger } from 'pino';
 import type { Admit } from '../../admission/admission.ts';
 import { type ClientAddress, createClientAddress } from '../../admission/client-address.ts';
 import type { Tickets } from '../../admission/tickets.ts';
+import type { Clients } from '../../clients/clients.ts';
 import type { AcceptClient } from '../../core/accept-client.ts';
 import type { RecentEvents } from '../../core/recent-events.ts';
 import type { Idempotency } from '../../idempotency/idempotency.ts';
@@ -19,12 +20,19 @@ import { REQUESTS_PATH } from '../../later/request-locations.ts';
 import { createAllowedOrigins } from '../websocket/origin.ts';
 import { addWebSocketRoutes, isWebSocketUpgrade, type WebSockets } from '../websocket/websocket-routes.ts';
 import { addressOf, requireAdmission } from './admit-request.ts';
+import { createGetClientEvents } from './client-events.ts';
+import { createGetMailbox, createPostClientEvent } from './client-mailbox.ts';
 import { allowOrigins } from './cors.ts';
 import { addDocs } from './docs-page.ts';
 import { createIdempotencyHooks } from './idempotency-hooks.ts';
 import { addLandingPage } from './landing-page.ts';
 import { clientRouteSchema, ticketRouteSchema } from './openapi/client-routes.ts';
 import { eventRouteSchema, pingRouteSchema, postPingRouteSchema } from './openapi/event-routes.ts';
+import {
+  clientEventsRouteSchema,
+  mailboxRouteSchema,
+  postClientEventRouteSchema,
+} from './openapi/mailbox-routes.ts';
 import { deleteRequestRouteSchema, requestRouteSchema } from './openapi/request-routes.ts';
 import { createPostClient } from './post-client.ts';
 import { createPing, createPostEvent, type PostEventOptions } from './post-event.ts';
@@ -38,6 +46,8 @@ const READ_MS = 30_000;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export type PublicAppOptions = PostEventOptions & {
+  /** Undefined without a store. */
+  clients?: Clients | undefined;
   /** What is told of the types that clients may send. */
   types: TypeDescriptions;
   /** What the landing page shows; without it there is none. */
@@ -94,6 +104,11 @@ export async function createPublicApp(options: PublicAppOptions): Promise<Public
     await guarded.register(async (streams) => {
       requireAdmission(streams, options.admit, options);
       const isAllowedOrigin = createAllowedOrigins(options.allowedOrigins);
+      streams.get(
+        '/clients/:client/events',
+        { schema: { ...clientEventsRouteSchema, operationId: 'getClientEvents' } },
+        createGetClientEvents(options),
+      );
       onWebSockets(addWebSocketRoutes(streams, { ...options, isAllowedOrigin }));
     });
   });
@@ -129,6 +144,16 @@ function addEventRoutes(app: FastifyInstance, options: PublicAppOptions): void {
     '/tickets',
     { schema: { ...ticketRouteSchema, operationId: 'postTicket' } },
     createPostTicket(options.tickets),
+  );
+  app.get(
+    '/clients/:client/mailbox',
+    { schema: { ...mailboxRouteSchema, operationId: 'getMailbox' } },
+    createGetMailbox(options),
+  );
+  app.post(
+    '/clients/:client/events',
+    { ...idempotency, schema: { ...postClientEventRouteSchema, operationId: 'postClientEvent' } },
+    createPostClientEvent(options),
   );
   const postClient = createPostClient(options.acceptClient);
   app.post(

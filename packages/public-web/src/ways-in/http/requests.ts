@@ -72,7 +72,8 @@ export async function sendFetched(
   return true;
 }
 
-function assertRoom(held: HeldReplies): void {
+/** @throws AppError `not-accepted` while there is no room for what clients have not read yet. */
+export function assertRoom(held: HeldReplies): void {
   if (!held.hasRoom()) throw new AppError('not-accepted', 'clients are slow to read the answers before');
 }
 

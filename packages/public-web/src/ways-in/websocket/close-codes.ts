@@ -4,4 +4,6 @@ export const CLOSE = {
   unsupportedData: 1003,
   /** This instance stops, and another one takes the client at once. */
   serviceRestart: 1012,
+  /** The client has connected once more (of those for private use: 4000 to 4999). */
+  takenOver: 4001,
 } as const;

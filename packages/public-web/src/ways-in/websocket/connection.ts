@@ -18,6 +18,7 @@ import { PUBLIC_WEB_SOURCE } from '../../core/source.ts';
 import type { HeldReplies } from '../../replies/held-replies.ts';
 import { decodeRequest } from '../http/event-http.ts';
 import { CLOSE } from './close-codes.ts';
+import { createSocketWatch, endSocket } from './socket-watch.ts';
 
 /** Most events of a client that wait for their answers, as many as a batch by HTTP has. */
 const MAX_UNANSWERED = 256;
@@ -25,10 +26,6 @@ const MAX_UNANSWERED = 256;
 const FULL_BYTES = MAX_EVENT_BYTES;
 /** Most bytes of answers that a client has not read; one that would be more is not kept, and its event answered 504. */
 const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
-/** How long a client may take to close its half, once we have closed ours. */
-const CLOSE_MS = 2_000;
-/** How long a client may take to read an answer, however steadily it reads. */
-const READ_MS = 30_000;
 
 export type ConnectionOptions = {
   answerEvent: AnswerEvent;
@@ -56,21 +53,15 @@ export function serveWebSocket(
   let unanswered = 0;
   let heldBytes = 0;
   let isDraining = false;
-  let isHeard = true;
   let rateTimer: NodeJS.Timeout | undefined;
-  /** When the answers were written that the client has not read yet, the oldest first. */
-  const unreadSinceMs: number[] = [];
+  const watch = createSocketWatch(socket);
 
   socket.on('message', (data, isBinary) => {
-    isHeard = true;
     // What comes behind our close frame is read for the client's own, and answered by nobody.
     if (socket.readyState !== socket.OPEN) return;
-    if (isBinary) return end(CLOSE.unsupportedData, 'events are text messages');
+    if (isBinary) return endSocket(socket, CLOSE.unsupportedData, 'events are text messages');
     unread.push(data as Buffer);
     takeEvents();
-  });
-  socket.on('pong', () => {
-    isHeard = true;
   });
   socket.on('close', () => {
     clearTimeout(rateTimer);
@@ -85,16 +76,10 @@ export function serveWebSocket(
     if (socket.readyState !== socket.OPEN) return;
     while (unread.length > 0 && hasRoom() && hasRate()) void answer(unread.shift() as Buffer);
     const isDone = unread.length === 0 && unanswered === 0;
-    if (isDraining && isDone) end(CLOSE.serviceRestart, 'this instance stops; connect again');
+    if (isDraining && isDone) endSocket(socket, CLOSE.serviceRestart, 'this instance stops; connect again');
     // Closing too needs to be read: for the client's close frame.
     if (unread.length > 0 || (isDraining && !isDone)) socket.pause();
     else socket.resume();
-  }
-
-  function end(code: number, reason: string): void {
-    socket.close(code, reason);
-    const timer = setTimeout(() => socket.terminate(), CLOSE_MS);
-    socket.once('close', () => clearTimeout(timer));
   }
 
   function hasRoom(): boolean {
@@ -120,9 +105,7 @@ export function serveWebSocket(
     unanswered++;
     const { text, release } = await answerMessage(body);
     unanswered--;
-    unreadSinceMs.push(performance.now());
-    socket.send(text, () => {
-      unreadSinceMs.shift();
+    watch.send(text, () => {
       release();
       takeEvents();
     });
@@ -175,13 +158,6 @@ export function serveWebSocket(
       isDraining = true;
       takeEvents();
     },
-    check() {
-      const [oldestMs = Number.POSITIVE_INFINITY] = unreadSinceMs;
-      const isStuck = performance.now() - oldestMs > READ_MS;
-      // While nothing is read from it, its pongs are not either.
-      if (isStuck || (!isHeard && !socket.isPaused)) return socket.terminate();
-      isHeard = false;
-      socket.ping();
-    },
+    check: watch.check,
   };
 }

@@ -10,7 +10,9 @@ import { unansweredOn } from '@waybill/common/http/unanswered.ts';
 import { problemFor } from '@waybill/common/problem.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { assertClients, type Clients } from '../../clients/clients.ts';
 import { type Connection, type ConnectionOptions, serveWebSocket } from './connection.ts';
+import { type AttachedClient, attachWebSocket } from './mailbox-connection.ts';
 import type { IsAllowedOrigin } from './origin.ts';
 
 /** CloudEvents WebSockets binding, section 3: events as text in the JSON format. */
@@ -22,6 +24,8 @@ const MAX_PIECES = 1_024;
 
 export type WebSocketOptions = Omit<ConnectionOptions, 'caller' | 'log'> & {
   isAllowedOrigin: IsAllowedOrigin;
+  /** Undefined without a store. */
+  clients?: Clients | undefined;
 };
 
 /** The WebSockets of one instance. */
@@ -41,7 +45,7 @@ export function isWebSocketUpgrade({ method, url = '', headers }: IncomingMessag
  */
 export function addWebSocketRoutes(
   app: FastifyInstance,
-  { isAllowedOrigin, ...options }: WebSocketOptions,
+  { isAllowedOrigin, clients, ...options }: WebSocketOptions,
 ): WebSockets {
   const server = new WebSocketServer({
     noServer: true,
@@ -70,14 +74,28 @@ export function addWebSocketRoutes(
     if (!upgrade) return refuseWithoutUpgrade(reply);
     const refusal = refusalOf(request.headers);
     if (refusal) throw refusal;
+    const attached = await attach(request);
     reply.hijack();
     reply.raw.detachSocket(request.raw.socket);
-    server.handleUpgrade(request.raw, upgrade.socket, upgrade.head, (socket) => serve(socket, request));
+    let isServed = false;
+    server.handleUpgrade(request.raw, upgrade.socket, upgrade.head, (socket) => {
+      isServed = true;
+      serve(socket, request, attached);
+    });
+    if (!isServed) attached?.abandon();
     return reply;
   });
 
-  function serve(socket: WebSocket, { caller, log }: FastifyRequest): void {
-    const connection = serveWebSocket(socket, { ...options, caller, log });
+  /** Undefined for a client without an id. */
+  async function attach({ query, caller, log }: FastifyRequest): Promise<AttachedClient | undefined> {
+    const { client, after, acks } = query as Record<string, string | undefined>;
+    if (client === undefined) return undefined;
+    const { sessions } = assertClients(clients);
+    return attachWebSocket(sessions, { client, after, isAcknowledging: acks === 'client', caller, log });
+  }
+
+  function serve(socket: WebSocket, { caller, log }: FastifyRequest, attached?: AttachedClient): void {
+    const connection = attached?.serve(socket) ?? serveWebSocket(socket, { ...options, caller, log });
     connections.add(connection);
     if (isDraining) connection.drain();
     socket.once('close', () => {

@@ -184,6 +184,10 @@ describe('the handshake', () => {
     });
   });
 
+  it('with a client id needs a store', async () => {
+    assert.deepEqual(await refusal({}, { path: '/ws?client=me' }), { status: 501, code: 'no-store' });
+  });
+
   it('is refused to pages of other origins, and to other host names', async () => {
     assert.deepEqual(await refusal({ origin: 'https://evil.example' }), { status: 403, code: 'forbidden' });
     assert.deepEqual(await refusal({ host: 'evil.example' }), { status: 421, code: 'misdirected' });
