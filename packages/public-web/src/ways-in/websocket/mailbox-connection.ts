@@ -132,7 +132,7 @@ function serveMailbox(
     } catch (thrown) {
       const error = toPublicError(thrown, log);
       const problem = toProblem(error, requestid === undefined ? undefined : { event_id: requestid });
-      await tell(JSON.stringify({ ...toReplyEvent({ id: '', problem }), requestid }));
+      await tell(JSON.stringify(toReplyEvent({ id: requestid ?? '', problem })));
     }
   }
 
