@@ -138,9 +138,19 @@ export const publicWebSettings = {
     default: undefined,
     desc: 'Keys of clients, as a JSON array of {"id","hash"} and optionally "rate", "burst", "types", "clients", "mesh" (security.md; bin/make-api-key.mjs makes one); without it no key is needed',
   }),
+  JWT_JWKS_URL: httpUrl({
+    default: undefined,
+    desc: 'Where the public keys (a JWKS) of an issuer of JSON Web Tokens are, which clients may show in place of an API key (HTTP and WebSockets; security.md); with the next two',
+  }),
+  JWT_ISSUER: str({ default: undefined, desc: 'Who issues those tokens: their claim iss' }),
+  JWT_AUDIENCE: str({ default: undefined, desc: 'Whom those tokens have to be for: their claim aud' }),
+  JWT_RATE_LIMIT: perSecond({
+    default: 0,
+    desc: 'Events per second of each subject (claim sub) of those tokens; 0: no limit',
+  }),
   ALLOWED_HOSTS: hostNames({
     default: undefined,
-    desc: 'Names by which clients call the public HTTP port (Host), comma-separated, *. before one for any below it, * for all; others are answered 421. Default: all with API_KEYS, else none. Addresses, and names that nobody can register (security.md), are always taken',
+    desc: 'Names by which clients call the public HTTP port (Host), comma-separated, *. before one for any below it, * for all; others are answered 421. Default: all with API_KEYS or JWT_JWKS_URL, else none. Addresses, and names that nobody can register (security.md), are always taken',
   }),
   ALLOWED_ORIGINS: origins({
     default: [],
@@ -259,6 +269,17 @@ const meshRelation: Relation<MeshConfig> = {
   },
 };
 
+type TokenConfig = Record<'JWT_JWKS_URL' | 'JWT_ISSUER' | 'JWT_AUDIENCE', string | undefined>;
+
+/** A token of anybody, or for anybody, says nothing. */
+const tokenRelation: Relation<TokenConfig> = {
+  settings: ['JWT_JWKS_URL', 'JWT_ISSUER', 'JWT_AUDIENCE'],
+  fault({ JWT_JWKS_URL: url, JWT_ISSUER: issuer, JWT_AUDIENCE: audience }) {
+    const given = [url, issuer, audience].filter(Boolean).length;
+    return given === 0 || given === 3 ? undefined : 'set all three, or none of these';
+  },
+};
+
 /** Without TLS nobody shows a certificate. */
 const clientCaRelation: Relation<{ GRPC_CLIENT_CA: string | undefined; TLS_CERT: string | undefined }> = {
   settings: ['GRPC_CLIENT_CA', 'TLS_CERT'],
@@ -267,4 +288,4 @@ const clientCaRelation: Relation<{ GRPC_CLIENT_CA: string | undefined; TLS_CERT:
 
 /** Reads and checks the settings; throws one error that names every fault. */
 export const loadPublicWebConfig = (env?: NodeJS.ProcessEnv) =>
-  loadConfig(publicWebSettings, env, [tlsRelation, meshRelation, clientCaRelation]);
+  loadConfig(publicWebSettings, env, [tlsRelation, meshRelation, clientCaRelation, tokenRelation]);

@@ -32,6 +32,7 @@ import { CLOSE_MS, DRAIN_MS } from '@waybill/common/shutdown-bounds.ts';
 import { parked as parkedGauge } from '@waybill/common/telemetry/metrics.ts';
 import { createAdmit } from './admission/admission.ts';
 import { createClientAddress } from './admission/client-address.ts';
+import { createVerifyToken } from './admission/json-web-tokens.ts';
 import { isPublicType, labelOfType, mayBePublic } from './admission/public-types.ts';
 import { createTickets } from './admission/tickets.ts';
 import { createClients } from './clients/create-clients.ts';
@@ -184,7 +185,14 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
       acceptedDeadlineMs: config.ACCEPTED_DEADLINE_MS,
     });
   const clientAddress = createClientAddress(config.TRUSTED_PROXIES);
-  const admit = createAdmit({ apiKeys: config.API_KEYS, addressRate: config.RATE_LIMIT });
+  const { JWT_JWKS_URL: jwksUrl, JWT_ISSUER: issuer, JWT_AUDIENCE: audience } = config;
+  const verifyToken =
+    jwksUrl && issuer && audience ? createVerifyToken({ jwksUrl, issuer, audience }) : undefined;
+  const admit = createAdmit({
+    apiKeys: config.API_KEYS,
+    addressRate: config.RATE_LIMIT,
+    subjectRate: verifyToken && config.JWT_RATE_LIMIT,
+  });
   const answerEvent = createAnswerEvent({ ask, account, labelOf });
   const http = await openHttp({
     host: config.HOST,
@@ -192,6 +200,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     log,
     admit,
     clientAddress,
+    verifyToken,
     acceptClient,
     held,
     later,
@@ -211,8 +220,8 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     maxConnections: config.MAX_CONNECTIONS,
     tickets: createTickets({ keys: keys.ticket }),
     allowedOrigins: config.ALLOWED_ORIGINS,
-    // A page that rebinds a name has no API key.
-    allowedHosts: config.ALLOWED_HOSTS ?? (config.API_KEYS ? ['*'] : []),
+    // A page that rebinds a name has no API key, nor a token.
+    allowedHosts: config.ALLOWED_HOSTS ?? (config.API_KEYS || verifyToken ? ['*'] : []),
     maxEventLoopDelayMs: config.MAX_EVENT_LOOP_DELAY_MS,
     tls,
   });

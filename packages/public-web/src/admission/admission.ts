@@ -14,12 +14,14 @@ import { type ApiKey, createFindApiKey } from './api-keys.ts';
 import { isPublicType } from './public-types.ts';
 import { createTokenBucket, type TokenBucket } from './token-bucket.ts';
 
-/** Of the addresses seen longest ago the buckets are dropped; whoever comes again has a full one. */
+/** Names callers by the subject of their token; no id of an API key has a slash. */
+const SUBJECT_PREFIX = 'jwt/';
+/** Of the addresses and subjects seen longest ago the buckets are dropped; whoever comes again has a full one. */
 const MAX_ADDRESSES = 10_000;
 
 /** Somebody who was let in. */
 export type Caller = {
-  /** The id of its key, for logs; undefined where no keys are needed. */
+  /** The id of its key, or `jwt/` and the subject of its token; undefined where neither is needed. */
   apiKeyId: string | undefined;
   /** @throws AppError `forbidden` when its key does not permit events of `type`. */
   assertMaySend(type: string): void;
@@ -48,8 +50,10 @@ export type Caller = {
  */
 export type Admit = (request: {
   key: string | undefined;
-  /** The id of a key that was shown before. */
+  /** As {@link Caller} has it, of what was shown before. */
   apiKeyId?: string | undefined;
+  /** That of a token that was verified. */
+  subject?: string | undefined;
   address: string;
 }) => Caller;
 
@@ -57,12 +61,15 @@ export type Admit = (request: {
 export function createAdmit({
   apiKeys,
   addressRate,
+  subjectRate,
   nowMs,
 }: {
   /** Undefined: no keys are needed. */
   apiKeys: readonly ApiKey[] | undefined;
   /** Events per second and address; 0: no limit. */
   addressRate: number;
+  /** Events per second of each subject of tokens; 0: no limit; undefined: no tokens are taken. */
+  subjectRate?: number | undefined;
   nowMs?: () => number;
 }): Admit {
   const findApiKey = createFindApiKey(apiKeys ?? []);
@@ -73,7 +80,29 @@ export function createAdmit({
   }
   const byId = new Map(apiKeys?.map((key) => [key.id, key]));
   const byAddress = new LRUCache<string, Known>({ max: MAX_ADDRESSES });
+  const bySubject = new LRUCache<string, Known>({ max: MAX_ADDRESSES });
   const unlimited = know();
+  const isKeyNeeded = apiKeys !== undefined || subjectRate !== undefined;
+
+  /** As subjects are the issuer's to choose, they are no keys of ours by any name. */
+  function knownBySubject(subject: string): Known {
+    const limit = subjectRate ? { rate: subjectRate, nowMs } : undefined;
+    const known = bySubject.get(subject) ?? know({ id: SUBJECT_PREFIX + subject }, limit);
+    bySubject.set(subject, known);
+    return known;
+  }
+
+  function knownById(id: string): Known | undefined {
+    if (subjectRate !== undefined && id.startsWith(SUBJECT_PREFIX))
+      return knownBySubject(id.slice(SUBJECT_PREFIX.length));
+    const apiKey = byId.get(id);
+    return apiKey && byKey.get(apiKey);
+  }
+
+  function knownByKey(key: string): Known | undefined {
+    const apiKey = apiKeys && findApiKey(key);
+    return apiKey && byKey.get(apiKey);
+  }
 
   function knownAt(address: string): Known {
     if (addressRate === 0) return unlimited;
@@ -83,16 +112,14 @@ export function createAdmit({
     return known;
   }
 
-  return ({ key, apiKeyId, address }) => {
-    const apiKey =
-      apiKeyId !== undefined
-        ? byId.get(apiKeyId)
-        : key === undefined || !apiKeys
-          ? undefined
-          : findApiKey(key);
-    const { caller, bucket } = (apiKey && byKey.get(apiKey)) ?? knownAt(address);
+  return ({ key, apiKeyId, subject, address }) => {
+    let known: Known | undefined;
+    if (subject !== undefined) known = knownBySubject(subject);
+    else if (apiKeyId !== undefined) known = knownById(apiKeyId);
+    else if (key !== undefined) known = knownByKey(key);
+    const { caller, bucket } = known ?? knownAt(address);
     take(bucket, 1);
-    if (apiKeys && !apiKey)
+    if (isKeyNeeded && !known)
       throw new AppError(
         'unauthorized',
         key === undefined && apiKeyId === undefined ? 'an API key is needed' : 'the API key is unknown',
@@ -104,7 +131,7 @@ export function createAdmit({
 /** A caller, the same for all its requests, and the bucket that all of them take from. */
 type Known = { caller: Caller; bucket: TokenBucket | undefined };
 
-function know(apiKey?: ApiKey, limit?: Parameters<typeof createTokenBucket>[0]): Known {
+function know(apiKey?: Omit<ApiKey, 'hash'>, limit?: Parameters<typeof createTokenBucket>[0]): Known {
   const bucket = limit && createTokenBucket(limit);
   return { caller: toCaller(apiKey, bucket), bucket };
 }
@@ -119,7 +146,7 @@ export function shownKey(authorization: unknown, apiKey: unknown): string | unde
   return bearer ?? (typeof apiKey === 'string' && apiKey !== '' ? apiKey : undefined);
 }
 
-function toCaller(apiKey: ApiKey | undefined, bucket: TokenBucket | undefined): Caller {
+function toCaller(apiKey: Omit<ApiKey, 'hash'> | undefined, bucket: TokenBucket | undefined): Caller {
   return {
     apiKeyId: apiKey?.id,
     assertMaySend(type) {

@@ -1,9 +1,14 @@
 /** The public routes behind admission: who asks is looked at before the body is read. */
 import { AppError } from '@waybill/common/errors.ts';
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { LRUCache } from 'lru-cache';
 import { type Admit, type Caller, shownKey } from '../../admission/admission.ts';
 import { type ClientAddress, createClientAddress } from '../../admission/client-address.ts';
+import { isToken, type VerifyToken } from '../../admission/json-web-tokens.ts';
 import type { Tickets } from '../../admission/tickets.ts';
+
+/** Of callers; a log is made anew for one that has not come for long. */
+const MAX_LOGS = 10_000;
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -15,7 +20,8 @@ declare module 'fastify' {
 /**
  * From here on the routes of `app` are for callers only that `admit` lets in. Others get a problem: 401 with
  * `WWW-Authenticate`, 403, or 429 with `Retry-After`. Log lines of a request carry `api_key_id`. Given `tickets`, one in
- * the query (`?ticket=`) stands for the key that it was given for; given `clientAddress`, the address is what that says.
+ * the query (`?ticket=`) stands for the key that it was given for; given `clientAddress`, the address is what that says;
+ * given `verifyToken`, a JSON Web Token may stand in place of a key.
  */
 export function requireAdmission(
   app: FastifyInstance,
@@ -23,34 +29,59 @@ export function requireAdmission(
   {
     tickets,
     clientAddress = createClientAddress(),
-  }: { tickets?: Pick<Tickets, 'redeem'> | undefined; clientAddress?: ClientAddress | undefined } = {},
+    verifyToken,
+  }: {
+    tickets?: Pick<Tickets, 'redeem'> | undefined;
+    clientAddress?: ClientAddress | undefined;
+    verifyToken?: VerifyToken | undefined;
+  } = {},
 ): void {
   app.decorateRequest('caller');
-  const logs = new Map<string, FastifyBaseLogger>();
+  const logs = new LRUCache<string, FastifyBaseLogger>({ max: MAX_LOGS });
   const logOf = (apiKeyId: string) => {
     const log = logs.get(apiKeyId) ?? app.log.child({ api_key_id: apiKeyId });
     logs.set(apiKeyId, log);
     return log;
   };
-  /** One that is wrong is counted as a request without a key, so that trying them is limited too. */
+  /** A ticket or token that is wrong is counted as a request without a key, so that trying them is limited too. */
+  const takeOf = (address: string) => {
+    try {
+      admit({ key: undefined, address });
+    } catch (error) {
+      if (!(error instanceof AppError && error.code === 'unauthorized')) throw error;
+    }
+  };
   const redeem = ({ redeem }: Pick<Tickets, 'redeem'>, ticket: string, request: FastifyRequest) => {
     try {
       return redeem(ticket);
     } catch (error) {
-      admit({ key: undefined, address: addressOf(request, clientAddress) });
+      takeOf(addressOf(request, clientAddress));
       throw error;
     }
   };
   app.addHook('onRequest', (request, reply, done) => {
     const { authorization, 'x-api-key': apiKey } = request.headers;
     const ticket = tickets && (request.query as { ticket?: unknown }).ticket;
-    request.caller = admit({
-      key: shownKey(authorization, apiKey),
+    const key = shownKey(authorization, apiKey);
+    const address = addressOf(request, clientAddress);
+    const enter = (shown: Omit<Parameters<Admit>[0], 'address'>) => {
+      request.caller = admit({ ...shown, address });
+      const { apiKeyId } = request.caller;
+      if (apiKeyId !== undefined) reply.log = request.log = logOf(apiKeyId);
+    };
+    if (verifyToken && isToken(key) && ticket === undefined) {
+      const verified = verifyToken(key).catch((error) => {
+        // As with tickets.
+        if (error instanceof AppError && error.code === 'unauthorized') takeOf(address);
+        throw error;
+      });
+      verified.then((subject) => enter({ key: undefined, subject })).then(() => done(), done);
+      return;
+    }
+    enter({
+      key,
       apiKeyId: tickets && typeof ticket === 'string' ? redeem(tickets, ticket, request) : undefined,
-      address: addressOf(request, clientAddress),
     });
-    const { apiKeyId } = request.caller;
-    if (apiKeyId !== undefined) reply.log = request.log = logOf(apiKeyId);
     done();
   });
   app.setErrorHandler(refuse);

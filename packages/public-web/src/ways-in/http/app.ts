@@ -11,6 +11,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Admit } from '../../admission/admission.ts';
 import { type ClientAddress, createClientAddress } from '../../admission/client-address.ts';
+import type { VerifyToken } from '../../admission/json-web-tokens.ts';
 import type { Tickets } from '../../admission/tickets.ts';
 import type { Clients } from '../../clients/clients.ts';
 import type { AcceptClient } from '../../core/accept-client.ts';
@@ -56,6 +57,8 @@ export type PublicAppOptions = PostEventOptions & {
   admit: Admit;
   /** Default: the address of the connection. */
   clientAddress?: ClientAddress | undefined;
+  /** Undefined: no tokens are taken. */
+  verifyToken?: VerifyToken | undefined;
   idempotency: Idempotency;
   log: Logger;
   readiness: Readiness;
@@ -117,7 +120,8 @@ export async function createPublicApp(options: PublicAppOptions): Promise<Public
 }
 
 function addEventRoutes(app: FastifyInstance, options: PublicAppOptions): void {
-  requireAdmission(app, options.admit, { clientAddress: options.clientAddress });
+  const { clientAddress, verifyToken } = options;
+  requireAdmission(app, options.admit, { clientAddress, verifyToken });
   allowNoContentType(app);
   const idempotency = createIdempotencyHooks(options.idempotency, options);
   const postEvent = createPostEvent(options);

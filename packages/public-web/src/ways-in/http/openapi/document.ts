@@ -16,7 +16,7 @@ export const openapi: FastifyDynamicSwaggerOptions['openapi'] = {
       bearer: {
         type: 'http',
         scheme: 'bearer',
-        description: 'An API key, where the setting API_KEYS asks for one',
+        description: 'An API key or a JWT, where the settings API_KEYS or JWT_JWKS_URL ask for one',
       },
       header: { type: 'apiKey', in: 'header', name: 'x-api-key', description: 'The same' },
     },
