@@ -1,58 +1,134 @@
-/** Contract 4: clients that know its tables alone, over all tiers. */
+/**
+ * Contract 4: clients that know its tables alone, over two public-webs, two dispatchers and two listeners, at each store.
+ *
+ * `STREAM_CLIENTS=200 STREAM_EVENTS=1000 npm test -- test/e2e/streams.test.ts` is the large run.
+ */
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { createNimbusStranger, type NimbusStranger } from '@waybill/test-harness/nimbus-stranger.ts';
+import { freePort } from '@waybill/test-harness/free-port.ts';
+import {
+  createNimbusStranger,
+  type NimbusResponse,
+  type NimbusStranger,
+  type NimbusStream,
+  take,
+} from '@waybill/test-harness/nimbus-stranger.ts';
+import { needsPostgresql, type Postgresql, startPostgresql } from '@waybill/test-harness/postgresql.ts';
+import { type Service, startService } from '@waybill/test-harness/service.ts';
+import { startTcpProxy, type TcpProxy } from '@waybill/test-harness/tcp-proxy.ts';
 import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
-import { grpcAddressOf, type System, startSystem } from './system.ts';
+import { grpcAddressOf, INTERNAL_SECRETS, type System, startSystem } from './system.ts';
 
-const COUNTS = { 'public-web': 2, dispatcher: 2, 'square-listener': 2, 'ping-listener': 0 };
+const CLIENTS = Number(process.env.STREAM_CLIENTS ?? 12);
+const EVENTS = Number(process.env.STREAM_EVENTS ?? 60);
 
-describe('gRPC streams over all tiers, without a store', () => {
+describe('gRPC streams at SQLite', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'waybill-streams-'));
+  after(() => rmSync(folder, { recursive: true }));
+  streamsAt(1, async () => `sqlite:${folder}/store.db`);
+});
+
+describe('gRPC streams at PostgreSQL, by two stores', { skip: needsPostgresql() }, () => {
+  let server: Postgresql | undefined;
+  after(() => server?.stop());
+  streamsAt(2, async () => {
+    server = await startPostgresql();
+    return server.url;
+  });
+});
+
+function streamsAt(storeCount: number, startDatabase: () => Promise<string>): void {
   let broker: TestBroker;
   let system: System;
+  let stores: Service[];
+  let network: TcpProxy;
   let clients: NimbusStranger[];
   before(async () => {
-    broker = await freshBroker();
-    const env = { PUBLIC_EVENT_TYPES: 'nimbus.sq' };
-    system = await startSystem({ amqpUrl: broker.url, counts: COUNTS, env });
-    clients = system.publicWebs.map((publicWeb) => createNimbusStranger(grpcAddressOf(publicWeb)));
+    const ports = await Promise.all(Array.from({ length: storeCount }, freePort));
+    const [database, fresh] = await Promise.all([startDatabase(), freshBroker()]);
+    broker = fresh;
+    stores = await Promise.all(
+      ports.map((port) =>
+        startService({
+          name: 'store',
+          env: { INTERNAL_SECRETS, PORT: String(port), DATABASE_URL: database },
+        }),
+      ),
+    );
+    system = await startSystem({
+      amqpUrl: broker.url,
+      counts: { 'public-web': 2, dispatcher: 2, 'square-listener': 2, 'ping-listener': 0 },
+      env: {
+        PUBLIC_EVENT_TYPES: 'nimbus.sq',
+        STORE_URLS: ports.map((port) => `http://127.0.0.1:${port}`).join(','),
+      },
+    });
+    const [one, other] = system.publicWebs as [Service, Service];
+    network = await startTcpProxy({ target: `http://${grpcAddressOf(one)}` });
+    clients = [`127.0.0.1:${network.port}`, grpcAddressOf(other)].map(createNimbusStranger);
   });
   after(async () => {
     for (const { close } of clients) close();
+    await network.close();
     await system.stop();
+    await Promise.all(stores.map((store) => store.stop()));
     await broker.close();
   });
 
   it('give a client that sends 1 to 10 the squares', async () => {
-    assert.deepEqual(
-      await squaresOf(clients[0] as NimbusStranger, 'one', upTo(10)),
-      [1, 4, 9, 16, 25, 36, 49, 64, 81, 100],
-    );
+    const stream = open(0, 'one');
+    send(stream, upTo(10));
+    stream.end();
+    const results = (await Array.fromAsync(stream)).map(({ result }) => result);
+    assert.deepEqual(results, [1, 4, 9, 16, 25, 36, 49, 64, 81, 100]);
   });
 
-  it('give each of many clients its own results, in order, on every instance', async () => {
-    const all = upTo(20).map(async (client) => {
-      const numbers = upTo(100).map((number) => client * 1_000 + number);
-      const results = await squaresOf(clients[client % 2] as NimbusStranger, `client-${client}`, numbers);
-      assert.deepEqual(
-        results,
-        numbers.map((number) => number * number),
-      );
+  it('give each of many clients its own results, in order, and one that was cut off what it missed, on the other instance', async () => {
+    const cutOff = open(0, 'cut off');
+    send(cutOff, upTo(EVENTS));
+    const before = await take(cutOff, Math.floor(EVENTS / 3));
+    // The others are on the other instance, so that this ends the one connection alone.
+    const others = upTo(CLIENTS).map(async (client) => {
+      const numbers = upTo(EVENTS).map((number) => client * 100 + number);
+      const stream = open(1, `client ${client}`);
+      send(stream, numbers);
+      stream.end();
+      assertSquares(await Array.fromAsync(stream), numbers);
     });
-    await Promise.all(all);
+    const all = Promise.all(others);
+    // Told at the end.
+    all.catch(() => {});
+    network.reset();
+    const again = open(1, 'cut off');
+    const missed: NimbusResponse[] = [];
+    while (missed.at(-1)?.number !== EVENTS) missed.push(...(await take(again, 1)));
+    // Of what it knows, what was on its way back as a receipt may come once more.
+    const first = missed[0]?.number ?? 0;
+    assert.ok(first > 0 && first <= before.length + 1, `${first} after ${before.length}`);
+    assertSquares(missed, upTo(EVENTS).slice(first - 1));
+    await all;
   });
-});
+
+  /** A stream of a client on one of the two instances. */
+  function open(instance: number, client_id: string): NimbusStream {
+    return (clients[instance] as NimbusStranger).open({ client_id });
+  }
+}
 
 function upTo(count: number): number[] {
   return Array.from({ length: count }, (_, index) => index + 1);
 }
 
-/** What a client gets that sends numbers and then ends its half. */
-async function squaresOf(client: NimbusStranger, clientId: string, numbers: number[]): Promise<number[]> {
-  const stream = client.open({ client_id: clientId });
+function send(stream: NimbusStream, numbers: number[]): void {
   for (const number of numbers) stream.write({ event_name: 'SQ', number });
-  stream.end();
-  const responses = await Array.fromAsync(stream);
-  assert.ok(responses.every(({ event_name }) => event_name === 'SQ'));
-  return responses.map(({ result }) => result);
+}
+
+function assertSquares(responses: NimbusResponse[], numbers: number[]): void {
+  assert.deepEqual(
+    responses,
+    numbers.map((number) => ({ event_name: 'SQ', number, result: Math.imul(number, number) })),
+  );
 }

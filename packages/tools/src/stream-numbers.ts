@@ -125,8 +125,12 @@ async function connectOnce(
   signal.addEventListener('abort', cancel);
   const silence = setTimeout(cancel, timeoutMs);
   const isResumed = !isFirst && progress.token !== '';
+  let isSending = false;
   const sending = setTimeout(
-    () => sendNumbers(stream, progress, end, over.signal),
+    () => {
+      isSending = true;
+      void sendNumbers(stream, progress, end, over.signal);
+    },
     isResumed ? SEND_AGAIN_MS : 0,
   );
   try {
@@ -139,8 +143,8 @@ async function connectOnce(
         onMissed(result);
         continue;
       }
-
-      if (isResumed && progress.next <= progress.sent) sending.refresh();
+      // What still comes of what was sent before need not be sent again.
+      if (!isSending) sending.refresh();
       if (take(progress, result)) onResult(result);
       const isDone = progress.next > end;
       if (progress.token !== '' && (isDone || result.number % ACKNOWLEDGE_EVERY === 0))

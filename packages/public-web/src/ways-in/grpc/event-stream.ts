@@ -8,6 +8,7 @@
  */
 import { setTimeout } from 'node:timers/promises';
 import { Metadata, type ServerDuplexStream, status } from '@grpc/grpc-js';
+import { backOff } from '@waybill/common/back-off.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import type { EventRequest__Output as EventRequest } from '@waybill/common/grpc/generated/nimbus/EventRequest.ts';
@@ -21,6 +22,9 @@ import type { EndReason, Requester, Session, Sessions, Sink } from '../../client
 import { toNimbusEvent, toResponse } from './nimbus-events.ts';
 import { toRefusal } from './to-refusal.ts';
 
+/** How long a client that nobody can attach now waits for it, and between two tries. */
+const ATTACH_MS = 15_000;
+const ATTACH_AGAIN = { baseMs: 200, capMs: 2_000 };
 /** How often an event is tried for which the mailbox has no room, until its client has read some. */
 const FULL_MS = 200;
 
@@ -61,7 +65,7 @@ export function serveEventStream(call: EventCall, { attach, requester }: EventSt
         },
         end: (reason) => end(ENDINGS[reason], token),
       };
-      session = await attach({ after: shown || undefined, sink });
+      session = await attachPatiently(sink);
       call.once('close', session.close);
       if (call.destroyed) return void session.close();
       token = session.token;
@@ -73,6 +77,20 @@ export function serveEventStream(call: EventCall, { attach, requester }: EventSt
     } catch (thrown) {
       end(toRefusal(toPublicError(thrown, requester.log)));
     }
+  }
+
+  /** A store that is busy, or changes its instance, is no reason to send the client away. */
+  async function attachPatiently(sink: Sink): Promise<Session> {
+    const sinceMs = performance.now();
+    for (let failures = 1; ; failures += 1)
+      try {
+        return await attach({ after: shown || undefined, sink });
+      } catch (error) {
+        const isAway = error instanceof AppError && error.code === 'not-accepted';
+        const isTooLate = performance.now() - sinceMs > ATTACH_MS || !isReading || call.destroyed;
+        if (!isAway || isTooLate) throw error;
+        await backOff(failures, ATTACH_AGAIN);
+      }
   }
 
   /** What the client sends, as it is asked for. */

@@ -236,6 +236,22 @@ describe('a stream of events, at a store', () => {
     assert.deepEqual(numbersOf(await take(again, 1)), [11]);
   });
 
+  it('waits a while for a store that is away', async (t) => {
+    let failures = 2;
+    const edge = await startEdge();
+    const { attach } = edge.instance.sessions;
+    edge.instance.sessions.attach = (options) => {
+      failures -= 1;
+      if (failures >= 0) throw new AppError('not-accepted', 'no store answers now');
+      return attach(options);
+    };
+    const stream = open(t, edge, randomUUID());
+    send(stream, 21);
+    const [event] = await sentBy(edge, [21]);
+    await reply(store, [edge.instance], [{ ...(event as CloudEvent), data: { result: 441 } }]);
+    assert.deepEqual(await take(stream, 1), [{ event_name: 'sq', number: 21, result: 441 }]);
+  });
+
   it('takes no more while the mailbox is full, until its client has read some', async (t) => {
     const edge = await startEdge({ maxEntries: 4 });
     const stream = open(t, edge, randomUUID());
