@@ -29,6 +29,7 @@ export type System = {
   publicWebs: Service[];
   dispatchers: Service[];
   pingListeners: Service[];
+  squareListeners: Service[];
   datasetGenerators: Service[];
   dataDispatchListeners: Service[];
   /** Starts one more data-dispatch-listener; resolves when it is ready. */
@@ -129,6 +130,7 @@ export async function startSystem({
     publicWebs: services['public-web'],
     dispatchers: services.dispatcher,
     pingListeners: services['ping-listener'],
+    squareListeners: services['square-listener'],
     datasetGenerators: services['dataset-generator'],
     dataDispatchListeners: services['data-dispatch-listener'],
     async addDataDispatchListener() {
