@@ -18,10 +18,10 @@ import { findRabbitmq } from './rabbitmq.ts';
 
 const projectFolder = fileURLToPath(new URL('../../..', import.meta.url));
 /**
- * Systems under a steady load, or with tight bounds on how long they take to mend or to answer: one file at a time. The
- * others wait for events most of their time, and generously.
+ * Systems under a steady load whose answers have tight bounds, or how long they take to mend or to stop: one file at a time.
+ * The others wait for events most of their time, and generously.
  */
-const tight = 'alarms|broker|cut|kill|overload|rolling|seeded|source-hangs|stop';
+const tight = 'alarms|broker|cut|kill|overload|rolling|stop';
 const alone = [`test/faults/@(${tight}).test.ts`];
 const together = [
   'packages/*/src/**/*.test.ts',
@@ -59,7 +59,8 @@ const runs: Run[] =
     : [
         { broker: first, patterns: together },
         { broker: first, patterns: alone, concurrency: 1 },
-        ...(rabbitmq ? [{ broker: EMBEDDED, patterns: onAnyBroker }] : []),
+        // Without a RabbitMQ beside them there is room for one more.
+        ...(rabbitmq ? [{ broker: EMBEDDED, patterns: onAnyBroker, concurrency: 3 }] : []),
       ];
 let code = 0;
 let isInterrupted = false;
