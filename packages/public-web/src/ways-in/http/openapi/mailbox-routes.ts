@@ -1,7 +1,7 @@
 /** The routes of clients that have a mailbox. */
 import { accepted, eventRouteSchema } from './event-routes.ts';
-import { cloudEvent } from './event-schemas.ts';
 import { faults, keyReused, noStore, problemResponses } from './problem-responses.ts';
+import { batchReplies } from './reply-schemas.ts';
 
 const client = {
   type: 'string',
@@ -35,7 +35,7 @@ export const mailboxRouteSchema = {
   response: {
     200: {
       description: 'What comes after the token',
-      content: { 'application/cloudevents-batch+json': { schema: { type: 'array', items: cloudEvent } } },
+      content: { 'application/cloudevents-batch+json': { schema: batchReplies } },
     },
     ...reading,
     ...problemResponses({ 404: 'The client has no mailbox (`not-found`)' }),
