@@ -3,6 +3,8 @@
  * connected to.
  */
 
+import { MAX_ENDED_CONNECTIONS } from '@waybill/common/internal-call/store-calls.ts';
+
 /**
  * `ACTIVE`: calls are routed over it. It ends as `DISCONNECTED` (one side said goodbye), `FAILED` (the peer cannot be reached)
  * or `STALE` (it was active when its process ended).
@@ -46,7 +48,7 @@ export type Connections = {
 };
 
 /** Ended connections that a store keeps; older ones are forgotten. */
-export const MAX_ENDED = 1_000;
+export const MAX_ENDED = MAX_ENDED_CONNECTIONS;
 
 /** Creates a {@link Connections} that forgets everything with its process. */
 export function createMemoryConnections(): Connections {

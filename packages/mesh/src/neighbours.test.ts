@@ -81,6 +81,45 @@ test('a goodbye ends the connection on both sides for good', async () => {
   await network.close();
 });
 
+test('a connection that was ended for good is not made again, by neither site, also after a restart', async () => {
+  const network = createNetwork();
+  const connections = createMemoryConnections();
+  const [a, b] = [network.add('a', { connections }), network.add('b')];
+  await a.connectTo('b:1');
+  const { connectionId } = await a.connectTo('b:1');
+  await a.disconnect(connectionId);
+  await a.shutdown();
+  const restarted = network.add('a', { connections });
+  await restarted.recoverFromRestart();
+  // What it does connect to by itself shows that it has had the time.
+  await restarted.connectTo('c:1', { isPersistent: true }).catch(() => {});
+  network.add('c');
+  await eventually(async () => assert.equal((await restarted.listActiveConnections()).length, 1));
+  assert.deepEqual(await recordOf(restarted), [
+    'outbound b DISCONNECTED',
+    'outbound  FAILED',
+    'outbound c ACTIVE',
+  ]);
+  assert.deepEqual(await recordOf(b), ['inbound a DISCONNECTED']);
+  await network.close();
+});
+
+test('what is recovered late does not bring back what was ended for good meanwhile', async () => {
+  const network = createNetwork();
+  const connections = createMemoryConnections();
+  const earlier = network.add('a', { connections });
+  const b = network.add('b');
+  await earlier.connectTo('b:1');
+  const restarted = network.add('a', { connections: await copyOf(connections) });
+  const { connectionId } = await restarted.connectTo('b:1');
+  await restarted.disconnect(connectionId);
+  await restarted.recoverFromRestart();
+  await eventually(async () => assert.deepEqual(await b.listActiveConnections(), []));
+  assert.deepEqual(await recordOf(restarted), ['outbound b STALE', 'outbound b DISCONNECTED']);
+  await earlier.shutdown();
+  await network.close();
+});
+
 test('namespaces change at run time, and peers route by the new ones', async () => {
   const network = createNetwork();
   const [a, b] = [network.add('a'), network.add('b', { namespaces: ['shared', 'other'] })];

@@ -205,12 +205,15 @@ export function createNeighbours({
     async recover() {
       const newest = new Map<string, Connection>();
       for (const connection of await store.list()) {
-        if (connection.sessionId === sessionId) continue;
-        if (connection.status === 'ACTIVE') await store.save(toStale(connection));
+        const isOwn = connection.sessionId === sessionId;
+        if (!isOwn && connection.status === 'ACTIVE') await store.save(toStale(connection));
         newest.set(connection.address, connection);
       }
-      for (const { address, status, reason, direction } of newest.values())
-        if (status === 'ACTIVE' || reason === OWN_SHUTDOWN || reason === STALE_REASON)
+      for (const { address, status, reason, direction, sessionId: session } of newest.values())
+        if (
+          session !== sessionId &&
+          (status === 'ACTIVE' || reason === OWN_SHUTDOWN || reason === STALE_REASON)
+        )
           if (peerAt(address)) keep(neighbourAt(address), direction === 'outbound');
     },
     async shutdown() {

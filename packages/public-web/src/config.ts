@@ -239,7 +239,7 @@ export const publicWebSettings = {
   }),
   MESH_CONNECTIONS: str({
     default: undefined,
-    desc: 'File (SQLite) that connections of the mesh are kept in, and found again after a restart; without it they are forgotten with the process',
+    desc: 'File (SQLite) that connections of the mesh are kept in, and found again after a restart; without it they are kept in the store of STORE_URLS, and without that forgotten with the process',
   }),
   DEVELOPMENT: bool({
     default: false,

@@ -151,9 +151,10 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
   };
   const ask = createAsk(askOptions);
   const ofThoseWhoStay = { dispatchers: sendUntilTaken(dispatchers) };
-  const site = createSite({ config, asking, account, log });
-  const atStore = store && {
-    askStore: createAskStore({ store, log }),
+  const askStore = store && createAskStore({ store, log });
+  const site = createSite({ config, asking, askStore, account, log });
+  const atStore = askStore && {
+    askStore,
     watches,
     holder: { instance: instanceId, url: `${internalUrl}/push` },
     currentReplyAddress: createReplyAddresses({
@@ -260,7 +261,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
       tls,
     }));
   const waysIn = grpc ? [http, grpc] : [http];
-  if (site) await joinMesh(site, config.MESH_PEERS);
+  if (site) void joinMesh(site, { peers: config.MESH_PEERS, signal: closing.signal, log });
 
   return {
     ports: { port: http.port, internalPort: portOf(internalApp), grpcPort: grpc?.port },

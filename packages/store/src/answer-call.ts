@@ -5,9 +5,18 @@ import type { InternalCall } from '@waybill/common/internal-call/internal-app.ts
 import type { StoreCall } from '@waybill/common/internal-call/store-calls.ts';
 import type { Answers, FoundAnswer } from './answers.ts';
 import type { Mailboxes, TextPage } from './mailboxes.ts';
+import type { MeshConnections } from './mesh-connections.ts';
 
 /** What handles `POST /calls`, one {@link StoreCall}: answers 200 with what `store-calls.ts` has for it, as JSON text. */
-export function createAnswerCall({ mailboxes, answers }: { mailboxes: Mailboxes; answers: Answers }) {
+export function createAnswerCall({
+  mailboxes,
+  answers,
+  connections,
+}: {
+  mailboxes: Mailboxes;
+  answers: Answers;
+  connections: MeshConnections;
+}) {
   return ({ body }: InternalCall): Promise<string> => answer(parseForwardedJson(body) as StoreCall);
 
   async function answer(call: StoreCall): Promise<string> {
@@ -31,6 +40,11 @@ export function createAnswerCall({ mailboxes, answers }: { mailboxes: Mailboxes;
       case 'cancel-answer':
         await answers.cancel(call.id);
         return '{}';
+      case 'save-connection':
+        await connections.save(call);
+        return '{}';
+      case 'list-connections':
+        return JSON.stringify({ records: await connections.list(call.site) });
       default:
         throw new AppError('invalid-request', 'a store knows no such call');
     }

@@ -18,6 +18,7 @@ import { createAnswerCall } from './answer-call.ts';
 import { createAnswers } from './answers.ts';
 import { loadStoreConfig } from './config.ts';
 import { createMailboxes } from './create-mailboxes.ts';
+import { createMeshConnections } from './mesh-connections.ts';
 import { migrate } from './migrations.ts';
 import { openDatabase } from './open-database.ts';
 import { createTakeReplies } from './take-replies.ts';
@@ -72,7 +73,7 @@ await runService(loadStoreConfig, async ({ config, log, isStopping }) => {
     clock,
     routes: {
       '/append': createTakeReplies({ mailboxes, answers }),
-      '/calls': createAnswerCall({ mailboxes, answers }),
+      '/calls': createAnswerCall({ mailboxes, answers, connections: createMeshConnections({ database }) }),
     },
   });
   await app.listen({ host: config.HOST, port: config.PORT });

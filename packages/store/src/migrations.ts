@@ -54,6 +54,16 @@ const STEPS: readonly (readonly string[])[] = [
     'CREATE INDEX answers_by_expiry ON answers (expires_ms)',
   ],
   ['ALTER TABLE entries ADD COLUMN due_ms BIGINT'],
+  [
+    `CREATE TABLE mesh_connections (
+      site TEXT NOT NULL,
+      id TEXT NOT NULL,
+      number BIGINT NOT NULL,
+      is_ended BIGINT NOT NULL,
+      record TEXT NOT NULL,
+      PRIMARY KEY (site, id)
+    )`,
+  ],
 ];
 
 /**

@@ -1,5 +1,5 @@
 /**
- * What mailboxes and answers must keep on every database, as tests. A test file opens the database and runs them:
+ * What mailboxes, answers and connections of sites must keep on every database, as tests. A test file opens the database and runs them:
  *
  *     storeContract('SQLite', async () => openSqlite(path));
  */
@@ -7,11 +7,13 @@ import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import type { ErrorCode } from '@waybill/common/errors.ts';
+import { MAX_ENDED_CONNECTIONS } from '@waybill/common/internal-call/store-calls.ts';
 import { createAnswers } from './answers.ts';
 import { createMailboxes } from './create-mailboxes.ts';
 import type { Database, Row } from './database.ts';
 import { MAX_AT_ONCE } from './forget-old.ts';
 import type { Mailboxes, NewEntry, TextPage } from './mailboxes.ts';
+import { createMeshConnections, type MeshConnections } from './mesh-connections.ts';
 import { migrate } from './migrations.ts';
 import { upsert } from './upsert.ts';
 
@@ -447,6 +449,45 @@ export function storeContract(name: string, open: () => Promise<Database>): void
       const isStopping = () => ++asked > 1;
       assert.equal(await answers().forgetOld(isStopping), MAX_AT_ONCE);
       assert.equal(await answers().forgetOld(), 2 * MAX_AT_ONCE + 1);
+    });
+  });
+
+  describe(`connections of sites on ${name}`, () => {
+    let database: Database;
+    let connections: MeshConnections;
+    before(async () => {
+      database = await open();
+      await migrate(database);
+      connections = createMeshConnections({ database });
+    });
+    after(() => database.close());
+    const save = (site: string, id: string, record: string, isEnded = false) =>
+      connections.save({ site, id, isEnded, record });
+
+    it('are listed as they were saved last, the oldest first, each site its own', async () => {
+      const site = randomUUID();
+      assert.deepEqual(await connections.list(site), []);
+      await save(site, 'b', '1');
+      await save(site, 'a', '2');
+      await save('other', 'b', '3');
+      await save(site, 'b', '4');
+      assert.deepEqual(await connections.list(site), ['4', '2']);
+    });
+
+    it('that have ended stay so, whatever comes late', async () => {
+      const site = randomUUID();
+      await save(site, 'a', 'ended', true);
+      await save(site, 'a', 'active');
+      await save(site, 'a', 'ended later', true);
+      assert.deepEqual(await connections.list(site), ['ended later']);
+    });
+
+    it('are forgotten when too many have ended, the oldest first, and never while they are active', async () => {
+      const site = randomUUID();
+      await save(site, 'active', 'active');
+      for (let n = 0; n <= MAX_ENDED_CONNECTIONS; n += 1) await save(site, `${n}`, `${n}`, true);
+      const records = await connections.list(site);
+      assert.deepEqual([records.length, ...records.slice(0, 2)], [MAX_ENDED_CONNECTIONS + 1, 'active', '1']);
     });
   });
 }

@@ -3,7 +3,9 @@
  * other. Shows the mesh, a call that its own site serves, one that goes to another, with its trace over both, and one
  * whose site was killed. Exits 0; on a failure it says which part failed and exits 1.
  */
-import { extname } from 'node:path';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { programName } from '../../../bin/plain/program-name.mjs';
 import { interrupted, runProgram, UserError } from '../../../bin/plain/user-error.mjs';
@@ -32,9 +34,11 @@ type Site = { id: string; address: string; system: System; services: RunningServ
 await runProgram(async () => {
   const { help, portOffset } = readStartOptions();
   if (help) return console.log(usage);
+  const folder = mkdtempSync(join(tmpdir(), 'waybill-demo-mesh-'));
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
   const startedAt = performance.now();
   const output = createOutputKeeper();
-  const sites = (await describeSites(portOffset)).map((site) => ({
+  const sites = (await describeSites(portOffset, folder)).map((site) => ({
     ...site,
     services: runServices({ stages: site.system.stages, onLine: output.keep }),
   }));
@@ -71,7 +75,7 @@ await runProgram(async () => {
 });
 
 /** The telemetry of all is in the first one's collector. */
-async function describeSites(portOffset: number): Promise<Omit<Site, 'services'>[]> {
+async function describeSites(portOffset: number, folder: string): Promise<Omit<Site, 'services'>[]> {
   const sites: Omit<Site, 'services'>[] = [];
   for (const [index, [id, listener]] of SITES.entries()) {
     const offset = portOffset + index * BETWEEN_SITES;
@@ -84,6 +88,8 @@ async function describeSites(portOffset: number): Promise<Omit<Site, 'services'>
       MESH_ID: id,
       MESH_ADDRESS: address,
       MESH_NAMESPACES: 'acme',
+      // Of no other run.
+      DATABASE_URL: `sqlite:${join(folder, id)}.db`,
     };
     const listeners = [modulePath(listener)];
     const system = await describeSystem(env, { portOffset: offset, listeners });

@@ -49,6 +49,8 @@ export type MailboxName = { mailbox: string } | { owner: string; client: string 
  * - `acknowledge`: the same without reading.
  * - `read-answer`: the answer to a request, of which `holder` wants to be told if it is not there yet.
  * - `cancel-answer`: it is never kept, and removed if it is.
+ * - `save-connection`: what a site of a mesh has on record of a connection, as text.
+ * - `list-connections`: its `records`, the oldest first.
  */
 export type StoreCall =
   | ({ call: 'attach'; holder: Holder; after?: string | undefined; deadlineMs: number } & ClientName)
@@ -58,9 +60,14 @@ export type StoreCall =
   | { call: 'look'; instance: string; mailboxes: { mailbox: string; fence: number }[] }
   | { call: 'acknowledge'; tokens: { mailbox: string; after: string }[] }
   | { call: 'read-answer'; id: string; holder?: Holder }
-  | { call: 'cancel-answer'; id: string };
+  | { call: 'cancel-answer'; id: string }
+  | { call: 'save-connection'; site: string; id: string; isEnded: boolean; record: string }
+  | { call: 'list-connections'; site: string };
 
 export type ClientName = { owner: string; client: string };
+
+/** Connections of a site that have ended, of which a store keeps the record: one answer has them all. */
+export const MAX_ENDED_CONNECTIONS = 100;
 
 /** One entry; its token is `<epoch>.<offset>`. */
 export type MailboxEntry = { offset: number; event: CloudEvent };

@@ -1,4 +1,5 @@
 /** This system as a site of a mesh: its methods are events of its own listeners. */
+import { backOff } from '@waybill/common/back-off.ts';
 import { loadProto } from '@waybill/common/grpc/proto.ts';
 import { readServiceMethods } from '@waybill/common/grpc/service-methods.ts';
 import { keyPairOf } from '@waybill/common/http/tls.ts';
@@ -6,7 +7,7 @@ import {
   type CollectiveDispatcher,
   createCollectiveDispatcher,
 } from '@waybill/mesh/collective-dispatcher.ts';
-import { createMemoryConnections } from '@waybill/mesh/connections.ts';
+import { type Connections, createMemoryConnections } from '@waybill/mesh/connections.ts';
 import { createDescriptorValidator } from '@waybill/mesh/grpc/descriptor-validator.ts';
 import { createGrpcPeers } from '@waybill/mesh/grpc/grpc-peers.ts';
 import { registerMeshMethods } from '@waybill/mesh/grpc/mesh-methods.ts';
@@ -20,6 +21,8 @@ import { createAnswerEvent } from '../core/answer-event.ts';
 import { createAsk } from '../core/ask.ts';
 import { createExpectedWait } from '../core/expected-wait.ts';
 import { createRunMethod } from '../core/run-method.ts';
+import type { AskStore } from '../later/store-client.ts';
+import { createStoreConnections } from './store-connections.ts';
 
 type Config = Pick<
   ReturnType<typeof loadPublicWebConfig>,
@@ -37,10 +40,13 @@ type Config = Pick<
 export function createSite({
   config,
   asking,
+  askStore,
   account,
   log,
 }: {
   config: Config;
+  /** Undefined without a store. */
+  askStore: AskStore | undefined;
   asking: Pick<Parameters<typeof createAsk>[0], 'parked' | 'dispatchers' | 'currentReplyAddress'>;
   account: Account;
   log: Logger;
@@ -62,7 +68,7 @@ export function createSite({
     id,
     address,
     namespaces,
-    connections: file ? openSqliteConnections(file) : createMemoryConnections(),
+    connections: openConnections({ file, askStore, site: id }),
     validator: descriptors && createDescriptorValidator(new Map([...descriptors, ...ownServices()])),
     peerAt: peers ? peerAt : loopbackAlone,
     openPeer: createGrpcPeers({ accessOf: (at) => peerAt(at) ?? {}, keyPair: keyPairOf(config) }),
@@ -78,8 +84,36 @@ function ownServices() {
   return readServiceMethods(loadProto('mesh.proto'));
 }
 
-/** Connects to what was connected before, and to the peers of the settings, in the background and until they are there. */
-export async function joinMesh(site: CollectiveDispatcher, peers: Config['MESH_PEERS']): Promise<void> {
-  await site.recoverFromRestart();
+function openConnections({
+  file,
+  askStore,
+  site,
+}: {
+  file: string | undefined;
+  askStore: AskStore | undefined;
+  site: string;
+}): Connections {
+  if (file) return openSqliteConnections(file);
+  return askStore ? createStoreConnections({ askStore, site }) : createMemoryConnections();
+}
+
+/** Between two tries to read what was connected before, where the store is not there yet. */
+const READ_AGAIN = { baseMs: 250, capMs: 4_000 };
+
+/**
+ * Connects to the peers of the settings, and to what was connected before, in the background and until they are there, or
+ * `signal` aborts. Never rejects.
+ */
+export async function joinMesh(
+  site: CollectiveDispatcher,
+  { peers, signal, log }: { peers: Config['MESH_PEERS']; signal: AbortSignal; log: Logger },
+): Promise<void> {
   for (const { address } of peers ?? []) site.connectTo(address, { isPersistent: true }).catch(() => {});
+  for (let failures = 1; !signal.aborted; failures += 1)
+    try {
+      return await site.recoverFromRestart();
+    } catch (err) {
+      if (failures === 1) log.warn({ err }, 'what the site was connected to cannot be read yet');
+      await backOff(failures, { ...READ_AGAIN, signal });
+    }
 }
