@@ -12,6 +12,7 @@ import { packagedListeners } from '@waybill/tools/packaged-listeners.ts';
 /** What the production code of each package may import besides itself; `bin/plain` is plain JavaScript without packages. */
 const PACKAGES: Record<string, readonly string[]> = {
   common: [],
+  client: [],
   listener: ['common'],
   'listener/testing': ['common', 'listener', 'embedded-broker'],
   'public-web': ['common', 'mesh'],
