@@ -76,6 +76,8 @@ function openEventStream(raw: ServerResponse): Sink {
   let entries = 0;
   let bytes = 0;
   const unreadSinceMs: number[] = [];
+  // What is written once the connection has broken, and nobody was told yet, must not end the process.
+  raw.on('error', () => {});
   // A comment, for the client to have the head.
   raw.write(':\n\n');
   const timer = setInterval(() => {
