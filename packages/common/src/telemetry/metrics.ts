@@ -35,6 +35,30 @@ export const parked = meter.createObservableGauge('waybill.parked', {
   unit: '{request}',
 });
 
+/** Clients that are attached to their mailbox, observed as {@link parked} is. */
+export const sessions = meter.createObservableGauge('waybill.sessions', {
+  description: 'Clients that are attached to their mailbox',
+  unit: '{session}',
+});
+
+/** Entries in the mailboxes of attached clients, which they have not acknowledged; observed as {@link parked} is. */
+export const mailboxDepth = meter.createObservableGauge('waybill.mailbox.depth', {
+  description: 'Entries that attached clients have not acknowledged',
+  unit: '{entry}',
+});
+
+/** Entries handed to attached clients. Attribute: `by`, how they came: `push`, or `read` where that was missed or too early. */
+export const mailboxEntries = createCounter(meter, 'waybill.mailbox.entries', {
+  description: 'Entries handed to attached clients',
+  unit: '{entry}',
+});
+
+/** Clients that attached. Attribute: `outcome`: `new` without a token, `recovered`, or `gap` where something was lost. */
+export const attaches = createCounter(meter, 'waybill.attaches', {
+  description: 'Clients that attached to their mailbox',
+  unit: '{session}',
+});
+
 /** Events per batch sent. Attribute: `hop`, where they went: `dispatcher`, `broker`, `callback`. */
 export const batchSize = meter.createHistogram('waybill.batch.size', {
   description: 'Events per batch sent',

@@ -40,6 +40,8 @@ export type SessionContext = {
 export type HeldSession = Session & {
   readonly mailbox: string;
   readonly fence: number;
+  /** Entries that its client has not acknowledged. */
+  depth(): number;
   /** Begins to hand over what there is. */
   start(): void;
   pushed(push: PushedEntry): void;
@@ -161,6 +163,7 @@ export function createSession({
   return {
     mailbox,
     fence,
+    depth: () => delivery.head() - delivery.acked(),
     token: `${epoch}.${attached.trimmed}`,
     backlog: attached.head - attached.trimmed,
     recovered: isResumed && !attached.gap,

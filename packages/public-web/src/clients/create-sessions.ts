@@ -2,6 +2,7 @@ import { AppError } from '@waybill/common/errors.ts';
 import type { CallStore } from '@waybill/common/internal-call/call-store.ts';
 import type { Attached, Holder, LookedAt } from '@waybill/common/internal-call/store-calls.ts';
 import { DRAIN_MS } from '@waybill/common/shutdown-bounds.ts';
+import { attaches, mailboxDepth, sessions as sessionsGauge } from '@waybill/common/telemetry/metrics.ts';
 import { within } from '@waybill/common/within.ts';
 import type { Watches } from '../later/watches.ts';
 import { createAcks } from './acks.ts';
@@ -50,6 +51,11 @@ export function createSessions({
   let isLooking = false;
   const timer = setInterval(() => void look(), lookEveryMs).unref();
 
+  sessionsGauge.addCallback((result) => result.observe(sessions.size));
+  mailboxDepth.addCallback((result) =>
+    result.observe([...sessions.values()].reduce((sum, { depth }) => sum + depth(), 0)),
+  );
+
   /** Of promises that never reject. */
   function track(promise: Promise<unknown>): void {
     underWay.add(promise);
@@ -91,7 +97,8 @@ export function createSessions({
     attached: Attached,
     options: Pick<Parameters<Sessions['attach']>[0], 'after' | 'sink' | 'room'>,
   ) {
-    const { mailbox } = attached;
+    const { mailbox, gap } = attached;
+    attaches.add(1, { outcome: gap ? 'gap' : options.after === undefined ? 'new' : 'recovered' });
     const stopWatching = watches.watch(mailbox, (push) => session.pushed(push));
     const session: HeldSession = createSession({
       ...context,

@@ -6,6 +6,7 @@ import { AppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { placeOf } from '@waybill/common/internal-call/reply-place.ts';
 import type { Page, PushedPosition } from '@waybill/common/internal-call/store-calls.ts';
+import { mailboxEntries } from '@waybill/common/telemetry/metrics.ts';
 import { startEventSpan } from '@waybill/common/telemetry/tracing.ts';
 import { toEntry, toGap } from './entry.ts';
 import type { Sink } from './sessions.ts';
@@ -63,7 +64,8 @@ export function createDelivery({ attached, take, unwritten, read, onHanded }: De
     return waiting.bytes() < MAX_UNWRITTEN_BYTES && unwritten.hasRoom();
   }
 
-  function hand(offset: number, event: CloudEvent): void {
+  function hand(offset: number, event: CloudEvent, by: 'push' | 'read'): void {
+    mailboxEntries.add(1, { by });
     handed = offset;
     head = Math.max(head, offset);
     const bytes = Buffer.byteLength(JSON.stringify(event));
@@ -86,7 +88,7 @@ export function createDelivery({ attached, take, unwritten, read, onHanded }: De
     }
     for (const { offset, event } of page.entries) {
       if (!hasRoom()) return;
-      if (offset > handed) hand(offset, event);
+      if (offset > handed) hand(offset, event, 'read');
     }
   }
 
@@ -133,7 +135,7 @@ export function createDelivery({ attached, take, unwritten, read, onHanded }: De
     pushed({ epoch: pushedEpoch, offset, head: pushedHead, event }) {
       if (pushedEpoch !== epoch) return;
       head = Math.max(head, pushedHead);
-      if (event && offset === handed + 1 && !isReading && hasRoom()) hand(offset, event);
+      if (event && offset === handed + 1 && !isReading && hasRoom()) hand(offset, event, 'push');
       // What was appended together is pushed together.
       queueMicrotask(catchUp);
     },
