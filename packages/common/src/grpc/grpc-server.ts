@@ -94,6 +94,8 @@ export async function createGrpcServer({
     'grpc.max_receive_message_length': maxReceiveBytes,
     'grpc.max_send_message_length': maxSendBytes,
     'grpc.max_concurrent_streams': maxConcurrentStreams,
+    // Counts of every call that nobody reads.
+    'grpc.enable_channelz': 0,
     'grpc.max_connection_idle_ms': MAX_IDLE_MS,
     'grpc.keepalive_time_ms': KEEPALIVE_MS,
     'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,

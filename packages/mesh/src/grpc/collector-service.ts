@@ -58,7 +58,10 @@ export function createCollectorService({
     async (call: ServerUnaryCall<Request, Response>, callback: (error: null, answer: Response) => void) => {
       linkInboundGrpcTrace();
       sendTraceResponse(call);
-      const answer = await run(call.request, optionsOf(call, deadlineMs), callerOf(call.metadata));
+      const gone = watchCaller(call);
+      const options = { deadlineMs: waitMs(call, deadlineMs), signal: gone.signal };
+      const answer = await run(call.request, options, callerOf(call.metadata));
+      gone.forget();
       describeCall(call.request, answer);
       // What is generated knows the codes of our own statuses alone; others' pass as they are.
       callback(null, answer as unknown as Response);
@@ -91,14 +94,20 @@ function isPermitted(
   return caller === undefined || missingField(request) !== undefined || caller.mayCall(request);
 }
 
-/** How long `call` may take, at most `deadlineMs`; and when its caller has gone. */
-function optionsOf(call: ServerUnaryCall<unknown, unknown>, deadlineMs: number): CallOptions {
-  const gone = new AbortController();
-  if (call.cancelled) gone.abort();
-  else call.once('cancelled', () => gone.abort());
+/** How long `call` may take, at most `deadlineMs`. */
+function waitMs(call: ServerUnaryCall<unknown, unknown>, deadlineMs: number): number {
   const ownMs = Number(call.getDeadline()) - Date.now();
   const waitMs = ownMs - Math.min(RESERVE.maxMs, ownMs * RESERVE.part);
-  return { deadlineMs: Math.max(0, Math.min(deadlineMs, waitMs)), signal: gone.signal };
+  return Math.max(0, Math.min(deadlineMs, waitMs));
+}
+
+/** When the caller goes. Every call is `cancelled` to grpc-js once its stream has closed: it is to be forgotten when it is answered. */
+function watchCaller(call: ServerUnaryCall<unknown, unknown>): { signal: AbortSignal; forget(): void } {
+  const gone = new AbortController();
+  const onCancelled = () => gone.abort();
+  if (call.cancelled) gone.abort();
+  else call.once('cancelled', onCancelled);
+  return { signal: gone.signal, forget: () => void call.off('cancelled', onCancelled) };
 }
 
 /** As public-web does over HTTP. Not in the trailer: the instrumentation drops it. */

@@ -43,6 +43,8 @@ const OPTIONS = {
   'grpc.enable_http_proxy': 0,
   // A name's owner could have calls that may have run sent again.
   'grpc.service_config_disable_resolution': 1,
+  // Counts of every call that nobody reads.
+  'grpc.enable_channelz': 0,
   'grpc.initial_reconnect_backoff_ms': 100,
   'grpc.max_reconnect_backoff_ms': 1_000,
 };
