@@ -23,7 +23,7 @@ import { toNimbusEvent, toResponse } from './nimbus-events.ts';
 import { toRefusal } from './to-refusal.ts';
 
 /** How long a client that nobody can attach now waits for it, and between two tries. */
-const ATTACH_MS = 15_000;
+const ATTACH_MS = 30_000;
 const ATTACH_AGAIN = { baseMs: 200, capMs: 2_000 };
 /** How often an event is tried for which the mailbox has no room, until its client has read some. */
 const FULL_MS = 200;
