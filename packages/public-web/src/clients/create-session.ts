@@ -198,7 +198,7 @@ export function createSession({
     },
     looked(found) {
       if (isOver) return;
-      if (found?.epoch !== epoch || found.head < delivery.handed()) return end('lost');
+      if (found?.epoch !== epoch) return end('lost');
       if (!found.isHeld) return end('taken-over');
       storedBytes = found.bytes;
       slots.release(found.nextN);

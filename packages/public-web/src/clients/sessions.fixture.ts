@@ -26,15 +26,23 @@ export type Instance = {
   outcome: (event: CloudEvent) => AppError | undefined;
 };
 
-/** Starts the instance `name` at `store`, which does not take what it appends the first `failingAppends` times. */
+/**
+ * Starts the instance `name` at `store`, which does not take what it appends the first `failingAppends` times;
+ * `onLooked` holds up what it says to a look.
+ */
 export function startInstance(
   name: string,
   store: Service,
-  { failingAppends = 0, ...options }: Partial<SessionsOptions> & { failingAppends?: number } = {},
+  {
+    failingAppends = 0,
+    onLooked = async () => {},
+    ...options
+  }: Partial<SessionsOptions> & { failingAppends?: number; onLooked?: () => Promise<void> } = {},
 ): Instance {
   const log = pino({ level: 'silent' });
   let failures = failingAppends;
   const callStore = createCallStore({ urls: [store.baseUrl], keys: keys.call, clock: createClockCheck() });
+  const askStore = createAskStore({ store: callStore, log });
   const watches = createWatches();
   const replyAddress = { address: { kind: 'mailbox' }, keys: keys.replyAddress, maxDeadlineMs: 60_000 };
   const instance: Instance = { name, watches, sent: [], outcome: () => undefined } as unknown as Instance;
@@ -46,7 +54,11 @@ export function startInstance(
         return { kind: 'failed', error: new Error('away'), isWritten: false };
       },
     },
-    askStore: createAskStore({ store: callStore, log }),
+    async askStore(call) {
+      const answer = await askStore(call);
+      if (call.call === 'look') await onLooked();
+      return answer as never;
+    },
     watches,
     holder: { instance: name, url: `http://127.0.0.1:1/${name}` },
     sendToSlot: createSendToSlot({

@@ -84,6 +84,26 @@ describe('sessions of clients that stay', () => {
     await client.session.close();
   });
 
+  it('go on when what the store says to a look is older than what was handed over', async () => {
+    const looked = Promise.withResolvers<void>();
+    const pushed = Promise.withResolvers<void>();
+    const crossed = start('crossed', {
+      onLooked() {
+        looked.resolve();
+        return pushed.promise;
+      },
+    });
+    const client = await connect(crossed, randomUUID());
+    await client.send('a', 'b');
+    await looked.promise;
+    await reply(store, [crossed], await sentBy(crossed, 'a'));
+    await client.answers(1);
+    pushed.resolve();
+    await replyTogether(store, [], await sentBy(crossed, 'b'));
+    assert.deepEqual(await client.answers(2), ['a', 'b']);
+    await client.session.close();
+  });
+
   it('hand over 256 entries, and more once some are acknowledged, which are then gone', async () => {
     const name = randomUUID();
     const client = await connect(one, name);
