@@ -15,7 +15,7 @@ function start(publish: Publisher['publish'], maxByType = new Map<string, number
   return {
     publishEvent: createPublishEvent({
       publisher,
-      publishObserved: async () => {},
+      publishObserved: async () => true,
       lostTypes,
       maxByType,
       log,

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { encodeEvent } from '@waybill/common/event/event-json.ts';
+import { type EncodedEvent, encodeEvent } from '@waybill/common/event/event-json.ts';
 import { type ClockCheck, createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
+import { PROGRESS_TYPE } from '@waybill/common/internal-call/progress.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import { hang, type OnBatch, refuse, reset, respond } from '@waybill/test-harness/stand-in.ts';
 import { pino } from 'pino';
@@ -103,6 +104,26 @@ describe('replies to one address', () => {
       response.end(JSON.stringify({ unknown: [events[1]?.correlationid] })),
     );
     assert.deepEqual(await deliverMany(instance, 3), ['delivered', 'gone', 'delivered']);
+  });
+
+  it('are kept where the client may fetch them when they come too late, but no progress is', async () => {
+    const instance = await start((events, response) =>
+      response.end(JSON.stringify({ unknown: [], late: events.map(({ correlationid }) => correlationid) })),
+    );
+    const kept: string[] = [];
+    const later = {
+      async deliver(_address: unknown, { event }: EncodedEvent) {
+        kept.push(event.type);
+        return 'delivered' as const;
+      },
+    };
+    await callback.close();
+    callback = createReplyCallback({ keys: keys.call, clock, later, log: pino({ level: 'silent' }) });
+    const progress = newEvent(PROGRESS_TYPE);
+    const reply = newEvent('PingResponse', { correlationid: progress.correlationid });
+    const outcomes = [progress, reply].map((event) => deliver(instance, instance.url, encodeEvent(event)));
+    assert.deepEqual(await Promise.all(outcomes), ['late', 'delivered']);
+    assert.deepEqual(kept, ['PingResponse']);
   });
 
   it('are put off when it takes none for the moment, and the address counts as well', async () => {

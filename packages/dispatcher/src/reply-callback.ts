@@ -5,6 +5,7 @@ import { createCallTier, type TierAnswer } from '@waybill/common/internal-call/c
 import { toCallbackAddress } from '@waybill/common/internal-call/callback-address.ts';
 import type { ClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import type { Key } from '@waybill/common/internal-call/internal-keys.ts';
+import { PROGRESS_TYPE } from '@waybill/common/internal-call/progress.ts';
 import type { ReplyAddress } from '@waybill/common/internal-call/reply-address.ts';
 import { CALLBACK_CHECK_TYPE } from '@waybill/common/internal-call/troubles.ts';
 import { isBodyAtFault } from '@waybill/common/problem.ts';
@@ -86,7 +87,9 @@ export function createReplyCallback({
   return {
     async deliver(address, reply) {
       const outcome = await lanes.deliver(address, reply);
-      return outcome === 'late' && later ? later.deliver(address, reply) : outcome;
+      // What an answer tells of an id holds for the progress beside the reply, too, which is no answer to keep.
+      if (outcome !== 'late' || !later || reply.event.type === PROGRESS_TYPE) return outcome;
+      return later.deliver(address, reply);
     },
     async check(address, replyto) {
       const { origin, pathname: path } = new URL(toCallbackAddress(address).url);

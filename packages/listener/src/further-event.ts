@@ -1,7 +1,6 @@
 import type { PublishObserved } from '@waybill/common/broker/publish-observed.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { encodeMessage } from '@waybill/common/event/event-json.ts';
-import pLimit from 'p-limit';
 import type { FurtherEvent } from './handler.ts';
 import { hopsAfter } from './hops.ts';
 import { type Maker, makeEvent } from './make-event.ts';
@@ -35,18 +34,26 @@ export function toFurther(
 }
 
 /**
- * Publishes the copies for observers, some at a time, while the delivery is held (`signal`). What waits goes to this service
- * alone, and is not observed.
+ * Publishes the copies for observers, some at a time, while the delivery is held (`signal`); of a type no more once the broker
+ * has not taken one. What waits goes to this service alone, and is not observed.
  */
 export async function publishCopies(
   further: readonly Further[],
   publishObserved: PublishObserved,
   signal: AbortSignal,
 ): Promise<void> {
-  if (further.length === 0) return;
-  await pLimit(MAX_COPIES_IN_FLIGHT).map(further, async ({ message: { to, ...message } }) => {
-    if ('type' in to) await publishObserved(to.type, message, signal);
-  });
+  const untaken = new Set<string>();
+  let next = 0;
+  async function publishNext(): Promise<void> {
+    for (let each = further[next++]; each; each = further[next++]) {
+      const { to, ...message } = each.message;
+      // One that is not answered takes seconds, and those after it would hold the event for as long each.
+      if (!('type' in to) || untaken.has(to.type)) continue;
+      if (!(await publishObserved(to.type, message, signal))) untaken.add(to.type);
+    }
+  }
+  // The first are written at once, and so before the events.
+  await Promise.all(Array.from({ length: Math.min(MAX_COPIES_IN_FLIGHT, further.length) }, publishNext));
 }
 
 function answerToOf({ correlationid, replyto, expirytime }: CloudEvent): Maker['answerTo'] {

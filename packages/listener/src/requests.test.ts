@@ -246,7 +246,7 @@ describe('the time of a request', () => {
     const requests = createRequests({
       ...{ service: 'orders', publisher, log: context.log },
       subscriber: { subscribe: () => ({ isActive, cancel: async () => {} }) },
-      publishObserved: async () => {},
+      publishObserved: async () => true,
     });
     return {
       request: requests.of(event, context),

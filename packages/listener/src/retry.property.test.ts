@@ -107,7 +107,7 @@ async function live({ maxAttempts, deadlineMs, attemptsMs, latenesses }: Life) {
       return 'confirmed';
     }),
     publishReply: () => assert.fail('nothing is answered'),
-    publishObserved: async () => {},
+    publishObserved: async () => true,
     requests: { of: () => async () => assert.fail('nothing is asked') },
     giveUp: async () => void ends.push(Date.now()),
     stopping: new AbortController().signal,

@@ -31,7 +31,7 @@ import { runService } from '@waybill/common/process/run-service.ts';
 import { CLOSE_MS, DRAIN_MS } from '@waybill/common/shutdown-bounds.ts';
 import { parked as parkedGauge } from '@waybill/common/telemetry/metrics.ts';
 import { createAdmit } from './admission/admission.ts';
-import { createClientAddress } from './admission/client-address.ts';
+import { createClientAddress } from './ways-in/client-address.ts';
 import { createVerifyToken } from './admission/json-web-tokens.ts';
 import { isPublicType, labelOfType, mayBePublic } from './admission/public-types.ts';
 import { createTickets } from './admission/tickets.ts';

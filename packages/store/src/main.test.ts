@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { PROGRESS_TYPE } from '@waybill/common/internal-call/progress.ts';
 import type { Attached, Page, ReadAnswer } from '@waybill/common/internal-call/store-calls.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
 import { append, call, newReply, post, randomKey, startStore } from './store.fixture.ts';
@@ -54,12 +55,13 @@ describe('a store', () => {
     assert.deepEqual(await append(store, replies), ['gone', 'repeated', 'repeated', 'gone']);
   });
 
-  it('keeps an answer until it is cancelled', async () => {
+  it('keeps an answer, for which it takes no progress, until it is cancelled', async () => {
     const id = randomKey();
     assert.deepEqual(await call<ReadAnswer>(store, { call: 'read-answer', id, holder }), {
       state: 'pending',
     });
-    await append(store, [newReply(id)]);
+    const progress = newReply(id, { id: 'progress', type: PROGRESS_TYPE });
+    assert.deepEqual(await append(store, [progress, newReply(id)]), ['gone', 'appended']);
     const found = await call<ReadAnswer>(store, { call: 'read-answer', id });
     assert.equal(found.state === 'answered' && found.event.id, `reply to ${id}`);
     await call(store, { call: 'cancel-answer', id });

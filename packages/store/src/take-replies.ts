@@ -4,6 +4,7 @@ import { INTERNAL_BODY_LIMIT_BYTES, MAX_BATCH_BYTES } from '@waybill/common/batc
 import { type CloudEvent, expiryMs } from '@waybill/common/event/event.ts';
 import { decodeMessage } from '@waybill/common/event/event-json.ts';
 import type { InternalCall } from '@waybill/common/internal-call/internal-app.ts';
+import { PROGRESS_TYPE } from '@waybill/common/internal-call/progress.ts';
 import { placeOf } from '@waybill/common/internal-call/reply-place.ts';
 import type { AppendResult } from '@waybill/common/internal-call/store-calls.ts';
 import { batchSize, events } from '@waybill/common/telemetry/metrics.ts';
@@ -44,7 +45,8 @@ export function createTakeReplies({
 
   async function take(reply: CloudEvent): Promise<AppendResult> {
     const place = placeOf(reply.correlationid);
-    if (!place) return { outcome: 'gone' };
+    // The first answer stays, and dispatchers of before send progress as one.
+    if (!place || reply.type === PROGRESS_TYPE) return { outcome: 'gone' };
     // The address is of no use any more, and longer than many a reply.
     const event = JSON.stringify({ ...reply, replyto: undefined });
     if (place.kind === 'answer') return answers.keep({ id: place.id, event });

@@ -26,7 +26,8 @@ const MAX_UNCONFIRMED_BYTES = 8 * 1024 * 1024;
 const RETRY = { baseMs: 50, capMs: 2_000 };
 
 /**
- * Publishes a copy of a message of `type`, if somebody may observe it. Never rejects; resolves when the broker has it, or will not.
+ * Publishes a copy of a message of `type`, if somebody may observe it. Never rejects; resolves when the broker has it, or will not:
+ * false where observers may miss it.
  *
  * @param whileHeld of who holds the event until the broker has taken it: until then the copy is tried again as long as the
  *   broker cannot be reached, or blocks publishers. Without it there is one try.
@@ -35,7 +36,7 @@ export type PublishObserved = (
   type: string,
   message: Omit<OutgoingMessage, 'to'>,
   whileHeld?: AbortSignal,
-) => Promise<void>;
+) => Promise<boolean>;
 
 /** Creates {@link PublishObserved}. It asks nobody whether a type is observed: the first copy comes back if it is not. */
 export function createPublishObserved({
@@ -76,15 +77,16 @@ export function createPublishObserved({
   }
 
   return async (type, message, whileHeld) => {
-    if (unobserved.has(type)) return;
+    if (unobserved.has(type)) return true;
     const outcome = await (whileHeld ? publishAgain(type, message, whileHeld) : publish(type, message));
     if (outcome === 'unroutable') unobserved.set(type, true);
     const isTaken = outcome === 'confirmed' || outcome === 'unroutable';
     if (isTaken && failing.delete(type) && outcome === 'confirmed')
       log.info({ event_type: type }, 'observers get copies again');
     // Once, not for each: a queue of observers that is full stays so for a while.
-    if (isTaken || failing.has(type)) return;
+    if (isTaken || failing.has(type)) return isTaken;
     failing.set(type, true);
     log.warn({ event_type: type }, 'observers may miss events: the broker does not take the copies');
+    return false;
   };
 }

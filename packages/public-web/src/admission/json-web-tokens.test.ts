@@ -69,7 +69,7 @@ describe('a JSON Web Token', () => {
       'not yet': await sign({ nbf: Date.now() / 1000 + 60 }),
       'of nobody': await sign({ sub: undefined }),
       'of no name': await sign({ sub: 'a\nb' }),
-      'of a long name': await sign({ sub: 'x'.repeat(256) }),
+      'of a long name': await sign({ sub: '€'.repeat(43) }),
       'signed by another key': await sign({}, { by: other }),
       'signed by an unknown key': await sign({}, { kid: 'k2' }),
       'signed by what is public': await sign({}, { alg: 'HS256', by: shared }),
@@ -82,11 +82,31 @@ describe('a JSON Web Token', () => {
   });
 
   it('is told 503 while the keys of its issuer cannot be had, and taken once they can', async () => {
-    const verify = create();
+    const verify = createVerifyToken({ jwksUrl, issuer, audience, fetchAgainMs: 0 });
     isDown = true;
     await assert.rejects(verify(await sign()), { code: 'not-accepted' });
     isDown = false;
     assert.equal(await verify(await sign()), 'alice');
+  });
+
+  it('has keys that could not be had fetched no more for a while, whoever asks', async () => {
+    const verify = create();
+    isDown = true;
+    fetches = 0;
+    for (let tries = 0; tries < 3; tries += 1)
+      await assert.rejects(verify(await sign()), { code: 'not-accepted' });
+    isDown = false;
+    assert.equal(fetches, 1);
+  });
+
+  it('is verified again after 10 minutes, in case its key was withdrawn', async (t) => {
+    const verify = create();
+    const token = await sign({ exp: Date.now() / 1000 + 3_600 });
+    await verify(token);
+    t.mock.timers.enable({ apis: ['Date'], now: Date.now() + 10 * 60_000 + 1 });
+    isDown = true;
+    await assert.rejects(verify(token), { code: 'not-accepted' });
+    isDown = false;
   });
 
   it('is told from an API key by its form', async () => {

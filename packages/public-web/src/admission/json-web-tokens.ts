@@ -1,8 +1,9 @@
 /**
  * JSON Web Tokens (RFC 7519) of an issuer that is trusted, by which clients may show who they are in place of an API key.
  *
- * Its public keys are fetched when the first token comes, and again for a token of a key that is not known, every 10 s at most.
- * A token that was good is remembered until it expires: verifying takes far longer than the rest of a request.
+ * Its public keys are fetched when the first token comes, again for a token of a key that is not known, and every 10 minutes; not
+ * within 10 s of the last time, also where that failed. A token that was good is remembered until it expires, but no longer
+ * than 10 minutes, as its key may be withdrawn: verifying takes far longer than the rest of a request.
  */
 import { hash } from 'node:crypto';
 import { AppError } from '@waybill/common/errors.ts';
@@ -16,12 +17,15 @@ const ALGORITHMS = [
 ];
 const FETCH_TIMEOUT_MS = 2_000;
 const FETCH_AGAIN_MS = 10_000;
+const TRUSTED_MS = 10 * 60_000;
 /** By how much clocks may differ. */
 const CLOCK_TOLERANCE_S = 5;
 /** Longer ones fit no header; they carry more than who somebody is. */
 const MAX_TOKEN_LENGTH = 8_192;
 const MAX_REMEMBERED = 10_000;
-const SUBJECT = /^\P{Cc}{1,255}$/u;
+/** As long as the id of an API key: it is in the locations of answers. */
+const MAX_SUBJECT_BYTES = 128;
+const SUBJECT = /^\P{Cc}+$/u;
 
 /**
  * The subject (`sub`) that a token is about.
@@ -36,33 +40,42 @@ export function createVerifyToken({
   jwksUrl,
   issuer,
   audience,
+  fetchAgainMs = FETCH_AGAIN_MS,
 }: {
   jwksUrl: string;
   issuer: string;
   audience: string;
+  /** Least time between two fetches of the keys; default 10 s. */
+  fetchAgainMs?: number;
 }): VerifyToken {
   const keys = createRemoteJWKSet(new URL(jwksUrl), {
     timeoutDuration: FETCH_TIMEOUT_MS,
-    cooldownDuration: FETCH_AGAIN_MS,
+    cooldownDuration: fetchAgainMs,
+    cacheMaxAge: TRUSTED_MS,
   });
-  const subjects = new LRUCache<string, string>({ max: MAX_REMEMBERED });
+  const known = new LRUCache<string, { subject: string; untilMs: number }>({ max: MAX_REMEMBERED });
+  let failed: { error: AppError; atMs: number } | undefined;
 
   return async (token) => {
     if (token.length > MAX_TOKEN_LENGTH) throw new AppError('unauthorized', 'the token is too long');
     const digest = hash('sha256', token, 'base64');
-    const known = subjects.get(digest);
-    if (known !== undefined) return known;
+    const nowMs = Date.now();
+    const { subject, untilMs = 0 } = known.get(digest) ?? {};
+    if (subject !== undefined && nowMs < untilMs) return subject;
+    if (failed && Math.abs(nowMs - failed.atMs) < fetchAgainMs) throw failed.error;
     const { payload } = await jwtVerify(token, keys, {
       ...{ issuer, audience, algorithms: ALGORITHMS, requiredClaims: ['exp', 'sub'] },
       clockTolerance: CLOCK_TOLERANCE_S,
     }).catch((cause) => {
-      throw toRefusal(cause);
+      const error = toRefusal(cause);
+      if (error.code === 'not-accepted') failed = { error, atMs: Date.now() };
+      throw error;
     });
+    failed = undefined;
     const { sub, exp = 0 } = payload;
-    if (typeof sub !== 'string' || !SUBJECT.test(sub))
-      throw new AppError('unauthorized', 'the token is refused: its subject is none');
-    const validMs = exp * 1_000 - Date.now();
-    if (validMs > 0) subjects.set(digest, sub, { ttl: validMs });
+    if (typeof sub !== 'string' || !SUBJECT.test(sub) || Buffer.byteLength(sub) > MAX_SUBJECT_BYTES)
+      throw new AppError('unauthorized', 'the token is refused: its subject is none, or over 128 bytes');
+    known.set(digest, { subject: sub, untilMs: Math.min(exp * 1_000, nowMs + TRUSTED_MS) });
     return sub;
   };
 }

@@ -8,9 +8,9 @@ import type { CollectiveDispatcher } from '@waybill/mesh/collective-dispatcher.t
 import { createCollectorService, MAX_CALLS_PER_CONNECTION } from '@waybill/mesh/grpc/collector-service.ts';
 import type { Logger } from 'pino';
 import { type Admit, type Caller, shownKey } from '../../admission/admission.ts';
-import { type ClientAddress, createClientAddress } from '../../admission/client-address.ts';
 import type { AcceptClient } from '../../core/accept-client.ts';
 import type { MeshPeer } from '../../mesh/mesh-peers.ts';
+import { type ClientAddress, createClientAddress } from '../client-address.ts';
 import { createDataDispatcherService, NOTIFY } from './data-dispatcher-service.ts';
 import { createMeshAdmission } from './mesh-admission.ts';
 import { createNimbusService, type NimbusServiceOptions, PROCESS_EVENT } from './nimbus-service.ts';

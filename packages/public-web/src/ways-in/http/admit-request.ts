@@ -3,9 +3,9 @@ import { AppError } from '@waybill/common/errors.ts';
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { LRUCache } from 'lru-cache';
 import { type Admit, type Caller, shownKey } from '../../admission/admission.ts';
-import { type ClientAddress, createClientAddress } from '../../admission/client-address.ts';
 import { isToken, type VerifyToken } from '../../admission/json-web-tokens.ts';
 import type { Tickets } from '../../admission/tickets.ts';
+import { type ClientAddress, createClientAddress } from '../client-address.ts';
 
 /** Of callers; a log is made anew for one that has not come for long. */
 const MAX_LOGS = 10_000;
@@ -71,8 +71,8 @@ export function requireAdmission(
     };
     if (verifyToken && isToken(key) && ticket === undefined) {
       const verified = verifyToken(key).catch((error) => {
-        // As with tickets.
-        if (error instanceof AppError && error.code === 'unauthorized') takeOf(address);
+        // As with tickets, and also while nobody can say whether it is wrong.
+        takeOf(address);
         throw error;
       });
       verified.then((subject) => enter({ key: undefined, subject })).then(() => done(), done);

@@ -47,8 +47,8 @@ export function createIdempotencyHooks(
     header: string | string[],
   ): Promise<KeptAnswer | undefined> {
     const { run, answer } = idempotency.begin({
-      // Without API keys all callers are one.
-      key: `${request.caller.apiKeyId ?? ''} ${parseIdempotencyKey(header)}`,
+      // Without API keys all callers are one. Subjects of tokens may have any characters, and so may keys.
+      key: JSON.stringify([request.caller.apiKeyId ?? null, parseIdempotencyKey(header)]),
       fingerprint: fingerprintOf(request),
       waitMs: preferredDeadlineMs(request.headers.prefer, deadlineMs),
       onGone: clientGone(reply),
