@@ -130,8 +130,7 @@ const faults: Record<string, [Input, number, RegExp]> = {
     /__proto__/,
   ],
   'an unknown path': [{ path: '/nowhere', body: '{}' }, 404, /POST \/nowhere/],
-  'PUT /': [{ method: 'PUT', body: '{}' }, 405, /takes OPTIONS, POST/],
-  'GET /': [{ method: 'GET' }, 405, /takes OPTIONS, POST/],
+  'PUT /': [{ method: 'PUT', body: '{}' }, 405, /takes GET, HEAD, OPTIONS, POST/],
   'GET /events': [{ method: 'GET', path: '/events' }, 405, /takes OPTIONS, POST/],
   'a path that is not percent-encoded': [{ path: '/%zz', body: '{}' }, 400, /zz/],
 };
@@ -150,7 +149,7 @@ describe('a request at fault is told so by a problem, and nothing is sent', () =
     });
 
   it('405: HEAD of what has no GET', async () => {
-    const response = await request({ method: 'HEAD' });
+    const response = await request({ method: 'HEAD', path: '/events' });
     assert.equal(response.status, 405);
   });
 
@@ -285,6 +284,7 @@ describe('what describes the service', () => {
       const keyReused = sends && route.startsWith('post ') ? ['422'] : [];
       const success = { 'post /clients': '202', 'post /tickets': '201' }[route] ?? '200';
       const handlerFailed = success === '200' ? ['502'] : [];
+      const ofHandlers = success === '200' ? ['default'] : [];
       const unknown = sends ? ['504'] : [];
       const isAsync = ['post /', 'post /events'].includes(route);
       const [accepted, noStore] = isAsync ? [['202', '204'], ['501']] : [[], []];
@@ -301,6 +301,7 @@ describe('what describes the service', () => {
           ...handlerFailed,
           '503',
           ...unknown,
+          ...ofHandlers,
         ],
         route,
       );
