@@ -24,8 +24,8 @@ import { readDescriptorSet, type ServiceMethods } from '@waybill/common/grpc/ser
 import { certificate, tlsRelation, tlsSettings } from '@waybill/common/http/tls.ts';
 import { isLoopback, isPeerAddress } from '@waybill/mesh/peer-address.ts';
 import { parseApiKeys } from './admission/api-keys.ts';
-import { parseTrustedProxies } from './ways-in/client-address.ts';
 import { type MeshPeer, parseMeshPeers } from './mesh/mesh-peers.ts';
+import { parseTrustedProxies } from './ways-in/client-address.ts';
 
 const apiKeys = makeExactValidator(parseApiKeys);
 const typeDescriptions = makeExactValidator(parseTypeDescriptions);
