@@ -101,7 +101,8 @@ function isProblem(answer: object | undefined): answer is Problem {
   return typeof code === 'string' && typeof status === 'number';
 }
 
-function problemOf(code: string, status: number, detail: string): Problem {
+/** A problem that this client finds by itself. */
+export function problemOf(code: string, status: number, detail: string): Problem {
   return { type: `urn:waybill:problem:${code}`, title: detail, status, code, detail };
 }
 

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, it, type TestContext } from 'node:test';
 import { startDispatcher, startPublicWeb } from '../../public-web/src/public-web.fixture.ts';
-import { type ClientOptions, createClient, RequestFailed } from './create-client.ts';
+import { type ClientOptions, createClient, type Problem, RequestFailed } from './create-client.ts';
 
 type Asked = { method: string; path: string; headers: IncomingMessage['headers']; body: string };
 type Answer = (response: ServerResponse) => unknown;
@@ -123,6 +123,40 @@ describe('a request', () => {
     const failure = await failureOf(connect().request('Order.Place', {}, { timeoutMs: 100 }));
     assert.deepEqual([failure.problem.code, failure.hasNotRun], ['not-accepted', true]);
     assert.ok(asked.length > 1);
+  });
+
+  for (const [status, code] of [
+    [503, 'not-accepted'],
+    [404, 'unroutable'],
+  ] as const)
+    it(`may have run that broke off, also when it is then answered ${status} ${code}`, async (t) => {
+      const { asked, connect } = await serve(t, breakOff, problem(status, code, { 'retry-after': '60' }));
+      const failure = await failureOf(connect().request('Order.Place'));
+      assert.deepEqual([failure.problem.code, failure.hasNotRun], ['outcome-unknown', false]);
+      assert.equal((failure.cause as Problem).code, code);
+      assert.equal(asked.length, 2);
+    });
+
+  for (const [name, answer, cause] of [
+    ['503', problem(503, 'not-accepted', { 'retry-after': '60' }), 'not-accepted'],
+    ['429', problem(429, 'rate-limited', { 'retry-after': '60' }), 'rate-limited'],
+    ['401', problem(401, 'unauthorized'), 'unauthorized'],
+    ['a 500 of none of Waybill', respond(500), undefined],
+  ] as const)
+    it(`may have run whose answer is looked for in vain, by ${name}, and says where that will be`, async (t) => {
+      const location = '/requests/abc';
+      const { asked, connect } = await serve(t, problem(504, 'outcome-unknown', { location }), answer);
+      const failure = await failureOf(connect().request('Order.Place'));
+      assert.deepEqual([failure.problem.location, failure.hasNotRun], [location, false]);
+      assert.equal((failure.cause as Problem | undefined)?.code, cause);
+      assert.equal(asked.length, 2);
+    });
+
+  it('fails with what its listener says, also when that is fetched', async (t) => {
+    const location = '/requests/abc';
+    const { connect } = await serve(t, respond(202, {}, { location }), problem(400, 'no-such-sku'));
+    const { problem: told } = await failureOf(connect().request('Order.Place'));
+    assert.deepEqual([told.code, told.location], ['no-such-sku', undefined]);
   });
 
   it('has no data where the handler has nothing to say', async (t) => {

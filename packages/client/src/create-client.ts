@@ -6,7 +6,8 @@
  * broke before there was an answer. An answer that comes too late is fetched from where it is kept, if there is a store.
  */
 import { type Attempt, attemptOf, type Sent } from './attempt.ts';
-import { type Problem, RequestFailed } from './request-failed.ts';
+import { type Problem, provesNotRun, RequestFailed } from './request-failed.ts';
+import { toFailure } from './to-failure.ts';
 
 export { type Problem, RequestFailed };
 
@@ -62,6 +63,7 @@ export function createClient({ url = '', apiKey, source = '/client' }: ClientOpt
       const event = { specversion: '1.0', id, source, type, datacontenttype: 'application/json', data };
       const sent: Sent = { origin, headers, event, key: randomId() };
       let location: string | undefined;
+      let mayHaveRun = false;
       for (let tries = 1; ; tries += 1) {
         const attempt = await attemptOf(sent, { location, leftMs: untilMs - performance.now(), signal });
         if (attempt.kind === 'reply') return attempt.reply as Reply<Data>;
@@ -69,7 +71,8 @@ export function createClient({ url = '', apiKey, source = '/client' }: ClientOpt
         const pauseMs =
           attempt.retryAfterMs ?? Math.random() * Math.min(AGAIN.capMs, AGAIN.baseMs * 2 ** tries);
         if (!mayGoOn(attempt) || performance.now() + pauseMs >= untilMs)
-          throw new RequestFailed(attempt.problem, id, attempt.cause);
+          throw toFailure(attempt, { id, location, mayHaveRun });
+        mayHaveRun ||= !provesNotRun(attempt.problem);
         await pause(pauseMs, signal);
       }
     },

@@ -8,7 +8,10 @@ export type Problem = {
   [extension: string]: unknown;
 };
 
-/** Why a request has no reply. `cause` is what a request failed by that got no answer at all. */
+/**
+ * Why a request has no reply. `cause` is what a request failed by that got no answer at all; or the last {@link Problem} of one
+ * that may have run before it was told that.
+ */
 export class RequestFailed extends Error {
   readonly problem: Problem;
   /** The id of the event: sent again under it, with `options.id`, a listener that keeps a result once per event gives the same. */
@@ -21,10 +24,15 @@ export class RequestFailed extends Error {
     this.eventId = eventId;
   }
 
-  /** Whether it provably has not run; otherwise it may have. */
+  /** Whether it provably has not run, however often it was sent; otherwise it may have. */
   get hasNotRun(): boolean {
-    return NOT_RUN.includes(this.problem.code);
+    return provesNotRun(this.problem);
   }
+}
+
+/** Whether a call that was answered with this has not run; it says nothing of the calls before. */
+export function provesNotRun({ code }: Problem): boolean {
+  return NOT_RUN.includes(code);
 }
 
 /** Codes of Waybill's own, which no handler can answer with. */
