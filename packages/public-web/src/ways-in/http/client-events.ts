@@ -62,7 +62,11 @@ export function createGetClientEvents({ clients }: { clients?: Clients | undefin
     reply.hijack();
     const { raw } = reply;
     raw.once('close', () => void session.close());
-    if (raw.destroyed) void session.close();
+    // It went while it attached: 'close' has been told already, and would not end what begins now.
+    if (raw.destroyed) {
+      void session.close();
+      return reply;
+    }
     raw.writeHead(200, {
       ...(reply.getHeaders() as Record<string, string>),
       ...HEADERS,
