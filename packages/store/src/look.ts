@@ -26,7 +26,7 @@ export async function findStale(
   return [...new Set(found.flat().map(({ id }) => String(id)))];
 }
 
-/** Where each of `asked` stands that there is. */
+/** Where each of `asked` stands that there is, and that `instance` has not attached once more itself. */
 export async function lookAt(
   sql: Sql,
   instance: string,
@@ -35,18 +35,26 @@ export async function lookAt(
   if (asked.length === 0) return [];
   const ids = asked.map(({ mailbox }) => mailbox);
   const list = placeholders(1, ids.length);
+  // Before the mailboxes: whoever attaches in between is their holder then, and no head is older than what was released.
+  const fences = await sql(
+    `SELECT mailbox, fence, next_n FROM fences WHERE mailbox IN ${list} AND closes_at_ms IS NULL`,
+    ids,
+  );
   const rows = await sql(
     `SELECT id, epoch, head, trimmed, bytes, holder_instance FROM mailboxes WHERE id IN ${list}`,
     ids,
   );
-  const fences = await sql(`SELECT mailbox, fence, next_n FROM fences WHERE mailbox IN ${list}`, ids);
   const fenceOf = new Map(asked.map(({ mailbox, fence }) => [mailbox, fence]));
   const nextNs = new Map(
     fences
       .filter(({ mailbox, fence }) => fenceOf.get(String(mailbox)) === Number(fence))
       .map(({ mailbox, next_n }) => [String(mailbox), Number(next_n)]),
   );
-  return rows.map((row) => toLookedAt(row, instance, nextNs.get(String(row.id))));
+  // An attach that its instance gave up may be carried out late: nobody has taken over, but nothing is held any more either.
+  const isLost = ({ id, holder_instance }: Row) => holder_instance === instance && !nextNs.has(String(id));
+  return rows
+    .filter((row) => !isLost(row))
+    .map((row) => toLookedAt(row, instance, nextNs.get(String(row.id))));
 }
 
 function toLookedAt(

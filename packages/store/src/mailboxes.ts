@@ -58,8 +58,8 @@ export type Mailboxes = {
    */
   read(options: MailboxName & { after?: string | undefined; beyond?: number | undefined }): Promise<TextPage>;
   /**
-   * Where mailboxes stand that `instance` believes to hold; those that there are not any more are left out. What is to be
-   * released by now is, and they count as used.
+   * Where mailboxes stand that `instance` believes to hold. Those that there are not any more are left out, and those that it
+   * holds under another fence than it believes. What is to be released by now is, and they count as used.
    */
   look(options: {
     instance: string;

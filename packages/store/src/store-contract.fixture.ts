@@ -207,6 +207,21 @@ export function storeContract(name: string, open: () => Promise<Database>): void
       assert.deepEqual(await mailboxes.look({ instance: holder.instance, mailboxes: [] }), []);
     });
 
+    it('leaves out what its holder has attached once more, also when that fence is over', async () => {
+      const client = randomUUID();
+      const { mailbox, fence } = await attach(client);
+      const look = async (fence: number) => {
+        const found = await mailboxes.look({ instance: holder.instance, mailboxes: [{ mailbox, fence }] });
+        return found.map(({ isHeld }) => isHeld);
+      };
+      const again = await attach(client);
+      assert.deepEqual([await look(fence), await look(again.fence)], [[], [true]]);
+      nowMs += DEADLINE_MS;
+      assert.deepEqual([await look(fence), await look(again.fence)], [[], [true]]);
+      await mailboxes.detach({ mailbox, fence: again.fence, lastN: -1, deadlineMs: DEADLINE_MS });
+      assert.deepEqual(await look(again.fence), [false]);
+    });
+
     it('reads beyond an offset without acknowledging anything', async () => {
       const { mailbox, fence, epoch } = await attach(randomUUID());
       await append(mailbox, fence, 0, 1, 2);

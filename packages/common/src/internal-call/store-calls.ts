@@ -103,7 +103,7 @@ export type LookedAt = {
   bytes: number;
   /** Under the fence that was asked for, all slots before it have been released. */
   nextN: number;
-  /** False when another instance holds it by now, or the fence is over. */
+  /** False when another instance holds it by now, or none. */
   isHeld: boolean;
 };
 
