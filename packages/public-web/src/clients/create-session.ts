@@ -104,8 +104,9 @@ export function createSession({
     progress = Promise.withResolvers();
   }
 
-  async function until(isReached: () => boolean): Promise<void> {
+  async function until(isReached: () => boolean): Promise<boolean> {
     while (!isOver && !isReached()) await progress.promise;
+    return isReached();
   }
 
   function assertRoom(): void {
@@ -190,6 +191,7 @@ export function createSession({
       acks.note(mailbox, `${epoch}.${delivery.acked()}`);
     },
     answered: () => until(() => answered >= slots.taken()),
+    isOver: () => isOver,
     async close() {
       isClosed = true;
       const detached = detach();

@@ -11,8 +11,8 @@
  *   end: (reason) => call.end(reason),
  * } });
  * for await (const request of call) await session.send(toEvent(request), { caller, log });
- * await session.answered(); // the client has closed its half
- * await session.close();
+ * if (await session.answered()) call.end(); // the client has closed its half
+ * await session.close(); // the call has ended
  */
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import type { Logger } from 'pino';
@@ -79,8 +79,12 @@ export type Session = {
    * @throws AppError `invalid-request` for what is no token that was handed over.
    */
   acknowledge(token: string): void;
-  /** Resolves when each event that was sent has had its result handed over, or the session is over. */
-  answered(): Promise<void>;
+  /**
+   * Resolves with true when each event that was sent has had its result handed over; with false when the session is over before.
+   */
+  answered(): Promise<boolean>;
+  /** Whether nothing more is handed over: it was closed, or its sink is told why at the latest in the next turn of the event loop. */
+  isOver(): boolean;
   /** The client has gone. What it has sent goes on, and what comes of it waits in the mailbox. Never rejects. */
   close(): Promise<void>;
 };

@@ -60,7 +60,8 @@ export function createUnstoredSessions({
           told = told.then(async () => sink.take(await answered, own.leave));
         },
         acknowledge() {},
-        answered: () => told,
+        answered: () => told.then(() => !gone.signal.aborted),
+        isOver: () => gone.signal.aborted,
         async close() {
           gone.abort();
           for (const giveUp of waiting) giveUp();

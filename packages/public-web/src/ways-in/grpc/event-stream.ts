@@ -71,11 +71,12 @@ export function serveEventStream(call: EventCall, { attach, requester }: EventSt
       token = session.token;
       call.sendMetadata(toMetadata({ token, backlog: String(session.backlog) }));
       for await (const request of requests()) await take(session, request);
-      await session.answered();
+      // Otherwise the sink is told how the stream ends.
+      if (!(await session.answered())) return;
       if (call.readableEnded) call.end(toMetadata({ token }));
       else end(ENDINGS.stopping, token);
     } catch (thrown) {
-      end(toRefusal(toPublicError(thrown, requester.log)));
+      if (!session?.isOver()) end(toRefusal(toPublicError(thrown, requester.log)));
     }
   }
 

@@ -236,6 +236,18 @@ describe('a stream of events, at a store', () => {
     assert.deepEqual(numbersOf(await take(again, 1)), [11]);
   });
 
+  it('ends with ABORTED also when there is more to be read from its client', async (t) => {
+    const edge = await startEdge();
+    const client = randomUUID();
+    const stream = open(t, edge, client);
+    // More than may be under way.
+    const numbers = Array.from({ length: 110 }, (_, index) => index);
+    send(stream, ...numbers);
+    await sentBy(edge, numbers.slice(0, 100));
+    open(t, edge, client);
+    await assert.rejects(Array.fromAsync(stream), { code: status.ABORTED });
+  });
+
   it('waits a while for a store that is away', async (t) => {
     let failures = 2;
     const edge = await startEdge();
@@ -282,6 +294,16 @@ describe('a stream of events, at a store', () => {
     await assert.rejects(Array.fromAsync(stream), { code: status.UNAVAILABLE });
     await square(events);
     assert.deepEqual(numbersOf(await take(open(t, other, client), 1)), [1]);
+  });
+
+  it('ends with UNAVAILABLE when its instance stops before it has answered a client that sends no more', async (t) => {
+    const edge = await startEdge();
+    const stream = open(t, edge, randomUUID());
+    send(stream, 1);
+    stream.end();
+    await sentBy(edge, [1]);
+    void edge.instance.sessions.drain();
+    await assert.rejects(Array.fromAsync(stream), { code: status.UNAVAILABLE });
   });
 });
 
