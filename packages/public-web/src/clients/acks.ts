@@ -18,6 +18,7 @@ export type Acks = {
 export function createAcks({ askStore }: { askStore: AskStore }): Acks {
   const noted = new Map<string, string>();
   let timer: NodeJS.Timeout | undefined;
+  let writing: Promise<void> | undefined;
 
   function writeAfter(ms: number): void {
     if (timer) return;
@@ -27,25 +28,42 @@ export function createAcks({ askStore }: { askStore: AskStore }): Acks {
     }, ms).unref();
   }
 
-  async function flush(): Promise<void> {
+  async function write(): Promise<void> {
     while (noted.size > 0) {
       const tokens = [...noted].slice(0, MAX_TOKENS).map(([mailbox, after]) => ({ mailbox, after }));
       for (const { mailbox } of tokens) noted.delete(mailbox);
       try {
         await askStore({ call: 'acknowledge', tokens });
       } catch {
-        // What was noted meanwhile is further on.
-        for (const { mailbox, after } of tokens) if (!noted.has(mailbox)) noted.set(mailbox, after);
+        for (const { mailbox, after } of tokens) {
+          const meanwhile = noted.get(mailbox);
+          if (meanwhile === undefined || isBehind(meanwhile, after)) noted.set(mailbox, after);
+        }
         return writeAfter(AGAIN_AFTER_MS);
       }
     }
   }
 
+  /** One that is under way writes what is noted meanwhile, too. */
+  async function flush(): Promise<void> {
+    writing ??= write().finally(() => {
+      writing = undefined;
+    });
+    await writing;
+  }
+
   return {
     note(mailbox, after) {
-      noted.set(mailbox, after);
+      if (!isBehind(after, noted.get(mailbox) ?? '')) noted.set(mailbox, after);
       writeAfter(WRITE_AFTER_MS);
     },
     flush,
   };
+}
+
+/** Whether a token is behind another one of its epoch. */
+function isBehind(token: string, other: string): boolean {
+  const [epoch, offset] = token.split('.');
+  const [otherEpoch, otherOffset] = other.split('.');
+  return epoch === otherEpoch && Number(offset) < Number(otherOffset);
 }

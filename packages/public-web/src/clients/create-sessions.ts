@@ -145,7 +145,11 @@ export function createSessions({
       clearInterval(timer);
       for (const session of sessions.values()) session.end('stopping');
       track(acks.flush());
-      await within(DRAIN_MS, settled());
+      // What was acknowledged meanwhile is written as well.
+      await within(
+        DRAIN_MS,
+        settled().then(() => acks.flush()),
+      );
     },
   };
 }
