@@ -45,8 +45,10 @@ export type HeldSession = Session & {
   /** Begins to hand over what there is. */
   start(): void;
   pushed(push: PushedEntry): void;
-  /** What the store says of its mailbox; undefined when there is no such mailbox. */
-  looked(found: LookedAt | undefined): void;
+  /** The offset up to which its client was handed all. */
+  handed(): number;
+  /** What the store says of its mailbox, undefined when there is no such mailbox; and what was handed over before it was asked. */
+  looked(found: LookedAt | undefined, handedBefore: number): void;
   /** Fills the slots that are due. */
   fill(nowMs: number): void;
   /** Ends it, and tells its way in. */
@@ -198,13 +200,17 @@ export function createSession({
       track(detached);
       await detached;
     },
-    looked(found) {
+    handed: delivery.handed,
+    looked(found, handedBefore) {
       if (isOver) return;
-      if (found?.epoch !== epoch) return end('lost');
+      // A store that has gone back may be of the same epoch.
+      if (found?.epoch !== epoch || found.head < handedBefore) return end('lost');
       if (!found.isHeld) return end('taken-over');
       storedBytes = found.bytes;
       slots.release(found.nextN);
       delivery.looked(found);
+      // Those that were acknowledged elsewhere are never handed over.
+      if (found.nextN === slots.taken() && delivery.handed() >= found.head) answered = found.nextN;
       wake();
     },
     fill(nowMs) {

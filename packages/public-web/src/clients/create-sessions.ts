@@ -79,9 +79,11 @@ export function createSessions({
 
   async function lookAt(some: HeldSession[]): Promise<void> {
     const mailboxes = some.map(({ mailbox, fence }) => ({ mailbox, fence }));
+    const handed = some.map((session) => session.handed());
     const found = await askStore<LookedAt[]>({ call: 'look', instance: holder.instance, mailboxes });
     const byMailbox = new Map(found.map((each) => [each.mailbox, each]));
-    for (const session of some) session.looked(byMailbox.get(session.mailbox));
+    for (const [index, session] of some.entries())
+      session.looked(byMailbox.get(session.mailbox), handed[index] ?? 0);
   }
 
   /** Of two for one mailbox, the one that the store attached last stays. */

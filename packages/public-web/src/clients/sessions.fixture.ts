@@ -5,6 +5,7 @@ import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { createCallStore } from '@waybill/common/internal-call/call-store.ts';
 import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import { createReplyAddresses } from '@waybill/common/internal-call/reply-address.ts';
+import type { LookedAt } from '@waybill/common/internal-call/store-calls.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
 import { pino } from 'pino';
@@ -26,18 +27,20 @@ export type Instance = {
   outcome: (event: CloudEvent) => AppError | undefined;
 };
 
+type OnLooked = (found: LookedAt[]) => unknown;
+
 /**
  * Starts the instance `name` at `store`, which does not take what it appends the first `failingAppends` times;
- * `onLooked` holds up what it says to a look.
+ * `onLooked` holds up, or changes, what it says to a look.
  */
 export function startInstance(
   name: string,
   store: Service,
   {
     failingAppends = 0,
-    onLooked = async () => {},
+    onLooked,
     ...options
-  }: Partial<SessionsOptions> & { failingAppends?: number; onLooked?: () => Promise<void> } = {},
+  }: Partial<SessionsOptions> & { failingAppends?: number; onLooked?: OnLooked } = {},
 ): Instance {
   const log = pino({ level: 'silent' });
   let failures = failingAppends;
@@ -56,7 +59,7 @@ export function startInstance(
     },
     async askStore(call) {
       const answer = await askStore(call);
-      if (call.call === 'look') await onLooked();
+      if (call.call === 'look') await onLooked?.(answer as LookedAt[]);
       return answer as never;
     },
     watches,

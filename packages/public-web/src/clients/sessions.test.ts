@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { AppError } from '@waybill/common/errors.ts';
+import type { LookedAt } from '@waybill/common/internal-call/store-calls.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
 import { append, pong, startStore } from '../public-web.fixture.ts';
@@ -102,6 +103,21 @@ describe('sessions of clients that stay', () => {
     await replyTogether(store, [], await sentBy(crossed, 'b'));
     assert.deepEqual(await client.answers(2), ['a', 'b']);
     await client.session.close();
+  });
+
+  it('end when the store has gone back, under the same epoch', async () => {
+    let isBack = false;
+    const early = start('early', {
+      onLooked(found: LookedAt[]) {
+        if (isBack) for (const each of found) each.head -= 1;
+      },
+    });
+    const client = await connect(early, randomUUID());
+    await client.send('a');
+    await reply(store, [early], await sentBy(early, 'a'));
+    await client.answers(1);
+    isBack = true;
+    assert.equal(await client.ended, 'lost');
   });
 
   it('hand over 256 entries, and more once some are acknowledged, which are then gone', async () => {
