@@ -61,20 +61,22 @@ export function createDelivery({ attached, take, unwritten, read, onHanded }: De
 
   function hasRoom(): boolean {
     if (isOver || unacked.length >= WINDOW_ENTRIES || unackedBytes >= WINDOW_BYTES) return false;
-    return waiting.bytes() < MAX_UNWRITTEN_BYTES && unwritten.hasRoom();
+    // Clients that do not read hold up nobody who does.
+    return waiting.bytes() === 0 || (waiting.bytes() < MAX_UNWRITTEN_BYTES && unwritten.hasRoom());
   }
 
   function hand(offset: number, event: CloudEvent, by: 'push' | 'read'): void {
+    const place = placeOf(event.correlationid);
+    const slot = place?.kind === 'slot' ? place : undefined;
+    const entry = toEntry(`${epoch}.${offset}`, event, slot?.eventId);
+    const bytes = Buffer.byteLength(JSON.stringify(event));
     mailboxEntries.add(1, { by });
     handed = offset;
     head = Math.max(head, offset);
-    const bytes = Buffer.byteLength(JSON.stringify(event));
     unacked.push({ offset, bytes });
     unackedBytes += bytes;
-    const place = placeOf(event.correlationid);
-    const slot = place?.kind === 'slot' ? place : undefined;
     const span = startEventSpan({ name: 'deliver', kind: 'internal', event, label: event.type });
-    take(toEntry(`${epoch}.${offset}`, event, slot?.eventId), waiting.add(bytes, catchUp));
+    take(entry, waiting.add(bytes, catchUp));
     span.end();
     if (slot) onHanded(slot);
   }
@@ -102,7 +104,9 @@ export function createDelivery({ attached, take, unwritten, read, onHanded }: De
       for (let before = -1; handed < head && hasRoom() && handed > before; ) {
         before = handed;
         const page = await read(handed);
-        if (!isOver) handPage(page);
+        // One of another epoch, or from before what was handed over: the next look ends the session.
+        if (isOver || page.epoch !== epoch || page.head < before) return;
+        handPage(page);
       }
     } catch {
       // Told in the log; the next look tries again.

@@ -1,6 +1,6 @@
 /** What was handed to the clients of one instance and has not left for them yet: all of it is memory that strangers can hold. */
 
-/** Of all clients. From here on nothing more is handed over until some has left. */
+/** Of all clients. From here on a client is handed no more until all that it was handed has left, and then one entry. */
 const MAX_BYTES = 64 * 1024 * 1024;
 
 /** The part of one client. */

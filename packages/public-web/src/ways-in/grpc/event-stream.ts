@@ -156,7 +156,11 @@ function createReceipts(call: EventCall, acknowledge: (token: string) => void) {
     isAsking = true;
     onReceived(call, () => {
       isAsking = false;
-      acknowledge(token);
+      try {
+        acknowledge(token);
+      } catch {
+        // The store has lost it: the session ends by itself.
+      }
       if (latest !== token) askOnce();
     });
   }

@@ -100,7 +100,11 @@ function serveMailbox(
     if (pingedToken === undefined || String(data) !== pingedToken) return;
     receivedToken = pingedToken;
     pingedToken = undefined;
-    session.acknowledge(receivedToken);
+    try {
+      session.acknowledge(receivedToken);
+    } catch {
+      // The store has lost it: the session ends by itself.
+    }
     askForReceipt();
   });
   socket.on('close', () => {
