@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { backOff } from '@waybill/common/back-off.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import {
@@ -22,6 +23,9 @@ import type { Unwritten } from './unwritten.ts';
 /** Most events of a client that wait for their results, as many as a batch by HTTP has. */
 const MAX_UNANSWERED = 256;
 
+/** How long after a failure the problem of a slot is tried again whose session is over. */
+const FILL_AGAIN = { baseMs: 100, capMs: 2_000 };
+
 /** What the sessions of one instance share. */
 export type SessionContext = {
   askStore: AskStore;
@@ -31,6 +35,8 @@ export type SessionContext = {
   unwritten: Unwritten;
   /** How long an event may take. */
   deadlineMs: number;
+  /** Aborted when nothing is tried again any more. */
+  drained: AbortSignal;
   /** What a mailbox may hold; default: what it does in a store. */
   maxEntries?: number;
   maxBytes?: number;
@@ -79,7 +85,7 @@ export function createSession({
   ...context
 }: SessionOptions): HeldSession {
   const { mailbox, fence, epoch, depth } = attached;
-  const { askStore, sendToSlot, appendProblem, acks, unwritten, deadlineMs } = context;
+  const { askStore, sendToSlot, appendProblem, acks, unwritten, deadlineMs, drained } = context;
   const { maxEntries = MAILBOX_MAX_ENTRIES, maxBytes = MAILBOX_MAX_BYTES } = context;
   const slots = createSlots(() => room?.leave());
   const delivery = createDelivery({
@@ -128,18 +134,26 @@ export function createSession({
     if (error && error.code !== 'outcome-unknown') await fill(slot, error);
   }
 
-  /** Fills a slot with the problem, or one that it had before. Where no store takes it, it stays open. */
+  /** Fills a slot with the problem, or one that it had before. */
   async function fill(slot: OpenSlot, error: AppError): Promise<void> {
     slot.problem ??= toProblemEntry(error, { ...slot, place: placeOf(slot) });
+    await append(slot, slot.problem);
+  }
+
+  /** Where no store takes it, the slot stays open; nobody comes back to it once the session is over. */
+  async function append(slot: OpenSlot, problem: CloudEvent): Promise<void> {
     slot.isFilling = true;
-    try {
-      const { push } = await appendProblem(slot.problem);
-      slots.remove(slot);
-      if (push) delivery.pushed({ ...push, event: slot.problem });
-      wake();
-    } catch {
-      slot.isFilling = false;
-    }
+    for (let failures = 1; ; failures += 1)
+      try {
+        const { push } = await appendProblem(problem);
+        slots.remove(slot);
+        if (push) delivery.pushed({ ...push, event: problem });
+        return wake();
+      } catch {
+        slot.isFilling = false;
+        if (!isOver || drained.aborted || Date.now() >= slot.dueMs) return;
+        await backOff(failures, { ...FILL_AGAIN, signal: drained });
+      }
   }
 
   /** A store that is away hears of it when the client attaches again. */
@@ -147,6 +161,8 @@ export function createSession({
     if (isOver) return;
     isOver = true;
     delivery.close();
+    for (const slot of slots.toFill(Number.NEGATIVE_INFINITY))
+      if (slot.problem) track(append(slot, slot.problem));
     slots.close();
     onOver();
     wake();

@@ -16,7 +16,7 @@ import { createUnwritten } from './unwritten.ts';
 const LOOK_EVERY_MS = 1_000;
 const LOOK_AT_ONCE = 500;
 
-export type SessionsOptions = Omit<SessionContext, 'appendProblem' | 'acks' | 'unwritten'> & {
+export type SessionsOptions = Omit<SessionContext, 'appendProblem' | 'acks' | 'unwritten' | 'drained'> & {
   store: Pick<CallStore, 'call'>;
   watches: Pick<Watches, 'watch'>;
   /** This instance. */
@@ -38,8 +38,10 @@ export function createSessions({
 }: SessionsOptions): Sessions {
   const { askStore, deadlineMs } = options;
   const acks = createAcks({ askStore });
+  const drained = new AbortController();
   const context = {
     ...options,
+    drained: drained.signal,
     acks,
     appendProblem: createAppendProblem({ store }),
     unwritten: createUnwritten(),
@@ -152,6 +154,7 @@ export function createSessions({
         DRAIN_MS,
         settled().then(() => acks.flush()),
       );
+      drained.abort();
     },
   };
 }

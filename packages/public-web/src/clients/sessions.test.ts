@@ -208,6 +208,19 @@ describe('sessions of clients that stay', () => {
     await client.session.close();
   });
 
+  it('whose client goes keep the problems of its slots as well', async () => {
+    const failing = start('failing', { failingAppends: 2, lookEveryMs: 1_000_000 });
+    const name = randomUUID();
+    const gone = await connect(failing, name);
+    failing.outcome = () => new AppError('unroutable', 'nobody takes it');
+    await gone.send('a');
+    await gone.session.close();
+    const client = await connect(other, name);
+    assert.deepEqual(await client.answers(1), ['a']);
+    assert.equal(codeOf(client.entries[0]), 'unroutable');
+    await client.session.close();
+  });
+
   it('end when their client attaches once more: here at once, elsewhere when they look', async () => {
     const name = randomUUID();
     const first = await connect(one, name);
