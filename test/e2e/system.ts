@@ -32,8 +32,6 @@ export type System = {
   squareListeners: Service[];
   datasetGenerators: Service[];
   dataDispatchListeners: Service[];
-  /** Starts one more data-dispatch-listener; resolves when it is ready. */
-  addDataDispatchListener(): Promise<Service>;
   /** Kills a service and forgets it. */
   kill(service: Service): Promise<void>;
   /** Kills the dataset-generator, and starts another one on its port; resolves when that is ready. */
@@ -133,15 +131,6 @@ export async function startSystem({
     squareListeners: services['square-listener'],
     datasetGenerators: services['dataset-generator'],
     dataDispatchListeners: services['data-dispatch-listener'],
-    async addDataDispatchListener() {
-      const listener = await startService({
-        name: 'data-dispatch-listener',
-        env: envs['data-dispatch-listener'],
-      });
-      services['data-dispatch-listener'].push(listener);
-      await listener.ready();
-      return listener;
-    },
     async kill(service) {
       for (const tier of Object.values(services)) {
         const index = tier.indexOf(service);
