@@ -5,7 +5,7 @@ import type { KeptAnswer } from '../../idempotency/idempotency-store.ts';
 import type { Later } from '../../later/later.ts';
 import type { HeldReplies } from '../../replies/held-replies.ts';
 import { clientGone } from './client-gone.ts';
-import { fingerprintOf, parseIdempotencyKey } from './idempotency-key.ts';
+import { fingerprintOf, keptUnder, parseIdempotencyKey } from './idempotency-key.ts';
 import { preferredDeadlineMs } from './prefer.ts';
 import { sendIfAnswered } from './requests.ts';
 import { sendExactly } from './send-exactly.ts';
@@ -47,8 +47,7 @@ export function createIdempotencyHooks(
     header: string | string[],
   ): Promise<KeptAnswer | undefined> {
     const { run, answer } = idempotency.begin({
-      // Without API keys all callers are one. Subjects of tokens may have any characters, and so may keys.
-      key: JSON.stringify([request.caller.apiKeyId ?? null, parseIdempotencyKey(header)]),
+      key: keptUnder(request.caller.apiKeyId, parseIdempotencyKey(header)),
       fingerprint: fingerprintOf(request),
       waitMs: preferredDeadlineMs(request.headers.prefer, deadlineMs),
       onGone: clientGone(reply),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { fingerprintOf, parseIdempotencyKey } from './idempotency-key.ts';
+import { fingerprintOf, keptUnder, parseIdempotencyKey } from './idempotency-key.ts';
 
 describe('an Idempotency-Key', () => {
   const keys: [header: string, key: string][] = [
@@ -13,6 +13,12 @@ describe('an Idempotency-Key', () => {
   ];
   for (const [header, key] of keys)
     it(`may be ${header.slice(0, 40)}`, () => assert.equal(parseIdempotencyKey(header), key));
+
+  it("is its caller's own, whatever characters both have", () => {
+    assert.equal(keptUnder('jwt/alice', '42'), keptUnder('jwt/alice', '42'));
+    assert.notEqual(keptUnder('jwt/alice x', '42'), keptUnder('jwt/alice', 'x 42'));
+    assert.notEqual(keptUnder(undefined, '42'), keptUnder('', '42'));
+  });
 
   const faults = {
     nothing: '',
