@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { backOff } from '@waybill/common/back-off.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
@@ -19,6 +18,7 @@ import type { Place, SendToSlot } from './send-to-slot.ts';
 import type { EndReason, Requester, Session, Sink } from './sessions.ts';
 import { createSlots, type OpenSlot } from './slots.ts';
 import type { Unwritten } from './unwritten.ts';
+import { waitForRate } from './wait-for-rate.ts';
 
 /** Most events of a client that wait for their results, as many as a batch by HTTP has. */
 const MAX_UNANSWERED = 256;
@@ -190,7 +190,7 @@ export function createSession({
     pushed: delivery.pushed,
     async send(event, requester) {
       assertRoom();
-      await waitForRate(requester.caller);
+      await waitForRate(requester, () => isOver);
       await room?.enter();
       try {
         assertRoom();
@@ -235,16 +235,4 @@ export function createSession({
     },
     end,
   };
-}
-
-async function waitForRate(caller: Requester['caller']): Promise<void> {
-  for (;;) {
-    try {
-      return caller.countEvent();
-    } catch (error) {
-      const { retryAfterMs } = error as AppError;
-      if (retryAfterMs === undefined) throw error;
-      await delay(retryAfterMs, undefined, { ref: false });
-    }
-  }
 }

@@ -2,12 +2,11 @@
  * Sessions of clients where there is no store: what a client is told it is told as long as it is connected, in the order in
  * which it has asked, and whatever comes later is dropped.
  */
-import { setTimeout } from 'node:timers/promises';
-import type { AppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { type AnswerEvent, toReplyEvent } from '../core/answer-event.ts';
 import { createRoom } from './room.ts';
 import type { Entry, Requester, Sessions } from './sessions.ts';
+import { waitForRate } from './wait-for-rate.ts';
 
 /** Most events of a client whose answers have not been written, as many as of one with a store. */
 const MAX_UNANSWERED = 256;
@@ -53,7 +52,7 @@ export function createUnstoredSessions({
         recovered: false,
         async send(event, requester) {
           await own.enter();
-          await waitForRate(requester, gone.signal);
+          await waitForRate(requester, () => gone.signal.aborted);
           await room?.enter();
           if (gone.signal.aborted) return room?.leave();
           const answered = answer(event, requester);
@@ -69,15 +68,4 @@ export function createUnstoredSessions({
       };
     },
   };
-}
-
-/** Waits for the turn of a caller, unless it has gone. */
-async function waitForRate({ caller }: Pick<Requester, 'caller'>, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted)
-    try {
-      return caller.countEvent();
-    } catch (error) {
-      const { retryAfterMs = 1_000 } = error as AppError;
-      await setTimeout(retryAfterMs, undefined, { ref: false, signal }).catch(() => {});
-    }
 }
