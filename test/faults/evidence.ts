@@ -4,6 +4,7 @@ import { DEAD_LETTERS_QUEUE } from '@waybill/common/broker/amqp-topology.ts';
 import { DEAD_LETTER_HEADERS } from '@waybill/common/broker/dead-letter.ts';
 import type { LogLine } from '@waybill/test-harness/collect-log.ts';
 import { connect } from 'amqplib';
+import { numberOf } from './client-ways.ts';
 import type { FaultySystem } from './faulty-system.ts';
 
 /** What became of events, by their ids. Logs may lack the last lines of a killed process; `ran` lacks nothing. */
@@ -16,6 +17,8 @@ export type Evidence = {
   replied: Map<string, number>;
   /** When a listener dropped it because its deadline had passed, the first time. */
   expired: Map<string, number>;
+  /** Numbers that clients that stay have sent, and a public-web had taken for a mailbox. */
+  taken: Set<number>;
   /** How often a public-web said that it has answered it. */
   accounted: Map<string, number>;
   /** How long its client waited, says public-web. In milliseconds. */
@@ -42,6 +45,7 @@ export function noEvidence(): Evidence {
     confirmed: new Set(),
     replied: new Map(),
     expired: new Map(),
+    taken: new Set(),
     accounted: new Map(),
     durations: new Map(),
     routed: new Map(),
@@ -75,6 +79,8 @@ function readLine(name: string, line: LogLine, evidence: Evidence): void {
   else if (msg === 'event answered') {
     evidence.accounted.set(id, (evidence.accounted.get(id) ?? 0) + 1);
     evidence.durations.set(id, Number(line.duration_ms));
+    const number = numberOf(id);
+    if (number !== undefined && line.status === 202) evidence.taken.add(number);
   } else if (msg === 'reply routed') {
     const eventId = id.replace('reply-to-', '');
     const end = { outcome: String(outcome), atMs: Number(line.time) };

@@ -1,6 +1,6 @@
 /**
- * The whole ping system as processes, two per tier, with a proxy in every link, and a RabbitMQ of its own; and what streams
- * datasets, if a run wants it.
+ * The whole ping system as processes, two per tier, with a proxy in every link, and a RabbitMQ of its own; and, if a run wants
+ * it, what streams datasets, and what clients that stay need.
  */
 import { join } from 'node:path';
 import { freePort } from '@waybill/test-harness/free-port.ts';
@@ -8,6 +8,7 @@ import { type Rabbitmq, startRabbitmq } from '@waybill/test-harness/rabbitmq.ts'
 import { startService } from '@waybill/test-harness/service.ts';
 import { makePrivateKey, publicKeyOf } from '../../bin/plain/sealing-keys.mjs';
 import { brokerOf } from '../e2e/system.ts';
+import { type DatabaseName, type FaultyDatabase, openFaultyDatabase } from './faulty-database.ts';
 import { type Link, openLink } from './link.ts';
 import { type ManagedProcess, manageProcess } from './managed-process.ts';
 import { INSTANCES } from './schedule.ts';
@@ -28,11 +29,18 @@ export type FaultySystem = {
   urls: string[];
   /** The broker as clients of datasets name it, through the link `clients-broker`; undefined without them. */
   clientsUrl: string | undefined;
+  /** Where clients that stay reach each public-web, through its links; empty without them. */
+  edges: Edge[];
+  /** The store's; undefined without clients that stay. */
+  database: FaultyDatabase | undefined;
   /** The files in which the listeners write what they ran. */
   recordings: string[];
   /** Ends every process by SIGTERM, then the links and the broker. */
   stop(): Promise<void>;
 };
+
+/** A public-web, by HTTP and by gRPC. */
+export type Edge = { url: string; grpcAddress: string };
 
 /** Starts everything and resolves when each process is ready. */
 export async function startFaultySystem(options: {
@@ -41,10 +49,12 @@ export async function startFaultySystem(options: {
   deadlineMs: number;
   /** Whether datasets are streamed too: `STREAM_TARGETS`. */
   hasStreams?: boolean;
+  /** Whether there are clients that stay too: `CLIENT_TARGETS`; and where their store keeps what is theirs. */
+  clientsAt?: DatabaseName | undefined;
   /** More of the environment of every service. */
   env?: Record<string, string>;
 }): Promise<FaultySystem> {
-  const { folder, deadlineMs, hasStreams = false } = options;
+  const { folder, deadlineMs, hasStreams = false, clientsAt } = options;
   const broker = await startRabbitmq();
   const links = new Map<string, Link>();
   const processes = new Map<string, ManagedProcess>();
@@ -74,7 +84,10 @@ export async function startFaultySystem(options: {
 
   const startDispatcher = async (index: number, port: number, linksTo: Link[]): Promise<void> => {
     const link = await open(`dispatcher${index}-broker`, broker.url);
-    const env = { AMQP_URL: link.through(broker.url), INTERNAL_SECRETS, PORT: `${port}`, LOG_LEVEL: 'debug' };
+    const env = {
+      ...{ AMQP_URL: link.through(broker.url), INTERNAL_SECRETS, PORT: `${port}`, LOG_LEVEL: 'debug' },
+      ...toStore(`dispatcher${index}`),
+    };
     await start(`dispatcher-${index}`, linksTo, () => ({ name: 'dispatcher', env }));
   };
 
@@ -126,25 +139,56 @@ export async function startFaultySystem(options: {
     await Promise.all(indexes.map(startDataListener));
   };
 
+  let database: FaultyDatabase | undefined;
+  const edges: Edge[] = [];
+  const startStore = async (name: DatabaseName): Promise<void> => {
+    database = await openFaultyDatabase(folder, name);
+    const PORT = `${await freePort()}`;
+    const callers = indexes.flatMap((index) => [`web${index}`, `dispatcher${index}`]);
+    const ways = await Promise.all(callers.map((name) => open(`${name}-store`, `http://127.0.0.1:${PORT}`)));
+    const env = { INTERNAL_SECRETS, PORT, DATABASE_URL: database.url };
+    await start('store-0', ways, () => ({ name: 'store', env }));
+  };
+  const startSquareListener = async (index: number): Promise<void> => {
+    const link = await open(`square${index}-broker`, broker.url);
+    const env = { AMQP_URL: link.through(broker.url), LOG_LEVEL: 'debug' };
+    await start(`square-listener-${index}`, [], () => ({ name: 'square-listener', env }));
+  };
+  /** How `caller` reaches the store, if there is one. */
+  const toStore = (caller: string): Record<string, string> => {
+    const link = links.get(`${caller}-store`);
+    return link ? { STORE_URLS: originOf(link) } : {};
+  };
+  const openEdge = async (index: number, port: number, grpcPort: number): Promise<Link[]> => {
+    const http = await open(`client${index}`, `http://127.0.0.1:${port}`);
+    const grpc = await open(`client${index}-grpc`, `http://127.0.0.1:${grpcPort}`);
+    edges[index] = { url: originOf(http), grpcAddress: new URL(originOf(grpc)).host };
+    return [http, grpc];
+  };
+
   const startPublicWeb = async (index: number, port: number, toDispatchers: string[]): Promise<void> => {
-    const internalPort = await freePort();
+    const [internalPort, grpcPort] = await Promise.all([freePort(), freePort()]);
+    const edge = clientsAt ? await openEdge(index, port, grpcPort) : [];
     const callback = await open(`callback${index}`, `http://127.0.0.1:${internalPort}`);
     const env = {
       PORT: `${port}`,
       INTERNAL_PORT: `${internalPort}`,
-      INTERNAL_URL: callback.through('http://127.0.0.1').replace(/\/$/, ''),
+      INTERNAL_URL: originOf(callback),
       DISPATCHER_URLS: toDispatchers.join(','),
       DEADLINE_MS: `${deadlineMs}`,
       INTERNAL_SECRETS,
-      GRPC_PORT: '0',
+      GRPC_PORT: `${grpcPort}`,
+      ...(clientsAt && { PUBLIC_EVENT_TYPES: 'PingRequest,nimbus.sq' }),
+      ...toStore(`web${index}`),
       ...ofClients,
     };
-    await start(`public-web-${index}`, [callback], () => ({ name: 'public-web', env }));
+    await start(`public-web-${index}`, [callback, ...edge], () => ({ name: 'public-web', env }));
   };
 
   async function stop(): Promise<void> {
     await Promise.all([...processes.values()].map((managed) => managed.terminate()));
     await Promise.all([...links.values()].map((link) => link.close()));
+    await database?.stop();
     await broker.stop();
   }
 
@@ -162,8 +206,8 @@ export async function startFaultySystem(options: {
     const waysTo = (dispatcher: number) =>
       ways.filter(({ name }) => name.endsWith(`dispatcher${dispatcher}`));
     if (hasStreams) await startStreaming();
-    const urlsFrom = (web: number) =>
-      waysFrom(web).map((link) => link.through('http://127.0.0.1').replace(/\/$/, ''));
+    if (clientsAt) await Promise.all([startStore(clientsAt), ...indexes.map(startSquareListener)]);
+    const urlsFrom = (web: number) => waysFrom(web).map(originOf);
     await Promise.all(
       indexes.flatMap((index) => [
         startDispatcher(index, dispatcherPorts[index] as number, waysTo(index)),
@@ -173,10 +217,14 @@ export async function startFaultySystem(options: {
     );
     await Promise.all([...processes.values()].map(({ service }) => service.ready()));
     const urls = publicPorts.map((port) => `http://127.0.0.1:${port}`);
-    return { broker, processes, links, urls, clientsUrl, recordings, stop };
+    return { broker, processes, links, urls, clientsUrl, edges, database, recordings, stop };
   } catch (error) {
     for (const { service } of processes.values()) service.kill('SIGKILL');
     await stop().catch(() => {});
     throw error;
   }
+}
+
+function originOf(link: Link): string {
+  return link.through('http://127.0.0.1').replace(/\/$/, '');
 }

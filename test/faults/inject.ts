@@ -4,7 +4,13 @@ import { eventually } from '@waybill/test-harness/eventually.ts';
 import type { Fault } from '@waybill/test-harness/tcp-proxy.ts';
 import type { FaultySystem } from './faulty-system.ts';
 import { injectIntoTopology, type TopologyFaultResult } from './inject-topology.ts';
-import type { BrokerFault, LinkFault, ProcessFault, ScheduledFault } from './schedule.ts';
+import {
+  type BrokerFault,
+  DATABASE_FAULT,
+  type LinkFault,
+  type ProcessFault,
+  type ScheduledFault,
+} from './schedule.ts';
 
 /** A fault as it really was. Times since the epoch. */
 export type InjectedFault = ScheduledFault & TopologyFaultResult & { startMs: number; endMs: number };
@@ -44,6 +50,7 @@ async function inject(fault: ScheduledFault, system: FaultySystem, injected: Inj
   const entry: InjectedFault = { ...fault, startMs: Date.now(), endMs: Number.POSITIVE_INFINITY };
   injected.push(entry);
   if ('which' in fault) Object.assign(entry, await injectIntoTopology({ ...fault, broker: system.broker }));
+  else if (fault.kind === DATABASE_FAULT) await system.database?.lose(fault.durationMs);
   else if (fault.target === 'broker')
     await injectIntoBroker(fault.kind as BrokerFault, fault.durationMs, system);
   else if (system.processes.has(fault.target))

@@ -42,6 +42,7 @@ export async function keepEvidence(
     'faults.txt': describeFaults(run.injected),
     'operations.jsonl': lines(run.operations),
     'streams.jsonl': lines(run.streams ?? []),
+    'clients.jsonl': lines(run.clients ?? []),
     'dead-letters.jsonl': lines(run.deadLetters),
     'late-replies.jsonl': lines(lateReplies(run)),
     'alarming-lines.txt': run.evidence.alarmingLines.join('\n'),

@@ -3,7 +3,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import { createManagementApi } from '@waybill/test-harness/management-api.ts';
 import type { RunResult } from './check.ts';
+import { startClientLoad } from './client-load.ts';
 import { gatherEvidence, takeDeadLetters } from './evidence.ts';
+import type { DatabaseName } from './faulty-database.ts';
 import { type FaultySystem, startFaultySystem } from './faulty-system.ts';
 import { type InjectedFault, injectAll } from './inject.ts';
 import { startLoad } from './load.ts';
@@ -30,22 +32,26 @@ export async function runSchedule(options: {
   deadlineMs: number;
   /** Whether datasets are streamed besides. */
   hasStreams?: boolean;
+  /** Whether there are clients that stay, and where their store keeps what is theirs. */
+  clientsAt?: DatabaseName | undefined;
   /** Where the listeners' recordings go. */
   folder: string;
 }): Promise<Run> {
-  const { schedule, seed, ratePerS, deadlineMs, folder, hasStreams = false } = options;
-  const system = await startFaultySystem({ folder, deadlineMs, hasStreams });
+  const { schedule, seed, ratePerS, deadlineMs, folder, hasStreams = false, clientsAt } = options;
+  const system = await startFaultySystem({ folder, deadlineMs, hasStreams, clientsAt });
   const injected: InjectedFault[] = [];
   try {
     const load = startLoad({ urls: system.urls, ratePerS, seed, deadlineMs });
     const { urls, clientsUrl, broker } = system;
     const streamLoad = clientsUrl && startStreamLoad({ urls, clientsUrl, amqpUrl: broker.url });
+    const clientLoad = clientsAt && startClientLoad({ edges: system.edges, seed, deadlineMs });
     await injectAll(schedule, system, injected);
     const healedMs = Date.now();
     const recoveredMs = await recovered(system.urls, [2_000, deadlineMs]);
     await delay(AFTERWARDS_MS);
     const { operations, maxLagMs } = await load.stop();
     const streams = streamLoad ? await streamLoad.stop() : [];
+    const clients = clientLoad ? await clientLoad.stop() : [];
     const leftInQueues = await drained(system);
     if (streamLoad) await streamLoad.close();
     const deadLetters = await takeDeadLetters(system.broker.url);
@@ -53,8 +59,9 @@ export async function runSchedule(options: {
     await system.stop();
     troubles.push(...processTroubles(system));
     const evidence = gatherEvidence(system);
-    const result = { injected, operations, streams, maxLagMs, leftInQueues, deadLetters, troubles, evidence };
-    return { ...result, healedMs, recoveredMs, system };
+    const asked = { operations, streams, clients, maxLagMs };
+    const result = { injected, leftInQueues, deadLetters, troubles, evidence };
+    return { ...asked, ...result, healedMs, recoveredMs, system };
   } catch (error) {
     for (const { service } of system.processes.values()) service.kill('SIGKILL');
     await system.broker.stop();

@@ -6,6 +6,7 @@
  *     npm run test:faults -- --seed 7 --keep            keeps the logs of a run that passed, too
  *     npm run test:faults -- --seed 7 --streams         with clients that are streamed datasets, and what that needs
  *     npm run test:faults -- --seed 7 --topology        and what is declared at the broker is deleted and changed
+ *     npm run test:faults -- --seed 7 --clients sqlite  with clients that stay, and their store at SQLite or postgresql
  *     npm run test:faults -- --seed 7 --only kill,reset leaves out the faults of other kinds, to find the one to blame
  */
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -13,10 +14,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { findViolations, summarize } from './check.ts';
+import { summarizeClients } from './check-clients.ts';
 import { summarizeStreams } from './check-streams.ts';
+import { DATABASES } from './faulty-database.ts';
 import { describeFaults, describeViolations, keepEvidence } from './report.ts';
 import { runSchedule } from './run-schedule.ts';
-import { FAULT_KINDS, makeSchedule, TOPOLOGY_FAULTS } from './schedule.ts';
+import { DATABASE_FAULT, FAULT_KINDS, makeSchedule, TOPOLOGY_FAULTS } from './schedule.ts';
 
 const { values } = parseArgs({
   options: {
@@ -26,6 +29,7 @@ const { values } = parseArgs({
     rate: { type: 'string', default: '200' },
     'deadline-ms': { type: 'string', default: '10000' },
     streams: { type: 'boolean', default: false },
+    clients: { type: 'string' },
     topology: { type: 'boolean', default: false },
     only: { type: 'string', default: '' },
     keep: { type: 'boolean', default: false },
@@ -42,8 +46,10 @@ if (![seed, seconds, runs, ratePerS, deadlineMs].every(Number.isFinite))
   throw new Error('seed, seconds, runs, rate and deadline-ms are numbers');
 
 const only = values.only.split(',').filter(Boolean);
-const kinds: readonly string[] = [...FAULT_KINDS, ...TOPOLOGY_FAULTS];
+const kinds: readonly string[] = [...FAULT_KINDS, DATABASE_FAULT, ...TOPOLOGY_FAULTS];
 if (only.some((kind) => !kinds.includes(kind))) throw new Error(`--only takes ${kinds.join(', ')}`);
+const clientsAt = DATABASES.find((database) => database === values.clients);
+if (clientsAt !== values.clients) throw new Error(`--clients takes ${DATABASES.join(' or ')}`);
 
 const rows: Record<string, unknown>[] = [];
 for (let run = 0; run < runs; run++) rows.push(await runOne(seed + run));
@@ -55,14 +61,15 @@ process.exit(failed.length > 0 ? 1 : 0);
 async function runOne(runSeed: number): Promise<Record<string, unknown>> {
   console.log(`seed ${runSeed}: ${seconds} s at ${ratePerS} pings/s`);
   const folder = await mkdtemp(join(tmpdir(), `waybill-faults-${runSeed}-`));
-  const hasStreams = values.streams;
-  const hasTopology = values.topology;
-  const schedule = makeSchedule({ seed: runSeed, seconds, hasStreams, hasTopology }).filter(
+  const { streams: hasStreams, topology: hasTopology } = values;
+  const hasClients = clientsAt !== undefined;
+  const schedule = makeSchedule({ seed: runSeed, seconds, hasStreams, hasTopology, hasClients }).filter(
     ({ kind }) => only.length === 0 || only.includes(kind),
   );
-  const run = await runSchedule({ schedule, seed: runSeed, ratePerS, deadlineMs, hasStreams, folder });
+  const options = { seed: runSeed, ratePerS, deadlineMs, hasStreams, clientsAt, folder };
+  const run = await runSchedule({ schedule, ...options });
   const violations = findViolations(run);
-  const figures = { ...summarize(run), ...summarizeStreams(run) };
+  const figures = { ...summarize(run), ...summarizeStreams(run), ...summarizeClients(run) };
   if (violations.length > 0) {
     console.log(`seed ${runSeed} FAILED\n${describeViolations(violations)}`);
     console.log(`its faults:\n${describeFaults(run.injected)}`);

@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { FAULT_KINDS, makeSchedule, STREAM_TARGETS, TARGETS, TOPOLOGY_FAULTS } from './schedule.ts';
+import {
+  CLIENT_TARGETS,
+  DATABASE_FAULT,
+  FAULT_KINDS,
+  makeSchedule,
+  STREAM_TARGETS,
+  TARGETS,
+  TOPOLOGY_FAULTS,
+} from './schedule.ts';
 
 describe('a schedule of faults', () => {
   it('is the same for the same seed, and another one for another seed', () => {
@@ -20,16 +28,22 @@ describe('a schedule of faults', () => {
     }
   });
 
-  for (const hasStreams of [false, true])
-    it(`comes to every kind and every target ${hasStreams ? 'with' : 'without'} streams`, () => {
+  const runs = {
+    'of pings alone': { options: {}, more: [], kinds: [] },
+    'with streams': { options: { hasStreams: true }, more: [STREAM_TARGETS], kinds: [] },
+    'with clients that stay': {
+      options: { hasClients: true },
+      more: [CLIENT_TARGETS],
+      kinds: [DATABASE_FAULT],
+    },
+  } as const;
+  for (const [name, { options, more, kinds }] of Object.entries(runs))
+    it(`comes to every kind and every target ${name}`, () => {
       const seeds = Array.from({ length: 50 }, (_, seed) => seed);
-      const faults = seeds.flatMap((seed) => makeSchedule({ seed, seconds: 60, hasStreams }));
-      assert.deepEqual(new Set(faults.map(({ kind }) => kind)), new Set(FAULT_KINDS));
-      const all = [TARGETS, ...(hasStreams ? [STREAM_TARGETS] : [])];
-      assert.deepEqual(
-        new Set(faults.map(({ target }) => target)),
-        new Set([...all.flatMap(({ processes, links }) => [...processes, ...links]), 'broker']),
-      );
+      const faults = seeds.flatMap((seed) => makeSchedule({ seed, seconds: 60, ...options }));
+      assert.deepEqual(new Set(faults.map(({ kind }) => kind)), new Set([...FAULT_KINDS, ...kinds]));
+      const targets = [TARGETS, ...more].flatMap(({ processes, links }) => [...processes, ...links]);
+      assert.deepEqual(new Set(faults.map(({ target }) => target)), new Set([...targets, 'broker']));
     });
 
   it('comes to every fault of what is declared, only when it is asked to', () => {
