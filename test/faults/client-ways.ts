@@ -205,7 +205,10 @@ function post({ url }: Edge, client: string): Connection['send'] {
       });
       const { code = '', detail = '' } = (await response.json()) as { code?: string; detail?: string };
       const { status } = response;
-      return { outcome: status === 202 ? 'accepted' : outcomeOf(status, code), status, code, detail };
+      // A network that drops it has public-web wait in vain for its body.
+      const isUnread = status === 408;
+      const other = isUnread ? 'refused' : outcomeOf(status, code);
+      return { outcome: status === 202 ? 'accepted' : other, status, code, detail };
     } catch (error) {
       return fromError((error as Error).cause ?? error) as Sent;
     }
