@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { MAX_EVENT_BYTES } from '@waybill/common/batch-limits.ts';
+import { DEFAULT_EVENT_BYTES } from '@waybill/common/batch-limits.ts';
 import { serviceQueues } from '@waybill/common/broker/amqp-topology.ts';
 import type { LogLine } from '@waybill/test-harness/collect-log.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
@@ -17,6 +17,8 @@ const MAX_ATTEMPTS = 5;
 /** 0.2, 1, 5 and 5 s lie between the attempts. */
 const RETRIES_MS = 11_200;
 const DEADLINE_MS = 60_000;
+/** More than the default, in every tier that has the setting. */
+const MAX_EVENT_BYTES = 1_000_000;
 
 const GARBAGE: Record<string, { contentType: string; body: string | Buffer }> = {
   'half an event': { contentType: 'application/cloudevents+json', body: '{"specversion":"1.0","id":' },
@@ -36,8 +38,11 @@ describe('among messages that no handler can handle', { skip: rabbitmqMissing },
     broker = await freshBroker();
     tiers = await createTiers(broker.url);
     await tiers.startDispatcher();
-    listener = await tiers.startBehaviours();
-    web = await tiers.startPublicWeb({ DEADLINE_MS: `${DEADLINE_MS}` });
+    listener = await tiers.startBehaviours({ MAX_EVENT_BYTES: `${MAX_EVENT_BYTES}` });
+    web = await tiers.startPublicWeb({
+      DEADLINE_MS: `${DEADLINE_MS}`,
+      MAX_EVENT_BYTES: `${MAX_EVENT_BYTES}`,
+    });
     model = await connect(broker.url);
     channel = await model.createChannel();
   });
@@ -104,6 +109,7 @@ describe('among messages that no handler can handle', { skip: rabbitmqMissing },
     const [within, beyond] = [bodyOf(MAX_EVENT_BYTES), bodyOf(MAX_EVENT_BYTES + 1)];
     const refused = await post(web, beyond.text);
     assert.deepEqual([refused.status, refused.body.code], [413, 'too-large']);
+    assert.match(String(refused.body.detail), new RegExp(`${MAX_EVENT_BYTES} bytes`));
     const answer = await post(web, within.text);
     assert.equal(answer.status, 200);
     // Behind it in every queue, so that an event sent by mistake would have come.
@@ -114,10 +120,23 @@ describe('among messages that no handler can handle', { skip: rabbitmqMissing },
   it('a reply over the limit is an error for its own client, at once', async () => {
     const large = await ask(web, { type: 'behaviours.Large', data: { bytes: MAX_EVENT_BYTES } });
     assert.deepEqual([large.status, large.body.code], [502, 'handler-failed']);
-    const detail = new RegExp(`^the reply has 262\\d{3} bytes, more than ${MAX_EVENT_BYTES}$`);
+    const detail = new RegExp(
+      `^the reply has 1000\\d{3} bytes, more than ${MAX_EVENT_BYTES} .*MAX_EVENT_BYTES`,
+    );
     assert.match(String(large.body.detail), detail);
     assert.ok(large.waitMs < DEADLINE_MS / 2);
     assert.equal((await echo()).status, 200);
+  });
+
+  it('where the limits of tiers differ, each holds for what its own tier lets in or makes', async () => {
+    const smaller = await tiers.startPublicWeb();
+    const beyond = await post(smaller, bodyOf(DEFAULT_EVENT_BYTES + 1).text);
+    assert.deepEqual([beyond.status, beyond.body.code], [413, 'too-large']);
+    const bytes = MAX_EVENT_BYTES - 2_000;
+    const reply = await ask(smaller, { type: 'behaviours.Large', data: { bytes } });
+    assert.equal(reply.status, 200);
+    assert.equal(String(reply.body.data).length, bytes);
+    await tiers.stop(smaller);
   });
 
   async function askBatch(events: object[]) {

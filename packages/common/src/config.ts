@@ -16,6 +16,7 @@ import {
   makeValidator,
   str,
 } from 'envalid';
+import { DEFAULT_EVENT_BYTES, LARGEST_EVENT_BYTES, LEAST_EVENT_BYTES } from './batch-limits.ts';
 import { AppError } from './errors.ts';
 import { meantBy } from './misspelt.ts';
 
@@ -121,6 +122,13 @@ export const logLevel = () =>
     choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace'],
     default: 'info',
     desc: 'Lowest level that is logged',
+  });
+
+/** How large an event may be, in bytes; of public-web and of listeners, so that one variable sets it for all. */
+export const maxEventBytes = () =>
+  makeExactValidator<number>((text) => integer(text, LEAST_EVENT_BYTES, LARGEST_EVENT_BYTES))({
+    default: DEFAULT_EVENT_BYTES,
+    desc: `Most bytes of an event, and of a body that clients send, from ${LEAST_EVENT_BYTES} to ${LARGEST_EVENT_BYTES}: public-web refuses what clients send beyond it, a listener what its handlers make. Give all the same (operations.md, Large events)`,
   });
 
 /** A number of milliseconds, from 1 to what `setTimeout` can wait; a timer set to more fires at once. */

@@ -5,6 +5,7 @@ import {
   loadConfig,
   logLevel,
   makeExactValidator,
+  maxEventBytes,
   port,
   str,
 } from '@waybill/common/config.ts';
@@ -28,6 +29,7 @@ export const listenerSettings = {
     default: 64,
     desc: 'Most events handled at once, and most messages taken from the broker',
   }),
+  MAX_EVENT_BYTES: maxEventBytes(),
   LOG_LEVEL: logLevel(),
 };
 

@@ -43,7 +43,10 @@ export async function connectListener<
   if (managementUrl) warnOfForgottenQueues({ managementUrl, amqpUrl, service, types, log });
   const stopping = new AbortController();
   warnOfOtherAnswerers({ service, types, publisher, subscriber, signal: stopping.signal, log });
-  const listener = createListener({ service, handlers, observers, publisher, subscriber, concurrency, log });
+  const listener = createListener({
+    ...{ service, handlers, observers, publisher, subscriber, concurrency, log },
+    maxEventBytes: config.MAX_EVENT_BYTES,
+  });
   return {
     // One that takes nothing from the broker is of no use yet, so unlike the other tiers it is not ready.
     readiness: () =>

@@ -48,6 +48,8 @@ export type ListenerOptions<
   subscriber: Subscriber;
   /** Most events handled at once, and most messages taken from the broker (default 64); as many again are observed. */
   concurrency?: number;
+  /** Most bytes of an event that a handler makes, its reply included (default 256 KiB). */
+  maxEventBytes?: number | undefined;
   /** How long an event may wait for its turn here before it is given back; default: as long as the broker allows. */
   startWithinMs?: number;
   /** Default: nothing is logged. */
@@ -127,9 +129,10 @@ function consume({
   stopping,
   log,
   concurrency = 64,
+  maxEventBytes,
   startWithinMs = MAX_HOLD_MS -
     Math.max(...Object.values(handlers).map((handler) => withDefaults(handler).timeoutMs)),
-}: Pick<ListenerOptions, 'service' | 'publisher' | 'concurrency' | 'startWithinMs'> & {
+}: Pick<ListenerOptions, 'service' | 'publisher' | 'concurrency' | 'maxEventBytes' | 'startWithinMs'> & {
   handlers: Handlers;
   subscriber: Pick<Subscriber, 'subscribe'>;
   requestsSubscriber: Pick<Subscriber, 'subscribe'>;
@@ -141,7 +144,7 @@ function consume({
   const publishReply = createPublishReply({ publisher });
   const publishObserved = createPublishObserved({ publisher, log });
   const requests = createRequests({
-    ...{ service, publisher, publishObserved, log },
+    ...{ service, publisher, publishObserved, maxEventBytes, log },
     subscriber: requestsSubscriber,
   });
   const giveUp = createGiveUp({ service, publisher, publishReply });
@@ -153,6 +156,7 @@ function consume({
     publishObserved,
     requests,
     giveUp,
+    maxEventBytes,
     stopping,
     log,
   });

@@ -55,6 +55,8 @@ export type HandleEventOptions = {
   publishObserved: PublishObserved;
   requests: Pick<Requests, 'of'>;
   giveUp: GiveUp;
+  /** Of what handlers make (default 256 KiB). */
+  maxEventBytes?: number | undefined;
   /** Aborts when the process is asked to stop. */
   stopping: AbortSignal;
   log: Logger;
@@ -81,18 +83,20 @@ export function createHandleEvent(options: HandleEventOptions): HandleEvent {
 
 /** The way of an event, from the handler outwards: each step wraps the one above it. */
 function stepsOf(label: string, handler: Handler | HandlerWithOptions, options: HandleEventOptions): Step {
-  const { service, publisher, publishReply, publishObserved, giveUp } = options;
+  const { service, publisher, publishReply, publishObserved, giveUp, maxEventBytes } = options;
   const { handle, schema, maxAttempts, timeoutMs } = withDefaults(handler);
   const called = call(handle, options);
   const validated = withSchema(called, { schema });
   const limited = withHopLimit(validated);
   const ended = withDeadline(limited, { timeoutMs });
-  const published = withPublishedResult(ended, { service, publisher, publishReply, publishObserved });
+  const published = withPublishedResult(ended, {
+    ...{ service, publisher, publishReply, publishObserved, maxEventBytes },
+  });
   const caught = withFailure(published);
   const wanted = withExpiry(caught);
   const retried = withRetry(wanted, { service, publisher, publishReply, maxAttempts });
   const handedOn = withHandOn(retried, { service, publisher, maxAttempts });
-  const refused = withRefusal(handedOn, { service, publishReply });
+  const refused = withRefusal(handedOn, { service, publishReply, maxEventBytes });
   const givenUp = withDeadLetter(refused, { giveUp });
   const recorded = withRecord(givenUp, { label });
   return withTrace(recorded, { label });
@@ -122,6 +126,7 @@ async function publishNow(
     service,
     publisher,
     publishObserved,
+    maxEventBytes,
   }: { event: CloudEvent; context: StepContext } & HandleEventOptions,
 ): Promise<void> {
   if (furtherEvent.reply === 'later')
@@ -129,7 +134,7 @@ async function publishNow(
       'invalid-event',
       "only an event of the result can leave the answer to others ('later')",
     );
-  const further = [toFurther(furtherEvent, { event, service, span })];
+  const further = [toFurther(furtherEvent, { event, service, span, maxEventBytes })];
   void publishCopies(further, publishObserved, signal);
   await publishEvents(publisher, further, signal);
 }

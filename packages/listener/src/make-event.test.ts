@@ -182,12 +182,14 @@ describe('makeEvent', () => {
     );
   });
 
-  it('throws a TerminalError for one larger than 256 kB, and makes one that is just as large', () => {
+  it('throws a TerminalError for one larger than 256 kB, or what it is given, and makes one that is just as large', () => {
     const overhead = makeEvent({ type: 'Pinged', data: '' }, maker, 'event').bytes;
-    const sized = (bytes: number) =>
-      makeEvent({ type: 'Pinged', data: 'x'.repeat(bytes - overhead) }, maker, 'event');
+    const sized = (bytes: number, maxEventBytes?: number) =>
+      makeEvent({ type: 'Pinged', data: 'x'.repeat(bytes - overhead) }, { ...maker, maxEventBytes }, 'event');
     assert.equal(sized(256 * 1024).bytes, 256 * 1024);
     assert.throws(() => sized(256 * 1024 + 1), { name: 'TerminalError', code: 'event-too-large' });
+    assert.equal(sized(300_000, 300_000).bytes, 300_000);
+    assert.throws(() => sized(300_001, 300_000), { message: /300001 bytes, more than 300000/ });
   });
 });
 

@@ -1,6 +1,6 @@
 /** Events a listener makes: replies, further events, and problems. */
 import { randomUUID } from 'node:crypto';
-import { MAX_EVENT_BYTES } from '@waybill/common/batch-limits.ts';
+import { DEFAULT_EVENT_BYTES } from '@waybill/common/batch-limits.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, PROBLEM_TYPE, stripInternal, toEvent } from '@waybill/common/event/event.ts';
 import { assertAnswerable } from '@waybill/common/event/event-headers.ts';
@@ -19,6 +19,8 @@ export type Maker = {
   hops?: number;
   /** Who gets the reply to a further event, and until when. */
   answerTo?: Pick<CloudEvent, 'correlationid' | 'replyto' | 'expirytime'> | undefined;
+  /** How large the event may be (default 256 KiB). */
+  maxEventBytes?: number | undefined;
 };
 
 /**
@@ -27,11 +29,11 @@ export type Maker = {
  * Data that is bytes becomes `data_base64`. What only Waybill sets is not taken from a handler, which may have made its event
  * of the one that it was given: a further event with its reply address would be answered beside the reply.
  *
- * @throws TerminalError when it is not a valid event, has data that JSON cannot carry, or is larger than 256 kB; a reply
+ * @throws TerminalError when it is not a valid event, has data that JSON cannot carry, or is larger than `maxEventBytes`; a reply
  *   also when it cannot be an answer in binary mode.
  */
 export function makeEvent(newEvent: NewEvent, maker: Maker, kind: 'reply' | 'event'): EncodedEvent {
-  const { event, service, span, hops, answerTo } = maker;
+  const { event, service, span, hops, answerTo, maxEventBytes = DEFAULT_EVENT_BYTES } = maker;
   const carried = withBase64(newEvent);
   orInvalid(kind, () => assertCarried(carried.data));
   const made = stripInternal({
@@ -56,7 +58,7 @@ export function makeEvent(newEvent: NewEvent, maker: Maker, kind: 'reply' | 'eve
     made.expirytime = event.expirytime;
     made.handledby = `${service}/${instanceId}`;
   }
-  return encode(made, kind);
+  return encode(made, { kind, maxEventBytes });
 }
 
 /** The reply that tells a client 502: `code` names the error, `reason` why the event was given up. */
@@ -77,13 +79,15 @@ export function makeReplyOfProblem(problem: Problem, maker: Maker): EncodedEvent
   return makeEvent(reply, maker, 'reply');
 }
 
-/** What the next tier would refuse must fail here: there it would take the replies it shares a message with along. */
-function encode(made: CloudEvent, kind: string): EncodedEvent {
+function encode(
+  made: CloudEvent,
+  { kind, maxEventBytes }: { kind: string; maxEventBytes: number },
+): EncodedEvent {
   const encoded = orInvalid(kind, () => encodeEvent(made));
-  if (encoded.bytes > MAX_EVENT_BYTES)
+  if (encoded.bytes > maxEventBytes)
     throw new TerminalError(
       `${kind}-too-large`,
-      `the ${kind} has ${encoded.bytes} bytes, more than ${MAX_EVENT_BYTES}`,
+      `the ${kind} has ${encoded.bytes} bytes, more than ${maxEventBytes} (setting MAX_EVENT_BYTES of the listener)`,
     );
   return encoded;
 }

@@ -26,7 +26,7 @@ export type PublishReply = (reply: EncodedEvent) => Promise<'confirmed' | 'expir
  *
  * Replies of several deliveries share a message, so no single delivery's signal ends the attempts: they go on until
  * the broker confirms, or nobody waits for any of them any more. What waits has no bound of its own, as it would have to
- * refuse the work of a handler that is done: it is one reply, of 256 kB at the most, per event that is handled at once.
+ * refuse the work of a handler that is done: it is one reply, no larger than an event may be, per event that is handled at once.
  */
 export function createPublishReply({ publisher }: { publisher: Publisher }): PublishReply {
   const batcher = createKeyedBatcher<EncodedEvent, 'confirmed' | 'expired'>({

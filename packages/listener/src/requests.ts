@@ -64,12 +64,15 @@ export function createRequests({
   publisher,
   subscriber,
   publishObserved,
+  maxEventBytes,
   log,
 }: {
   service: string;
   publisher: Publisher;
   subscriber: Pick<Subscriber, 'subscribe'>;
   publishObserved: PublishObserved;
+  /** Of a request. */
+  maxEventBytes?: number | undefined;
   log: Logger;
 }): Requests {
   const requester = `${service}.requests.${randomUUID()}`;
@@ -114,7 +117,7 @@ export function createRequests({
     const encoded = makeEvent(
       asked.newEvent,
       {
-        ...{ event, service, span, hops: hopsAfter(event, {}) },
+        ...{ event, service, span, hops: hopsAfter(event, {}), maxEventBytes },
         answerTo: {
           correlationid,
           replyto: addressOf(requester),

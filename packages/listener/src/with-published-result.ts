@@ -22,17 +22,19 @@ export function withPublishedResult(
     publisher,
     publishReply,
     publishObserved,
+    maxEventBytes,
   }: {
     service: string;
     publisher: Publisher;
     publishReply: PublishReply;
     publishObserved: PublishObserved;
+    maxEventBytes?: number | undefined;
   },
 ): Step {
   return async (event, context) => {
     const { reply, events = [], onConfirmed } = (await next(event, context)) ?? {};
     const isAwaited = event.replyto !== undefined && !isLeftToOther(reply, events);
-    const maker: Maker = { event, service, span: context.span };
+    const maker: Maker = { event, service, span: context.span, maxEventBytes };
     // All are made before any is published, so that a malformed one fails the event and not half of it.
     const answer = reply ?? (isAwaited ? NOTHING : undefined);
     const encodedReply = answer && makeEvent(answer, maker, 'reply');

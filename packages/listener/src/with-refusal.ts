@@ -15,7 +15,11 @@ import type { Step } from './step.ts';
  */
 export function withRefusal(
   next: Step,
-  { service, publishReply }: { service: string; publishReply: PublishReply },
+  {
+    service,
+    publishReply,
+    maxEventBytes,
+  }: { service: string; publishReply: PublishReply; maxEventBytes?: number | undefined },
 ): Step {
   return async (event, context) => {
     const outcome = await next(event, context);
@@ -25,7 +29,7 @@ export function withRefusal(
     context.log.debug({ code, errors }, 'event refused');
     let reply: EncodedEvent;
     try {
-      reply = makeReplyOfProblem(problem, { event, service, span: context.span });
+      reply = makeReplyOfProblem(problem, { event, service, span: context.span, maxEventBytes });
     } catch (thrown) {
       return { name: 'failed', failure: toError(thrown) };
     }

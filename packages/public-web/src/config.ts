@@ -9,6 +9,7 @@ import {
   loadConfig,
   logLevel,
   makeExactValidator,
+  maxEventBytes,
   ms,
   port,
   type Relation,
@@ -187,6 +188,7 @@ export const publicWebSettings = {
     default: 3_600_000,
     desc: 'How long an event may take whose client does not wait for it (Prefer: respond-async)',
   }),
+  MAX_EVENT_BYTES: maxEventBytes(),
   MAX_SESSIONS: count({
     default: 10_000,
     desc: 'Most clients that are attached to their mailbox at once; one more is answered 503',

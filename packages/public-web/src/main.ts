@@ -117,6 +117,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     keys: keys.call,
     clock,
     maxQueued: config.MAX_PARKED,
+    maxEventBytes: config.MAX_EVENT_BYTES,
     log,
   });
   const troubles = createKnownTroubles({
@@ -224,6 +225,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     // A page that rebinds a name has no API key, nor a token.
     allowedHosts: config.ALLOWED_HOSTS ?? (config.API_KEYS || verifyToken ? ['*'] : []),
     maxEventLoopDelayMs: config.MAX_EVENT_LOOP_DELAY_MS,
+    maxEventBytes: config.MAX_EVENT_BYTES,
     tls,
   });
   const createStreamSessions = () =>
@@ -253,6 +255,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
       streams,
       deadlineMs: config.DEADLINE_MS,
       clientCa: config.GRPC_CLIENT_CA,
+      maxEventBytes: config.MAX_EVENT_BYTES,
       readiness,
       log,
       host: config.HOST,

@@ -1,6 +1,6 @@
 /** `POST /append`: a batch of replies, from a dispatcher or, for what it has to say itself, from public-web. */
 import { createBatcher } from '@waybill/common/batch.ts';
-import { INTERNAL_BODY_LIMIT_BYTES, MAX_BATCH_BYTES } from '@waybill/common/batch-limits.ts';
+import { MAX_BATCH_BYTES } from '@waybill/common/batch-limits.ts';
 import { type CloudEvent, expiryMs } from '@waybill/common/event/event.ts';
 import { decodeMessage } from '@waybill/common/event/event-json.ts';
 import type { InternalCall } from '@waybill/common/internal-call/internal-app.ts';
@@ -35,7 +35,7 @@ export function createTakeReplies({
     maxBytes: 4 * MAX_BATCH_BYTES,
     maxInFlight: () => 1,
     maxQueued: MAX_QUEUED,
-    maxQueuedBytes: 64 * INTERNAL_BODY_LIMIT_BYTES,
+    maxQueuedBytes: 128 * MAX_BATCH_BYTES,
     maxWaitMs: MAX_WAIT_MS,
     send(entries) {
       batchSize.record(entries.length, { hop: 'store' });

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, type TestContext, test } from 'node:test';
 import type { FastifyReply } from 'fastify';
-import { MAX_EVENT_BYTES } from '../batch-limits.ts';
+import { DEFAULT_EVENT_BYTES } from '../batch-limits.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
 import { limitAnswerTime } from './answer-time.ts';
 import { get, nextAnswer, serve } from './http-server.fixture.ts';
@@ -27,10 +27,10 @@ describe('bodies', () => {
 
   test('one of exactly the limit is taken, one byte more is 413, with and without its length', async (t) => {
     const { url } = await measure(t);
-    const taken = Buffer.alloc(MAX_EVENT_BYTES);
-    const tooLarge = Buffer.alloc(MAX_EVENT_BYTES + 1);
+    const taken = Buffer.alloc(DEFAULT_EVENT_BYTES);
+    const tooLarge = Buffer.alloc(DEFAULT_EVENT_BYTES + 1);
     for (const send of [post, (url: string, body: Buffer) => post(url, ReadableStream.from([body]))]) {
-      assert.equal(await (await send(url, taken)).json(), MAX_EVENT_BYTES);
+      assert.equal(await (await send(url, taken)).json(), DEFAULT_EVENT_BYTES);
       assert.equal((await problemOf(await send(url, tooLarge))).code, 'too-large');
     }
   });

@@ -16,7 +16,7 @@ import {
   fastify,
   LogController,
 } from 'fastify';
-import { MAX_EVENT_BYTES } from '../batch-limits.ts';
+import { DEFAULT_EVENT_BYTES } from '../batch-limits.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
 import { type Problem, problemFor, toProblem } from '../problem.ts';
 import { toPublicError } from '../public-error.ts';
@@ -40,7 +40,8 @@ export type HttpServerOptions = {
   log: FastifyBaseLogger;
   /** Most sockets open at once (default 10,000). */
   maxConnections?: number;
-  bodyLimitBytes?: number;
+  /** Most bytes of a body (default 256 KiB). */
+  bodyLimitBytes?: number | undefined;
   /** How long a request may go without a byte either way; longer than any answer takes (default 60 s). */
   silenceTimeoutMs?: number;
   /** Makes it an HTTPS server. */
@@ -65,7 +66,7 @@ const NODE_OPTIONS = { ...TIMEOUTS, requireHostHeader: false };
 export function createHttpServer({
   log,
   maxConnections = 10_000,
-  bodyLimitBytes = MAX_EVENT_BYTES,
+  bodyLimitBytes = DEFAULT_EVENT_BYTES,
   silenceTimeoutMs = 60_000,
   tls,
   isUpgrade = () => false,

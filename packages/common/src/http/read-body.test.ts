@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
-import { MAX_EVENT_BYTES } from '../batch-limits.ts';
+import { DEFAULT_EVENT_BYTES } from '../batch-limits.ts';
 import { serve } from './http-server.fixture.ts';
 
 /** A server that answers with what it got. */
@@ -27,12 +27,12 @@ test('a body in an absurd number of chunks is 400 before it has come, and its co
 
 test('a small body may come byte by byte, and a large one in small chunks', async (t) => {
   const { url, open } = await echo(t);
-  const bodies = [chunked('x', 1_000), chunked('0123456789abcdef', MAX_EVENT_BYTES / 16)];
+  const bodies = [chunked('x', 1_000), chunked('0123456789abcdef', DEFAULT_EVENT_BYTES / 16)];
   for (const [index, body] of bodies.entries()) {
     const socket = await open();
     const answer = text(socket);
     socket.write(`${head(`connection: close\r\n${CHUNKED}`)}${body}0\r\n\r\n`);
-    const sent = ['x'.repeat(1_000), '0123456789abcdef'.repeat(MAX_EVENT_BYTES / 16)][index];
+    const sent = ['x'.repeat(1_000), '0123456789abcdef'.repeat(DEFAULT_EVENT_BYTES / 16)][index];
     assert.equal((await answer).split('\r\n\r\n')[1], sent, url);
   }
 });

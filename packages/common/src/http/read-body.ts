@@ -24,7 +24,7 @@ export function createBodyReader(limitBytes: number) {
   return (request: FastifyRequest, payload: IncomingMessage, done: Done): void => {
     const { 'content-length': length, 'transfer-encoding': coding } = request.headers;
     if (request.is404) done(null);
-    else if (Number(length) > limitBytes) done(tooLarge());
+    else if (Number(length) > limitBytes) done(tooLarge(limitBytes));
     else
       read(
         payload,
@@ -49,7 +49,7 @@ function read(
     // With its length told, a body comes as the network cuts it.
     const isAbsurd = isChunked && chunks > FREE_CHUNKS + body.bytes() / MIN_CHUNK_BYTES;
     if (isAbsurd) stop(new AppError('invalid-request', 'the body comes in too many chunks'));
-    else if (!body.append(chunk)) stop(tooLarge());
+    else if (!body.append(chunk)) stop(tooLarge(sizes.limitBytes));
   }
 
   function onEnd(): void {
@@ -96,6 +96,6 @@ function createGrowingBuffer({ expectedBytes, limitBytes }: { expectedBytes: num
   };
 }
 
-function tooLarge(): AppError {
-  return new AppError('too-large', 'Request body is too large');
+function tooLarge(limitBytes: number): AppError {
+  return new AppError('too-large', `the body is too large: it may have ${limitBytes} bytes`);
 }

@@ -5,10 +5,11 @@
  * ends in an exception that nobody waits for.
  */
 import type { Dispatcher } from 'undici';
+import { INTERNAL_BODY_LIMIT_BYTES } from '../batch-limits.ts';
 import { untraced } from '../telemetry/tracing.ts';
 
-/** Longest answer that is read: a tier's own names the events of one batch. */
-const MAX_ANSWER_BYTES = 1024 * 1024;
+/** Longest answer that is read: a tier's own names the events of one batch, and a store's has one event of any size. */
+const MAX_ANSWER_BYTES = INTERNAL_BODY_LIMIT_BYTES;
 
 export type BoundedPost = {
   /** An undici `Agent`, or the `Pool` or `Client` of one origin. */

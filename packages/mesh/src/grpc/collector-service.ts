@@ -20,6 +20,8 @@ import {
 } from '../messages.ts';
 import { type CallOptions, refusal } from '../methods.ts';
 
+/** Bytes of one call: gRPC's own default, which peers expect. A site whose events may be larger takes as much as those. */
+export const MAX_CALL_BYTES = 4 * 1024 * 1024;
 /**
  * Calls at once on one connection of a server with this service. With fewer, sites that send calls on to each other could wait for
  * each other: each holds a stream while it waits for one.

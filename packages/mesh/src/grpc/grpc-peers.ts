@@ -20,6 +20,7 @@ import type { ConnectRequest, ConnectResponse, ServeRequest, ServeResponse } fro
 import { FAILED, failure } from '../messages.ts';
 import type { CallOptions } from '../methods.ts';
 import type { OpenPeer } from '../peer.ts';
+import { MAX_CALL_BYTES } from './collector-service.ts';
 
 /** How long a connection may take to be made. */
 const CONNECT_MS = 2_000;
@@ -70,9 +71,12 @@ export type PeerAccess = {
 export function createGrpcPeers({
   accessOf = () => ({}),
   keyPair,
+  maxReceiveBytes = MAX_CALL_BYTES,
 }: {
   accessOf?(address: string): PeerAccess;
   keyPair?: KeyPair | undefined;
+  /** Most bytes of an answer (default 4 MiB). */
+  maxReceiveBytes?: number;
 } = {}): OpenPeer {
   return (address, onDropped) => {
     const { key, tls } = accessOf(address);
@@ -80,7 +84,10 @@ export function createGrpcPeers({
     const security = tls
       ? credentials.createFromSecureContext(createSecureContext(keyPair))
       : credentials.createInsecure();
-    const client = new CollectiveDispatcher(address, security, OPTIONS);
+    const client = new CollectiveDispatcher(address, security, {
+      ...OPTIONS,
+      'grpc.max_receive_message_length': maxReceiveBytes,
+    });
     const metadata = new Metadata();
     if (key !== undefined) metadata.set('authorization', `Bearer ${key}`);
     const connected = createConnected(client, onDropped);

@@ -2,7 +2,7 @@
  * A method of the mesh is an event: `<namespace>.<Service>.<Method>`, with its input as bytes, and the reply's bytes as its output.
  */
 import { randomUUID } from 'node:crypto';
-import { MAX_EVENT_BYTES } from '@waybill/common/batch-limits.ts';
+import { DEFAULT_EVENT_BYTES } from '@waybill/common/batch-limits.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, EVENT_TYPE_PATTERN } from '@waybill/common/event/event.ts';
 import { fromProblem, type Problem } from '@waybill/common/problem.ts';
@@ -19,9 +19,18 @@ const MAX_CONTEXT_LENGTH = 2_048;
 const DATA_CONTENT_TYPE = 'application/protobuf';
 
 /** Creates {@link RunMethod}. `answerEvent` has to take the events of every namespace of the site. */
-export function createRunMethod({ answerEvent, log }: { answerEvent: AnswerEvent; log: Logger }): RunMethod {
+export function createRunMethod({
+  answerEvent,
+  maxEventBytes = DEFAULT_EVENT_BYTES,
+  log,
+}: {
+  answerEvent: AnswerEvent;
+  /** Of the event that a call becomes (default 256 KiB). */
+  maxEventBytes?: number | undefined;
+  log: Logger;
+}): RunMethod {
   return async (call) => {
-    const event = toMethodEvent(call);
+    const event = toMethodEvent(call, maxEventBytes);
     const answer = await answerEvent(event, {
       // Who may call which method has been settled where the call came in.
       caller: { assertMaySend() {} },
@@ -40,7 +49,10 @@ export function createRunMethod({ answerEvent, log }: { answerEvent: AnswerEvent
  *
  * @throws AppError `unroutable` when no event can have such a type; `too-large` for what no event holds.
  */
-function toMethodEvent({ namespace, service, method, input, executionContext }: MethodCall): CloudEvent {
+function toMethodEvent(
+  { namespace, service, method, input, executionContext }: MethodCall,
+  maxEventBytes: number,
+): CloudEvent {
   const type = `${namespace}.${service.service_name}.${method}`;
   if (!EVENT_TYPE_PATTERN.test(type)) throw new AppError('unroutable', 'no event has such a type');
   const event: CloudEvent = { specversion: '1.0', id: randomUUID(), source: PUBLIC_WEB_SOURCE, type };
@@ -53,8 +65,8 @@ function toMethodEvent({ namespace, service, method, input, executionContext }: 
     event.datacontenttype = DATA_CONTENT_TYPE;
     event.data_base64 = Buffer.from(input.value).toString('base64');
     event.typeurl = input.type_url;
-    if (bytesOf(event) > MAX_EVENT_BYTES)
-      throw new AppError('too-large', `the input does not fit into an event of ${MAX_EVENT_BYTES} bytes`);
+    if (bytesOf(event) > maxEventBytes)
+      throw new AppError('too-large', `the input does not fit into an event of ${maxEventBytes} bytes`);
   }
   return event;
 }

@@ -7,8 +7,8 @@
  */
 import { createKeyedBatcher } from '@waybill/common/batch.ts';
 import {
+  DEFAULT_EVENT_BYTES,
   HTTP_MAX_EVENTS,
-  INTERNAL_BODY_LIMIT_BYTES,
   MAX_BATCH_BYTES,
   MAX_BATCHES_IN_FLIGHT,
   MAX_PARTIAL_BATCHES_IN_FLIGHT,
@@ -38,8 +38,6 @@ const CALL_TIMEOUT_MS = 7_000;
  * comes a second into that is refused at once. Twice a dispatcher's own wait, which hinders one dispatcher only.
  */
 const MAX_WAIT_MS = 2_000;
-/** What a dispatcher takes, less the brackets of a batch. JSON can grow when it is written anew: 1e20 has 21 digits. */
-const MAX_FORWARDED_EVENT_BYTES = INTERNAL_BODY_LIMIT_BYTES - 2;
 
 /** What clients are told; the reason names addresses of the inside and is for the log. */
 const NOT_ACCEPTED = 'no dispatcher takes the event now';
@@ -65,15 +63,20 @@ export async function createDispatcherClient({
   keys,
   clock,
   maxQueued,
+  maxEventBytes = DEFAULT_EVENT_BYTES,
   log,
 }: {
   urls: readonly string[];
   keys: Key[];
   clock: ClockCheck;
   maxQueued: number;
+  /** Of what a client sends (default 256 KiB). */
+  maxEventBytes?: number | undefined;
   log: Logger;
 }): Promise<DispatcherClient> {
   const callTier = createCallTier({ keys, clock });
+  /** Less the brackets of a batch. JSON can grow when it is written anew: 1e20 has 21 digits. */
+  const maxForwardedBytes = 2 * maxEventBytes - 2;
   const upstreams = await createUpstreams({ urls, probe, log });
 
   // By type, so that a type whose queue is stuck holds up no other.
@@ -126,8 +129,11 @@ export async function createDispatcherClient({
     async send(event, isCancelled) {
       try {
         const encoded = encodeEvent(event);
-        if (encoded.bytes > MAX_FORWARDED_EVENT_BYTES)
-          return new AppError('too-large', `the event has ${encoded.bytes} bytes when written as JSON`);
+        if (encoded.bytes > maxForwardedBytes)
+          return new AppError(
+            'too-large',
+            `the event has ${encoded.bytes} bytes when written as JSON, more than ${maxForwardedBytes}`,
+          );
         return await batcher.add(event.type, encoded, encoded.bytes, isCancelled);
       } catch (thrown) {
         return toPublicError(thrown, log, { event_id: event.id });

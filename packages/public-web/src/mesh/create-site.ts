@@ -8,6 +8,7 @@ import {
   createCollectiveDispatcher,
 } from '@waybill/mesh/collective-dispatcher.ts';
 import { type Connections, createMemoryConnections } from '@waybill/mesh/connections.ts';
+import { MAX_CALL_BYTES } from '@waybill/mesh/grpc/collector-service.ts';
 import { createDescriptorValidator } from '@waybill/mesh/grpc/descriptor-validator.ts';
 import { createGrpcPeers } from '@waybill/mesh/grpc/grpc-peers.ts';
 import { registerMeshMethods } from '@waybill/mesh/grpc/mesh-methods.ts';
@@ -34,6 +35,7 @@ type Config = Pick<
   | 'MESH_PEERS'
   | 'TLS_CERT'
   | 'TLS_KEY'
+  | 'MAX_EVENT_BYTES'
 >;
 
 /** Creates the site that the settings name; undefined where they name none. */
@@ -71,9 +73,17 @@ export function createSite({
     connections: openConnections({ file, askStore, site: id }),
     validator: descriptors && createDescriptorValidator(new Map([...descriptors, ...ownServices()])),
     peerAt: peers ? peerAt : loopbackAlone,
-    openPeer: createGrpcPeers({ accessOf: (at) => peerAt(at) ?? {}, keyPair: keyPairOf(config) }),
+    openPeer: createGrpcPeers({
+      accessOf: (at) => peerAt(at) ?? {},
+      keyPair: keyPairOf(config),
+      maxReceiveBytes: Math.max(MAX_CALL_BYTES, config.MAX_EVENT_BYTES),
+    }),
     log,
-    runMethod: createRunMethod({ answerEvent: createAnswerEvent({ ask, account, labelOf }), log }),
+    runMethod: createRunMethod({
+      answerEvent: createAnswerEvent({ ask, account, labelOf }),
+      maxEventBytes: config.MAX_EVENT_BYTES,
+      log,
+    }),
   });
   registerMeshMethods(site);
   return site;

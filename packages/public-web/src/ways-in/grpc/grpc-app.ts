@@ -5,7 +5,11 @@ import type { Readiness } from '@waybill/common/http/http-server.ts';
 import type { KeyPair } from '@waybill/common/http/tls.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
 import type { CollectiveDispatcher } from '@waybill/mesh/collective-dispatcher.ts';
-import { createCollectorService, MAX_CALLS_PER_CONNECTION } from '@waybill/mesh/grpc/collector-service.ts';
+import {
+  createCollectorService,
+  MAX_CALL_BYTES,
+  MAX_CALLS_PER_CONNECTION,
+} from '@waybill/mesh/grpc/collector-service.ts';
 import type { Logger } from 'pino';
 import { type Admit, type Caller, shownKey } from '../../admission/admission.ts';
 import type { AcceptClient } from '../../core/accept-client.ts';
@@ -18,8 +22,6 @@ import { toRefusal } from './to-refusal.ts';
 
 /** A client's request has six fields of 255 characters at most. */
 const MAX_CLIENT_BYTES = 16 * 1024;
-/** gRPC's own default, which peers expect. */
-const MAX_CALL_BYTES = 4 * 1024 * 1024;
 /** Of outputs of calls that wait for their readers. */
 const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
 const COLLECTOR = '/collector.CollectiveDispatcher/';
@@ -42,6 +44,8 @@ export type GrpcAppOptions = {
   log: Logger;
   host: string;
   port: number;
+  /** Of what a call of the mesh becomes. */
+  maxEventBytes?: number | undefined;
   /** Connections at once; one more is closed. */
   maxConnections: number;
   tls?: KeyPair;
@@ -66,6 +70,7 @@ export async function createGrpcApp({
   ...listenOptions
 }: GrpcAppOptions): Promise<GrpcServer> {
   /** Of the calls that are admitted, by what their handlers see of the headers. */
+  maxEventBytes = 0,
   const callers = new WeakMap<Metadata, Caller>();
   const callerOf = (metadata: Metadata) => callers.get(metadata);
   const mesh = createMeshAdmission({ admit, meshPeers });
@@ -94,7 +99,7 @@ export async function createGrpcApp({
       }
     },
     maxConcurrentStreams: (site ?? nimbus) && MAX_CALLS_PER_CONNECTION,
-    maxReceiveBytes: site ? MAX_CALL_BYTES : MAX_CLIENT_BYTES,
+    maxReceiveBytes: site ? Math.max(MAX_CALL_BYTES, maxEventBytes) : MAX_CLIENT_BYTES,
     maxUnreadBytes: MAX_UNREAD_BYTES,
     bytesOf: (message) => (message as { output?: { value: Buffer } | null }).output?.value.length ?? 0,
     isServing: () => readiness() === undefined,

@@ -64,6 +64,8 @@ export type PublicAppOptions = PostEventOptions & {
   readiness: Readiness;
   maxConnections: number;
   maxEventLoopDelayMs: number;
+  /** Most bytes of a body, and of a message of a WebSocket (default 256 KiB). */
+  maxEventBytes?: number | undefined;
   tickets: Tickets;
   /** See {@link allowOrigins} and {@link createAllowedOrigins}. */
   allowedOrigins: readonly string[];
@@ -78,8 +80,12 @@ export type PublicApp = { app: FastifyInstance; webSockets: WebSockets };
 /** Creates the public server; `listen` is the caller's. */
 export async function createPublicApp(options: PublicAppOptions): Promise<PublicApp> {
   const { log, deadlineMs, readiness, maxConnections, tls, clientAddress = createClientAddress() } = options;
+  const { maxEventBytes: bodyLimitBytes } = options;
   const silenceTimeoutMs = Math.min(deadlineMs + READ_MS, MAX_TIMER_MS);
-  const app = createHttpServer({ log, maxConnections, silenceTimeoutMs, tls, isUpgrade: isWebSocketUpgrade });
+  const app = createHttpServer({
+    ...{ log, maxConnections, bodyLimitBytes, silenceTimeoutMs, tls },
+    isUpgrade: isWebSocketUpgrade,
+  });
   limitAnswerTime(app, READ_MS);
   // Bodies are checked by their handlers, whose errors name the fault; the schemas here are for the docs, and may refer to
   // what only a whole document has.

@@ -5,7 +5,6 @@
  * A client is slowed down rather than refused: nothing is read from it while too many of its events are unanswered, its
  * rate is used up, or it does not read its answers.
  */
-import { MAX_EVENT_BYTES } from '@waybill/common/batch-limits.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import { EVENT_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
 import { toProblem } from '@waybill/common/problem.ts';
@@ -22,8 +21,8 @@ import { createSocketWatch, endSocket } from './socket-watch.ts';
 
 /** Most events of a client that wait for their answers, as many as a batch by HTTP has. */
 const MAX_UNANSWERED = 256;
-/** From here on, of replies that are kept or of answers that are not read, no more events are taken. As much as a message has. */
-const FULL_BYTES = MAX_EVENT_BYTES;
+/** From here on, of replies that are kept or of answers that are not read, no more events are taken. */
+const FULL_BYTES = 256 * 1024;
 /** Most bytes of answers that a client has not read; one that would be more is not kept, and its event answered 504. */
 const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 

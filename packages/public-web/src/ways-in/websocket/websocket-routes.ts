@@ -1,7 +1,7 @@
 /** `GET /ws`: WebSockets on the public HTTP port. */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { MAX_EVENT_BYTES } from '@waybill/common/batch-limits.ts';
+import { DEFAULT_EVENT_BYTES } from '@waybill/common/batch-limits.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import { endInStages } from '@waybill/common/http/close-in-stages.ts';
 import { sendProblemBody } from '@waybill/common/http/http-server.ts';
@@ -24,6 +24,8 @@ const MAX_PIECES = 1_024;
 
 export type WebSocketOptions = Omit<ConnectionOptions, 'caller' | 'log'> & {
   isAllowedOrigin: IsAllowedOrigin;
+  /** Most bytes of a message (default 256 KiB). */
+  maxEventBytes?: number | undefined;
   /** Undefined without a store. */
   clients?: Clients | undefined;
 };
@@ -45,11 +47,11 @@ export function isWebSocketUpgrade({ method, url = '', headers }: IncomingMessag
  */
 export function addWebSocketRoutes(
   app: FastifyInstance,
-  { isAllowedOrigin, clients, ...options }: WebSocketOptions,
+  { isAllowedOrigin, clients, maxEventBytes = DEFAULT_EVENT_BYTES, ...options }: WebSocketOptions,
 ): WebSockets {
   const server = new WebSocketServer({
     noServer: true,
-    maxPayload: MAX_EVENT_BYTES,
+    maxPayload: maxEventBytes,
     maxFragments: MAX_PIECES,
     maxBufferedChunks: MAX_PIECES,
     // Costs 300 kB a connection, and lets a stranger have a small message become a large one.
