@@ -141,7 +141,7 @@ export const publicWebSettings = {
   }),
   JWT_JWKS_URL: httpUrl({
     default: undefined,
-    desc: 'Where the public keys (a JWKS) of an issuer of JSON Web Tokens are, which clients may show in place of an API key (HTTP and WebSockets; security.md); with the next two',
+    desc: 'Where the public keys (a JWKS) of an issuer of JSON Web Tokens are, which clients may show in place of an API key (security.md); with the next two',
   }),
   JWT_ISSUER: str({ default: undefined, desc: 'Who issues those tokens: their claim iss' }),
   JWT_AUDIENCE: str({ default: undefined, desc: 'Whom those tokens have to be for: their claim aud' }),

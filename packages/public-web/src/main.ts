@@ -248,14 +248,15 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     (config.CREDENTIALS_PUBLIC_KEY || site || streams) &&
     (await openGrpc({
       admit,
+      verifyToken,
       clientAddress,
       acceptClient: config.CREDENTIALS_PUBLIC_KEY && acceptClient,
       site,
       meshPeers: config.MESH_PEERS,
       streams,
       deadlineMs: config.DEADLINE_MS,
-      clientCa: config.GRPC_CLIENT_CA,
       maxEventBytes: config.MAX_EVENT_BYTES,
+      clientCa: config.GRPC_CLIENT_CA,
       readiness,
       log,
       host: config.HOST,

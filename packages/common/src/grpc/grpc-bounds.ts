@@ -21,8 +21,15 @@ const SWEEP_MS = 1_000;
 /** What a call ends with before it is handled. */
 export type CallRefusal = Parameters<ServerInterceptingCall['sendStatus']>[0];
 
-/** Whether a call may be read, judged by its metadata: with what it ends otherwise. `path` is `/package.Service/Method`. */
-export type AdmitCall = (call: { path: string; metadata: Metadata; peer: string }) => CallRefusal | undefined;
+/**
+ * Whether a call may be read, judged by its metadata: with what it ends otherwise. `path` is `/package.Service/Method`. A promise
+ * does not reject; nothing is read of a call before it resolves.
+ */
+export type AdmitCall = (call: {
+  path: string;
+  metadata: Metadata;
+  peer: string;
+}) => CallRefusal | undefined | Promise<CallRefusal | undefined>;
 
 export type CallBounds = { interceptor: ServerInterceptor; close(): void };
 
@@ -65,9 +72,10 @@ export function createCallBounds({
           stream.once('close', onClose);
           next({
             onReceiveMetadata(metadata, next) {
-              const refusal = admit?.({ path, metadata, peer: call.getPeer() });
-              if (refusal) end(refusal);
-              else next(metadata);
+              const admitted = admit?.({ path, metadata, peer: call.getPeer() });
+              const go = (refusal: CallRefusal | undefined) => (refusal ? end(refusal) : next(metadata));
+              if (admitted instanceof Promise) void admitted.then(go);
+              else go(admitted);
             },
             onReceiveMessage(message, next) {
               frames = 0;

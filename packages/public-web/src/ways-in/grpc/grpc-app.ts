@@ -12,6 +12,8 @@ import {
 } from '@waybill/mesh/grpc/collector-service.ts';
 import type { Logger } from 'pino';
 import { type Admit, type Caller, shownKey } from '../../admission/admission.ts';
+import { type AdmitShown, createAdmitShown } from '../../admission/admit-shown.ts';
+import type { VerifyToken } from '../../admission/json-web-tokens.ts';
 import type { AcceptClient } from '../../core/accept-client.ts';
 import type { MeshPeer } from '../../mesh/mesh-peers.ts';
 import { type ClientAddress, createClientAddress } from '../client-address.ts';
@@ -28,6 +30,8 @@ const COLLECTOR = '/collector.CollectiveDispatcher/';
 
 export type GrpcAppOptions = {
   admit: Admit;
+  /** Undefined: no tokens are taken. */
+  verifyToken?: VerifyToken | undefined;
   /** Default: the address of the connection. */
   clientAddress?: ClientAddress | undefined;
   /** Without it clients are not named here. */
@@ -40,12 +44,12 @@ export type GrpcAppOptions = {
   streams: Pick<NimbusServiceOptions, 'sessions' | 'maxStreams' | 'maxUnderWay'> | undefined;
   /** How long calls of the mesh wait at most. */
   deadlineMs: number;
+  /** Of what a call of the mesh becomes. */
+  maxEventBytes?: number | undefined;
   readiness: Readiness;
   log: Logger;
   host: string;
   port: number;
-  /** Of what a call of the mesh becomes. */
-  maxEventBytes?: number | undefined;
   /** Connections at once; one more is closed. */
   maxConnections: number;
   tls?: KeyPair;
@@ -55,25 +59,27 @@ export type GrpcAppOptions = {
 
 /**
  * Listens. Who is not admitted is told by the gRPC status, UNAUTHENTICATED, PERMISSION_DENIED, or RESOURCE_EXHAUSTED, before
- * the message is read; never if neither API keys nor a rate limit are set. `close` lets calls under way be answered.
+ * the message is read; never if neither API keys, tokens nor a rate limit are set. `close` lets calls under way be answered.
  */
 export async function createGrpcApp({
   admit,
+  verifyToken,
   clientAddress = createClientAddress(),
   acceptClient,
   site,
   meshPeers,
   streams,
   deadlineMs,
+  maxEventBytes = 0,
   readiness,
   log,
   ...listenOptions
 }: GrpcAppOptions): Promise<GrpcServer> {
   /** Of the calls that are admitted, by what their handlers see of the headers. */
-  maxEventBytes = 0,
   const callers = new WeakMap<Metadata, Caller>();
+  const admitShown = createAdmitShown({ admit, verifyToken });
   const callerOf = (metadata: Metadata) => callers.get(metadata);
-  const mesh = createMeshAdmission({ admit, meshPeers });
+  const mesh = createMeshAdmission({ meshPeers });
   const nimbus = streams && createNimbusService({ ...streams, callerOf, log });
   const services = [
     acceptClient && createDataDispatcherService({ acceptClient, callerOf, readiness, log }),
@@ -84,18 +90,24 @@ export async function createGrpcApp({
   const server = await createGrpcServer({
     services: services.filter((service) => service !== undefined),
     ...listenOptions,
-    // Health and reflection stay open.
     admit({ path, metadata, peer }) {
-      try {
-        const shown = shownBy(metadata, peer, clientAddress);
-        if (path.startsWith(COLLECTOR)) mesh.admit(metadata, shown);
-        if (path !== NOTIFY && path !== PROCESS_EVENT) return undefined;
-        const caller = admit(shown);
+      const isMesh = path.startsWith(COLLECTOR);
+      // Health and reflection stay open.
+      if (!isMesh && path !== NOTIFY && path !== PROCESS_EVENT) return undefined;
+      const refuse = (thrown: unknown) => toRefusal(toPublicError(thrown, log));
+      const enter = (caller: Caller) => {
+        if (isMesh) mesh.admitCaller(metadata, caller);
         if (path === NOTIFY) caller.assertMayAddClients();
         callers.set(metadata, caller);
         return path === PROCESS_EVENT ? nimbus?.refusalOf(metadata) : undefined;
+      };
+      try {
+        const shown = shownBy(metadata, peer, clientAddress);
+        if (isMesh && mesh.admitPeer(metadata, shown.key)) return undefined;
+        const admitted = admitShown(shown);
+        return admitted instanceof Promise ? admitted.then(enter).catch(refuse) : enter(admitted);
       } catch (thrown) {
-        return toRefusal(toPublicError(thrown, log));
+        return refuse(thrown);
       }
     },
     maxConcurrentStreams: (site ?? nimbus) && MAX_CALLS_PER_CONNECTION,
@@ -115,7 +127,7 @@ export async function createGrpcApp({
 }
 
 /** What whoever makes the call shows of themselves. */
-function shownBy(metadata: Metadata, peer: string, clientAddress: ClientAddress): Parameters<Admit>[0] {
+function shownBy(metadata: Metadata, peer: string, clientAddress: ClientAddress): Parameters<AdmitShown>[0] {
   const [authorization] = metadata.get('authorization');
   const [apiKey] = metadata.get('x-api-key');
   // `<address>:<port>`, an IPv6 address without brackets.

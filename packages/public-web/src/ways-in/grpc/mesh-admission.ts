@@ -5,37 +5,37 @@ import { continueGrpcTrace } from '@waybill/common/telemetry/edge-trace.ts';
 import type { CollectorCaller } from '@waybill/mesh/grpc/collector-service.ts';
 import { OWN_NAMESPACE } from '@waybill/mesh/grpc/mesh-methods.ts';
 import { methodName } from '@waybill/mesh/messages.ts';
-import type { Admit, Caller } from '../../admission/admission.ts';
+import type { Caller } from '../../admission/admission.ts';
 import { createFindApiKey } from '../../admission/api-keys.ts';
 import type { MeshPeer } from '../../mesh/mesh-peers.ts';
 
 export type MeshAdmission = {
-  /** Lets a call in; the trace of a peer goes on in what its call leads to. @throws AppError `unauthorized`, or `rate-limited`. */
-  admit(metadata: Metadata, shown: Parameters<Admit>[0]): void;
+  /** Lets the call of a peer in, whose trace goes on in what it leads to; false when `key` is not that of one. */
+  admitPeer(metadata: Metadata, key: string | undefined): boolean;
+  /** Lets in the call of anybody else who was admitted. @throws AppError `unauthorized` when that is not enough here. */
+  admitCaller(metadata: Metadata, caller: Caller): void;
   /** Who made a call that was let in. */
   callerOf(metadata: Metadata): CollectorCaller | undefined;
 };
 
 /** Creates {@link MeshAdmission}. Where there are `meshPeers`, or API keys, every caller needs a key. */
 export function createMeshAdmission({
-  admit,
   meshPeers,
 }: {
-  admit: Admit;
   meshPeers: readonly MeshPeer[] | undefined;
 }): MeshAdmission {
   const findPeer = createFindApiKey(meshPeers ?? []);
   const callers = new WeakMap<Metadata, CollectorCaller>();
 
   return {
-    admit(metadata, shown) {
-      const peer = shown.key === undefined ? undefined : findPeer(shown.key);
-      if (peer) {
-        continueGrpcTrace(metadata);
-        callers.set(metadata, toPeer(peer));
-        return;
-      }
-      const caller = admit(shown);
+    admitPeer(metadata, key) {
+      const peer = key === undefined ? undefined : findPeer(key);
+      if (!peer) return false;
+      continueGrpcTrace(metadata);
+      callers.set(metadata, toPeer(peer));
+      return true;
+    },
+    admitCaller(metadata, caller) {
       if (meshPeers && caller.apiKeyId === undefined)
         throw new AppError('unauthorized', 'the key of a peer, or an API key, is needed');
       // In an open mesh whoever shows no key may be a peer.

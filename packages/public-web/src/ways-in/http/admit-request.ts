@@ -3,7 +3,8 @@ import { AppError } from '@waybill/common/errors.ts';
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { LRUCache } from 'lru-cache';
 import { type Admit, type Caller, shownKey } from '../../admission/admission.ts';
-import { isToken, type VerifyToken } from '../../admission/json-web-tokens.ts';
+import { countWrong, createAdmitShown } from '../../admission/admit-shown.ts';
+import type { VerifyToken } from '../../admission/json-web-tokens.ts';
 import type { Tickets } from '../../admission/tickets.ts';
 import { type ClientAddress, createClientAddress } from '../client-address.ts';
 
@@ -43,46 +44,37 @@ export function requireAdmission(
     logs.set(apiKeyId, log);
     return log;
   };
-  /** A ticket or token that is wrong is counted as a request without a key, so that trying them is limited too. */
-  const takeOf = (address: string) => {
+  const admitShown = createAdmitShown({ admit, verifyToken });
+  const admitTicket = (
+    { redeem }: Pick<Tickets, 'redeem'>,
+    { ticket, key, address }: { ticket: string; key: string | undefined; address: string },
+  ) => {
+    let apiKeyId: string | undefined;
     try {
-      admit({ key: undefined, address });
+      apiKeyId = redeem(ticket);
     } catch (error) {
-      if (!(error instanceof AppError && error.code === 'unauthorized')) throw error;
-    }
-  };
-  const redeem = ({ redeem }: Pick<Tickets, 'redeem'>, ticket: string, request: FastifyRequest) => {
-    try {
-      return redeem(ticket);
-    } catch (error) {
-      takeOf(addressOf(request, clientAddress));
+      countWrong(admit, address);
       throw error;
     }
+    return admit({ key, apiKeyId, address });
   };
   app.addHook('onRequest', (request, reply, done) => {
     const { authorization, 'x-api-key': apiKey } = request.headers;
-    const ticket = tickets && (request.query as { ticket?: unknown }).ticket;
+    const { ticket } = request.query as { ticket?: unknown };
     const key = shownKey(authorization, apiKey);
     const address = addressOf(request, clientAddress);
-    const enter = (shown: Omit<Parameters<Admit>[0], 'address'>) => {
-      request.caller = admit({ ...shown, address });
-      const { apiKeyId } = request.caller;
+    const enter = (caller: Caller) => {
+      request.caller = caller;
+      const { apiKeyId } = caller;
       if (apiKeyId !== undefined) reply.log = request.log = logOf(apiKeyId);
+      done();
     };
-    if (verifyToken && isToken(key) && ticket === undefined) {
-      const verified = verifyToken(key).catch((error) => {
-        // As with tickets, and also while nobody can say whether it is wrong.
-        takeOf(address);
-        throw error;
-      });
-      verified.then((subject) => enter({ key: undefined, subject })).then(() => done(), done);
-      return;
-    }
-    enter({
-      key,
-      apiKeyId: tickets && typeof ticket === 'string' ? redeem(tickets, ticket, request) : undefined,
-    });
-    done();
+    const admitted =
+      tickets && typeof ticket === 'string'
+        ? admitTicket(tickets, { ticket, key, address })
+        : admitShown({ key, address });
+    if (admitted instanceof Promise) admitted.then(enter, done);
+    else enter(admitted);
   });
   app.setErrorHandler(refuse);
 }
