@@ -12,6 +12,7 @@ import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { createDevTelemetryApp } from '../packages/dev-telemetry/src/app.ts';
+import { createMetricStore } from '../packages/dev-telemetry/src/metric-store.ts';
 import { createTraceStore } from '../packages/dev-telemetry/src/store.ts';
 import { createAdmit } from '../packages/public-web/src/admission/admission.ts';
 import { createTickets } from '../packages/public-web/src/admission/tickets.ts';
@@ -103,10 +104,12 @@ const servers: Record<string, { create(): Promise<FastifyInstance> | FastifyInst
       createDevTelemetryApp({
         log,
         store: createTraceStore({ maxBytes: 1_000 }),
+        metrics: createMetricStore(),
         readiness: () => undefined,
       }),
     routes: {
       '/v1/traces': { POST: 415 },
+      '/metrics': { GET: 200 },
       '/v1/logs': { POST: 415 },
       '/v1/metrics': { POST: 415 },
       '/api/v2/traces/:id': { GET: 400 },

@@ -9,6 +9,7 @@ import { listTraces } from '../../bin/plain/list-traces.mjs';
 import { toDurationMs, toPastMs } from '../../bin/plain/read-time.mjs';
 import { searchTraces } from '../../bin/plain/search-traces.mjs';
 import { createDevTelemetryApp } from '../../packages/dev-telemetry/src/app.ts';
+import { createMetricStore } from '../../packages/dev-telemetry/src/metric-store.ts';
 import { createTraceStore } from '../../packages/dev-telemetry/src/store.ts';
 
 const DAY_AGO = Date.now() - 86_400_000;
@@ -19,7 +20,10 @@ const at = (minute: number) => HOUR_AGO + minute * 60_000;
 describe('a trace that the development collector keeps', () => {
   const log = pino({ level: 'silent' });
   const store = createTraceStore({ maxBytes: 1_000_000 });
-  const app = createDevTelemetryApp({ log, store, readiness: () => undefined });
+  const app = createDevTelemetryApp({
+    ...{ log, store, metrics: createMetricStore() },
+    readiness: () => undefined,
+  });
   let url: string;
   const ids = {
     quick: '0'.repeat(2).concat('1'.repeat(30)),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { pino } from 'pino';
 import { createDevTelemetryApp } from './app.ts';
+import { createMetricStore } from './metric-store.ts';
 import { createTraceStore } from './store.ts';
 
 const TRACE_ID = '0c57821a552f5e74fc778f66e6633d81';
@@ -128,8 +129,27 @@ describe('the development collector', () => {
       assert.equal((await app.logs(query, range))[0], 400, range);
   });
 
-  it('accepts metrics', async () => {
-    assert.deepEqual(await createApp().post('/v1/metrics', { resourceMetrics: [] }), [200, {}]);
+  it('answers what metrics were exported last as Prometheus has them', async () => {
+    const app = createApp();
+    assert.deepEqual(await app.post('/v1/metrics', { resourceMetrics: [] }), [200, {}]);
+    for (const value of [1, 3]) assert.deepEqual(await app.post('/v1/metrics', metricsOf(value)), [200, {}]);
+    const { body, headers } = await app.inject('/metrics');
+    assert.match(String(headers['content-type']), /^text\/plain; version=0\.0\.4/);
+    const by = 'job="spike",instance="1"';
+    assert.equal(
+      body,
+      `# TYPE waybill_event_duration_seconds histogram
+waybill_event_duration_seconds_bucket{type="a\\"b",${by},le="0.005"} 3
+waybill_event_duration_seconds_bucket{type="a\\"b",${by},le="1"} 3
+waybill_event_duration_seconds_bucket{type="a\\"b",${by},le="+Inf"} 4
+waybill_event_duration_seconds_sum{type="a\\"b",${by}} 2.5
+waybill_event_duration_seconds_count{type="a\\"b",${by}} 4
+# TYPE waybill_events_total counter
+waybill_events_total{type="a\\"b",${by}} 3
+# TYPE waybill_parked gauge
+waybill_parked{${by}} 0.5
+`,
+    );
   });
 
   it('counts what it cannot keep', async () => {
@@ -158,13 +178,19 @@ type Answer = [status: number, body: Json];
 
 function createApp({ maxBytes = 1e6 } = {}) {
   const store = createTraceStore({ maxBytes });
-  const app = createDevTelemetryApp({ log: pino({ level: 'silent' }), store, readiness: () => undefined });
+  const app = createDevTelemetryApp({
+    log: pino({ level: 'silent' }),
+    store,
+    metrics: createMetricStore(),
+    readiness: () => undefined,
+  });
   async function get(url: string): Promise<Answer> {
     const response = await app.inject({ url });
     return [response.statusCode, response.json()];
   }
   return {
     get,
+    inject: (url: string) => app.inject({ url }),
     logs: (query: string, range = '') =>
       get(`/loki/api/v1/query_range?query=${encodeURIComponent(query)}${range}`),
     async post(url: string, body: Json, type = 'application/json'): Promise<Answer> {
@@ -216,5 +242,37 @@ function record(changed: Json): Json {
     traceId: TRACE_ID,
     spanId: SPAN_ID,
     ...changed,
+  };
+}
+
+/** What a process exports that has seen `value` quick events and a slow one. */
+function metricsOf(value: number): Json {
+  const attributes = [{ key: 'type', value: { stringValue: 'a"b' } }];
+  const point = { attributes, startTimeUnixNano: '1', timeUnixNano: '2' };
+  const metrics = [
+    {
+      name: 'waybill.events',
+      unit: '{event}',
+      sum: { isMonotonic: true, dataPoints: [{ ...point, asInt: `${value}` }] },
+    },
+    {
+      name: 'waybill.event.duration',
+      unit: 's',
+      histogram: {
+        dataPoints: [
+          { ...point, sum: 2.5, count: value + 1, bucketCounts: [value, 0, 1], explicitBounds: [0.005, 1] },
+        ],
+      },
+    },
+    { name: 'waybill.parked', unit: '{request}', gauge: { dataPoints: [{ asDouble: 0.5 }] } },
+  ];
+  const id = { key: 'service.instance.id', value: { stringValue: '1' } };
+  return {
+    resourceMetrics: [
+      {
+        resource: { attributes: [...resource.attributes, id] },
+        scopeMetrics: [{ scope: { name: 'test' }, metrics }],
+      },
+    ],
   };
 }

@@ -1,24 +1,29 @@
 /**
- * Takes OTLP/HTTP exports with JSON bodies (opentelemetry.io/docs/specs/otlp). Metrics are accepted and dropped, and so
- * are log lines without a trace: nothing here could be asked for them.
+ * Takes OTLP/HTTP exports with JSON bodies (opentelemetry.io/docs/specs/otlp). Log lines without a trace are dropped: nothing
+ * here could be asked for them.
  */
 import { AppError } from '@waybill/common/errors.ts';
 import { mediaType } from '@waybill/common/event/media-type.ts';
 import { MAX_INTERNAL_JSON_DEPTH, parseJson } from '@waybill/common/event/parse-json.ts';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { MetricStore } from './metric-store.ts';
 import { list, type OtlpObject, object } from './otlp-json.ts';
+import { readMetrics } from './read-metrics.ts';
 import type { TraceStore } from './store.ts';
 import { toLokiStream } from './to-loki-stream.ts';
 import { toProtobufJson } from './to-protobuf-json.ts';
 
 /** Adds `POST /v1/traces`, `/v1/logs` and `/v1/metrics`. What cannot be kept is counted in a `partialSuccess`. */
-export function addOtlpRoutes(app: FastifyInstance, { store }: { store: TraceStore }): void {
+export function addOtlpRoutes(
+  app: FastifyInstance,
+  { store, metrics }: { store: TraceStore; metrics: MetricStore },
+): void {
   app.post('/v1/traces', async (request) => answer('rejectedSpans', takeSpans(store, readExport(request))));
   app.post('/v1/logs', async (request) =>
     answer('rejectedLogRecords', takeLogRecords(store, readExport(request))),
   );
   app.post('/v1/metrics', async (request) => {
-    readExport(request);
+    for (const series of readMetrics(readExport(request))) metrics.keep(series);
     return {};
   });
 }

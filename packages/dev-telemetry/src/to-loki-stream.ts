@@ -1,4 +1,5 @@
-import { list, type OtlpObject, object } from './otlp-json.ts';
+import { readAttributes, toText } from './attributes.ts';
+import type { OtlpObject } from './otlp-json.ts';
 
 /** One stream of a Loki answer. Labels and structured metadata stand together in `stream`, as Loki answers them. */
 export type LokiStream = {
@@ -27,34 +28,4 @@ export function toLokiStream({ resource, record }: { resource: OtlpObject; recor
 function toNanoseconds(value: unknown, otherwise = '0'): string {
   const text = String(value);
   return /^[1-9]\d{0,19}$/.test(text) ? text : otherwise;
-}
-
-/** Flat, with names as Loki has them: `http.method` and the member `method` of `http` are both `http_method`. */
-function readAttributes(attributes: unknown, prefix = ''): Record<string, string> {
-  const flat: Record<string, string> = {};
-  for (const { key, value } of list(attributes)) {
-    const name = prefix + String(key).replaceAll(/[^A-Za-z0-9_]/g, '_');
-    const { kvlistValue } = object(value);
-    if (kvlistValue !== undefined)
-      Object.assign(flat, readAttributes(object(kvlistValue).values, `${name}_`));
-    else flat[name] = toText(value);
-  }
-  return flat;
-}
-
-/** An OTLP AnyValue as text; a compound one as JSON. */
-function toText(value: unknown): string {
-  const plain = toPlain(value);
-  return typeof plain === 'string' ? plain : JSON.stringify(plain);
-}
-
-function toPlain(value: unknown): unknown {
-  const { stringValue, boolValue, intValue, doubleValue, bytesValue, arrayValue, kvlistValue } =
-    object(value);
-  if (arrayValue !== undefined) return list(object(arrayValue).values).map(toPlain);
-  if (kvlistValue !== undefined) {
-    const entries = list(object(kvlistValue).values).map((member) => [member.key, toPlain(member.value)]);
-    return Object.fromEntries(entries);
-  }
-  return stringValue ?? boolValue ?? intValue ?? doubleValue ?? bytesValue ?? '';
 }

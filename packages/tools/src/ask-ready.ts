@@ -1,5 +1,4 @@
-import { get } from 'node:http';
-import { text } from 'node:stream/consumers';
+import { getText } from './get-text.ts';
 
 /** What a service answers about itself; without a reason nothing answers. */
 export type Readiness = {
@@ -9,8 +8,6 @@ export type Readiness = {
   facts?: Record<string, unknown>;
 };
 
-const TIMEOUT_MS = 2_000;
-
 /**
  * Asks a service whether it is ready. Never rejects.
  *
@@ -18,7 +15,7 @@ const TIMEOUT_MS = 2_000;
  */
 export async function askReady(url: string): Promise<Readiness> {
   try {
-    const { status, body } = await ask(url);
+    const { status, body } = await getText(url);
     const { status: _, reason, ...facts } = toObject(body);
     return status === 200 ? { isReady: true, facts } : { isReady: false, reason: String(reason), facts };
   } catch {
@@ -32,14 +29,4 @@ function toObject(body: string): Record<string, unknown> {
   } catch {
     return {};
   }
-}
-
-function ask(url: string) {
-  return new Promise<{ status: number | undefined; body: string }>((resolve, reject) => {
-    // Without the agent that Node may have go through a proxy.
-    const asked = get(url, { agent: false, signal: AbortSignal.timeout(TIMEOUT_MS) }, (response) =>
-      text(response).then((body) => resolve({ status: response.statusCode, body }), reject),
-    );
-    asked.on('error', reject);
-  });
 }

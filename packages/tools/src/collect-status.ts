@@ -12,6 +12,7 @@ import { observersOf, RETRY_DELAYS_MS } from '@waybill/common/broker/topology.ts
 import { askReady } from './ask-ready.ts';
 import { type Broker, type Connection, connectToBroker } from './broker-connection.ts';
 import { openDeadLetterQueue } from './dead-letter-queue.ts';
+import { type Answers, readAnswers } from './read-answers.ts';
 import { readDeadLetter } from './read-dead-letter.ts';
 import { type ManagedBroker, readManagement } from './read-management.ts';
 
@@ -39,6 +40,8 @@ export type Status = {
   types: { type: string; answeredBy: string[]; observedBy: string[] }[];
   /** Ready messages and consumers; without those of retries and suspects that hold nothing. */
   queues: { name: string; messages: number; consumers: number }[];
+  /** What clients were answered; absent where nobody keeps metrics. */
+  answers?: Answers[] | undefined;
   deadLetters: { total: number; byReason: Record<string, number>; oldest?: string | undefined };
 };
 
@@ -48,14 +51,22 @@ export type StatusSources = {
   broker: Broker;
   /** RabbitMQ's management API, without `/api`. */
   managementUrl?: string | undefined;
+  /** Where metrics are, in Prometheus' text format. */
+  metricsUrl?: string | undefined;
 };
 
 /** Dead letters beyond this many are not looked through. */
 const MAX_DEAD_LETTERS = 10_000;
 
 /** @throws UserError when the broker cannot be asked */
-export async function collectStatus({ healthUrls, broker, managementUrl }: StatusSources): Promise<Status> {
+export async function collectStatus({
+  healthUrls,
+  broker,
+  managementUrl,
+  metricsUrl,
+}: StatusSources): Promise<Status> {
   const tiers = await Promise.all(healthUrls.map(askTier));
+  const answers = metricsUrl ? await readAnswers(metricsUrl) : undefined;
   const managed = managementUrl ? await readManagement(managementUrl, broker) : undefined;
   const connection = await connectToBroker(broker, 'status');
   try {
@@ -67,6 +78,7 @@ export async function collectStatus({ healthUrls, broker, managementUrl }: Statu
       queues: queues.filter(
         ({ name, messages }) => messages > 0 || !/\.(retry|isolated)\b|\.types$/.test(name),
       ),
+      answers,
       deadLetters: {
         total,
         ...(total > 0 && total <= MAX_DEAD_LETTERS ? await readReasons(broker) : NO_REASONS),

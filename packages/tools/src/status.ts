@@ -19,6 +19,8 @@ const usage = `usage: ${programName('status.mjs')} [options]
                       file that AMQP_URL_FILE names, or amqp://guest:guest@localhost:5672)
   --management <url>  RabbitMQ's management API, as http://localhost:15672, with the user of the broker: services of which no
                       process is asked are shown too (default: MANAGEMENT_URL)
+  --metrics <url>     what clients were answered is read there: Prometheus' text format, as npm start's http://localhost:4318/metrics
+                      (default: those of the npm start that runs on this machine)
   --watch             again every --every seconds (default 2), until Ctrl-C
   --json              for programs
   --help              print this
@@ -38,14 +40,15 @@ await runProgram(async () => {
 });
 
 function readOptions() {
-  const { health, amqp, management, watch, json, help, every } = parse();
+  const { health, amqp, management, metrics, watch, json, help, every } = parse();
   const [running] = findRunningSystems();
   const sources: StatusSources = {
     healthUrls: health ? health.map(toHealthUrl) : defaultHealthUrls(running?.services),
     broker: toBroker(
       amqp ?? (process.env.AMQP_URL ? undefined : running?.brokerUrl) ?? readBrokerUrl(process.env),
     ),
-    managementUrl: toManagementUrl(management ?? process.env.MANAGEMENT_URL),
+    managementUrl: toHttpUrl('management (or MANAGEMENT_URL)', management ?? process.env.MANAGEMENT_URL),
+    metricsUrl: toHttpUrl('metrics', metrics ?? metricsOf(health ? undefined : running)),
   };
   return { help, watch, json, everyMs: 1000 * toNumber('every', every), sources };
 }
@@ -62,9 +65,13 @@ function toHealthUrl(text: string): string {
   throw new UserError(`--health must be an http:// URL and is ${text}`);
 }
 
-function toManagementUrl(text: string | undefined): string | undefined {
+function metricsOf(running: { telemetryUrl?: string | undefined } | undefined): string | undefined {
+  return running?.telemetryUrl && `${running.telemetryUrl}/metrics`;
+}
+
+function toHttpUrl(name: string, text: string | undefined): string | undefined {
   if (!text || (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol))) return text || undefined;
-  throw new UserError('--management (or MANAGEMENT_URL) must be an http:// or https:// URL');
+  throw new UserError(`--${name} must be an http:// or https:// URL`);
 }
 
 function parse() {
@@ -74,6 +81,7 @@ function parse() {
         health: { type: 'string', multiple: true },
         amqp: { type: 'string' },
         management: { type: 'string' },
+        metrics: { type: 'string' },
         every: { type: 'string', default: '2' },
         watch: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },

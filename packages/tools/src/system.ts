@@ -157,7 +157,7 @@ export function noteOf({ publicUrl, brokerUrl, telemetryUrl, ports, stages }: Sy
   return { pid: process.pid, publicUrl, brokerUrl, telemetryUrl, ports, services };
 }
 
-/** Traces and logs go to the collector soon; metrics, which it would drop, go nowhere. */
+/** Traces, logs and metrics go to the collector soon. */
 export function telemetryEnv(url: string, env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return {
     // For its traces, of which each tier but the first logs at debug; who reads along is shown less (start.ts).
@@ -165,6 +165,9 @@ export function telemetryEnv(url: string, env: NodeJS.ProcessEnv): NodeJS.Proces
     OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
     OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${url}/v1/traces`,
     OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: `${url}/v1/logs`,
+    OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: `${url}/v1/metrics`,
+    OTEL_METRIC_EXPORT_INTERVAL: env.OTEL_METRIC_EXPORT_INTERVAL || '5000',
+    OTEL_METRIC_EXPORT_TIMEOUT: env.OTEL_METRIC_EXPORT_TIMEOUT || '5000',
     OTEL_BSP_SCHEDULE_DELAY: env.OTEL_BSP_SCHEDULE_DELAY || '500',
     OTEL_BLRP_SCHEDULE_DELAY: env.OTEL_BLRP_SCHEDULE_DELAY || '500',
   };
