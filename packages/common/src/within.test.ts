@@ -23,6 +23,12 @@ test('resolves false at the deadline', async (t) => {
   assert.equal(await inTime, false);
 });
 
+test('does not wait when the deadline is over, and says nothing of it on the terminal', async (t) => {
+  const warned = t.mock.method(process, 'emitWarning', () => {});
+  assert.equal(await within(-1, new Promise(() => {})), false);
+  assert.equal(warned.mock.callCount(), 0);
+});
+
 test('rejects as the promise does when that is in time', async () => {
   await assert.rejects(within(60_000, Promise.reject(new Error('no luck'))), /no luck/);
 });
