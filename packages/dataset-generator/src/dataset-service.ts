@@ -5,6 +5,7 @@ import { AppError } from '@waybill/common/errors.ts';
 import type { DataBatch } from '@waybill/common/grpc/generated/dataset_service/DataBatch.ts';
 import type { DatasetServiceHandlers } from '@waybill/common/grpc/generated/dataset_service/DatasetService.ts';
 import type { StreamBatchesRequest__Output } from '@waybill/common/grpc/generated/dataset_service/StreamBatchesRequest.ts';
+import { untilAnswered } from '@waybill/common/grpc/until-answered.ts';
 import type { Logger } from 'pino';
 import { type Dataset, sliceBatch } from './dataset.ts';
 import type { Datasets } from './datasets.ts';
@@ -52,7 +53,7 @@ export function createDatasetService({
 
     async StreamBatches(call) {
       try {
-        await streamBatches(call, datasets);
+        await untilAnswered(call, (gone) => streamBatches(call, datasets, gone));
         call.end();
       } catch (thrown) {
         call.emit('error', toStatus(thrown, log));
@@ -65,6 +66,7 @@ export function createDatasetService({
 async function streamBatches(
   call: ServerWritableStream<StreamBatchesRequest__Output, DataBatch>,
   datasets: Datasets,
+  gone: AbortSignal,
 ): Promise<void> {
   const { dataset_name, batch_size, shuffle, max_batches } = call.request;
   if (max_batches < 0) throw new Refusal(status.INVALID_ARGUMENT, 'max_batches must not be negative');
@@ -72,11 +74,9 @@ async function streamBatches(
   checkBatchSize(dataset, batch_size);
   const all = Math.ceil(dataset.samples / batch_size);
   const count = max_batches === 0 ? all : Math.min(max_batches, all);
-  const cancelled = new AbortController();
-  call.once('cancelled', () => cancelled.abort());
-  for (let index = 0; index < count && !call.cancelled; index += 1) {
+  for (let index = 0; index < count && !gone.aborted; index += 1) {
     const batch = { ...toBatch(dataset, batch_size, index), is_last_batch: index === count - 1 };
-    if (!call.write(batch)) await once(call, 'drain', { signal: cancelled.signal }).catch(() => {});
+    if (!call.write(batch)) await once(call, 'drain', { signal: gone }).catch(() => {});
   }
 }
 

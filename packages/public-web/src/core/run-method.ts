@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { DEFAULT_EVENT_BYTES } from '@waybill/common/batch-limits.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, EVENT_TYPE_PATTERN } from '@waybill/common/event/event.ts';
+import { onAbort } from '@waybill/common/on-abort.ts';
 import { fromProblem, type Problem } from '@waybill/common/problem.ts';
 import type { Any } from '@waybill/mesh/messages.ts';
 import type { MethodCall, RunMethod } from '@waybill/mesh/methods.ts';
@@ -89,9 +90,4 @@ function toOutput({ type, data, data_base64, typeurl }: CloudEvent): Any | null 
 
 function bytesOf({ data_base64 = '' }: CloudEvent): number {
   return data_base64.length + ENVELOPE_BYTES + MAX_CONTEXT_LENGTH;
-}
-
-function onAbort(signal: AbortSignal | undefined, giveUp: () => void): void {
-  if (signal?.aborted) giveUp();
-  else signal?.addEventListener('abort', giveUp, { once: true });
 }

@@ -3,13 +3,14 @@ import type { Metadata, ServerUnaryCall } from '@grpc/grpc-js';
 import type { DataDispatcherServiceHandlers } from '@waybill/common/grpc/generated/data_dispatcher_service/DataDispatcherService.ts';
 import type { GrpcService } from '@waybill/common/grpc/grpc-server.ts';
 import { loadProto } from '@waybill/common/grpc/proto.ts';
+import { untilAnswered } from '@waybill/common/grpc/until-answered.ts';
 import type { Readiness } from '@waybill/common/http/http-server.ts';
+import { onAbort } from '@waybill/common/on-abort.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
 import { linkInboundGrpcTrace } from '@waybill/common/telemetry/edge-trace.ts';
 import type { Logger } from 'pino';
 import type { Caller } from '../../admission/admission.ts';
 import type { AcceptClient } from '../../core/accept-client.ts';
-import type { WaitingClient } from '../../core/ask.ts';
 import { ACCEPTED } from '../http/post-client.ts';
 
 /** The call by which clients are named; the only one of the service that takes an API key. */
@@ -36,10 +37,12 @@ export function createDataDispatcherService({
   async function accept(call: ServerUnaryCall<unknown, Answer>): Promise<Answer> {
     const apiKeyId = callerOf(call.metadata)?.apiKeyId;
     try {
-      await acceptClient(call.request, {
-        onGone: callerGone(call),
-        log: apiKeyId === undefined ? log : log.child({ api_key_id: apiKeyId }),
-      });
+      await untilAnswered(call, (gone) =>
+        acceptClient(call.request, {
+          onGone: (giveUp) => onAbort(gone, giveUp),
+          log: apiKeyId === undefined ? log : log.child({ api_key_id: apiKeyId }),
+        }),
+      );
       return ACCEPTED;
     } catch (thrown) {
       return { status: 'ERROR', message: toPublicError(thrown, log).message };
@@ -66,12 +69,4 @@ export function createDataDispatcherService({
 function toHealth(reason: string | undefined): Answer {
   if (reason !== undefined) return { status: 'NOT_SERVING', message: reason };
   return { status: 'SERVING', message: 'Data dispatcher service is healthy' };
-}
-
-/** Tells when the caller cancels, goes away, or its deadline passes. */
-function callerGone(call: ServerUnaryCall<unknown, Answer>): WaitingClient['onGone'] {
-  return (giveUp) => {
-    if (call.cancelled) giveUp();
-    else call.once('cancelled', giveUp);
-  };
 }
