@@ -12,13 +12,14 @@ import {
   DETAILS,
   type DispatchRequest,
   type DispatchResponse,
+  FAILED,
   failure,
   hasNotRun,
-  missingField,
   NOT_FOUND,
   type ServeRequest,
   type ServeResponse,
   type Status,
+  wrongField,
 } from './messages.ts';
 import {
   type CallOptions,
@@ -112,6 +113,11 @@ export function createCollectiveDispatcher({
     ...{ peerAt, checkMs, log },
   });
   const route = createRoute(id);
+  /** The answer to what this site cannot send on any more, though it could a moment ago. */
+  const nobody = () =>
+    neighbours.isStopping()
+      ? refusal(failure(FAILED, 'this site shuts down', { [DETAILS.code]: 'not-accepted' }))
+      : undefined;
 
   async function serve(request: ServeRequest, options: CallOptions): Promise<ServeResponse> {
     const way = wayOf(request);
@@ -122,7 +128,7 @@ export function createCollectiveDispatcher({
     const deadlineMs = options.deadlineMs - (performance.now() - startedMs);
     const sent = { request, way, neighbours: neighbours.active(), options: { ...options, deadlineMs } };
     const { answer, visited } = await route(sent);
-    return withVisited(answer ?? local, visited);
+    return withVisited(answer ?? nobody() ?? local, visited);
   }
 
   async function dispatchToTarget(
@@ -133,9 +139,9 @@ export function createCollectiveDispatcher({
     if (target === id) return methods.serve(request, options);
     const connected = neighbours.active().filter((neighbour) => neighbour.peerId() === target);
     connected.sort((a, b) => a.inFlight() - b.inFlight());
-    let answer = refusal(failure(NOT_FOUND, `no connection to collector '${target}'`));
+    let answer = nobody() ?? refusal(failure(NOT_FOUND, `no connection to collector '${target}'`));
     for (const neighbour of connected) {
-      answer = await ask(neighbour, request, options);
+      answer = await ask(neighbour, request, options, (executorId) => executorId === target);
       if (!hasNotRun(answer.status)) break;
     }
     return answer;
@@ -148,7 +154,7 @@ export function createCollectiveDispatcher({
     const deadlineMs = options.deadlineMs - (performance.now() - startedMs);
     const way = { hops: 0, visited: new Set<string>() };
     const sent = { request, way, neighbours: neighbours.active(), options: { ...options, deadlineMs } };
-    const { answer } = await route(sent);
+    const { answer = nobody() } = await route(sent);
     if (answer) return answer;
     const { namespace } = request;
     if (methods.hasNamespace(namespace)) return local;
@@ -166,8 +172,8 @@ export function createCollectiveDispatcher({
     setRegistryValidator: methods.setValidator,
     serve,
     async dispatch({ target_collector_id: target, routing_hints, ...call }, options) {
-      const missing = missingField(call);
-      if (missing !== undefined) return dispatched(refusal(failure(BAD_REQUEST, missing)));
+      const wrong = wrongField(call);
+      if (wrong !== undefined) return dispatched(refusal(failure(BAD_REQUEST, wrong)));
       const request = withoutWay({ ...call, execution_context: routing_hints });
       const answer = target
         ? await dispatchToTarget(target, request, options)

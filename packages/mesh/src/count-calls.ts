@@ -1,5 +1,5 @@
 /** What is known of the calls to a neighbour: by its connection, for the record, and by its name, for metrics. */
-import { toAppError } from '@waybill/common/errors.ts';
+import { type ErrorCode, toAppError } from '@waybill/common/errors.ts';
 import { meshCallDuration, meshCalls } from '@waybill/common/telemetry/metrics.ts';
 import type { Connection } from './connections.ts';
 import { BAD_REQUEST, NOT_FOUND, OK, type ServeRequest, type ServeResponse } from './messages.ts';
@@ -28,14 +28,16 @@ export async function counted(
   } catch (thrown) {
     const { code } = toAppError(thrown);
     // What was never sent is no call of the connection.
-    if (connection && code !== 'not-accepted') {
+    if (connection && !NOT_RUN.has(code)) {
       connection.calls += 1;
       connection.failedCalls += 1;
     }
-    measure(code);
+    measure(NOT_RUN.has(code) ? code : 'outcome-unknown');
     throw thrown;
   }
 }
+
+const NOT_RUN: ReadonlySet<ErrorCode> = new Set(['not-accepted', 'too-large']);
 
 /** A peer may answer with any other code. */
 const OUTCOMES: Readonly<Record<number, string>> = {

@@ -4,13 +4,14 @@ import { backOff } from '@waybill/common/back-off.ts';
 import { toAppError } from '@waybill/common/errors.ts';
 import type { Neighbour } from './neighbour.ts';
 
-/** How often a neighbour is asked, by default; and how long it may take to answer. */
+/** How often a neighbour is asked, by default; and how long it may take to answer that, and a Connect. */
 const CHECK_MS = 2_000;
 const ANSWER_MS = 2_000;
+const CONNECT_MS = 3_000;
 /** Silent checks after which a connection has failed; a refused one has at once. */
 const MAX_SILENT = 2;
-/** A mesh that heals is whole again within 10 s. */
-const RECONNECT = { baseMs: 250, capMs: 4_000 };
+/** A mesh that heals is whole again within 10 s: one try may have been lost, and the next be as late as this. */
+const RECONNECT = { baseMs: 250, capMs: 2_000 };
 /** For how long a peer that came to this site is called where it is no more. */
 const GIVE_UP_MS = 10 * 60_000;
 
@@ -24,20 +25,26 @@ export async function keepConnected(
     dial,
     isWanted,
     checkMs = CHECK_MS,
-  }: { dial(): Promise<unknown>; isWanted: boolean; checkMs: number | undefined },
+  }: {
+    dial(options: { deadlineMs: number }): Promise<unknown>;
+    isWanted: boolean;
+    checkMs: number | undefined;
+  },
 ): Promise<void> {
   const { signal } = neighbour;
   let failures = 0;
   let silent = 0;
   let lastSeenMs = performance.now();
+  const isKnown = () => neighbour.isActive() && !neighbour.isForgotten() && neighbour.peerId() !== '';
 
-  while (!signal.aborted && (isWanted || performance.now() - lastSeenMs < GIVE_UP_MS)) {
-    const isKnown = neighbour.isActive() && !neighbour.isForgotten() && neighbour.peerId() !== '';
-    if (isKnown) await delay(checkMs, undefined, { signal, ref: false }).catch(() => {});
-    else if (failures > 0) await backOff(failures, { ...RECONNECT, signal });
+  for (let round = 0; isWanted || performance.now() - lastSeenMs < GIVE_UP_MS; round += 1) {
+    if (failures === 0 && isKnown()) await delay(checkMs, undefined, { signal, ref: false }).catch(() => {});
+    // Also after a success, or a peer that drops each connection as soon as it is made would be connected at any rate.
+    else if (round > 0) await backOff(Math.max(1, failures), { ...RECONNECT, signal });
     if (signal.aborted) return;
     try {
-      await (isKnown && !neighbour.isForgotten() ? neighbour.check({ deadlineMs: ANSWER_MS }) : dial());
+      if (!isKnown()) await dial({ deadlineMs: CONNECT_MS });
+      await neighbour.check({ deadlineMs: ANSWER_MS });
       neighbour.noteHealth(false);
       await neighbour.saveCounts();
       [failures, silent, lastSeenMs] = [0, 0, performance.now()];

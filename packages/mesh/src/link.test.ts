@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { AppError } from '@waybill/common/errors.ts';
+import { AppError, type ErrorCode } from '@waybill/common/errors.ts';
 import { createLink } from './link.ts';
 import { patient, serveRequest } from './mesh.fixture.ts';
 import { FAILED, failure, OK, type ServeResponse } from './messages.ts';
+import type { CallOptions } from './methods.ts';
 
 const answer = { status: { code: OK, message: 'OK', details: {} }, output: null, executor_id: 'b' };
 
@@ -55,6 +56,45 @@ test('a failure that the peer answers with, or an impatient caller, does not ope
   const signal = AbortSignal.abort();
   for (let call = 0; call < 10; call += 1)
     await assert.rejects(link.serve(serveRequest(), { ...patient, signal }), { code: 'outcome-unknown' });
+  assert.equal(link.isClosed(), true);
+});
+
+test('what says nothing of the peer as it is now does not open the breaker', async () => {
+  const { peer, link } = start();
+  const failTen = async (code: ErrorCode, options: CallOptions) => {
+    peer.onServe = () => Promise.reject(new AppError(code, 'no'));
+    for (let call = 0; call < 10; call += 1)
+      await assert.rejects(link.serve(serveRequest(), options), { code });
+  };
+  await failTen('not-accepted', { ...patient, signal: AbortSignal.abort() });
+  await failTen('not-accepted', { deadlineMs: 5 });
+  // It has answered.
+  await failTen('unexpected', patient);
+  await failTen('too-large', patient);
+  assert.equal(link.isClosed(), true);
+});
+
+test('calls that began before the peer was last heard of do not open the breaker when they end', async () => {
+  const { peer, link } = start();
+  const stalled = Promise.withResolvers<ServeResponse>();
+  peer.onServe = () => stalled.promise;
+  const waiting = Array.from({ length: 10 }, () => link.serve(serveRequest(), patient));
+  await link.check(patient);
+  stalled.reject(new AppError('outcome-unknown', 'no answer'));
+  for (const call of waiting) await assert.rejects(call, { code: 'outcome-unknown' });
+  assert.equal(link.isClosed(), true);
+});
+
+test('a health check closes the breaker whenever it is made', async () => {
+  const { peer, link } = start();
+  peer.onServe = refused;
+  for (let call = 0; call < 5; call += 1) await assert.rejects(link.serve(serveRequest(), patient));
+  peer.onCheck = refused;
+  for (let check = 0; check < 5; check += 1)
+    await assert.rejects(link.check(patient), { message: 'refused' });
+  assert.equal(link.isClosed(), false);
+  peer.onCheck = () => Promise.resolve();
+  await link.check(patient);
   assert.equal(link.isClosed(), true);
 });
 

@@ -5,13 +5,12 @@
  * from then on the peer is not called, which provably runs nothing, until a health check finds it again. Calls of users never
  * try a broken way out.
  */
-import { AppError } from '@waybill/common/errors.ts';
+import { AppError, type ErrorCode } from '@waybill/common/errors.ts';
 import {
   bulkhead,
   CircuitState,
   ConsecutiveBreaker,
   circuitBreaker,
-  ExponentialBackoff,
   handleWhen,
   isBrokenCircuitError,
   isBulkheadRejectedError,
@@ -22,12 +21,17 @@ import type { Peer } from './peer.ts';
 
 /** Failures one after the other with which the breaker opens. */
 const MAX_FAILURES = 5;
+/** What such a failure is: nobody is there, or nobody answers. */
+const SILENCE: ReadonlySet<ErrorCode> = new Set(['not-accepted', 'outcome-unknown']);
 /** Calls that may wait for one peer: fewer than a site takes on one connection, so that health checks never wait behind them. */
 const MAX_IN_FLIGHT = 900;
-/** A caller that waits for less says nothing of the peer when it is not answered: else anybody could open the breaker. */
+/**
+ * A caller that waits for less, or has gone, says nothing of the peer when it is not answered: else anybody could open the breaker.
+ * Nor does a call that began before the peer was last heard of.
+ */
 const MIN_JUDGED_MS = 1_000;
-/** After which an open breaker lets a health check through. */
-const HALF_OPEN_AFTER = { initialDelay: 100, maxDelay: 2_000 };
+/** After which an open breaker lets a health check through: at once, as nothing else is let through. */
+const HALF_OPEN_AFTER_MS = 0;
 
 export type Link = {
   /** Calls that wait for the peer. */
@@ -43,11 +47,27 @@ export type Link = {
 /** Guards `peer`. */
 export function createLink(peer: Pick<Peer, 'serve' | 'check'>, { maxInFlight = MAX_IN_FLIGHT } = {}): Link {
   const room = bulkhead(maxInFlight);
+  const excused = new WeakSet<AppError>();
   const breaker = circuitBreaker(
-    handleWhen((error) => error instanceof AppError && !isImpatience(error)),
-    { breaker: new ConsecutiveBreaker(MAX_FAILURES), halfOpenAfter: new ExponentialBackoff(HALF_OPEN_AFTER) },
+    handleWhen((error) => error instanceof AppError && SILENCE.has(error.code) && !excused.has(error)),
+    { breaker: new ConsecutiveBreaker(MAX_FAILURES), halfOpenAfter: HALF_OPEN_AFTER_MS },
   );
   const isClosed = () => breaker.state === CircuitState.Closed;
+  let heardMs = 0;
+
+  /** Has failures that say nothing of the peer as it is now known as such. */
+  async function judged<T>(run: () => Promise<T>, { deadlineMs, signal }: CallOptions): Promise<T> {
+    const startedMs = performance.now();
+    try {
+      const answer = await run();
+      heardMs = performance.now();
+      return answer;
+    } catch (thrown) {
+      const isImpatient = deadlineMs < MIN_JUDGED_MS || signal?.aborted;
+      if ((isImpatient || startedMs < heardMs) && thrown instanceof AppError) excused.add(thrown);
+      throw thrown;
+    }
+  }
 
   return {
     inFlight: () => maxInFlight - room.executionSlots,
@@ -55,10 +75,10 @@ export function createLink(peer: Pick<Peer, 'serve' | 'check'>, { maxInFlight = 
     serve(request, options) {
       if (!isClosed()) return Promise.reject(notCalled('it has not answered lately'));
       return guarded(() =>
-        room.execute(() => breaker.execute(() => judged(peer.serve(request, options), options))),
+        room.execute(() => breaker.execute(() => judged(() => peer.serve(request, options), options))),
       );
     },
-    check: (options) => guarded(() => breaker.execute(() => peer.check(options))),
+    check: (options) => guarded(() => breaker.execute(() => judged(() => peer.check(options), options))),
   };
 }
 
@@ -68,20 +88,6 @@ async function guarded<T>(run: () => Promise<T>): Promise<T> {
   } catch (thrown) {
     if (isBulkheadRejectedError(thrown)) throw notCalled('too many calls wait for it');
     if (isBrokenCircuitError(thrown)) throw notCalled('it has not answered lately');
-    throw thrown;
-  }
-}
-
-const impatient = new WeakSet<AppError>();
-const isImpatience = (error: AppError) => impatient.has(error);
-
-/** Marks the failures that say nothing of the peer. */
-async function judged<T>(call: Promise<T>, { deadlineMs, signal }: CallOptions): Promise<T> {
-  try {
-    return await call;
-  } catch (thrown) {
-    const isOurs = deadlineMs < MIN_JUDGED_MS || signal?.aborted;
-    if (isOurs && thrown instanceof AppError && thrown.code === 'outcome-unknown') impatient.add(thrown);
     throw thrown;
   }
 }

@@ -54,16 +54,25 @@ export function failure(code: number, message: string, details: Record<string, s
   return { code, message, details };
 }
 
-/** What a request for a method lacks, as contract 5 words it and in its order; `undefined` when nothing. */
-export function missingField(request: {
-  namespace: string;
-  service: ServiceTypeRef | null;
-  method_name: string;
-}): string | undefined {
-  if (!request.namespace) return 'namespace is required';
-  if (!request.service?.service_name) return 'service is required';
-  if (!request.method_name) return 'method_name is required';
-  return undefined;
+/** Characters of a namespace, a service or a method. Names are remembered, and sent on, so absurd ones must not be let in. */
+const MAX_NAME_LENGTH = 255;
+
+/** What is wrong with the names of a request for a method, as contract 5 words it and in its order; `undefined` when nothing. */
+export function wrongField({
+  namespace,
+  service,
+  method_name,
+}: Pick<ServeRequest, 'namespace' | 'service' | 'method_name'>): string | undefined {
+  return (
+    wrongName('namespace', namespace) ??
+    wrongName('service', service?.service_name) ??
+    wrongName('method_name', method_name)
+  );
+}
+
+function wrongName(field: string, name: string | undefined): string | undefined {
+  if (!name) return `${field} is required`;
+  return name.length > MAX_NAME_LENGTH ? `${field} is too long` : undefined;
 }
 
 /** `Service.Method`, as the contract's messages name a method. */
@@ -73,8 +82,8 @@ export function methodName({ service, method_name }: Pick<ServeRequest, 'service
 
 /**
  * Whether the site that answered with `status` provably did not run the method, and another site may. Beyond a 404, which comes
- * before any handler, it has to say so.
+ * before any handler, it has to say so; what the details of a success say is its own matter.
  */
 export function hasNotRun({ code, details }: Status): boolean {
-  return code === NOT_FOUND || details[DETAILS.code] === 'not-accepted';
+  return code === NOT_FOUND || (code === FAILED && details[DETAILS.code] === 'not-accepted');
 }

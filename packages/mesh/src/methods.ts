@@ -8,13 +8,13 @@ import {
   FAILED,
   failure,
   methodName,
-  missingField,
   NOT_FOUND,
   OK,
   type ServeRequest,
   type ServeResponse,
   type ServiceTypeRef,
   type Status,
+  wrongField,
 } from './messages.ts';
 
 /** How long a call may take, and when its caller has given it up. */
@@ -92,8 +92,8 @@ export function createMethods({
       handlers.set(namespace, ofNamespace);
     },
     async serve(request, options) {
-      const missing = missingField(request);
-      if (missing !== undefined) return refusal(failure(BAD_REQUEST, missing));
+      const wrong = wrongField(request);
+      if (wrong !== undefined) return refusal(failure(BAD_REQUEST, wrong));
       const unregistered = await unregisteredIn(request);
       if (unregistered !== undefined)
         return refusal(failure(NOT_FOUND, `service not registered in registry: ${unregistered}`));

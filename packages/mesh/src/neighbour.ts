@@ -1,11 +1,15 @@
 /** One neighbour: a peer that this site is, was or wants to be connected to, by its address. */
 import { randomUUID } from 'node:crypto';
+import { within } from '@waybill/common/within.ts';
 import type { Connection, ConnectionStatus, Connections } from './connections.ts';
 import { counted } from './count-calls.ts';
 import { createLink, type Link } from './link.ts';
 import type { ServeRequest, ServeResponse } from './messages.ts';
 import type { CallOptions } from './methods.ts';
 import type { OpenPeer, Peer } from './peer.ts';
+
+/** How long a store is waited for that a connection is saved in. */
+const SAVE_MS = 500;
 
 /** Where a site says what becomes of its connections. */
 export type MeshLog = {
@@ -31,7 +35,7 @@ export type Neighbour = Pick<Link, 'inFlight' | 'isClosed' | 'check'> &
     noteHealth(isSilent: boolean): void;
     /** The collector id; empty while it is not known, and while there is no connection. */
     peerId(): string;
-    /** Notes what a Connect settled: in its active connection, else in a new one. Resolves once the record is saved. */
+    /** Notes what a Connect settled: in its active connection, else in a new one. Resolves once the record is saved, or the store takes long. */
     settle(settled: Settled): Promise<Readonly<Connection>>;
     /** Ends its active connection, and drops the way to it, as it may be half-open. */
     end(status: Exclude<ConnectionStatus, 'ACTIVE'>, reason: string): Promise<void>;
@@ -39,8 +43,10 @@ export type Neighbour = Pick<Link, 'inFlight' | 'isClosed' | 'check'> &
     saveCounts(): Promise<void>;
     /** As {@link Link.serve}, counted and measured. */
     serve(request: ServeRequest, options: CallOptions): Promise<ServeResponse>;
-    /** Stops whatever keeps it connected. */
+    /** Aborts once it is to be connected no more. */
     signal: AbortSignal;
+    stop(): void;
+    /** Stops, and drops the way to it. */
     close(): void;
   };
 
@@ -66,6 +72,7 @@ export function createNeighbour({
   let isSilent = false;
   let connection: Connection | undefined;
   let savedCalls = 0;
+  let saving = Promise.resolve();
   let peer = open();
   const link = createLink({
     serve: (request, options) => peer.serve(request, options),
@@ -79,11 +86,15 @@ export function createNeighbour({
     });
   }
 
+  /** One after the other. A connection is good for calls, whether or not it is on record, so a store is not waited for long. */
   async function save(): Promise<void> {
     if (!connection) return;
     savedCalls = connection.calls;
-    // A connection is good for calls, whether or not it is on record.
-    await store.save(connection).catch((err) => log.warn({ err }, 'a connection of the mesh was not saved'));
+    const record = { ...connection };
+    saving = saving
+      .then(() => store.save(record))
+      .catch((err) => log.warn({ err }, 'a connection of the mesh was not saved'));
+    await within(SAVE_MS, saving);
   }
 
   return {
@@ -104,9 +115,10 @@ export function createNeighbour({
     peerId: () => (isActive() ? (connection?.peerId ?? '') : ''),
     async settle(settled) {
       isForgotten = false;
-      if (connection?.status === 'ACTIVE')
+      if (connection?.status === 'ACTIVE') {
+        if (isSame(connection, settled)) return connection;
         Object.assign(connection, settled, { direction: connection.direction });
-      else {
+      } else {
         connection = begin(address, sessionId, settled);
         log.info(shown(connection), 'peer of the mesh connected');
       }
@@ -125,11 +137,17 @@ export function createNeighbour({
       if (connection && connection.calls !== savedCalls) await save();
     },
     serve: (request, options) => counted(link.serve(request, options), request, { name, connection }),
+    stop: () => stopping.abort(),
     close() {
       stopping.abort();
       peer.close();
     },
   };
+}
+
+/** A peer that says again what it has said costs nothing. */
+function isSame(one: Settled, other: Settled): boolean {
+  return one.peerId === other.peerId && `${one.sharedNamespaces}` === `${other.sharedNamespaces}`;
 }
 
 function shown({ connectionId, address, peerId, sharedNamespaces }: Connection): object {

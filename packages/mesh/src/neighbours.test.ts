@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { AppError } from '@waybill/common/errors.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import type { CollectiveDispatcher } from './collective-dispatcher.ts';
-import { createMemoryConnections } from './connections.ts';
+import { type Connection, createMemoryConnections } from './connections.ts';
 import { createNetwork, dispatch } from './mesh.fixture.ts';
 
 /** What `site` has on record, the oldest first. */
@@ -156,14 +157,77 @@ test('a site that shut down in order is missed at once, and connected again when
   const connections = createMemoryConnections();
   const [a, b] = [network.add('a'), network.add('b', { connections })];
   await a.connectTo('b:1');
-  network.setFault('a', 'b', 'refuse');
   await b.shutdown();
+  assert.deepEqual(await recordOf(a), ['outbound b DISCONNECTED']);
+  // It is tried again at once, and refused for as long as `b` still answers.
+  const request = { address: 'a:1', namespaces: ['shared'], metadata: { collector_id: 'a' } };
+  assert.equal((await b.accept(request)).status.message, 'this site shuts down');
+  assert.deepEqual((await dispatch(b, { method_name: 'Part' })).status.details, { code: 'not-accepted' });
+  assert.deepEqual(await b.listActiveConnections(), []);
   assert.deepEqual(await recordOf(a), ['outbound b DISCONNECTED']);
   const restarted = network.add('b', { connections });
   await restarted.recoverFromRestart();
-  await eventually(async () => assert.equal((await restarted.listActiveConnections()).length, 1));
-  network.setFault('a', 'b', undefined);
-  await eventually(async () => assert.equal((await a.listActiveConnections()).length, 1));
+  for (const site of [restarted, a])
+    await eventually(async () => assert.equal((await site.listActiveConnections()).length, 1));
+  await network.close();
+});
+
+test('a store that hangs holds up no connection, and has all of it in order when it goes on', async () => {
+  const network = createNetwork();
+  const connections = createMemoryConnections();
+  const hung = Promise.withResolvers<void>();
+  const save = (connection: Connection) => hung.promise.then(() => connections.save(connection));
+  const a = network.add('a', { connections: { ...connections, save } });
+  network.add('b').registerService('shared', 'Greeter', 'Greet', () => null);
+  const { connectionId } = await a.connectTo('b:1');
+  assert.equal((await dispatch(a)).handled_by_collector_id, 'b');
+  await a.disconnect(connectionId);
+  assert.deepEqual(await recordOf(a), []);
+  hung.resolve();
+  await eventually(async () => assert.deepEqual(await recordOf(a), ['outbound b DISCONNECTED']));
+  await network.close();
+});
+
+test('a peer that connects again and says nothing new costs the store nothing', async () => {
+  const network = createNetwork();
+  const connections = createMemoryConnections();
+  let saves = 0;
+  const save = (connection: Connection) => {
+    saves += 1;
+    return connections.save(connection);
+  };
+  const a = network.add('a', { connections: { ...connections, save }, checkMs: 60_000 });
+  network.add('b', { checkMs: 60_000 });
+  const request = { address: 'b:1', namespaces: ['shared'], metadata: { collector_id: 'b' } };
+  for (let n = 0; n < 100; n += 1) await a.accept(request);
+  assert.equal(saves, 1);
+  await a.accept({ ...request, namespaces: [] });
+  assert.equal(saves, 2);
+  await network.close();
+});
+
+test('a peer that drops every connection as soon as it is made is not connected at any rate', async () => {
+  const dials: number[] = [];
+  const many = Promise.withResolvers<void>();
+  const network = createNetwork();
+  const { address, accept } = network.add('b');
+  const a = network.add('a', {
+    openPeer: (_address, onDropped) => ({
+      async connect(request) {
+        dials.push(performance.now());
+        if (dials.length === 9) many.resolve();
+        return accept(request);
+      },
+      serve: () => Promise.reject(new AppError('not-accepted', 'nobody')),
+      check: async () => onDropped(),
+      close() {},
+    }),
+  });
+  await a.connectTo(address);
+  await many.promise;
+  const [first = 0, , , , , , , , last = 0] = dials;
+  // Eight waits of up to 250 ms each, at random; without them it is some milliseconds.
+  assert.ok(last - first > 100, `${last - first} ms`);
   await network.close();
 });
 

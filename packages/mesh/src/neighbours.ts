@@ -7,9 +7,10 @@
  */
 import { randomUUID } from 'node:crypto';
 import { AppError, toAppError } from '@waybill/common/errors.ts';
+import { isCollectorId } from './collector-id.ts';
 import type { Connection, Connections } from './connections.ts';
 import { keepConnected } from './keep-connected.ts';
-import { BAD_REQUEST, type ConnectRequest, type ConnectResponse, failure, OK } from './messages.ts';
+import { BAD_REQUEST, type ConnectRequest, type ConnectResponse, FAILED, failure, OK } from './messages.ts';
 import type { CallOptions } from './methods.ts';
 import { createNeighbour, type MeshLog, type Neighbour } from './neighbour.ts';
 import { observeNeighbours } from './observe-neighbours.ts';
@@ -32,6 +33,8 @@ const MAX_NAMESPACES = 1_000;
 export type Neighbours = {
   /** Those that calls may be routed to. */
   active(): Neighbour[];
+  /** Whether it shuts down, or has. */
+  isStopping(): boolean;
   /**
    * Connects to the collector at `address`, or again. `isPersistent`: tries on, with back-off, where it does not succeed.
    *
@@ -76,6 +79,7 @@ export function createNeighbours({
 }): Neighbours {
   const sessionId = randomUUID();
   const byAddress = new Map<string, Neighbour>();
+  let isStopping = false;
   const stopObserving = observeNeighbours(() => byAddress.values());
   const active = () => [...byAddress.values()].filter((neighbour) => neighbour.isActive());
 
@@ -86,6 +90,8 @@ export function createNeighbours({
   }
 
   function neighbourAt(address: string): Neighbour {
+    // A peer that is said goodbye to connects again at once.
+    if (isStopping) throw new AppError('not-accepted', 'this site shuts down');
     const known = byAddress.get(address);
     if (known) return known;
     if (byAddress.size >= MAX_NEIGHBOURS) throw new AppError('rate-limited', 'too many connections');
@@ -106,8 +112,9 @@ export function createNeighbours({
   function keep(neighbour: Neighbour, isWanted: boolean): void {
     if (kept.has(neighbour)) return;
     kept.add(neighbour);
-    void keepConnected(neighbour, { dial: () => dial(neighbour), isWanted, checkMs }).then(() => {
-      if (byAddress.get(neighbour.address) === neighbour) forget(neighbour);
+    const again = (options: Partial<CallOptions>) => dial(neighbour, options);
+    void keepConnected(neighbour, { dial: again, isWanted, checkMs }).then(() => {
+      if (!neighbour.signal.aborted) forget(neighbour);
     });
   }
 
@@ -122,14 +129,18 @@ export function createNeighbours({
       throw new AppError('not-accepted', `the peer refuses to connect: ${status.message}`);
     if (target_collector_id === id)
       throw new AppError('invalid-request', 'this collector is at that address');
+    if (!isCollectorId(target_collector_id))
+      throw new AppError('not-accepted', 'the peer does not say who it is');
     const expected = peerAt(neighbour.address)?.id ?? target_collector_id;
     if (target_collector_id !== expected)
       throw new AppError('not-accepted', `the collector there is not '${expected}'`);
-    const sharedNamespaces = shared_namespaces.filter((name) => request.namespaces.includes(name));
+    if (neighbour.signal.aborted) throw new AppError('not-accepted', 'this site disconnects');
+    const sharedNamespaces = sharedOf(shared_namespaces, request.namespaces);
     return neighbour.settle({ direction: 'outbound', peerId: target_collector_id, sharedNamespaces });
   }
 
   async function sayGoodbye(neighbour: Neighbour, kind: 'disconnect' | 'shutdown'): Promise<void> {
+    neighbour.stop();
     const metadata = { [COLLECTOR_ID]: id, [GOODBYE]: kind };
     const request = { address: ownAddress, namespaces: [], metadata };
     // A peer that does not hear it finds out.
@@ -140,15 +151,17 @@ export function createNeighbours({
 
   async function takeGoodbye(address: string, kind: string): Promise<void> {
     const neighbour = byAddress.get(address);
+    if (kind !== 'shutdown') neighbour?.stop();
     await neighbour?.end(
       'DISCONNECTED',
       kind === 'shutdown' ? 'the peer shut down' : 'the peer disconnected',
     );
-    if (neighbour && kind !== 'shutdown') forget(neighbour);
+    if (neighbour?.signal.aborted) forget(neighbour);
   }
 
   return {
     active,
+    isStopping: () => isStopping,
     async connectTo(address, { isPersistent = false, ...options } = {}) {
       if (!isPeerAddress(address)) throw new AppError('invalid-request', 'address must be host:port');
       if (address === ownAddress) throw new AppError('invalid-request', 'this collector is at that address');
@@ -177,11 +190,13 @@ export function createNeighbours({
         return refused(BAD_REQUEST, 'address is none that the caller may have');
       if (peerId !== (trusted.id ?? peerId))
         return refused(BAD_REQUEST, 'collector_id is not that of the caller');
+      if (peerId && !isCollectorId(peerId)) return refused(BAD_REQUEST, 'collector_id is none');
       const goodbye = metadata[GOODBYE];
       if (goodbye !== undefined) {
         await takeGoodbye(address, goodbye);
         return accepted('', []);
       }
+      if (offered.length > MAX_NAMESPACES) return refused(BAD_REQUEST, 'too many namespaces');
       try {
         const shared = sharedOf(offered, sharedWith(address));
         const neighbour = neighbourAt(address);
@@ -190,7 +205,7 @@ export function createNeighbours({
         keep(neighbour, false);
         return accepted(connectionId, shared);
       } catch (thrown) {
-        return refused(500, toAppError(thrown).message);
+        return refused(FAILED, toAppError(thrown).message);
       }
     },
     async disconnect(connectionId) {
@@ -214,9 +229,11 @@ export function createNeighbours({
           session !== sessionId &&
           (status === 'ACTIVE' || reason === OWN_SHUTDOWN || reason === STALE_REASON)
         )
-          if (peerAt(address)) keep(neighbourAt(address), direction === 'outbound');
+          if (peerAt(address) && byAddress.size < MAX_NEIGHBOURS)
+            keep(neighbourAt(address), direction === 'outbound');
     },
     async shutdown() {
+      isStopping = true;
       stopObserving();
       await Promise.all(active().map((neighbour) => sayGoodbye(neighbour, 'shutdown')));
       for (const neighbour of byAddress.values()) forget(neighbour);
@@ -247,7 +264,6 @@ function toStale(connection: Connection): Connection {
 
 /** In the caller's order, each once. */
 function sharedOf(offered: readonly string[], own: readonly string[]): string[] {
-  if (offered.length > MAX_NAMESPACES) throw new AppError('invalid-request', 'too many namespaces');
   return [...new Set(offered)].filter((name) => own.includes(name));
 }
 

@@ -4,7 +4,8 @@ import type { CallOptions } from './methods.ts';
 
 /**
  * One peer. Every call ends by its deadline, and rejects with an AppError: `not-accepted` when the peer provably has not been
- * asked, else `outcome-unknown`.
+ * asked, `too-large` when what it is asked is more than a message may have, `unexpected` when it answers with nothing of the
+ * contract, else `outcome-unknown`.
  */
 export type Peer = {
   connect(request: ConnectRequest, options: CallOptions): Promise<ConnectResponse>;

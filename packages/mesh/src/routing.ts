@@ -7,6 +7,7 @@
  * to serve the call itself, as a Serve is.
  */
 import { type ErrorCode, toAppError } from '@waybill/common/errors.ts';
+import { isCollectorId } from './collector-id.ts';
 import {
   BAD_REQUEST,
   DETAILS,
@@ -24,8 +25,9 @@ import { createOrder } from './order.ts';
 /** Hops of one call, its first included. */
 export const MAX_HOPS = 8;
 
-/** Names of the list of visited sites that are read. */
+/** Sites that are named as visited, and what is read of such a list: peers and clients write it, and it is sent on. */
 const MAX_VISITED = 1_000;
+const MAX_VISITED_LENGTH = 64 * 1024;
 /** In `details.code` of a call whose hops ran out. */
 const HOP_LIMIT = 'hop-limit';
 
@@ -79,16 +81,15 @@ export function createRoute(id: string): Route {
       // By the answers of those before it.
       if (visited.has(neighbour.peerId())) continue;
       const leftMs = options.deadlineMs - (performance.now() - startedMs);
-      const next = await ask(neighbour, onItsWay(request, way.hops + 1, visited), {
-        ...options,
-        deadlineMs: leftMs,
-      });
+      const sent = onItsWay(request, way.hops + 1, visited);
+      const isPossible = (id: string) => isCollectorId(id) && !visited.has(id);
+      const next = await ask(neighbour, sent, { ...options, deadlineMs: leftMs }, isPossible);
       if (isKnownToHaveRun(next)) order.note(neighbour, request, true);
       if (!hasNotRun(next.status)) return { answer: next, visited };
       if (next.status.code === NOT_FOUND) {
         order.note(neighbour, request, false);
-        visited.add(neighbour.peerId());
-        for (const name of namesIn(next.status.details[DETAILS.visited])) visited.add(name);
+        const asked = [neighbour.peerId(), ...namesIn(next.status.details[DETAILS.visited])];
+        for (const name of asked) if (visited.size < MAX_VISITED) visited.add(name);
       }
       answer = weightier(answer, next);
     }
@@ -96,22 +97,23 @@ export function createRoute(id: string): Route {
   };
 }
 
-/** Asks one neighbour; never rejects. */
+/** Asks one neighbour; never rejects. `isPossible` says who may have run the call: another that it names did not. */
 export async function ask(
   neighbour: Neighbour,
   request: ServeRequest,
   options: CallOptions,
+  isPossible: (executorId: string) => boolean,
 ): Promise<ServeResponse> {
   if (options.deadlineMs <= 0) return unanswered('not-accepted', 'the deadline passed');
   try {
     const answer = await neighbour.serve(request, options);
-    // A peer that ran it may leave out who it is.
-    return answer.executor_id || !isKnownToHaveRun(answer)
-      ? answer
-      : { ...answer, executor_id: neighbour.peerId() };
+    if (hasNotRun(answer.status)) return { ...answer, executor_id: '' };
+    if (isPossible(answer.executor_id)) return answer;
+    return { ...answer, executor_id: isKnownToHaveRun(answer) ? neighbour.peerId() : '' };
   } catch (thrown) {
     const { code, message } = toAppError(thrown);
     const name = neighbour.peerId() || neighbour.address;
+    if (code === 'too-large') return refusal(failure(BAD_REQUEST, message, { [DETAILS.code]: code }));
     if (code === 'not-accepted') return unanswered(code, `collector '${name}' cannot be reached: ${message}`);
     return unanswered('outcome-unknown', `collector '${name}' did not answer: ${message}`);
   }
@@ -148,5 +150,7 @@ function onItsWay(request: ServeRequest, hops: number, visited: ReadonlySet<stri
 }
 
 function namesIn(list: string | undefined): string[] {
-  return list ? list.split(',').slice(0, MAX_VISITED) : [];
+  if (!list) return [];
+  const names = list.slice(0, MAX_VISITED_LENGTH).split(',');
+  return names.slice(0, MAX_VISITED).filter(isCollectorId);
 }

@@ -79,6 +79,8 @@ export type StrangerPeer = {
     method_name: string;
     input: Any | null;
   }) => Promise<object> | object;
+  /** What it answers to a Connect; by default 200 with what of its own namespaces it is offered. */
+  onConnect: (request: { namespaces: string[] }) => object;
   close(): void;
 };
 
@@ -90,6 +92,11 @@ export async function startStrangerPeer(id: string, namespaces: string[]): Promi
     address: '',
     received: [],
     onServe: ({ input }) => ({ status: ok('OK'), output: input, executor_id: id }),
+    onConnect: ({ namespaces: offered }) => {
+      const shared = offered.filter((name) => namespaces.includes(name));
+      const status = ok(`Connected with ${shared.length} shared namespaces`);
+      return { status, connection_id: 'c-1', shared_namespaces: shared, target_collector_id: id };
+    },
     close: () => server.forceShutdown(),
   };
   const handle =
@@ -101,11 +108,7 @@ export async function startStrangerPeer(id: string, namespaces: string[]): Promi
   server.addService(service, {
     Serve: handle('Serve', (request) => peer.onServe(request)),
     Dispatch: handle('Dispatch', (request) => peer.onServe(request)),
-    Connect: handle('Connect', ({ namespaces: offered }: { namespaces: string[] }) => {
-      const shared = offered.filter((name) => namespaces.includes(name));
-      const status = ok(`Connected with ${shared.length} shared namespaces`);
-      return { status, connection_id: 'c-1', shared_namespaces: shared, target_collector_id: id };
-    }),
+    Connect: handle('Connect', (request) => peer.onConnect(request)),
   });
   const port = await new Promise<number>((resolve, reject) =>
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>

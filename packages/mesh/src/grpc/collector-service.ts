@@ -3,6 +3,7 @@ import { Metadata, type ServerUnaryCall } from '@grpc/grpc-js';
 import type { CollectiveDispatcherHandlers } from '@waybill/common/grpc/generated/collector/CollectiveDispatcher.ts';
 import type { GrpcService } from '@waybill/common/grpc/grpc-server.ts';
 import { loadProto } from '@waybill/common/grpc/proto.ts';
+import { untilAnswered } from '@waybill/common/grpc/until-answered.ts';
 import { linkInboundGrpcTrace } from '@waybill/common/telemetry/edge-trace.ts';
 import { describeServerSpan, traceResponse } from '@waybill/common/telemetry/server-span.ts';
 import type { CollectiveDispatcher } from '../collective-dispatcher.ts';
@@ -13,10 +14,10 @@ import {
   FAILED,
   failure,
   methodName,
-  missingField,
   NOT_FOUND,
   type ServeRequest,
   type Status,
+  wrongField,
 } from '../messages.ts';
 import { type CallOptions, refusal } from '../methods.ts';
 
@@ -60,10 +61,10 @@ export function createCollectorService({
     async (call: ServerUnaryCall<Request, Response>, callback: (error: null, answer: Response) => void) => {
       linkInboundGrpcTrace();
       sendTraceResponse(call);
-      const gone = watchCaller(call);
-      const options = { deadlineMs: waitMs(call, deadlineMs), signal: gone.signal };
-      const answer = await run(call.request, options, callerOf(call.metadata));
-      gone.forget();
+      const options = { deadlineMs: waitMs(call, deadlineMs) };
+      const answer = await untilAnswered(call, (signal) =>
+        run(call.request, { ...options, signal }, callerOf(call.metadata)),
+      );
       describeCall(call.request, answer);
       // What is generated knows the codes of our own statuses alone; others' pass as they are.
       callback(null, answer as unknown as Response);
@@ -93,7 +94,7 @@ function isPermitted(
   request: Pick<ServeRequest, 'namespace' | 'service' | 'method_name'>,
   caller: CollectorCaller | undefined,
 ): boolean {
-  return caller === undefined || missingField(request) !== undefined || caller.mayCall(request);
+  return caller === undefined || wrongField(request) !== undefined || caller.mayCall(request);
 }
 
 /** How long `call` may take, at most `deadlineMs`. */
@@ -101,15 +102,6 @@ function waitMs(call: ServerUnaryCall<unknown, unknown>, deadlineMs: number): nu
   const ownMs = Number(call.getDeadline()) - Date.now();
   const waitMs = ownMs - Math.min(RESERVE.maxMs, ownMs * RESERVE.part);
   return Math.max(0, Math.min(deadlineMs, waitMs));
-}
-
-/** When the caller goes. Every call is `cancelled` to grpc-js once its stream has closed: it is to be forgotten when it is answered. */
-function watchCaller(call: ServerUnaryCall<unknown, unknown>): { signal: AbortSignal; forget(): void } {
-  const gone = new AbortController();
-  const onCancelled = () => gone.abort();
-  if (call.cancelled) gone.abort();
-  else call.once('cancelled', onCancelled);
-  return { signal: gone.signal, forget: () => void call.off('cancelled', onCancelled) };
 }
 
 /** As public-web does over HTTP. Not in the trailer: the instrumentation drops it. */
@@ -121,21 +113,21 @@ function sendTraceResponse(call: ServerUnaryCall<unknown, unknown>): void {
   call.sendMetadata(metadata);
 }
 
-/** Characters of a name that a caller chose. */
+/** Characters of what a caller or a handler chose. */
 const MAX_NAME_LENGTH = 200;
 
 /** The gRPC status says OK whatever became of the call, so the span is told. */
 function describeCall(request: object, answer: { status: Status }): void {
   describeServerSpan(() => {
     const { status } = answer;
-    const code = status.details[DETAILS.code] ?? String(status.code);
+    const code = status.details[DETAILS.code]?.slice(0, MAX_NAME_LENGTH) ?? String(status.code);
     return {
       attributes: {
         'waybill.mesh.method': methodOf(request),
         'waybill.mesh.status': status.code,
         'waybill.mesh.handled_by': handlerOf(answer),
       },
-      error: status.code >= FAILED ? { code, message: status.message } : undefined,
+      error: status.code >= FAILED ? { code, message: status.message.slice(0, MAX_NAME_LENGTH) } : undefined,
     };
   });
 }

@@ -12,7 +12,7 @@ import {
   type ServiceError,
   status,
 } from '@grpc/grpc-js';
-import { AppError, toAppError } from '@waybill/common/errors.ts';
+import { AppError, type ErrorCode, toAppError } from '@waybill/common/errors.ts';
 import { loadPackage } from '@waybill/common/grpc/proto.ts';
 import type { KeyPair } from '@waybill/common/http/tls.ts';
 import { untraced } from '@waybill/common/telemetry/tracing.ts';
@@ -36,6 +36,10 @@ const REFUSED: ReadonlySet<status> = new Set([
 const SILENT: ReadonlySet<status> = new Set([status.UNAVAILABLE, status.DEADLINE_EXCEEDED, status.CANCELLED]);
 /** How grpc-js words that a call was never sent, and that the peer took none of it. It has no other sign of them. */
 const NOT_SENT = /^(?:No connection established|Stream refused by server)/;
+/** How it words that a message is larger than `grpc.max_send_message_length`. */
+const TOO_LARGE = /^Attempted to send message with a size larger than/;
+/** What gRPC takes by default, and so a peer that knows the contract alone. */
+const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 
 const OPTIONS = {
   // A peer that is opened again must not get the half-open connection of before.
@@ -46,6 +50,8 @@ const OPTIONS = {
   'grpc.service_config_disable_resolution': 1,
   // Counts of every call that nobody reads.
   'grpc.enable_channelz': 0,
+  // What is refused there may have run for all that is known; what is not sent has not.
+  'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
   'grpc.initial_reconnect_backoff_ms': 100,
   'grpc.max_reconnect_backoff_ms': 1_000,
 };
@@ -151,9 +157,13 @@ function answerOf<Answer>(
 }
 
 function toPeerError(error: ServiceError): AppError {
-  const { code, details } = error;
-  const hasNotRun = REFUSED.has(code) || (code === status.UNAVAILABLE && NOT_SENT.test(details));
-  return new AppError(hasNotRun ? 'not-accepted' : 'outcome-unknown', details, { cause: error });
+  return new AppError(meaningOf(error), error.details, { cause: error });
+}
+
+function meaningOf({ code, details }: ServiceError): ErrorCode {
+  if (REFUSED.has(code) || (code === status.UNAVAILABLE && NOT_SENT.test(details))) return 'not-accepted';
+  if (code === status.RESOURCE_EXHAUSTED && TOO_LARGE.test(details)) return 'too-large';
+  return SILENT.has(code) ? 'outcome-unknown' : 'unexpected';
 }
 
 /** A peer that says nothing of what became of a call has failed it. */
