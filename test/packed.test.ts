@@ -9,6 +9,8 @@ import { execFile, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, globSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
@@ -81,6 +83,30 @@ await tested.close();
 export { answer, data, oncePerEvent, reply };
 `;
 
+const CLIENT = `
+import { createClient } from '@waybill/client';
+
+const { data } = await createClient({ url: process.argv[2] }).request('Greeting.Ask', 'Ada');
+console.log(data.hello);
+`;
+
+const TYPED_CLIENT = `
+import { ConnectionFailed, type ConnectionState, createClient, type MailboxEvent, RequestFailed } from '@waybill/client';
+
+const events: MailboxEvent[] = [];
+const states: ConnectionState['name'][] = [];
+const client = createClient({ url: 'http://localhost:8080' });
+const connection = client.connect({
+  client: 'shop-7',
+  onEvent: (event) => events.push(event),
+  onState: ({ name }) => states.push(name),
+});
+const { data } = await connection.request<{ sentAt: number }>('PingRequest', {}, { timeoutMs: 100 });
+await connection.close();
+const failure: ConnectionFailed | undefined = await connection.closed;
+export const told: [number, string | undefined, typeof RequestFailed] = [data.sentAt, failure?.problem.code, RequestFailed];
+`;
+
 const STRICT = {
   module: 'nodenext',
   target: 'es2024',
@@ -134,13 +160,24 @@ describe('the packages, packed and installed elsewhere', () => {
     }
   });
 
-  it('type a listener under the strictest settings', () => {
+  it('type a listener, and a client, under the strictest settings', () => {
     writeFileSync(join(project, 'typed.ts'), TYPED_LISTENER);
+    writeFileSync(join(project, 'typed-client.ts'), TYPED_CLIENT);
     writeFileSync(
       join(project, 'tsconfig.json'),
-      JSON.stringify({ compilerOptions: STRICT, include: ['typed.ts'] }),
+      JSON.stringify({ compilerOptions: STRICT, include: ['typed*.ts'] }),
     );
     assert.equal(typeErrors(project), '');
+  });
+
+  it('ask from JavaScript', async (t) => {
+    const server = createServer((_request, response) => response.end('{"data":{"hello":"Ada"}}'));
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    t.after(() => server.close());
+    writeFileSync(join(project, 'client.js'), CLIENT);
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const { stdout } = await promisify(execFile)(process.execPath, ['client.js', url], { cwd: project });
+    assert.equal(stdout, 'Ada\n');
   });
 
   it('run a listener in JavaScript, which is given AMQP_URL and nothing else', async (t) => {

@@ -1,11 +1,12 @@
 /** One call of a request: its event is sent, or its answer looked for where it is kept. */
-import type { Problem } from './request-failed.ts';
+import type { RequestEvent } from './request.ts';
+import { type Problem, problemOf } from './request-failed.ts';
 
 /** What is the same in every attempt at a request. */
 export type Sent = {
   origin: string;
   headers: Record<string, string>;
-  event: { id: string; [attribute: string]: unknown };
+  event: RequestEvent;
   /** The `Idempotency-Key`. */
   key: string;
 };
@@ -87,7 +88,8 @@ function toAttempt({ status, headers }: Response, body: string): Attempt {
   return { kind: NOT_TAKEN.includes(status) ? 'not-taken' : 'failed', problem, retryAfterMs };
 }
 
-function parse(body: string): object | undefined {
+/** The object in a body, if it is one. */
+export function parse(body: string): object | undefined {
   try {
     const value: unknown = JSON.parse(body);
     return typeof value === 'object' && value !== null ? value : undefined;
@@ -96,17 +98,12 @@ function parse(body: string): object | undefined {
   }
 }
 
-function isProblem(answer: object | undefined): answer is Problem {
+export function isProblem(answer: object | undefined): answer is Problem {
   const { code, status } = (answer ?? {}) as Partial<Problem>;
   return typeof code === 'string' && typeof status === 'number';
 }
 
-/** A problem that this client finds by itself. */
-export function problemOf(code: string, status: number, detail: string): Problem {
-  return { type: `urn:waybill:problem:${code}`, title: detail, status, code, detail };
-}
-
 /** Of `Retry-After` in seconds. */
-function toMs(seconds: string | null): number | undefined {
+export function toMs(seconds: string | null): number | undefined {
   return seconds !== null && /^\d{1,6}$/.test(seconds) ? Number(seconds) * 1000 : undefined;
 }

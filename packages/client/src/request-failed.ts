@@ -30,6 +30,11 @@ export class RequestFailed extends Error {
   }
 }
 
+/** A problem that this client finds by itself. */
+export function problemOf(code: string, status: number, detail: string): Problem {
+  return { type: `urn:waybill:problem:${code}`, title: detail, status, code, detail };
+}
+
 /** Whether a call that was answered with this has not run; it says nothing of the calls before. */
 export function provesNotRun({ code }: Problem): boolean {
   return NOT_RUN.includes(code);
@@ -39,6 +44,7 @@ export function provesNotRun({ code }: Problem): boolean {
 const NOT_RUN = [
   'not-accepted',
   'rate-limited',
+  'mailbox-full',
   'unroutable',
   'invalid-request',
   'invalid-data',

@@ -1,13 +1,12 @@
-import { type Attempt, problemOf } from './attempt.ts';
-import { type Problem, provesNotRun, RequestFailed } from './request-failed.ts';
+import { type Problem, problemOf, provesNotRun, RequestFailed } from './request-failed.ts';
 
 /**
  * What the request `id` failed by, whose last attempt was `attempt`. Where one before may have run, a refusal of the last says
  * nothing of that one: the outcome is unknown, and the answer will be at `location`, if there is one.
  */
 export function toFailure(
-  { problem, cause }: Exclude<Attempt, { kind: 'reply' }>,
-  { id, location, mayHaveRun }: { id: string; location: string | undefined; mayHaveRun: boolean },
+  { problem, cause }: { problem: Problem; cause?: unknown },
+  { id, location, mayHaveRun }: { id: string; location?: string | undefined; mayHaveRun: boolean },
 ): RequestFailed {
   if (!mayHaveRun) return new RequestFailed(problem, id, cause);
   if (!provesNotRun(problem)) return new RequestFailed(withPlace(problem, location), id, cause);

@@ -25,6 +25,8 @@ export type TcpProxy = {
   port: number;
   /** `url` with the proxy in place of its host and port. */
   through(url: string): string;
+  /** Where connections go to from now on; open ones stay where they are. */
+  retarget(url: string): void;
   /** The fault of every connection, open ones as well, from now on; `{}` heals. */
   setFault(fault: Fault): void;
   /** The fault of the next connection only, for its whole life. */
@@ -56,7 +58,7 @@ export async function startTcpProxy({
   host?: string;
   port?: number;
 }): Promise<TcpProxy> {
-  const upstream = new URL(target);
+  let upstream = new URL(target);
   const links = new Set<Link>();
   const nextFaults: Fault[] = [];
   let shared: Fault = {};
@@ -88,6 +90,9 @@ export async function startTcpProxy({
       copy.hostname = host.includes(':') ? `[${host}]` : host;
       copy.port = String(address.port);
       return copy.href;
+    },
+    retarget(url) {
+      upstream = new URL(url);
     },
     setFault(fault) {
       shared = fault;

@@ -1,0 +1,23 @@
+import type { Problem } from './request-failed.ts';
+
+export type { Problem };
+
+export type RequestOptions = {
+  /** How long to wait for the reply, in all, in milliseconds (default 30,000). */
+  timeoutMs?: number;
+  /** Names the event; default: a random one. */
+  id?: string;
+  /** Gives up. The event may run all the same. */
+  signal?: AbortSignal;
+};
+
+/** A reply, as a CloudEvent; `data` is undefined where the handler has nothing to say. */
+export type Reply<Data = unknown> = { id: string; type: string; data: Data; [attribute: string]: unknown };
+
+/** What is sent. */
+export type RequestEvent = { id: string; [attribute: string]: unknown };
+
+/** The event of a request. */
+export function toEvent(source: string, type: string, data: unknown, id: string): RequestEvent {
+  return { specversion: '1.0', id, source, type, datacontenttype: 'application/json', data };
+}

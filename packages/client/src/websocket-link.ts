@@ -1,0 +1,84 @@
+/** A link by `GET /ws`, whose client acknowledges. Where a key is needed, a ticket stands for it: keys do not belong into URLs. */
+import type { End, Link, LinkOptions, Message } from './link.ts';
+import { toEnd, urlOf } from './link.ts';
+
+/** Close codes (RFC 6455, section 7.4.1, and public-web's own). */
+const TOO_LARGE = 1009;
+const TAKEN_OVER = 4001;
+/** How long a WebSocket may take to open, as long as public-web may take to answer; and to close. */
+const OPEN_MS = 10_000;
+const CLOSE_MS = 2_000;
+
+export type WebSocketLinkOptions = LinkOptions & {
+  /** Gets a ticket. Default: from public-web by the `headers`, where they have a key. */
+  ticket?: (() => string | Promise<string>) | undefined;
+};
+
+/** Opens one. */
+export function openWebSocketLink({ onOpen, onMessage, ...options }: WebSocketLinkOptions): Link {
+  const { promise: ended, resolve: end } = Promise.withResolvers<End>();
+  let socket: WebSocket | undefined;
+  let isOpen = false;
+  let isClosed = false;
+  void open();
+
+  async function open(): Promise<void> {
+    const shown = await ticketOf(options).catch((): End => ({ kind: 'lost' }));
+    if (shown && typeof shown !== 'string') return end(shown);
+    if (isClosed) return end({ kind: 'lost' });
+    const { origin, client, after } = options;
+    const url = urlOf(origin, '/ws', { client, acks: 'client', after: after(), ticket: shown });
+    url.protocol = url.protocol.replace('http', 'ws');
+    socket = new WebSocket(url, 'cloudevents.json');
+    const timer = setTimeout(() => end({ kind: 'unopened' }), OPEN_MS);
+    socket.onopen = () => {
+      clearTimeout(timer);
+      isOpen = true;
+      onOpen();
+    };
+    socket.onmessage = ({ data }) => onMessage(JSON.parse(String(data)) as Message);
+    socket.onclose = ({ code }) => {
+      clearTimeout(timer);
+      end(isOpen ? endOf(code) : { kind: 'unopened' });
+    };
+    void ended.then(() => socket?.close());
+  }
+
+  function write(message: object): void {
+    // One that has closed loses it, as one that breaks right after does.
+    if (socket?.readyState === 1) socket.send(JSON.stringify(message));
+  }
+
+  return {
+    via: 'websocket',
+    send: ({ event }) => write(event),
+    acknowledge: (token) => write({ type: 'waybill.Ack', token }),
+    ended,
+    async close() {
+      isClosed = true;
+      socket?.close();
+      const timer = setTimeout(() => end({ kind: 'lost' }), socket ? CLOSE_MS : 0);
+      await ended;
+      clearTimeout(timer);
+    },
+  };
+}
+
+function endOf(code: number): End {
+  if (code === TAKEN_OVER) return { kind: 'taken-over' };
+  return { kind: code === TOO_LARGE ? 'too-large' : 'lost' };
+}
+
+/** Undefined where no key is known. @throws whatever getting it throws */
+async function ticketOf({
+  origin,
+  headers,
+  ticket,
+}: Pick<WebSocketLinkOptions, 'origin' | 'headers' | 'ticket'>): Promise<string | End | undefined> {
+  if (ticket) return ticket();
+  if (!headers.authorization) return undefined;
+  const signal = AbortSignal.timeout(OPEN_MS);
+  const response = await fetch(urlOf(origin, '/tickets'), { method: 'POST', headers, signal });
+  if (!response.ok) return toEnd(response);
+  return ((await response.json()) as { ticket: string }).ticket;
+}
