@@ -126,6 +126,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     publicTypes: config.PUBLIC_EVENT_TYPES,
     log,
   });
+  const draining = new AbortController();
   const closing = new AbortController();
   void troubles.watch(closing.signal);
   const readiness = () => (isStopping() ? 'stopping' : (clock.readiness() ?? troubles.readiness()));
@@ -167,6 +168,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     labelOf,
     account,
     deadlineMs: config.DEADLINE_MS,
+    stopping: draining.signal,
   };
   const clients =
     atStore &&
@@ -273,6 +275,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     facts: () => ({ parked: parked.size(), sessions: clients?.sessions.size() }),
     // Replies still arrive while the parked requests drain, so the internal port closes after them.
     drain() {
+      draining.abort();
       // Before connections are cut off, so that whoever waits longer is still told the outcome.
       setTimeout(inbox.shut, DRAIN_MS - CLOSE_MS).unref();
       return Promise.all([

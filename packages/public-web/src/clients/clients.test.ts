@@ -329,7 +329,18 @@ describe('the mailbox of a client', () => {
     const stream = await fetch(`${web.baseUrl}/clients/${randomUUID()}/events`, { headers });
     const closed = once(socket, 'close');
     const text = stream.text();
+    // What a client waits for it can wait for elsewhere.
+    const poller = randomUUID();
+    await fetch(`${web.baseUrl}/clients/${poller}/events`, {
+      method: 'POST',
+      headers: { ...headers, 'content-type': 'application/cloudevents+json' },
+      body: newPing('b'),
+    });
+    const poll = fetch(`${web.baseUrl}/clients/${poller}/mailbox`, {
+      headers: { ...headers, prefer: 'wait=20' },
+    });
     const exit = await web.stop();
+    assert.deepEqual(await (await poll).json(), []);
     assert.equal((await closed)[0], 1012);
     assert.match(await text, /retry: \d+\n\n$/);
     assert.equal(exit.code, 0);

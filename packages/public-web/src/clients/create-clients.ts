@@ -3,11 +3,15 @@ import { createSessions, type SessionsOptions } from './create-sessions.ts';
 import { createPostToMailbox } from './post-to-mailbox.ts';
 import { createReadMailbox } from './read-mailbox.ts';
 
-/** Creates {@link Clients} on a store. */
-export function createClients(options: SessionsOptions): Clients {
+/** Creates {@link Clients} on a store. When `stopping` aborts nobody waits for a mailbox here any more. */
+export function createClients({
+  stopping,
+  ...options
+}: SessionsOptions & { stopping: AbortSignal }): Clients {
+  const { askStore, maxSessions: maxWaiting } = options;
   return {
     sessions: createSessions(options),
-    readMailbox: createReadMailbox({ askStore: options.askStore, maxWaiting: options.maxSessions }),
+    readMailbox: createReadMailbox({ askStore, maxWaiting, stopping }),
     postToMailbox: createPostToMailbox(options),
   };
 }

@@ -3,6 +3,7 @@ import { placeOf } from '@waybill/common/internal-call/reply-place.ts';
 import type { Page } from '@waybill/common/internal-call/store-calls.ts';
 import { within } from '@waybill/common/within.ts';
 import type { WaitingClient } from '../core/ask.ts';
+import { onOver } from '../core/on-over.ts';
 import type { AskStore } from '../later/store-client.ts';
 import { assertClientId } from './client-id.ts';
 import { toEntry, toGap } from './entry.ts';
@@ -14,7 +15,8 @@ const MAX_LOOK_AGAIN_MS = 1_000;
 
 /**
  * Reads a mailbox without a session: what comes after the token `after`, as much as fits a page. The token acknowledges what is
- * up to it; nobody's session ends. While there is nothing, it is waited for, at most `waitMs` or until the client has gone.
+ * up to it; nobody's session ends. While there is nothing, it is waited for, at most `waitMs`, until the client has gone, or this
+ * instance stops.
  *
  * @throws AppError `invalid-request` for what is no client id or no token, `not-found` for a client without a mailbox,
  *   `not-accepted` when no store answers, or too many wait.
@@ -31,9 +33,11 @@ export type ReadMailbox = (options: {
 export function createReadMailbox({
   askStore,
   maxWaiting,
+  stopping,
 }: {
   askStore: AskStore;
   maxWaiting: number;
+  stopping: AbortSignal;
 }): ReadMailbox {
   let waiting = 0;
 
@@ -45,7 +49,7 @@ export function createReadMailbox({
     if (waiting >= maxWaiting) throw new AppError('not-accepted', 'too many wait for their mailboxes');
     waiting += 1;
     try {
-      return await readUntil(read, performance.now() + waitMs, onGone);
+      return await readUntil(read, { untilMs: performance.now() + waitMs, onGone, stopping });
     } finally {
       waiting -= 1;
     }
@@ -54,16 +58,20 @@ export function createReadMailbox({
 
 async function readUntil(
   read: () => Promise<Entry[]>,
-  untilMs: number,
-  onGone: WaitingClient['onGone'],
+  { untilMs, onGone, stopping }: { untilMs: number; onGone: WaitingClient['onGone']; stopping: AbortSignal },
 ): Promise<Entry[]> {
-  const { promise: gone, resolve } = Promise.withResolvers<void>();
-  onGone(resolve);
-  for (let againMs = LOOK_AGAIN_MS; ; againMs = Math.min(2 * againMs, MAX_LOOK_AGAIN_MS)) {
-    const leftMs = untilMs - performance.now();
-    if (leftMs <= 0 || (await within(Math.min(againMs, leftMs), gone))) return [];
-    const entries = await read();
-    if (entries.length > 0) return entries;
+  const { promise: over, resolve } = Promise.withResolvers<void>();
+  const release = onOver(onGone, stopping, resolve);
+  try {
+    for (let againMs = LOOK_AGAIN_MS; !stopping.aborted; againMs = Math.min(2 * againMs, MAX_LOOK_AGAIN_MS)) {
+      const leftMs = untilMs - performance.now();
+      if (leftMs <= 0 || (await within(Math.min(againMs, leftMs), over))) break;
+      const entries = await read();
+      if (entries.length > 0) return entries;
+    }
+    return [];
+  } finally {
+    release();
   }
 }
 

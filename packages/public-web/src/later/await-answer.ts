@@ -2,6 +2,7 @@
 import { within } from '@waybill/common/within.ts';
 import type { Answer } from '../core/answer-event.ts';
 import type { WaitingClient } from '../core/ask.ts';
+import { onOver } from '../core/on-over.ts';
 import type { RequestPlace } from './request-locations.ts';
 import type { Watches } from './watches.ts';
 
@@ -9,7 +10,7 @@ import type { Watches } from './watches.ts';
 const LOOK_AGAIN_MS = 1_000;
 const MAX_LOOK_AGAIN_MS = 5_000;
 
-/** Resolves with the answer, or undefined after `waitMs` or when its client has gone; rejects as a look for it does. */
+/** Resolves with the answer, or undefined after `waitMs`, when its client has gone, or this instance stops; rejects as a look for it does. */
 export type AwaitAnswer = (
   place: RequestPlace,
   options: { waitMs: number; onGone: WaitingClient['onGone'] },
@@ -22,9 +23,11 @@ type Search = { answer: Promise<Answer | undefined>; look(): void; stop(): void;
 export function createAwaitAnswer({
   read,
   watches,
+  stopping,
 }: {
   read(place: RequestPlace): Promise<Answer | undefined>;
   watches: Pick<Watches, 'watch'>;
+  stopping: AbortSignal;
 }): AwaitAnswer {
   const searches = new Map<string, Search>();
 
@@ -73,12 +76,13 @@ export function createAwaitAnswer({
 
   return async (place, { waitMs, onGone }) => {
     const { promise: gone, resolve } = Promise.withResolvers<undefined>();
-    onGone(() => resolve(undefined));
+    const release = onOver(onGone, stopping, () => resolve(undefined));
     const search = join(place);
     try {
       const ended = Promise.race([search.answer, gone]);
       return (await within(waitMs, ended)) ? await ended : undefined;
     } finally {
+      release();
       search.waiting -= 1;
       if (search.waiting === 0) search.stop();
     }

@@ -14,6 +14,7 @@ export function createLater({
   holder,
   keys,
   maxWaiting,
+  stopping,
   ...accepting
 }: {
   askStore: AskStore;
@@ -22,10 +23,12 @@ export function createLater({
   keys: Key[];
   /** Most that wait for an answer at once. */
   maxWaiting: number;
+  /** Aborts when this instance stops: nobody waits here any more. */
+  stopping: AbortSignal;
 } & AcceptEventOptions): Later {
   return {
     locations: createRequestLocations({ keys }),
-    answers: createFetchAnswer({ askStore, watches, holder, maxWaiting }),
+    answers: createFetchAnswer({ askStore, watches, holder, maxWaiting, stopping }),
     acceptEvent: createAcceptEvent(accepting),
   };
 }

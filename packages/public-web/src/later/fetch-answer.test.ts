@@ -29,7 +29,9 @@ function start(t: TestContext, { maxWaiting = 10 } = {}) {
     return store.found as never;
   };
   const watches = createWatches();
-  return { store, watches, answers: createFetchAnswer({ askStore, watches, holder, maxWaiting }) };
+  const stopping = new AbortController();
+  const answers = createFetchAnswer({ askStore, watches, holder, maxWaiting, stopping: stopping.signal });
+  return { store, watches, answers, stop: () => stopping.abort() };
 }
 
 it('a push ends the wait, without a look at the clock', async (t) => {
@@ -141,4 +143,13 @@ it('one that waits beyond the bound is refused, until another has its answer', a
   watches.tell({ instance: 'i', mailbox: 'key', epoch: '', head: 1 });
   await first;
   assert.ok(await answers.fetch(place(), patient));
+});
+
+it('whoever waits at an instance that stops is told at once that the answer is still to come', async (t) => {
+  const { answers, stop } = start(t);
+  const waiting = answers.fetch(place(), patient);
+  await nextTurn();
+  stop();
+  assert.equal(await waiting, undefined);
+  assert.equal(await answers.fetch(place(), patient), undefined);
 });

@@ -32,11 +32,13 @@ export function createFetchAnswer({
   watches,
   holder,
   maxWaiting,
+  stopping,
 }: {
   askStore: AskStore;
   watches: Watches;
   holder: Holder;
   maxWaiting: number;
+  stopping: AbortSignal;
 }): FetchAnswer {
   let waiting = 0;
 
@@ -50,11 +52,11 @@ export function createFetchAnswer({
     return undefined;
   }
 
-  const wait = createAwaitAnswer({ read: (place) => read(place, true), watches });
+  const wait = createAwaitAnswer({ read: (place) => read(place, true), watches, stopping });
 
   return {
     async fetch(place, { waitMs, onGone }) {
-      if (waitMs === 0) return read(place, false);
+      if (waitMs === 0 || stopping.aborted) return read(place, false);
       if (waiting >= maxWaiting) throw new AppError('not-accepted', 'too many wait for an answer');
       waiting += 1;
       try {
