@@ -4,18 +4,19 @@ import { AppError } from '@waybill/common/errors.ts';
 import {
   type AppendResult,
   type ClientName,
+  type ClosedFence,
   MAILBOX_MAX_BYTES,
   MAILBOX_MAX_ENTRIES,
   type MailboxName,
   type PushedPosition,
 } from '@waybill/common/internal-call/store-calls.ts';
 import type { Database, Sql } from './database.ts';
+import { addFence, fenceOf, letGo, takeOver } from './fences.ts';
 import { removeAll, removeUnused, trimOld } from './forget-old.ts';
 import { findStale, lookAt } from './look.ts';
 import { loadMailboxes, type Mailbox, saveMailboxes, type Waiting } from './mailbox-rows.ts';
 import type { Mailboxes } from './mailboxes.ts';
 import { readPage, trim } from './read-page.ts';
-import type { Fence } from './release.ts';
 import { settle, takeEntry } from './settle.ts';
 import { startAfter } from './token.ts';
 
@@ -81,28 +82,39 @@ export function createMailboxes({
   }
 
   return {
-    attach: ({ holder, after, deadlineMs, ...name }) =>
+    attach: ({ id, holder, after, deadlineMs, ...name }) =>
       withMailboxOf(name, async (mailbox, sql) => {
         const { holder: previous, entries, bytes } = mailbox;
-        for (const { fence } of mailbox.fences)
-          closeFence(mailbox, fence, { closesAtMs: nowMs() + deadlineMs });
-        const fence = addFence(mailbox, {});
-        mailbox.holder = holder;
+        const fence =
+          fenceOf(mailbox, id) ?? takeOver(mailbox, { id, holder, closesAtMs: nowMs() + deadlineMs });
         const page = await readPage(sql, mailbox, { after });
         return { ...page, fence, previous, depth: { entries, bytes } };
       }),
-    reserve: ({ count, deadlineMs, ...name }) =>
+    reserve: ({ id, count, deadlineMs, ...name }) =>
       withMailboxOf(name, (mailbox) => {
+        const known = fenceOf(mailbox, id);
+        if (known !== undefined) return { mailbox: mailbox.id, fence: known };
         if (mailbox.entries + count > maxEntries || mailbox.bytes >= maxBytes)
           throw new AppError('mailbox-full', 'the mailbox is full: acknowledge what was read of it');
-        const fence = addFence(mailbox, { lastN: count - 1, closesAtMs: nowMs() + deadlineMs });
+        const closesAtMs = nowMs() + deadlineMs;
+        const fence = addFence(mailbox, { lastN: count - 1, closesAtMs, callId: id });
         return { mailbox: mailbox.id, fence };
       }),
-    detach: ({ mailbox: id, fence, lastN, deadlineMs }) =>
-      withMailbox({ mailbox: id }, (mailbox) => {
-        const isHeld = mailbox.fences.some((each) => each.fence === fence && each.closesAtMs === undefined);
-        if (isHeld) mailbox.holder = undefined;
-        closeFence(mailbox, fence, { lastN, closesAtMs: nowMs() + deadlineMs });
+    detach: ({ fences, deadlineMs }) =>
+      transaction(async (sql) => {
+        const closed: { id: string; fence: ClosedFence }[] = [];
+        for (const fence of fences)
+          closed.push({ id: 'mailbox' in fence ? fence.mailbox : ((await findId(sql, fence)) ?? ''), fence });
+        const mailboxes = await load(
+          sql,
+          closed.map(({ id }) => id),
+        );
+        for (const { id, fence } of closed) {
+          const mailbox = mailboxes.get(id);
+          if (mailbox) letGo(mailbox, fence, nowMs() + deadlineMs);
+        }
+        for (const mailbox of mailboxes.values()) settle(mailbox, nowMs());
+        await saveMailboxes(sql, [...mailboxes.values()], nowMs());
       }),
     append: (entries) =>
       transaction(async (sql) => {
@@ -157,29 +169,16 @@ async function findId(sql: Sql, { owner, client }: ClientName): Promise<string |
   return row && String(row.id);
 }
 
-function addFence(mailbox: Mailbox, bounds: Omit<Fence, 'fence' | 'nextN'>): number {
-  mailbox.fence += 1;
-  mailbox.fences = [...mailbox.fences, { fence: mailbox.fence, nextN: 0, ...bounds }];
-  return mailbox.fence;
-}
-
-/** One that is closing already does not get more time. */
-function closeFence(mailbox: Mailbox, fence: number, bounds: { lastN?: number; closesAtMs: number }): void {
-  mailbox.fences = mailbox.fences.map((each) =>
-    each.fence === fence ? { ...each, ...bounds, closesAtMs: each.closesAtMs ?? bounds.closesAtMs } : each,
-  );
-}
-
 function isChanged(before: Mailbox, after: Mailbox): boolean {
   const names = ['fence', 'head', 'trimmed', 'fences', 'holder'] as const;
   return names.some((name) => before[name] !== after[name]);
 }
 
 /** One that waits for others changes nothing that could be read, so nobody is told. */
-function toResult({ id, epoch, head, holder }: Mailbox, entry: Waiting | undefined): AppendResult {
+function toResult({ id, epoch, head, bytes, holder }: Mailbox, entry: Waiting | undefined): AppendResult {
   const outcome = entry ? 'appended' : 'repeated';
   const offset = entry?.offset;
   const isTold = holder && (offset !== undefined || !entry);
-  const position: PushedPosition = { mailbox: id, epoch, head, offset };
+  const position: PushedPosition = { mailbox: id, epoch, head, offset, bytes };
   return isTold ? { outcome, push: { holder, ...position } } : { outcome };
 }

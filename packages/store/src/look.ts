@@ -26,7 +26,7 @@ export async function findStale(
   return [...new Set(found.flat().map(({ id }) => String(id)))];
 }
 
-/** Where each of `asked` stands that there is, and that `instance` has not attached once more itself. */
+/** Where each of `asked` stands that there is and that somebody holds, unless `instance` has attached it once more itself. */
 export async function lookAt(
   sql: Sql,
   instance: string,
@@ -51,7 +51,8 @@ export async function lookAt(
       .map(({ mailbox, next_n }) => [String(mailbox), Number(next_n)]),
   );
   // An attach that its instance gave up may be carried out late: nobody has taken over, but nothing is held any more either.
-  const isLost = ({ id, holder_instance }: Row) => holder_instance === instance && !nextNs.has(String(id));
+  const isLost = ({ id, holder_instance: holder }: Row) =>
+    holder === null || (holder === instance && !nextNs.has(String(id)));
   return rows
     .filter((row) => !isLost(row))
     .map((row) => toLookedAt(row, instance, nextNs.get(String(row.id))));

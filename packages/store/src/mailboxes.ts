@@ -11,6 +11,7 @@
 import type {
   AppendResult,
   ClientName,
+  ClosedFence,
   Holder,
   LookedAt,
   MailboxName,
@@ -35,18 +36,26 @@ export type Mailboxes = {
   /**
    * Makes `holder` the one whom appends are pushed to, and gives it a new fence; the fence of the one before is closed
    * `deadlineMs` from now, unless that one detaches first. A client without a mailbox gets one. Reads like {@link read}.
+   * Asked once more under the same `id`, it gets the same fence, as long as that is not over.
    */
   attach(
-    options: ClientName & { holder: Holder; after?: string | undefined; deadlineMs: number },
+    options: ClientName & {
+      id?: string | undefined;
+      holder: Holder;
+      after?: string | undefined;
+      deadlineMs: number;
+    },
   ): Promise<AttachedText>;
   /**
-   * A fence of `count` slots, which is closed `deadlineMs` from now, and changes no holder.
+   * A fence of `count` slots, which is closed `deadlineMs` from now, and changes no holder; the same one for the same `id`.
    *
    * @throws AppError `mailbox-full`
    */
-  reserve(options: ClientName & { count: number; deadlineMs: number }): Promise<Reserved>;
-  /** Closes a fence: at once when all its slots up to `lastN` are filled, or else `deadlineMs` from now. */
-  detach(options: { mailbox: string; fence: number; lastN: number; deadlineMs: number }): Promise<void>;
+  reserve(
+    options: ClientName & { id?: string | undefined; count: number; deadlineMs: number },
+  ): Promise<Reserved>;
+  /** Closes fences: at once when all slots up to the last are filled, or else `deadlineMs` from now. What there is not is passed over. */
+  detach(options: { fences: readonly ClosedFence[]; deadlineMs: number }): Promise<void>;
   /** Appends all in one transaction: when it resolves they are on disk. The results are in the order of `entries`. */
   append(entries: readonly NewEntry[]): Promise<AppendResult[]>;
   /**

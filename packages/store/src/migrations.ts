@@ -64,6 +64,7 @@ const STEPS: readonly (readonly string[])[] = [
       PRIMARY KEY (site, id)
     )`,
   ],
+  ['ALTER TABLE fences ADD COLUMN call_id TEXT'],
 ];
 
 /**

@@ -26,6 +26,8 @@ export type Fence = {
   lastN?: number | undefined;
   /** When the store fills what is missing; undefined while it is open. */
   closesAtMs?: number | undefined;
+  /** Of the call that has made it; undefined where it had none. */
+  callId?: string | undefined;
 };
 
 /** The place of one reply. */

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import type { ErrorCode } from '@waybill/common/errors.ts';
-import { MAX_ENDED_CONNECTIONS } from '@waybill/common/internal-call/store-calls.ts';
+import { type ClosedFence, MAX_ENDED_CONNECTIONS } from '@waybill/common/internal-call/store-calls.ts';
 import { createAnswers } from './answers.ts';
 import { createMailboxes } from './create-mailboxes.ts';
 import type { Database, Row } from './database.ts';
@@ -42,6 +42,7 @@ export function storeContract(name: string, open: () => Promise<Database>): void
 
     const attach = (client: string, options: { after?: string; holder?: typeof holder } = {}) =>
       mailboxes.attach({ owner: '', client, holder, deadlineMs: DEADLINE_MS, ...options });
+    const detach = (...fences: ClosedFence[]) => mailboxes.detach({ fences, deadlineMs: DEADLINE_MS });
     const append = (mailbox: string, fence: number, ...ns: number[]) =>
       mailboxes.append(ns.map((n) => newEntry(mailbox, fence, n)));
     const refusal = (code: ErrorCode) => (error: { code?: string }) => error.code === code;
@@ -53,7 +54,7 @@ export function storeContract(name: string, open: () => Promise<Database>): void
       const [result] = await append(mailbox, fence, 1);
       assert.deepEqual(result, {
         outcome: 'appended',
-        push: { holder, mailbox, epoch, head: 3, offset: 2 },
+        push: { holder, mailbox, epoch, head: 3, offset: 2, bytes: result?.push?.bytes },
       });
       const page = await mailboxes.read({ mailbox });
       assert.deepEqual(eventsOf(page), [`${fence}.0`, `${fence}.1`, `${fence}.2`]);
@@ -76,7 +77,7 @@ export function storeContract(name: string, open: () => Promise<Database>): void
       const [third] = await append(mailbox, fence, 0);
       assert.deepEqual(third, {
         outcome: 'repeated',
-        push: { holder, mailbox, epoch, head: 1, offset: undefined },
+        push: { holder, mailbox, epoch, head: 1, offset: undefined, bytes: first?.push?.bytes },
       });
       assert.equal((await mailboxes.read({ mailbox })).entries.length, 1);
     });
@@ -138,7 +139,7 @@ export function storeContract(name: string, open: () => Promise<Database>): void
       await append(mailbox, second.fence, 0);
       await append(mailbox, first.fence, 1);
       assert.deepEqual(eventsOf(await mailboxes.read({ mailbox })), []);
-      await mailboxes.detach({ mailbox, fence: first.fence, lastN: 1, deadlineMs: DEADLINE_MS });
+      await detach({ mailbox, fence: first.fence, lastN: 1 });
       await append(mailbox, first.fence, 0);
       assert.deepEqual(eventsOf(await mailboxes.read({ mailbox })), [
         `${first.fence}.0`,
@@ -218,8 +219,8 @@ export function storeContract(name: string, open: () => Promise<Database>): void
       assert.deepEqual([await look(fence), await look(again.fence)], [[], [true]]);
       nowMs += DEADLINE_MS;
       assert.deepEqual([await look(fence), await look(again.fence)], [[], [true]]);
-      await mailboxes.detach({ mailbox, fence: again.fence, lastN: -1, deadlineMs: DEADLINE_MS });
-      assert.deepEqual(await look(again.fence), [false]);
+      await detach({ mailbox, fence: again.fence, lastN: -1 });
+      assert.deepEqual(await look(again.fence), []);
     });
 
     it('reads beyond an offset without acknowledging anything', async () => {
@@ -269,12 +270,61 @@ export function storeContract(name: string, open: () => Promise<Database>): void
       const first = await attach(client);
       const second = await attach(client, { holder: other });
       const { mailbox } = first;
-      await mailboxes.detach({ mailbox, fence: first.fence, lastN: -1, deadlineMs: DEADLINE_MS });
+      await detach({ mailbox, fence: first.fence, lastN: -1 });
       const [told] = await append(mailbox, second.fence, 0);
       assert.deepEqual(told?.push?.holder, other);
-      await mailboxes.detach({ mailbox, fence: second.fence, lastN: 1, deadlineMs: DEADLINE_MS });
+      await detach({ mailbox, fence: second.fence, lastN: 1 });
       assert.deepEqual(await append(mailbox, second.fence, 1), [{ outcome: 'appended' }]);
       assert.equal((await mailboxes.read({ mailbox })).head, 2);
+    });
+
+    it('has a call that is repeated attach or reserve once, under its id', async () => {
+      const client = randomUUID();
+      const id = randomUUID();
+      const call = { owner: '', client, deadlineMs: DEADLINE_MS, id };
+      const { mailbox, fence } = await mailboxes.attach({ ...call, holder });
+      assert.equal((await mailboxes.attach({ ...call, holder })).fence, fence);
+      const reserving = { ...call, id: randomUUID(), count: 1 };
+      const reserved = await mailboxes.reserve(reserving);
+      assert.deepEqual(await mailboxes.reserve(reserving), reserved);
+      await append(mailbox, reserved.fence, 0);
+      await append(mailbox, fence, 0);
+      assert.deepEqual(eventsOf(await mailboxes.read({ mailbox })), [`${reserved.fence}.0`, `${fence}.0`]);
+    });
+
+    it('closes what a call has got that its caller never heard of, so that it holds nothing back', async () => {
+      const client = randomUUID();
+      const call = { owner: '', client, deadlineMs: DEADLINE_MS };
+      const [given, posted] = [randomUUID(), randomUUID()];
+      const before = await attach(client);
+      const { mailbox } = before;
+      await mailboxes.attach({ ...call, holder: other, id: given });
+      await mailboxes.reserve({ ...call, count: 1, id: posted });
+      const after = await attach(client);
+      await append(mailbox, after.fence, 0);
+      assert.deepEqual(eventsOf(await mailboxes.read({ mailbox })), []);
+      await detach(
+        { mailbox, fence: before.fence, lastN: -1 },
+        { ...call, id: given },
+        { ...call, id: posted },
+        { ...call, id: randomUUID() },
+        { ...call, client: randomUUID(), id: given },
+      );
+      assert.deepEqual(eventsOf(await mailboxes.read({ mailbox })), [`${after.fence}.0`]);
+    });
+
+    it('says of a mailbox that nobody holds any more that it is lost, and not that it was taken over', async () => {
+      const client = randomUUID();
+      const { mailbox, fence } = await attach(client);
+      const id = randomUUID();
+      await mailboxes.attach({ owner: '', client, holder: other, deadlineMs: DEADLINE_MS, id });
+      const look = () => mailboxes.look({ instance: holder.instance, mailboxes: [{ mailbox, fence }] });
+      assert.deepEqual(
+        (await look()).map(({ isHeld }) => isHeld),
+        [false],
+      );
+      await detach({ owner: '', client, id });
+      assert.deepEqual(await look(), []);
     });
 
     it('reserves slots in the order of the calls, beside an open fence, until the mailbox is full', async () => {

@@ -30,6 +30,8 @@ export type PushedPosition = {
   head: number;
   /** The offset of the reply itself; absent while it waits for others before it, and for one that is repeated. */
   offset?: number | undefined;
+  /** What it holds, in all; absent for an answer. */
+  bytes?: number;
 };
 
 /** What a dispatcher tells the holder of a mailbox, by `POST /push` in batches: `event` is what has the `offset`. */
@@ -41,9 +43,10 @@ export type MailboxName = { mailbox: string } | { owner: string; client: string 
 /**
  * What `POST /calls` is asked, one at a time.
  * - `attach`: the client is connected to `holder` now, which counts the events that it takes for it under the fence it gets.
+ *   Asked once more under its `id`, it gets the same fence; likewise `reserve`.
  * - `reserve`: `count` events are taken for the mailbox at once, by nobody who stays: theirs are the slots 0 to `count` - 1 of
  *   the fence it gets. Refused with `mailbox-full`, and with `not-found` when `isExisting` and the client has no mailbox.
- * - `detach`: the holder is gone, and `lastN` is the last slot of its fence (-1: none).
+ * - `detach`: no more slots are taken under these fences.
  * - `read`: what comes after a token, which acknowledges all up to it; or `beyond` an offset, which acknowledges nothing.
  * - `look`: where mailboxes stand that `instance` holds under a fence; once a second, should a push have been lost.
  * - `acknowledge`: the same without reading.
@@ -53,9 +56,15 @@ export type MailboxName = { mailbox: string } | { owner: string; client: string 
  * - `list-connections`: its `records`, the oldest first.
  */
 export type StoreCall =
-  | ({ call: 'attach'; holder: Holder; after?: string | undefined; deadlineMs: number } & ClientName)
-  | ({ call: 'reserve'; count: number; deadlineMs: number } & ClientName)
-  | { call: 'detach'; mailbox: string; fence: number; lastN: number; deadlineMs: number }
+  | ({
+      call: 'attach';
+      id?: string;
+      holder: Holder;
+      after?: string | undefined;
+      deadlineMs: number;
+    } & ClientName)
+  | ({ call: 'reserve'; id?: string; count: number; deadlineMs: number } & ClientName)
+  | { call: 'detach'; fences: ClosedFence[]; deadlineMs: number }
   | ({ call: 'read'; after?: string | undefined; beyond?: number } & MailboxName)
   | { call: 'look'; instance: string; mailboxes: { mailbox: string; fence: number }[] }
   | { call: 'acknowledge'; tokens: { mailbox: string; after: string }[] }
@@ -63,6 +72,12 @@ export type StoreCall =
   | { call: 'cancel-answer'; id: string }
   | { call: 'save-connection'; site: string; id: string; isEnded: boolean; record: string }
   | { call: 'list-connections'; site: string };
+
+/**
+ * A fence, and the last slot that was taken under it (-1: none); or the `id` of the call that may have made one, of which its
+ * caller does not know, and under which it has taken none.
+ */
+export type ClosedFence = { mailbox: string; fence: number; lastN: number } | ({ id: string } & ClientName);
 
 export type ClientName = { owner: string; client: string };
 
@@ -103,7 +118,7 @@ export type LookedAt = {
   bytes: number;
   /** Under the fence that was asked for, all slots before it have been released. */
   nextN: number;
-  /** False when another instance holds it by now, or none. */
+  /** False when another instance holds it by now. */
   isHeld: boolean;
 };
 

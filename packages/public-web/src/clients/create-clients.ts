@@ -1,5 +1,6 @@
 import type { Clients } from './clients.ts';
 import { createSessions, type SessionsOptions } from './create-sessions.ts';
+import { createDetach } from './detach.ts';
 import { createPostToMailbox } from './post-to-mailbox.ts';
 import { createReadMailbox } from './read-mailbox.ts';
 
@@ -8,10 +9,11 @@ export function createClients({
   stopping,
   ...options
 }: SessionsOptions & { stopping: AbortSignal }): Clients {
-  const { askStore, maxSessions: maxWaiting } = options;
+  const { askStore, deadlineMs, maxSessions: maxWaiting } = options;
+  const detach = createDetach({ askStore, deadlineMs, drained: stopping });
   return {
     sessions: createSessions(options),
     readMailbox: createReadMailbox({ askStore, maxWaiting, stopping }),
-    postToMailbox: createPostToMailbox(options),
+    postToMailbox: createPostToMailbox({ ...options, detach }),
   };
 }

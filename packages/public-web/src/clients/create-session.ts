@@ -11,6 +11,7 @@ import {
 import type { AskStore } from '../later/store-client.ts';
 import type { Acks } from './acks.ts';
 import { createDelivery, type PushedEntry } from './delivery.ts';
+import type { Detach } from './detach.ts';
 import { toProblemEntry } from './entry.ts';
 import type { AppendProblem } from './problems.ts';
 import type { Room } from './room.ts';
@@ -31,6 +32,7 @@ export type SessionContext = {
   askStore: AskStore;
   sendToSlot: SendToSlot;
   appendProblem: AppendProblem;
+  detach: Detach;
   acks: Acks;
   unwritten: Unwritten;
   /** How long an event may take. */
@@ -85,7 +87,7 @@ export function createSession({
   ...context
 }: SessionOptions): HeldSession {
   const { mailbox, fence, epoch, depth } = attached;
-  const { askStore, sendToSlot, appendProblem, acks, unwritten, deadlineMs, drained } = context;
+  const { askStore, sendToSlot, appendProblem, detach, acks, unwritten, deadlineMs, drained } = context;
   const { maxEntries = MAILBOX_MAX_ENTRIES, maxBytes = MAILBOX_MAX_BYTES } = context;
   const slots = createSlots(() => room?.leave());
   const delivery = createDelivery({
@@ -103,6 +105,8 @@ export function createSession({
   let storedBytes = depth.bytes;
   /** The results of all slots before this one have been handed over. */
   let answered = 0;
+  /** Whether somebody else held the mailbox at the last look. */
+  let isTaken = false;
   let isOver = false;
   let isClosed = false;
   let progress = Promise.withResolvers<void>();
@@ -156,8 +160,7 @@ export function createSession({
       }
   }
 
-  /** A store that is away hears of it when the client attaches again. */
-  async function detach(): Promise<void> {
+  async function letGo(): Promise<void> {
     if (isOver) return;
     isOver = true;
     delivery.close();
@@ -166,13 +169,12 @@ export function createSession({
     slots.close();
     onOver();
     wake();
-    const lastN = slots.taken() - 1;
-    await askStore({ call: 'detach', mailbox, fence, lastN, deadlineMs }).catch(() => {});
+    await detach({ mailbox, fence, lastN: slots.taken() - 1 });
   }
 
   function end(reason: EndReason): void {
     if (isOver) return;
-    track(detach());
+    track(letGo());
     // Whoever attached may not know of it yet.
     setImmediate(() => {
       if (!isClosed) sink.end(reason);
@@ -187,7 +189,10 @@ export function createSession({
     backlog: attached.head - attached.trimmed,
     recovered: isResumed && !attached.gap,
     start: delivery.start,
-    pushed: delivery.pushed,
+    pushed(push) {
+      if (push.epoch === epoch) storedBytes = push.bytes ?? storedBytes;
+      delivery.pushed(push);
+    },
     async send(event, requester) {
       assertRoom();
       await waitForRate(requester, () => isOver);
@@ -212,16 +217,19 @@ export function createSession({
     isOver: () => isOver,
     async close() {
       isClosed = true;
-      const detached = detach();
-      track(detached);
-      await detached;
+      const gone = letGo();
+      track(gone);
+      await gone;
     },
     handed: delivery.handed,
     looked(found, handedBefore) {
       if (isOver) return;
       // A store that has gone back may be of the same epoch.
       if (found?.epoch !== epoch || found.head < handedBefore) return end('lost');
-      if (!found.isHeld) return end('taken-over');
+      // An attach whose answer its instance has not heard is undone by it: only the next look shows that it is meant.
+      if (!found.isHeld && isTaken) return end('taken-over');
+      isTaken = !found.isHeld;
+      if (isTaken) return;
       storedBytes = found.bytes;
       slots.release(found.nextN);
       delivery.looked(found);

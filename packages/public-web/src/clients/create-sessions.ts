@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { AppError } from '@waybill/common/errors.ts';
 import type { CallStore } from '@waybill/common/internal-call/call-store.ts';
 import type { Attached, Holder, LookedAt } from '@waybill/common/internal-call/store-calls.ts';
@@ -8,6 +9,7 @@ import type { Watches } from '../later/watches.ts';
 import { createAcks } from './acks.ts';
 import { assertClientId } from './client-id.ts';
 import { createSession, type HeldSession, type SessionContext } from './create-session.ts';
+import { createDetach, isNotAccepted } from './detach.ts';
 import { createAppendProblem } from './problems.ts';
 import type { Sessions } from './sessions.ts';
 import { createUnwritten } from './unwritten.ts';
@@ -16,7 +18,10 @@ import { createUnwritten } from './unwritten.ts';
 const LOOK_EVERY_MS = 1_000;
 const LOOK_AT_ONCE = 500;
 
-export type SessionsOptions = Omit<SessionContext, 'appendProblem' | 'acks' | 'unwritten' | 'drained'> & {
+export type SessionsOptions = Omit<
+  SessionContext,
+  'appendProblem' | 'detach' | 'acks' | 'unwritten' | 'drained'
+> & {
   store: Pick<CallStore, 'call'>;
   watches: Pick<Watches, 'watch'>;
   /** This instance. */
@@ -39,10 +44,12 @@ export function createSessions({
   const { askStore, deadlineMs } = options;
   const acks = createAcks({ askStore });
   const drained = new AbortController();
+  const detach = createDetach({ askStore, deadlineMs, drained: drained.signal });
   const context = {
     ...options,
     drained: drained.signal,
     acks,
+    detach,
     appendProblem: createAppendProblem({ store }),
     unwritten: createUnwritten(),
   };
@@ -133,12 +140,15 @@ export function createSessions({
       if (sessions.size + attaching >= maxSessions)
         throw new AppError('not-accepted', 'too many clients are connected');
       attaching += 1;
+      const call = { id: randomUUID(), owner, client };
       try {
-        const attach = { call: 'attach' as const, owner, client, holder, after, deadlineMs };
-        const attached = await askStore<Attached>(attach);
-        // Its fence closes when the client attaches elsewhere.
+        const attached = await askStore<Attached>({ call: 'attach', ...call, holder, after, deadlineMs });
         if (isStopping) throw stopping();
         return begin(attached, { after, sink, room });
+      } catch (error) {
+        // Or what it has got without anybody's knowledge would hold back what the client gets next.
+        if (isNotAccepted(error)) track(detach(call));
+        throw error;
       } finally {
         attaching -= 1;
       }

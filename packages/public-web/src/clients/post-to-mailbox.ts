@@ -1,9 +1,15 @@
+import { randomUUID } from 'node:crypto';
 import { AppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
-import type { Reserved } from '@waybill/common/internal-call/store-calls.ts';
+import type { ClientName, Reserved } from '@waybill/common/internal-call/store-calls.ts';
+import { within } from '@waybill/common/within.ts';
 import type { AskStore } from '../later/store-client.ts';
 import { assertClientId } from './client-id.ts';
+import { type Detach, isNotAccepted } from './detach.ts';
 import type { SendToSlot } from './send-to-slot.ts';
+
+/** How long a client that is refused waits for its slot to be taken back; one that a store never hears of is filled at its deadline. */
+const EMPTIED_MS = 3_000;
 
 /**
  * Sends an event whose result goes to the mailbox of a client, without a session; resolves when the broker has it. Beside
@@ -20,22 +26,32 @@ export type PostToMailbox = (
 /** Creates {@link PostToMailbox}; an event may take `deadlineMs`. */
 export function createPostToMailbox({
   askStore,
+  detach,
   sendToSlot,
   deadlineMs,
 }: {
   askStore: AskStore;
+  detach: Detach;
   sendToSlot: SendToSlot;
   deadlineMs: number;
 }): PostToMailbox {
+  async function reserve(call: { id: string } & ClientName): Promise<Reserved> {
+    try {
+      return await askStore<Reserved>({ call: 'reserve', ...call, count: 1, deadlineMs });
+    } catch (error) {
+      // Or a slot that nobody knows of would hold back what comes after it.
+      if (isNotAccepted(error)) void detach(call);
+      throw error;
+    }
+  }
+
   return async (event, { client, apiKeyId: owner = '', ...requester }) => {
     assertClientId(client);
     const dueMs = Date.now() + deadlineMs;
-    const reserved = await askStore<Reserved>({ call: 'reserve', owner, client, count: 1, deadlineMs });
+    const reserved = await reserve({ id: randomUUID(), owner, client });
     const error = await sendToSlot(event, { place: { ...reserved, n: 0 }, dueMs }, requester);
     if (!error) return;
-    if (error.code !== 'outcome-unknown')
-      // A store that is away fills the slot at its deadline.
-      await askStore({ call: 'detach', ...reserved, lastN: -1, deadlineMs }).catch(() => {});
+    if (error.code !== 'outcome-unknown') await within(EMPTIED_MS, detach({ ...reserved, lastN: -1 }));
     throw new AppError(error.code, error.message, {
       extensions: { ...error.extensions, event_id: event.id },
       retryAfterMs: error.retryAfterMs,

@@ -1,11 +1,11 @@
 /** Instances of public-web as far as their sessions go, in this process, at a store that is a process of its own. */
 import assert from 'node:assert/strict';
-import type { AppError } from '@waybill/common/errors.ts';
+import { AppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { createCallStore } from '@waybill/common/internal-call/call-store.ts';
 import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import { createReplyAddresses } from '@waybill/common/internal-call/reply-address.ts';
-import type { LookedAt } from '@waybill/common/internal-call/store-calls.ts';
+import type { LookedAt, StoreCall } from '@waybill/common/internal-call/store-calls.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
 import { pino } from 'pino';
@@ -23,15 +23,19 @@ export type Instance = {
   watches: Watches;
   /** What it has sent, in order; grows. */
   sent: CloudEvent[];
+  /** What it has asked of the store, in order; grows. */
+  calls: StoreCall[];
   /** What becomes of what it sends from now on; confirmed by default. */
   outcome: (event: CloudEvent) => AppError | undefined;
 };
 
+type IsLost = (call: StoreCall) => boolean;
 type OnLooked = (found: LookedAt[]) => unknown;
 
 /**
  * Starts the instance `name` at `store`, which does not take what it appends the first `failingAppends` times;
- * `onLooked` holds up, or changes, what it says to a look.
+ * `onLooked` holds up, or changes, what it says to a look, and no answer comes to a call of which `isLost` says so, although it was
+ * carried out.
  */
 export function startInstance(
   name: string,
@@ -39,8 +43,9 @@ export function startInstance(
   {
     failingAppends = 0,
     onLooked,
+    isLost,
     ...options
-  }: Partial<SessionsOptions> & { failingAppends?: number; onLooked?: OnLooked } = {},
+  }: Partial<SessionsOptions> & { failingAppends?: number; onLooked?: OnLooked; isLost?: IsLost } = {},
 ): Instance {
   const log = pino({ level: 'silent' });
   let failures = failingAppends;
@@ -48,7 +53,8 @@ export function startInstance(
   const askStore = createAskStore({ store: callStore, log });
   const watches = createWatches();
   const replyAddress = { address: { kind: 'mailbox' }, keys: keys.replyAddress, maxDeadlineMs: 60_000 };
-  const instance: Instance = { name, watches, sent: [], outcome: () => undefined } as unknown as Instance;
+  const empty = { sent: [], calls: [], outcome: () => undefined };
+  const instance: Instance = { name, watches, ...empty } as unknown as Instance;
   instance.sessions = createSessions({
     store: {
       async call(call) {
@@ -58,7 +64,9 @@ export function startInstance(
       },
     },
     async askStore(call) {
+      instance.calls.push(call);
       const answer = await askStore(call);
+      if (isLost?.(call)) throw new AppError('not-accepted', 'no store answers now');
       if (call.call === 'look') await onLooked?.(answer as LookedAt[]);
       return answer as never;
     },

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { AppError } from '@waybill/common/errors.ts';
-import type { LookedAt } from '@waybill/common/internal-call/store-calls.ts';
+import type { LookedAt, StoreCall } from '@waybill/common/internal-call/store-calls.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
 import { append, pong, startStore } from '../public-web.fixture.ts';
@@ -237,6 +237,43 @@ describe('sessions of clients that stay', () => {
     await third.session.close();
   });
 
+  it('are held back by no attach whose answer was lost, and nobody has taken over by it', async () => {
+    const name = randomUUID();
+    const [attached, letGo] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const holding = start('holding', { onLooked: () => attached.promise.then(() => letGo.promise) });
+    const held = await connect(holding, name);
+    let losses = 0;
+    const unheard = start('unheard', {
+      isLost({ call }: StoreCall) {
+        if (call === 'attach') attached.resolve();
+        if (call === 'detach' && losses > 0) letGo.resolve();
+        losses += 1;
+        // The first word that it is let go of is lost as well.
+        return losses <= 2;
+      },
+    });
+    await assert.rejects(connect(unheard, name), { code: 'not-accepted' });
+    assert.equal(await held.ended, 'lost');
+    // And goes on at once: not after a deadline.
+    const again = await connect(other, name);
+    await again.send('a');
+    await reply(store, [other], await sentBy(other, 'a'));
+    assert.deepEqual(await again.answers(1), ['a']);
+    await again.session.close();
+  });
+
+  it('that end together are let go of together, and again until the store answers', async () => {
+    let isAway = true;
+    const away = start('away', { isLost: ({ call }: StoreCall) => call === 'detach' && isAway });
+    const clients = await Promise.all(ids(40).map(() => connect(away, randomUUID())));
+    const closed = clients.map(({ session }) => session.close());
+    const detached = () => away.calls.flatMap((call) => (call.call === 'detach' ? [call.fences.length] : []));
+    await eventually(() => assert.ok(detached().length > 1));
+    isAway = false;
+    await Promise.all(closed);
+    assert.equal(detached()[0], 40);
+  });
+
   it('of an instance that was killed wait for a deadline, and for no more than came', async () => {
     const name = randomUUID();
     // Never looks, and never detaches.
@@ -277,12 +314,13 @@ describe('sessions of clients that stay', () => {
     client.session.acknowledge(client.entries[0]?.token ?? '');
     await client.send('d');
     await client.session.close();
-    const tiny = start('tiny', { maxBytes: 1 });
+    // By what it was pushed, not by what it finds when it looks.
+    const tiny = start('tiny', { maxBytes: 1, lookEveryMs: 1_000_000 });
     const full = await connect(tiny, randomUUID());
     await full.send('a');
     await reply(store, [tiny], await sentBy(tiny, 'a'));
     await full.answers(1);
-    await eventually(() => assert.rejects(full.send('b'), { code: 'mailbox-full' }));
+    await assert.rejects(full.send('b'), { code: 'mailbox-full' });
     await full.session.close();
   });
 
