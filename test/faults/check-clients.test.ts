@@ -57,12 +57,17 @@ describe('the checks of clients that stay', () => {
     send(client, 6, { outcome: 'refused', status: 503, code: 'not-accepted' });
     send(client, 7, { outcome: 'unknown' });
     // It is filled by its store, which does not know its event.
-    send(client, 8, { outcome: 'accepted', startMs: START_MS - 1 });
+    send(client, 8, { outcome: 'accepted', status: 202 });
     tell(client, undefined, 'outcome-unknown');
     // The instance had it, and was killed before its deadline.
     send(client, 9, { connection: 2 });
     evidence.taken.add(9);
     injected.push(KILL);
+    assert.deepEqual(broken(run), []);
+    // One that stops tells the store how many it has taken, if that is there.
+    injected.splice(0, 1, { ...KILL, kind: 'terminate' });
+    assert.deepEqual(broken(run), ['an event of a client that stays is not lost']);
+    injected.push({ ...KILL, kind: 'drop-both', target: 'web0-store' });
     assert.deepEqual(broken(run), []);
   });
 

@@ -1,6 +1,7 @@
 /** The promises of `docs/clients.md` that a run with clients that stay is held against, beside those of `check.ts`. */
 import type { RunResult } from './check.ts';
 import type { Sending, StayingClient } from './client-load.ts';
+import type { InjectedFault } from './inject.ts';
 
 /** What fills the slot of an event that was refused, given up, or has no reply in time. */
 const DOCUMENTED = ['', 'outcome-unknown', 'not-accepted', 'handler-failed'];
@@ -122,14 +123,8 @@ function lost(client: StayingClient, { evidence, injected }: ClientRun): Sending
   const lastOf = new Map<number, number>();
   for (const { number, connection } of client.sendings)
     if (placeOf.has(number)) lastOf.set(connection, number);
-  const isTroubled = ({ publicWeb, startMs, deadlineMs }: Sending) =>
-    injected.some(
-      ({ kind, target, ...fault }) =>
-        target === `public-web-${publicWeb}` &&
-        kind !== 'terminate' &&
-        fault.startMs <= startMs + OVER_AFTER_DEADLINES * deadlineMs &&
-        fault.endMs >= startMs,
-    );
+  const isTroubled = (sending: Sending) =>
+    injected.some((fault) => hasMet(fault, sending) && mayEndUntold(fault, injected));
   const isOwed = (sending: Sending) => {
     const { outcome, number, connection } = sending;
     if (outcome === 'accepted') return true;
@@ -141,6 +136,23 @@ function lost(client: StayingClient, { evidence, injected }: ClientRun): Sending
   );
   const nameless = client.told.filter(({ number, code }) => number === undefined && code !== GAP).length;
   return missing.length > nameless ? missing : [];
+}
+
+/** Whether it happened to the public-web of an event before the fence of that was over. */
+function hasMet({ target, startMs, endMs }: InjectedFault, sending: Sending): boolean {
+  const overMs = sending.startMs + OVER_AFTER_DEADLINES * sending.deadlineMs;
+  return target === `public-web-${sending.publicWeb}` && startMs <= overMs && endMs >= sending.startMs;
+}
+
+/** Whether an instance has an end of which the store does not hear: one that stops tells it, unless it is away. */
+function mayEndUntold(
+  { kind, target, startMs, endMs }: InjectedFault,
+  injected: readonly InjectedFault[],
+): boolean {
+  const way = `${target.replace('public-', '').replace('-', '')}-store`;
+  const isAway = (fault: InjectedFault) =>
+    ['store-0', way].includes(fault.target) && fault.startMs <= endMs && fault.endMs >= startMs;
+  return kind !== 'terminate' || injected.some(isAway);
 }
 
 function refusedWithResult({ sendings, told }: StayingClient): string[] {
