@@ -56,7 +56,7 @@ const servers: Record<string, { create(): Promise<FastifyInstance> | FastifyInst
   'public-web': {
     create: async () => {
       const { app } = await createPublicApp({
-        types: {},
+        types: () => ({}),
         log,
         admit: createAdmit({ apiKeys: undefined, addressRate: undefined } as never),
         acceptClient: unused,

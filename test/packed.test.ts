@@ -242,6 +242,11 @@ describe('npx waybill, installed elsewhere', () => {
     });
     await assert.rejects(dev.send('Order.Place', '{"sku":"tea"}'), /422 .*quantity/);
     await assert.rejects(dev.send('Order.Nope', '{}'), /404 /);
+    await eventually(async () => {
+      const described = await (await fetch(`http://127.0.0.1:${dev.env.PORT}/openapi.json`)).text();
+      for (const told of ['"Order.Count"', '"Order.Place"', '"quantity"'])
+        assert.ok(described.includes(told), told);
+    });
     await assert.rejects(
       promisify(execFile)(process.execPath, [...waybill, 'dev'], { cwd, env: dev.env }),
       /already runs/,

@@ -46,6 +46,11 @@ export function resourceAttributes(): Readonly<Record<string, string>> {
   };
 }
 
+/** Which program this is, as it tells of itself at its health port. */
+export function identity() {
+  return { service: serviceName(), version: resourceAttributes()['service.version'], instance: instanceId };
+}
+
 /** `key=value` pairs with percent-encoded values (OpenTelemetry, resource SDK). What is malformed is left out. */
 function parseResourceAttributes(text: string): Record<string, string> {
   const attributes: Record<string, string> = {};

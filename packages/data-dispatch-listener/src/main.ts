@@ -61,6 +61,7 @@ await runService(loadDataDispatchConfig, async ({ config, log }) => {
     ports: { tcpPort: tcp.port },
     readiness: listener.readiness,
     facts: listener.facts,
+    describe: listener.describe,
     drain: () => Promise.all([listener.drain(), tcp.close()]),
     close: () => Promise.all([listener.close(), connections.close(), source.close()]),
   };

@@ -1,5 +1,6 @@
 import { createAllowedHosts, refuseOtherHosts } from '@waybill/common/http/allowed-hosts.ts';
 import { addHealthRoutes, createHttpServer, type Readiness } from '@waybill/common/http/http-server.ts';
+import { identity } from '@waybill/common/instance.ts';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { addLokiRoutes } from './loki-api.ts';
@@ -30,7 +31,7 @@ export function createDevTelemetryApp({
   const app = createHttpServer({ log, maxConnections: 100, bodyLimitBytes: EXPORT_LIMIT_BYTES });
   // It is asked by this machine's own names, and has no password that would keep a web page from reading it.
   refuseOtherHosts(app, createAllowedHosts([]));
-  addHealthRoutes(app, readiness);
+  addHealthRoutes(app, readiness, identity);
   addOtlpRoutes(app, { store, metrics });
   app.get('/metrics', async (_request, reply) =>
     reply.type('text/plain; version=0.0.4; charset=utf-8').send(renderMetrics(metrics.read())),

@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import { assertListener } from './assert-listener.ts';
 import type { ListenerConfig } from './config.ts';
 import { createListener } from './create-listener.ts';
+import { describeTypes } from './describe-types.ts';
 import type { Handlers, Observers } from './handler.ts';
 import { warnOfOtherAnswerers } from './other-answerers.ts';
 
@@ -60,6 +61,7 @@ export async function connectListener<
       observes: Object.keys(observers),
       inFlight: listener.inFlight(),
     }),
+    describe: () => describeTypes(handlers),
     drain() {
       stopping.abort();
       return listener.drain();

@@ -20,7 +20,7 @@ import {
 } from '@waybill/common/config.ts';
 import { AMQP_PORT, brokerAddresses } from '@waybill/common/credentials/broker-address.ts';
 import { parsePublicJwk } from '@waybill/common/credentials/credential-keys.ts';
-import { parseTypeDescriptions } from '@waybill/common/event/type-descriptions.ts';
+import { parseTypeDescriptions, type TypeDescriptions } from '@waybill/common/event/type-descriptions.ts';
 import { readDescriptorSet, type ServiceMethods } from '@waybill/common/grpc/service-methods.ts';
 import { certificate, tlsRelation, tlsSettings } from '@waybill/common/http/tls.ts';
 import { isLoopback, isPeerAddress } from '@waybill/mesh/peer-address.ts';
@@ -133,7 +133,7 @@ export const publicWebSettings = {
   }),
   TYPE_DESCRIPTIONS: typeDescriptions({
     default: {},
-    desc: 'What /openapi.json, /asyncapi.json and /docs say of the data of public types: JSON, as bin/describe-types.mjs makes it of listeners (schemas.md)',
+    desc: 'What /openapi.json, /asyncapi.json and /docs say of the data of public types: JSON, as bin/describe-types.mjs makes it of listeners (schemas.md). With DEVELOPMENT a file is read anew each time',
   }),
   API_KEYS: apiKeys({
     default: undefined,
@@ -287,6 +287,10 @@ const clientCaRelation: Relation<{ GRPC_CLIENT_CA: string | undefined; TLS_CERT:
   settings: ['GRPC_CLIENT_CA', 'TLS_CERT'],
   fault: ({ GRPC_CLIENT_CA: ca, TLS_CERT: cert }) => (ca && !cert ? 'the first needs the second' : undefined),
 };
+
+/** What `TYPE_DESCRIPTIONS` says now, which of a file may be something else than at the start. Throws as {@link loadPublicWebConfig}. */
+export const readTypeDescriptions = (env?: NodeJS.ProcessEnv): TypeDescriptions =>
+  loadConfig({ TYPE_DESCRIPTIONS: publicWebSettings.TYPE_DESCRIPTIONS }, env).TYPE_DESCRIPTIONS;
 
 /** Reads and checks the settings; throws one error that names every fault. */
 export const loadPublicWebConfig = (env?: NodeJS.ProcessEnv) =>

@@ -37,7 +37,7 @@ import { createTickets } from './admission/tickets.ts';
 import { createClients } from './clients/create-clients.ts';
 import { createSendToSlot } from './clients/send-to-slot.ts';
 import { createUnstoredSessions } from './clients/unstored-sessions.ts';
-import { loadPublicWebConfig } from './config.ts';
+import { loadPublicWebConfig, readTypeDescriptions } from './config.ts';
 import { createAcceptClient } from './core/accept-client.ts';
 import { createAccount } from './core/account.ts';
 import { createAnswerEvent } from './core/answer-event.ts';
@@ -210,7 +210,11 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     later,
     clients,
     answerEvent,
-    types: publicDescriptions(config.TYPE_DESCRIPTIONS, config.PUBLIC_EVENT_TYPES),
+    types: () =>
+      publicDescriptions(
+        config.DEVELOPMENT ? readTypeDescriptions() : config.TYPE_DESCRIPTIONS,
+        config.PUBLIC_EVENT_TYPES,
+      ),
     recent,
     idempotency: createIdempotency({
       store: createMemoryIdempotencyStore({

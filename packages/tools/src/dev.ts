@@ -1,6 +1,7 @@
 /** `npx waybill dev`: a system in memory, and the user's listeners in it, started again when a file of them is saved. */
 import { programName } from '../../../bin/plain/program-name.mjs';
 import { runProgram } from '../../../bin/plain/user-error.mjs';
+import { createDescriptions } from './descriptions.ts';
 import { findListeners } from './listeners.ts';
 import { runSystem } from './run-system.ts';
 import { readStartOptions } from './start-options.ts';
@@ -20,8 +21,14 @@ await runProgram(async () => {
   const { help, portOffset, files } = readStartOptions({ allowsFiles: true });
   if (help) return console.log(usage);
   const listeners = findListeners(files);
-  const system = await describeSystem(process.env, { portOffset, listeners });
-  return runSystem(system, readyLines(system));
+  const descriptions = createDescriptions();
+  process.on('exit', descriptions.remove);
+  const system = await describeSystem(process.env, {
+    portOffset,
+    listeners,
+    descriptionsFile: descriptions.file,
+  });
+  return runSystem(system, readyLines(system), descriptions.read);
 });
 
 function readyLines({ publicUrl, brokerUrl, telemetryUrl }: System): string[] {

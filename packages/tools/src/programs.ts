@@ -11,5 +11,6 @@ export function modulePath(name: string, module: 'main' | 'config'): string {
 
 /** What Node is started with to run a service. */
 export function serviceArgs(name: string): string[] {
-  return ['--import', PRELOAD, modulePath(name, 'main')];
+  // Node 22 says of its SQLite that it is experimental, to those who can do nothing about it.
+  return ['--disable-warning=ExperimentalWarning', '--import', PRELOAD, modulePath(name, 'main')];
 }

@@ -16,8 +16,13 @@ const SLOW_START_MS = 10_000;
  * Runs it, and resolves with the exit code: 0 after a signal if every service ended with 0, 1 when one ended by itself.
  *
  * @param readyLines what is printed once it answers
+ * @param onHealthPort is told each time where a listener of the user answers for its health
  */
-export async function runSystem(system: System, readyLines: string[]): Promise<number> {
+export async function runSystem(
+  system: System,
+  readyLines: string[],
+  onHealthPort: (name: string, readyUrl: string) => void = () => {},
+): Promise<number> {
   // A full disk, or a reader that is gone, costs the lines and not the system.
   process.stdout.on('error', () => {});
   for (const doubt of system.doubts) console.error(doubt);
@@ -33,6 +38,7 @@ export async function runSystem(system: System, readyLines: string[]): Promise<n
     onHealthPort(name, readyUrl) {
       note.services = [...note.services.filter((service) => service.name !== name), { name, readyUrl }];
       noteRunningSystem(note);
+      onHealthPort(name, readyUrl);
     },
   });
   process.on('exit', noteRunningSystem(note));

@@ -59,6 +59,7 @@ export type System = {
  *
  * @param portOffset is added to each port that no variable sets; default 0
  * @param listeners the files of the user's own, which take the place of those that come with Waybill; default none
+ * @param descriptionsFile what those listeners say of their types, for whoever asks public-web; default: nothing
  * @param withoutDatasets whether those that send datasets are left out; default false
  * @throws UserError for what the user can mend
  */
@@ -67,8 +68,9 @@ export async function describeSystem(
   {
     portOffset = 0,
     listeners = [],
+    descriptionsFile,
     withoutDatasets = false,
-  }: { portOffset?: number; listeners?: string[]; withoutDatasets?: boolean } = {},
+  }: { portOffset?: number; listeners?: string[]; descriptionsFile?: string; withoutDatasets?: boolean } = {},
 ): Promise<System> {
   const hasBroker = !env.AMQP_URL && !env.AMQP_URL_FILE;
   const hasTelemetry = !isTelemetrySet(env);
@@ -99,7 +101,7 @@ export async function describeSystem(
   ];
   const stages = [
     infrastructure,
-    ...describeTiers(forServices, ports, { listeners, withoutDatasets }),
+    ...describeTiers(forServices, ports, { listeners, descriptionsFile, withoutDatasets }),
   ].filter((stage) => stage.length > 0);
   const doubts = await checkSettings(stages.flat(), env);
   await checkAreFree(used);

@@ -27,13 +27,22 @@ const secretSettings = [
  * dispatcher, which may have one more reply to be kept.
  *
  * @param listeners of the user; where there are any, those that come with Waybill are left out; default none
+ * @param descriptionsFile what public-web tells of types, unless a setting says so
  * @param withoutDatasets leaves out DATASET_SERVICES; default false
  * @returns in stages
  */
 export function describeTiers(
   env: NodeJS.ProcessEnv,
   ports: typeof defaultPorts,
-  { listeners = [], withoutDatasets = false }: { listeners?: string[]; withoutDatasets?: boolean } = {},
+  {
+    listeners = [],
+    descriptionsFile,
+    withoutDatasets = false,
+  }: {
+    listeners?: string[];
+    descriptionsFile?: string | undefined;
+    withoutDatasets?: boolean;
+  } = {},
 ): Service[][] {
   const internal = internalSecrets(env);
   const sealing = sealingKeys(env);
@@ -75,6 +84,8 @@ export function describeTiers(
     INTERNAL_PORT: `${ports.INTERNAL_PORT}`,
     DISPATCHER_URLS: env.DISPATCHER_URLS || `http://127.0.0.1:${ports.DISPATCHER_PORT}`,
     DEVELOPMENT: env.DEVELOPMENT || 'true',
+    ...(descriptionsFile &&
+      !isSet(pick(env, 'TYPE_DESCRIPTIONS')) && { TYPE_DESCRIPTIONS_FILE: descriptionsFile }),
   });
   if (listeners.length > 0)
     return [

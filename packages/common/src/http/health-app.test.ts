@@ -18,7 +18,18 @@ test('serves health and nothing else, and is no part of the public edge', async 
   reason = undefined;
   assert.equal(await statusOf('/health/ready'), 200);
   assert.equal(await statusOf('/health/live'), 200);
-  assert.equal(await statusOf('/'), 404);
-  assert.deepEqual(seen, [true, true, true, true]);
+  for (const path of ['/', '/types']) assert.equal(await statusOf(path), 404);
+  assert.deepEqual(seen, [true, true, true, true, true]);
   assert.equal(app.server.maxConnections, 100);
+});
+
+test('tells what its process says of event types', async (t) => {
+  const types = { Ping: { data: { type: 'object' } } };
+  const app = createHealthApp({
+    log: pino({ level: 'silent' }),
+    readiness: () => 'starting',
+    describe: () => types,
+  });
+  t.after(() => app.close());
+  assert.deepEqual((await app.inject('/types')).json(), types);
 });

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import type { TypeDescriptions } from '../event/type-descriptions.ts';
 import { markInternal } from '../telemetry/internal-server.ts';
 import { addHealthRoutes, createHttpServer, type Readiness } from './http-server.ts';
 
@@ -11,14 +12,18 @@ export function createHealthApp({
   log,
   readiness,
   facts,
+  describe,
 }: {
   log: Logger;
   readiness: Readiness;
   /** What `/health/ready` tells of the process besides, for `bin/status.mjs`. */
   facts?: () => object;
+  /** What `/types` tells of the data of event types, for `npx waybill dev`; without it there is no such route. */
+  describe?: (() => TypeDescriptions) | undefined;
 }): FastifyInstance {
   const app = createHttpServer({ log, maxConnections: 100 });
   markInternal(app.server);
   addHealthRoutes(app, readiness, facts);
+  if (describe) app.get('/types', async () => describe());
   return app;
 }

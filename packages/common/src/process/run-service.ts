@@ -9,9 +9,10 @@ import type { FastifyInstance } from 'fastify';
 import type { Level, Logger } from 'pino';
 import { settingDoubts } from '../config.ts';
 import { AppError } from '../errors.ts';
+import type { TypeDescriptions } from '../event/type-descriptions.ts';
 import { createHealthApp } from '../http/health-app.ts';
 import { drainHttpServer, portOf, type Readiness } from '../http/http-server.ts';
-import { instanceId, resourceAttributes, serviceName } from '../instance.ts';
+import { identity, instanceId, serviceName } from '../instance.ts';
 import { CLOSE_MS, FINISH_MS } from '../shutdown-bounds.ts';
 import { createLogger, flushLogs } from '../telemetry/logging.ts';
 import { shutdownTelemetry } from '../telemetry/shutdown-telemetry.ts';
@@ -43,6 +44,8 @@ export type RunningService = {
   readiness?: Readiness;
   /** What it tells of itself at its health port, for `bin/status.mjs`: small, and no secret. */
   facts?(): Record<string, unknown>;
+  /** What it says of the data of the types that it answers, at `/types` of its health port; default: there is no such route. */
+  describe?(): TypeDescriptions;
   /** Takes no more work, and ends what is under way or gives it back, in at most 5.5 s (`DRAIN_MS`, and half a second). */
   drain(): Promise<unknown>;
   /** Closes what is still open after that. What takes longer than `FINISH_MS` is left to end with the process. */
@@ -74,7 +77,7 @@ export async function runService<Config extends ServiceConfig>(
     const service = await start({ config, log, isStopping: () => isStopping });
     const readiness = () => (isStopping ? 'stopping' : service.readiness?.());
     const facts = () => ({ ...identity(), ...service.facts?.() });
-    const health = await listenForHealth(config, { log, readiness, facts });
+    const health = await listenForHealth(config, { log, readiness, facts, describe: service.describe });
     const healthPort = health && portOf(health);
     log.info({ ...service.ports, healthPort, instance: instanceId }, 'listening');
     shutdownOnSignal({
@@ -89,11 +92,6 @@ export async function runService<Config extends ServiceConfig>(
     console.error(explain(error));
     process.exit(1);
   }
-}
-
-/** Which program it is. */
-function identity() {
-  return { service: serviceName(), version: resourceAttributes()['service.version'], instance: instanceId };
 }
 
 async function listenForHealth(

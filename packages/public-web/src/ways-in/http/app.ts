@@ -49,8 +49,8 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 export type PublicAppOptions = PostEventOptions & {
   /** Undefined without a store. */
   clients?: Clients | undefined;
-  /** What is told of the types that clients may send. */
-  types: TypeDescriptions;
+  /** What is told of the types that clients may send; asked each time. */
+  types: () => TypeDescriptions;
   /** What the landing page shows; without it there is none. */
   recent?: RecentEvents | undefined;
   acceptClient: AcceptClient;

@@ -27,10 +27,11 @@ const types: TypeDescriptions = {
 
 describe('what clients are told of types', () => {
   let app: FastifyInstance;
+  let told = types;
   before(async () => {
     app = Fastify();
     app.setValidatorCompiler(() => () => true);
-    await addDocs(app, types);
+    await addDocs(app, () => told);
     app.post('/events', { schema: eventRouteSchema }, async () => {});
   });
   after(() => app.close());
@@ -45,6 +46,18 @@ describe('what clients are told of types', () => {
     const ajv = new Ajv2020({ strict: false, validateFormats: false });
     return { isValid: ajv.compile({ ...schema, components: document.components }), examples };
   }
+
+  it('is what is known when they ask', async () => {
+    told = { ...types, Later: {} };
+    try {
+      for (const path of ['/openapi.json', '/docs/json', '/asyncapi.json'])
+        assert.match(JSON.stringify(await get(path)), /"const":"Later"/, path);
+    } finally {
+      told = types;
+    }
+    for (const path of ['/openapi.json', '/docs/json', '/asyncapi.json'])
+      assert.doesNotMatch(JSON.stringify(await get(path)), /Later/, path);
+  });
 
   it('takes from the schema what the data has to be, and other types as they were', async () => {
     const { isValid } = await plainContent();

@@ -22,7 +22,7 @@ const HEADERS = {
 const THEME = '.swagger-ui .topbar { display: none }';
 
 /** Describes the routes that are added to `app` from here on, and the types that clients may send. */
-export async function addDocs(app: FastifyInstance, types: TypeDescriptions): Promise<void> {
+export async function addDocs(app: FastifyInstance, types: () => TypeDescriptions): Promise<void> {
   await app.register(fastifySwagger, { openapi });
   await app.register(async (docs) => {
     docs.addHook('onSend', (_request, reply, _payload, done) => {
@@ -32,9 +32,11 @@ export async function addDocs(app: FastifyInstance, types: TypeDescriptions): Pr
     await docs.register(fastifySwaggerUi, {
       routePrefix: '/docs',
       theme: { title: 'Waybill', css: [{ filename: 'theme.css', content: THEME }] },
-      transformSpecification: (document) => withTypes(document, types),
+      transformSpecification: (document) => withTypes(document, types()),
     });
-    docs.get('/openapi.json', { schema: { hide: true } }, async () => withTypes({ ...app.swagger() }, types));
-    docs.get('/asyncapi.json', { schema: { hide: true } }, async () => asyncapi(types));
+    docs.get('/openapi.json', { schema: { hide: true } }, async () =>
+      withTypes({ ...app.swagger() }, types()),
+    );
+    docs.get('/asyncapi.json', { schema: { hide: true } }, async () => asyncapi(types()));
   });
 }

@@ -18,7 +18,7 @@ let received: CloudEvent | undefined;
 before(async () => {
   ({ app } = await createPublicApp({
     log: pino({ level: 'silent' }),
-    types: {},
+    types: () => ({}),
     admit: createAdmit({ apiKeys: undefined, addressRate: undefined } as never),
     acceptClient: undefined as never,
     async answerEvent(event) {

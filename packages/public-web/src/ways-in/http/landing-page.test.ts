@@ -9,7 +9,7 @@ const log = { info() {}, debug() {} };
 describe('GET /', () => {
   it('leads to the docs', async () => {
     const app = Fastify();
-    addLandingPage(app, { types: {} });
+    addLandingPage(app, { types: () => ({}) });
     const { statusCode, headers } = await app.inject('/');
     assert.deepEqual([statusCode, headers.location], [302, '/docs']);
   });
@@ -18,7 +18,7 @@ describe('GET /', () => {
     const app = Fastify();
     const recent = createRecentEvents({ max: 2 });
     const data = { examples: [{ name: "O'Hara" }] };
-    addLandingPage(app, { types: { 'Order.Place': { data }, PingRequest: {} }, recent });
+    addLandingPage(app, { types: () => ({ 'Order.Place': { data }, PingRequest: {} }), recent });
     assert.match((await app.inject('/')).body, /None yet/);
 
     const told: string[] = [];

@@ -22,11 +22,11 @@ const LINKS = {
 /** @param options.recent undefined where it is not development */
 export function addLandingPage(
   app: FastifyInstance,
-  { types, recent }: { types: TypeDescriptions; recent?: Pick<RecentEvents, 'list'> | undefined },
+  { types, recent }: { types: () => TypeDescriptions; recent?: Pick<RecentEvents, 'list'> | undefined },
 ): void {
   app.get('/', { schema: { hide: true } }, async (request, reply) => {
     if (!recent) return reply.redirect('/docs');
-    const page = renderPage({ host: request.host, types, events: recent.list() });
+    const page = renderPage({ host: request.host, types: types(), events: recent.list() });
     return reply.headers({ ...HEADERS, 'content-type': 'text/html; charset=utf-8' }).send(page);
   });
 }
