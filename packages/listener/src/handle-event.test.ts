@@ -347,6 +347,11 @@ describe('a listener handling an event', { concurrency: true }, () => {
 
   const unfit: Record<string, [behaviour: string, data: unknown, code: string]> = {
     'an invalid type': ['Return', { returns: { reply: { type: 'not a type' } } }, 'invalid-reply'],
+    'a type that means something else on the way back': [
+      'Return',
+      { returns: { reply: { type: 'waybill.Progress' } } },
+      'invalid-reply',
+    ],
     'circular data': ['Circular', null, 'invalid-reply'],
     'a BigInt': ['BigInt', null, 'invalid-reply'],
     'data nested deeper than the next tier takes': ['Deep', 100, 'invalid-reply'],

@@ -1,6 +1,6 @@
 import type { Publisher } from '@waybill/common/broker/ports.ts';
 import type { PublishObserved } from '@waybill/common/broker/publish-observed.ts';
-import { NO_CONTENT_TYPE } from '@waybill/common/event/event.ts';
+import { NO_CONTENT_TYPE, PROBLEM_TYPE } from '@waybill/common/event/event.ts';
 import { publishCopies, toFurther } from './further-event.ts';
 import { type FurtherEvent, type HandlerResult, type NewEvent, TerminalError } from './handler.ts';
 import { type Maker, makeEvent } from './make-event.ts';
@@ -35,6 +35,7 @@ export function withPublishedResult(
     const { reply, events = [], onConfirmed } = (await next(event, context)) ?? {};
     const isAwaited = event.replyto !== undefined && !isLeftToOther(reply, events);
     const maker: Maker = { event, service, span: context.span, maxEventBytes };
+    assertOwnType(reply);
     // All are made before any is published, so that a malformed one fails the event and not half of it.
     const answer = reply ?? (isAwaited ? NOTHING : undefined);
     const encodedReply = answer && makeEvent(answer, maker, 'reply');
@@ -48,6 +49,14 @@ export function withPublishedResult(
     tellConfirmed(onConfirmed, context);
     return { name: 'handled' };
   };
+}
+
+/** What a handler may say by a type of Waybill's own; by any other, public-web would take the reply for none. */
+const REPLY_TYPES: readonly string[] = [PROBLEM_TYPE, NO_CONTENT_TYPE];
+
+function assertOwnType(reply: NewEvent | undefined): void {
+  if (reply && String(reply.type).startsWith('waybill.') && !REPLY_TYPES.includes(reply.type))
+    throw new TerminalError('invalid-reply', `${reply.type} is a type of Waybill's own, and no reply`);
 }
 
 /** Whether the answer is left to a further event, which then is the only one. */
