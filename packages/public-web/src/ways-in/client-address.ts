@@ -9,7 +9,7 @@ import { AppError } from '@waybill/common/errors.ts';
 
 /**
  * The address of a client whose connection comes from `peer`: behind a trusted proxy the last one in `forwardedFor` that is
- * of none. What is no address there is not taken for one.
+ * of none, without the port that some proxies add. What is no address there is not taken for one.
  */
 export type ClientAddress = (connection: {
   peer: string | undefined;
@@ -21,13 +21,21 @@ export function createClientAddress(trustedProxies: readonly string[] = []): Cli
   if (trustedProxies.length === 0) return ({ peer = '' }) => peer;
   const isTrusted = proxyAddr.compile([...trustedProxies]);
   return ({ peer = '', forwardedFor }) => {
-    const headers = { 'x-forwarded-for': forwardedFor };
+    const headers = { 'x-forwarded-for': forwardedFor && withoutPorts(forwardedFor) };
     const address = proxyAddr(
       { headers, socket: { remoteAddress: peer } } as unknown as IncomingMessage,
       isTrusted,
     );
     return isIP(address) ? address : peer;
   };
+}
+
+/** `203.0.113.7:4711` and `[2001:db8::7]:4711`, as Azure's gateways write them, are addresses too. */
+function withoutPorts(forwardedFor: string): string {
+  return forwardedFor
+    .split(',')
+    .map((entry) => entry.trim().replace(/^(?:\[([\da-f:.]+)\]|([\d.]+))(?::\d{1,5})?$/i, '$1$2'))
+    .join(',');
 }
 
 /**
