@@ -190,6 +190,8 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     });
   const clientAddress = createClientAddress(config.TRUSTED_PROXIES);
   const { JWT_JWKS_URL: jwksUrl, JWT_ISSUER: issuer, JWT_AUDIENCE: audience } = config;
+  if (jwksUrl?.startsWith('http:'))
+    log.warn('JWT_JWKS_URL is not https: whoever can change what comes from there can pass for any client');
   const verifyToken =
     jwksUrl && issuer && audience ? createVerifyToken({ jwksUrl, issuer, audience }) : undefined;
   const admit = createAdmit({

@@ -47,6 +47,14 @@ describe('public-web with JWT_JWKS_URL', async () => {
   const right = bearer(await tokenOf('alice'));
   const wrong = [bearer(), bearer(await tokenOf('alice', 'another'))];
 
+  it('says once that keys come without TLS', () => {
+    const lines = publicWeb.logs.filter(({ msg }) => String(msg).startsWith('JWT_JWKS_URL is not https'));
+    assert.deepEqual(
+      lines.map(({ level }) => level),
+      ['warn'],
+    );
+  });
+
   it('takes them by HTTP, and names their subject in the log', async () => {
     const get = (headers: Record<string, string>) => fetch(`${publicWeb.baseUrl}/ping`, { headers });
     assert.equal((await get(right)).status, 200);
