@@ -7,7 +7,7 @@ import { createReplyAddresses } from '@waybill/common/internal-call/reply-addres
 import type { AppendResult, Push } from '@waybill/common/internal-call/store-calls.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
-import { refuse, reset, type StandIn, startStandIn } from '@waybill/test-harness/stand-in.ts';
+import { hang, refuse, reset, type StandIn, startStandIn } from '@waybill/test-harness/stand-in.ts';
 import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import {
   createReplyPublisher,
@@ -62,7 +62,7 @@ describe('replies to a mailbox', () => {
 
   it('are acked once the store has them, and what it does not take comes again', async () => {
     const replies = newReplies(replyto, 5);
-    const failures = [refuse('not-accepted'), reset];
+    const failures = [refuse('not-accepted'), reset, hang];
     const kept: unknown[] = [];
     store.onBatch = (batch, response) => {
       const fail = failures.shift();

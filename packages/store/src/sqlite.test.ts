@@ -3,11 +3,14 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { after, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
+import { pino } from 'pino';
 import { createAnswers } from './answers.ts';
 import { MAX_AT_ONCE } from './forget-old.ts';
 import { migrate } from './migrations.ts';
+import { openDatabase } from './open-database.ts';
 import { openSqlite } from './sqlite.ts';
 import { storeContract } from './store-contract.fixture.ts';
 import { upsert } from './upsert.ts';
@@ -24,6 +27,39 @@ it('a second process at the same file is refused, and told why', async () => {
   assert.throws(() => openSqlite(path), /another process has it open/);
   await database.close();
   await openSqlite(path).close();
+});
+
+it('what another program has locked is refused, and goes on when the lock is gone', async () => {
+  const path = newPath();
+  const { database, readiness } = openDatabase(`sqlite:${path}`, pino({ level: 'silent' }));
+  await migrate(database);
+  const answers = createAnswers({ database, retentionMs: 60_000 });
+  const other = new DatabaseSync(path);
+  other.exec('BEGIN IMMEDIATE');
+  await assert.rejects(answers.keep({ id: 'a', event: '{}' }), { code: 'not-accepted' });
+  assert.equal(readiness(), 'the database fails');
+  other.close();
+  assert.equal((await answers.keep({ id: 'a', event: '{}' })).outcome, 'appended');
+  assert.equal(readiness(), undefined);
+  await database.close();
+});
+
+it('what finds no room on the disk is refused whole, and there is nothing lost when there is some again', async () => {
+  const { database } = openDatabase(`sqlite:${newPath()}`, pino({ level: 'silent' }));
+  await migrate(database);
+  const answers = createAnswers({ database, retentionMs: 60_000 });
+  await answers.keep({ id: 'before', event: '{}' });
+  // As the disk does, but by the page: https://sqlite.org/pragma.html#pragma_max_page_count
+  const limit = (pages: number) => database.transaction((sql) => sql(`PRAGMA max_page_count = ${pages}`));
+  await limit(1);
+  const event = JSON.stringify('x'.repeat(100_000));
+  await assert.rejects(answers.keep({ id: 'large', event }), { code: 'not-accepted' });
+  assert.deepEqual(await answers.read('before'), { state: 'answered', event: '{}' });
+  assert.deepEqual(await answers.read('large'), { state: 'pending' });
+  await limit(100_000);
+  assert.equal((await answers.keep({ id: 'large', event })).outcome, 'appended');
+  assert.deepEqual(await answers.read('large'), { state: 'answered', event });
+  await database.close();
 });
 
 it('answers are kept while many others are forgotten', async () => {

@@ -10,6 +10,8 @@ import type { Database, Row, Sql } from './database.ts';
 
 /** Statements are of a few kinds, each with up to a batch of rows. */
 const MAX_STATEMENTS = 512;
+/** How long a lock is waited for that another program holds: nothing else is done meanwhile, and callers give up after 3 s. */
+const BUSY_MS = 1_000;
 
 /**
  * Opens the file, and makes it and its folder where they are not there. A commit is on disk (WAL, `synchronous=FULL`).
@@ -49,7 +51,7 @@ function open(path: string): { database: DatabaseSync; lock: DatabaseSync } {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     const lock = new DatabaseSync(`${path}.lock`);
     lock.exec('BEGIN EXCLUSIVE');
-    const database = new DatabaseSync(path, { timeout: 5_000 });
+    const database = new DatabaseSync(path, { timeout: BUSY_MS });
     database.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA auto_vacuum=INCREMENTAL');
     return { database, lock };
   } catch (cause) {
