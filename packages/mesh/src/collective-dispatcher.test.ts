@@ -254,6 +254,39 @@ describe('Dispatch', () => {
     await network.close();
   });
 
+  it('asks a peer that may have frozen for nothing that another is known to serve, until that one has much to do', async () => {
+    const network = createNetwork();
+    const site = network.add('a');
+    const gate = Promise.withResolvers<null>();
+    let calls = 0;
+    const handle = () => {
+      calls += 1;
+      return calls === 1 ? null : gate.promise;
+    };
+    for (const id of ['b', 'c']) {
+      network.add(id).registerService('shared', 'Greeter', 'Greet', handle);
+      await site.connectTo(`${id}:1`);
+    }
+    await dispatch(site);
+    const waiting = Array.from({ length: 11 }, () => dispatch(site));
+    gate.resolve(null);
+    const answers = await Promise.all(waiting);
+    const handled = answers.map((answer) => answer.handled_by_collector_id);
+    assert.deepEqual(handled, [...Array(10).fill('b'), 'c']);
+    await network.close();
+  });
+
+  it('asks a peer itself that has run a call which went over another', async () => {
+    const network = createNetwork();
+    const [site, other] = [network.add('a'), network.add('b')];
+    network.add('c').registerService('shared', 'Greeter', 'Greet', () => null);
+    for (const address of ['b:1', 'c:1']) await site.connectTo(address);
+    await other.connectTo('c:1');
+    for (let call = 0; call < 3; call += 1) assert.equal((await dispatch(site)).handled_by_collector_id, 'c');
+    assert.deepEqual(network.hops, ['a>b', 'b>c', 'a>c', 'a>c']);
+    await network.close();
+  });
+
   it('gives a peer no longer than its caller waits', async () => {
     const network = createNetwork();
     const [site, peer] = [network.add('a'), network.add('b')];

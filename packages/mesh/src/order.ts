@@ -6,12 +6,18 @@ import type { Neighbour } from './neighbour.ts';
 /** For how long it is remembered what a neighbour said to a method. It decides who is asked first, and never who is asked. */
 const MEMORY_MS = 60_000;
 const MAX_REMEMBERED = 1_000;
+/**
+ * Calls in flight that one which is known to serve a method may have more than one which may not serve it: that one could have
+ * frozen a moment ago, and a call that it has nothing to do with would wait for it.
+ */
+const PREFERRED = 10;
 
 export type Order = {
   /**
    * Last come those that did not answer their last health check, or did not serve the method lately; of the others the one
-   * with the fewest calls in flight is first, of equals one that did serve it, and of those that which was first longest ago. So calls
-   * are spread over all that serve a method, and one that is known to be served is not tried where it may not be.
+   * with the fewest calls in flight is first, where those that did serve it may have {@link PREFERRED} more, and of equals that which
+   * was first longest ago. So calls are spread over all that serve a method, and one that is known to be served is not tried
+   * where it may not be without need.
    */
   sort(neighbours: Neighbour[], request: ServeRequest): Neighbour[];
   /** Notes whether a neighbour, or whoever it asked, serves the method. */
@@ -30,8 +36,7 @@ export function createOrder(): Order {
       neighbour,
       ranks: [
         Number(neighbour.isSilent() || isServed === false),
-        neighbour.inFlight(),
-        Number(!isServed),
+        neighbour.inFlight() + (isServed ? 0 : PREFERRED),
         lastFirst.get(neighbour) ?? 0,
       ],
     };

@@ -68,6 +68,18 @@ export type Route = (call: {
 export function createRoute(id: string): Route {
   const order = createOrder();
 
+  /** Next time a neighbour is asked itself, and not the one that asked it: that would be one hop more, over one site more. */
+  function noteRun(
+    executorId: string,
+    asked: Neighbour,
+    candidates: readonly Neighbour[],
+    request: ServeRequest,
+  ): void {
+    const direct = candidates.find((one) => one !== asked && one.peerId() === executorId);
+    order.note(direct ?? asked, request, true);
+    if (direct) order.note(asked, request, false);
+  }
+
   return async ({ request, way, neighbours, options }) => {
     const startedMs = performance.now();
     const visited = new Set(way.visited).add(id);
@@ -84,7 +96,7 @@ export function createRoute(id: string): Route {
       const sent = onItsWay(request, way.hops + 1, visited);
       const isPossible = (id: string) => isCollectorId(id) && !visited.has(id);
       const next = await ask(neighbour, sent, { ...options, deadlineMs: leftMs }, isPossible);
-      if (isKnownToHaveRun(next)) order.note(neighbour, request, true);
+      if (isKnownToHaveRun(next)) noteRun(next.executor_id, neighbour, candidates, request);
       if (!hasNotRun(next.status)) return { answer: next, visited };
       if (next.status.code === NOT_FOUND) {
         order.note(neighbour, request, false);
