@@ -57,7 +57,8 @@ describe('the checks of clients that stay', () => {
     send(client, 6, { outcome: 'refused', status: 503, code: 'not-accepted' });
     send(client, 7, { outcome: 'unknown' });
     // It is filled by its store, which does not know its event.
-    send(client, 8, { outcome: 'accepted', status: 202 });
+    send(client, 8, { connection: 1 });
+    evidence.taken.add(8);
     tell(client, undefined, 'outcome-unknown');
     // The instance had it, and was killed before its deadline.
     send(client, 9, { connection: 2 });

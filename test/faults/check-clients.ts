@@ -113,7 +113,7 @@ function wrongResults({ told, sendings }: StayingClient): string[] {
 /**
  * Events that must have an entry, and have none: those that were accepted, those of a connection over which a later one was
  * sent that has one, and those that a public-web says the broker has taken, unless it was killed or frozen soon after.
- * Where an instance died with its ids, an entry that names no event may be theirs.
+ * Where an instance died with its ids, an entry that names no event may be that of one which was sent over a connection.
  */
 function lost(client: StayingClient, { evidence, injected }: ClientRun): Sending[] {
   const placeOf = placesOf(client);
@@ -134,8 +134,10 @@ function lost(client: StayingClient, { evidence, injected }: ClientRun): Sending
   const missing = client.sendings.filter(
     (sending) => isOwed(sending) && !placeOf.has(sending.number) && !hasRefusal.has(sending.number),
   );
+  const isPosted = ({ outcome }: Sending) => outcome === 'accepted';
   const nameless = client.told.filter(({ number, code }) => number === undefined && code !== GAP).length;
-  return missing.length > nameless ? missing : [];
+  const sent = missing.filter((sending) => !isPosted(sending));
+  return [...missing.filter(isPosted), ...(sent.length > nameless ? sent : [])];
 }
 
 /** Whether it happened to the public-web of an event before the fence of that was over. */

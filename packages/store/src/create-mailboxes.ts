@@ -90,14 +90,14 @@ export function createMailboxes({
         const page = await readPage(sql, mailbox, { after });
         return { ...page, fence, previous, depth: { entries, bytes } };
       }),
-    reserve: ({ id, count, deadlineMs, ...name }) =>
+    reserve: ({ id, eventId, count, deadlineMs, ...name }) =>
       withMailboxOf(name, (mailbox) => {
         const known = fenceOf(mailbox, id);
         if (known !== undefined) return { mailbox: mailbox.id, fence: known };
         if (mailbox.entries + count > maxEntries || mailbox.bytes >= maxBytes)
           throw new AppError('mailbox-full', 'the mailbox is full: acknowledge what was read of it');
         const closesAtMs = nowMs() + deadlineMs;
-        const fence = addFence(mailbox, { lastN: count - 1, closesAtMs, callId: id });
+        const fence = addFence(mailbox, { lastN: count - 1, closesAtMs, callId: id, eventId });
         return { mailbox: mailbox.id, fence };
       }),
     detach: ({ fences, deadlineMs }) =>

@@ -134,16 +134,18 @@ function toRow({ holder, usedMs, fences, savedFences, waiting, ...same }: Mailbo
   return { ...same, holder_instance: holder?.instance, holder_url: holder?.url, used_ms: usedMs };
 }
 
-function toFence({ fence, next_n, last_n, closes_at_ms, call_id }: Row): Fence {
+function toFence({ fence, next_n, last_n, closes_at_ms, call_id, event_id }: Row): Fence {
   return {
     fence: Number(fence),
     nextN: Number(next_n),
     lastN: last_n === null ? undefined : Number(last_n),
     closesAtMs: closes_at_ms === null ? undefined : Number(closes_at_ms),
     callId: call_id === null ? undefined : String(call_id),
+    eventId: event_id === null ? undefined : String(event_id),
   };
 }
 
-function toFenceRow(mailbox: string, { fence, nextN, lastN, closesAtMs, callId }: Fence): Row {
-  return { mailbox, fence, next_n: nextN, last_n: lastN, closes_at_ms: closesAtMs, call_id: callId };
+function toFenceRow(mailbox: string, { fence, nextN, lastN, closesAtMs, callId, eventId }: Fence): Row {
+  const bounds = { next_n: nextN, last_n: lastN, closes_at_ms: closesAtMs };
+  return { mailbox, fence, ...bounds, call_id: callId, event_id: eventId };
 }

@@ -47,12 +47,18 @@ export type Mailboxes = {
     },
   ): Promise<AttachedText>;
   /**
-   * A fence of `count` slots, which is closed `deadlineMs` from now, and changes no holder; the same one for the same `id`.
+   * A fence of `count` slots, which is closed `deadlineMs` from now, and changes no holder; the same one for the same `id`. What
+   * fills its only slot, where no reply does, names `eventId`.
    *
    * @throws AppError `mailbox-full`
    */
   reserve(
-    options: ClientName & { id?: string | undefined; count: number; deadlineMs: number },
+    options: ClientName & {
+      id?: string | undefined;
+      eventId?: string | undefined;
+      count: number;
+      deadlineMs: number;
+    },
   ): Promise<Reserved>;
   /** Closes fences: at once when all slots up to the last are filled, or else `deadlineMs` from now. What there is not is passed over. */
   detach(options: { fences: readonly ClosedFence[]; deadlineMs: number }): Promise<void>;

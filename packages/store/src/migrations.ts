@@ -65,6 +65,7 @@ const STEPS: readonly (readonly string[])[] = [
     )`,
   ],
   ['ALTER TABLE fences ADD COLUMN call_id TEXT'],
+  ['ALTER TABLE fences ADD COLUMN event_id TEXT'],
 ];
 
 /**

@@ -28,6 +28,8 @@ export type Fence = {
   closesAtMs?: number | undefined;
   /** Of the call that has made it; undefined where it had none. */
   callId?: string | undefined;
+  /** The event of its only slot, where it has one and that is known. */
+  eventId?: string | undefined;
 };
 
 /** The place of one reply. */
@@ -37,7 +39,7 @@ export type Slot = { fence: number; n: number };
 export type FilledSlot = Slot & { dueMs?: number | undefined };
 
 /** A slot whose turn has come; one that `isMissing` has no reply, and is filled by the store. */
-export type ReleasedSlot = Slot & { isMissing: boolean };
+export type ReleasedSlot = Slot & { isMissing: boolean; eventId?: string };
 
 /**
  * What is released now, in order, and the fences that are left: one that is over is not among them, and one that nothing
@@ -69,9 +71,10 @@ function releaseFence(fence: Fence, slots: FilledSlot[], nowMs: number, result: 
   const filled = new Set(slots.map(({ n }) => n));
   const dueN = lastOf(slots.filter(({ dueMs = Number.POSITIVE_INFINITY }) => dueMs <= nowMs));
   const endN = isOver ? (fence.lastN ?? lastOf(slots)) : dueN;
+  const { eventId } = fence;
   let n = fence.nextN;
   for (; filled.has(n) || n <= endN; n += 1)
-    result.released.push({ fence: fence.fence, n, isMissing: !filled.has(n) });
+    result.released.push({ fence: fence.fence, n, isMissing: !filled.has(n), ...(eventId && { eventId }) });
   if (isOver || isComplete(fence, n)) return false;
   result.fences.push(n === fence.nextN ? fence : { ...fence, nextN: n });
   return fence.closesAtMs !== undefined;

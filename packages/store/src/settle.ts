@@ -1,11 +1,12 @@
 /** What an append does to a mailbox, before it is saved: entries take their slots, and those whose turn it is get an offset. */
 import { randomUUID } from 'node:crypto';
 import { type CloudEvent, PROBLEM_TYPE } from '@waybill/common/event/event.ts';
+import { slotId } from '@waybill/common/internal-call/reply-place.ts';
 import { STORE_SOURCE } from '@waybill/common/internal-call/store-calls.ts';
 import { problemFor } from '@waybill/common/problem.ts';
 import type { Mailbox, Waiting } from './mailbox-rows.ts';
 import type { NewEntry } from './mailboxes.ts';
-import { release, type Slot } from './release.ts';
+import { type ReleasedSlot, release, type Slot } from './release.ts';
 
 /** No holder has more under way than a mailbox may hold, so a slot further ahead is none that it gave. */
 const MAX_AHEAD = 20_000;
@@ -51,7 +52,7 @@ function add(mailbox: Mailbox, entry: Waiting): void {
 }
 
 /** What stands in a slot whose reply has not come within its deadline. */
-function missing({ id }: Mailbox, { fence, n }: Slot): Waiting {
+function missing({ id }: Mailbox, { fence, n, eventId }: ReleasedSlot): Waiting {
   const problem: CloudEvent = {
     specversion: '1.0',
     id: randomUUID(),
@@ -59,8 +60,11 @@ function missing({ id }: Mailbox, { fence, n }: Slot): Waiting {
     type: PROBLEM_TYPE,
     time: new Date().toISOString(),
     datacontenttype: 'application/problem+json',
-    data: problemFor('outcome-unknown', 'no reply within the deadline'),
-    correlationid: `${id}.${fence}.${n}`,
+    data: {
+      ...problemFor('outcome-unknown', 'no reply within the deadline'),
+      ...(eventId && { event_id: eventId }),
+    },
+    correlationid: eventId ? slotId({ mailbox: id, fence, n, eventId }) : `${id}.${fence}.${n}`,
   };
   const event = JSON.stringify(problem);
   return { fence, n, event, bytes: Buffer.byteLength(event) };

@@ -292,6 +292,18 @@ export function storeContract(name: string, open: () => Promise<Database>): void
       assert.deepEqual(eventsOf(await mailboxes.read({ mailbox })), [`${reserved.fence}.0`, `${fence}.0`]);
     });
 
+    it('fills what was reserved for one event and has no reply with a problem that names it', async () => {
+      const client = randomUUID();
+      const eventId = 'order 7';
+      const options = { owner: '', client, count: 1, deadlineMs: DEADLINE_MS, eventId };
+      const { mailbox, fence } = await mailboxes.reserve(options);
+      nowMs += DEADLINE_MS;
+      const [entry] = (await mailboxes.read({ mailbox })).entries;
+      const { correlationid, data } = JSON.parse(entry?.event ?? '{}');
+      assert.equal(correlationid, `${mailbox}.${fence}.0.order%207`);
+      assert.deepEqual([data.code, data.event_id], ['outcome-unknown', eventId]);
+    });
+
     it('closes what a call has got that its caller never heard of, so that it holds nothing back', async () => {
       const client = randomUUID();
       const call = { owner: '', client, deadlineMs: DEADLINE_MS };

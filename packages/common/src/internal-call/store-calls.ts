@@ -45,7 +45,7 @@ export type MailboxName = { mailbox: string } | { owner: string; client: string 
  * - `attach`: the client is connected to `holder` now, which counts the events that it takes for it under the fence it gets.
  *   Asked once more under its `id`, it gets the same fence; likewise `reserve`.
  * - `reserve`: `count` events are taken for the mailbox at once, by nobody who stays: theirs are the slots 0 to `count` - 1 of
- *   the fence it gets. Refused with `mailbox-full`, and with `not-found` when `isExisting` and the client has no mailbox.
+ *   the fence it gets. `eventId` is the event of the only one, for whoever is told that it has no reply. Refused with `mailbox-full`, and with `not-found` when `isExisting` and the client has no mailbox.
  * - `detach`: no more slots are taken under these fences.
  * - `read`: what comes after a token, which acknowledges all up to it; or `beyond` an offset, which acknowledges nothing.
  * - `look`: where mailboxes stand that `instance` holds under a fence; once a second, should a push have been lost.
@@ -63,7 +63,13 @@ export type StoreCall =
       after?: string | undefined;
       deadlineMs: number;
     } & ClientName)
-  | ({ call: 'reserve'; id?: string; count: number; deadlineMs: number } & ClientName)
+  | ({
+      call: 'reserve';
+      id?: string;
+      eventId?: string;
+      count: number;
+      deadlineMs: number;
+    } & ClientName)
   | { call: 'detach'; fences: ClosedFence[]; deadlineMs: number }
   | ({ call: 'read'; after?: string | undefined; beyond?: number } & MailboxName)
   | { call: 'look'; instance: string; mailboxes: { mailbox: string; fence: number }[] }

@@ -35,9 +35,9 @@ export function createPostToMailbox({
   sendToSlot: SendToSlot;
   deadlineMs: number;
 }): PostToMailbox {
-  async function reserve(call: { id: string } & ClientName): Promise<Reserved> {
+  async function reserve(eventId: string, call: { id: string } & ClientName): Promise<Reserved> {
     try {
-      return await askStore<Reserved>({ call: 'reserve', ...call, count: 1, deadlineMs });
+      return await askStore<Reserved>({ call: 'reserve', ...call, eventId, count: 1, deadlineMs });
     } catch (error) {
       // Or a slot that nobody knows of would hold back what comes after it.
       if (isNotAccepted(error)) void detach(call);
@@ -48,7 +48,7 @@ export function createPostToMailbox({
   return async (event, { client, apiKeyId: owner = '', ...requester }) => {
     assertClientId(client);
     const dueMs = Date.now() + deadlineMs;
-    const reserved = await reserve({ id: randomUUID(), owner, client });
+    const reserved = await reserve(event.id, { id: randomUUID(), owner, client });
     const error = await sendToSlot(event, { place: { ...reserved, n: 0 }, dueMs }, requester);
     if (!error) return;
     if (error.code !== 'outcome-unknown') await within(EMPTIED_MS, detach({ ...reserved, lastN: -1 }));
