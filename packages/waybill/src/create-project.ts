@@ -93,6 +93,8 @@ function describe({
     type: 'module',
     main,
     engines: { node: '>=22.18' },
+    // npm asks about its install script otherwise, which compares versions and does nothing.
+    allowScripts: { protobufjs: false },
     scripts: {
       dev: 'waybill dev',
       start: `node --import @waybill/listener/telemetry ${main}`,

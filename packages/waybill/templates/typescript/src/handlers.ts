@@ -8,6 +8,7 @@ const order = jsonSchema<Order>({
   type: 'object',
   properties: { sku: { type: 'string', minLength: 1 }, quantity: { type: 'integer', minimum: 1 } },
   required: ['sku', 'quantity'],
+  examples: [{ sku: 'tea', quantity: 2 }],
 });
 
 /** One per event type. A handler may run more than once for one event. */
