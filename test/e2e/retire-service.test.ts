@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { createAmqpPublisher } from '@waybill/common/broker/amqp-publisher.ts';
 import { listenerTopology, serviceQueues } from '@waybill/common/broker/amqp-topology.ts';
 import type { Destination, Publisher } from '@waybill/common/broker/ports.ts';
+import { PARTITIONS } from '@waybill/common/broker/topology.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { type Channel, type ChannelModel, connect } from 'amqplib';
@@ -28,9 +29,14 @@ describe('retire-service', () => {
   });
 
   /** Declares what listeners of a service would. */
-  async function declare(t: TestContext, service: string, types: string[]): Promise<Publisher> {
+  async function declare(
+    t: TestContext,
+    service: string,
+    types: string[],
+    orderedTypes: string[] = [],
+  ): Promise<Publisher> {
     const log = pino({ level: 'silent' });
-    const topology = listenerTopology(service, types);
+    const topology = listenerTopology(service, types, [], orderedTypes);
     const publisher = await createAmqpPublisher({ url: broker.url, name: 'test', topology, log });
     t.after(() => publisher.close(0));
     await eventually(() => assert.ok(publisher.isAvailable()), DEADLINE);
@@ -121,6 +127,28 @@ describe('retire-service', () => {
     assert.equal(code, 1, output);
     assert.match(output, /has 1 consumers: stop the listeners/);
     assert.ok((await broker.queues())[work]);
+  });
+
+  it('ends the order of a service: what waits in its partitions is for its work queue, as is what comes then', async (t) => {
+    const service = `ordered-${randomUUID()}`;
+    const type = `T.${service}`;
+    const publisher = await declare(t, service, [type], [type]);
+    const publish = (partition: number) =>
+      publisher.publish({ to: { type, partition }, contentType: 'text/plain', body: Buffer.from('x') });
+    for (const partition of PARTITIONS) assert.equal(await publish(partition), 'confirmed');
+    await publisher.close();
+
+    const { code, output } = await run(service, '--partitions');
+
+    assert.equal(code, 0, output);
+    assert.match(output, /moved 8 messages/);
+    const { work } = serviceQueues(service);
+    assert.equal((await channel.checkQueue(work)).messageCount, PARTITIONS.length);
+    const after = await declare(t, service, [type]);
+    assert.equal(
+      await after.publish({ to: { type, partition: 0 }, contentType: '', body: Buffer.alloc(0) }),
+      'unroutable',
+    );
   });
 
   it('ends that a type goes to a service that keeps others', async (t) => {

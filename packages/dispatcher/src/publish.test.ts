@@ -38,3 +38,28 @@ it('what had no turn was not published, and is nothing to log', async () => {
   assert.equal(await outcomes[4], 'not-accepted');
   assert.deepEqual(lines, []);
 });
+
+it('has events of one partition in one message, in their order, and puts together again what nobody takes in order', async () => {
+  const messages: string[] = [];
+  const { publishEvent } = start(async ({ to, body }) => {
+    const ids = [JSON.parse(String(body))].flat().map(({ id }) => id);
+    messages.push(`${JSON.stringify(to)} ${ids}`);
+    return 'partition' in to && 'type' in to && to.type === 'Plain' ? 'unroutable' : 'confirmed';
+  });
+  const send = (type: string) =>
+    Promise.all(
+      ['customer-1', 'customer-2', 'customer-1'].map((partitionkey, n) =>
+        publishEvent(newEvent(type, { id: `${n}`, partitionkey })),
+      ),
+    );
+
+  assert.deepEqual(await send('Ordered'), ['confirmed', 'confirmed', 'confirmed']);
+  assert.deepEqual(messages.splice(0), [
+    '{"type":"Ordered","partition":5} 0,2',
+    '{"type":"Ordered","partition":7} 1',
+  ]);
+  assert.deepEqual(await send('Plain'), ['confirmed', 'confirmed', 'confirmed']);
+  messages.length = 0;
+  assert.deepEqual(await send('Plain'), ['confirmed', 'confirmed', 'confirmed']);
+  assert.deepEqual(messages, ['{"type":"Plain"} 0,1,2']);
+});

@@ -1,5 +1,5 @@
 /**
- * Events on their way to the broker: one message per type and batch, and what the broker said about it is the outcome
+ * Events on their way to the broker: one message per type, partition and batch, and what the broker said about it is the outcome
  * of each event in it.
  */
 import { context } from '@opentelemetry/api';
@@ -10,6 +10,7 @@ import {
   MAX_BATCHES_IN_FLIGHT,
   MAX_PARTIAL_BATCHES_IN_FLIGHT,
 } from '@waybill/common/batch-limits.ts';
+import { type TypeDestination, withPartitions } from '@waybill/common/broker/partitions.ts';
 import type { Publisher, PublishOutcome } from '@waybill/common/broker/ports.ts';
 import type { PublishObserved } from '@waybill/common/broker/publish-observed.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
@@ -33,13 +34,22 @@ type Published = { outcome: PublishOutcome; batchSize: number };
 
 const NOTHING_KNOWN: Published = { outcome: 'unknown', batchSize: 0 };
 
+/** A batch is of one destination. No type has a `:`. */
+const keyOf = ({ type, partition }: TypeDestination): string =>
+  partition === undefined ? type : `${type}:${partition}`;
+const typeOf = (key: string): string => key.split(':', 1)[0] as string;
+const toDestination = (key: string): TypeDestination => {
+  const [type = '', partition] = key.split(':');
+  return partition === undefined ? { type } : { type, partition: Number(partition) };
+};
+
 /** Creates {@link PublishEvent} on `publisher`; `maxByType` lowers the events per message for some types. */
 export function createPublishEvent({
-  publisher,
   publishObserved,
   lostTypes,
   maxByType,
   log,
+  ...options
 }: {
   publisher: Publisher;
   publishObserved: PublishObserved;
@@ -47,26 +57,28 @@ export function createPublishEvent({
   maxByType: ReadonlyMap<string, number>;
   log: Logger;
 }): PublishEvent {
+  const publisher = withPartitions(options.publisher);
   const batcher = createKeyedBatcher<EncodedEvent, Published>({
     maxItems: AMQP_MAX_EVENTS,
-    maxItemsFor: (type) => maxByType.get(type),
+    maxItemsFor: (key) => maxByType.get(typeOf(key)),
     maxBytes: MAX_BATCH_BYTES,
     maxInFlight: () => MAX_BATCHES_IN_FLIGHT,
     maxPartialInFlight: () => MAX_PARTIAL_BATCHES_IN_FLIGHT,
     maxQueued: MAX_QUEUED,
     maxWaitMs: MAX_WAIT_MS,
-    async send(type, batch) {
+    async send(key, batch) {
       batchSize.record(batch.length, { hop: 'broker' });
       const message = encodeMessage(batch);
-      void publishObserved(type, message);
-      const outcome = await lostTypes.judge(type, await publisher.publish({ to: { type }, ...message }));
+      const to = toDestination(key);
+      void publishObserved(to.type, message);
+      const outcome = await lostTypes.judge(to.type, await publisher.publish({ to, ...message }));
       return batch.map(() => ({ outcome, batchSize: batch.length }));
     },
   });
 
-  async function publish(event: CloudEvent, encoded: EncodedEvent): Promise<Published> {
+  async function publish(event: CloudEvent, to: TypeDestination, encoded: EncodedEvent): Promise<Published> {
     try {
-      return (await batcher.add(event.type, encoded, encoded.bytes)) ?? NOTHING_KNOWN;
+      return (await batcher.add(keyOf(to), encoded, encoded.bytes)) ?? NOTHING_KNOWN;
     } catch (thrown) {
       const { code } = toPublicError(thrown, log, { event_id: event.id });
       // What the batcher refuses was not published; of anything else nobody knows.
@@ -76,17 +88,18 @@ export function createPublishEvent({
 
   return async (event) => {
     const startedMs = performance.now();
+    const to = publisher.destinationOf(event);
     const span = startEventSpan({
       name: 'route',
       kind: 'producer',
       event,
       label: event.type,
-      destination: publisher.describe({ type: event.type }),
+      destination: publisher.describe(to),
     });
     if (span.traceparent)
       Object.assign(event, { traceparent: span.traceparent, tracestate: span.tracestate });
     const encoded = encodeEvent(event);
-    const { outcome, batchSize: size } = await publish(event, encoded);
+    const { outcome, batchSize: size } = await publish(event, to, encoded);
     if (size > 0) setBatchSize(span, size);
     context.with(span.context, () =>
       log.debug({ event_id: event.id, event_type: event.type, outcome }, 'event published'),

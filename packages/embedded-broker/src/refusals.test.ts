@@ -40,6 +40,16 @@ const cases: Case[] = [
     act: ({ channel, name }) => channel.get(name),
   },
   {
+    title: 'getting from a quorum queue of one consumer at a time',
+    code: 405,
+    says: /RESOURCE_LOCKED - cannot obtain access to locked queue '.*' in vhost '.*'\. basic\.get operations are not supported by quorum queues with single active consumer/,
+    async act({ channel, name }) {
+      const args = { 'x-queue-type': 'quorum', 'x-single-active-consumer': true };
+      await channel.assertQueue(name, { durable: true, arguments: args });
+      await channel.get(name);
+    },
+  },
+  {
     title: 'purging a queue that is not there',
     code: 404,
     act: ({ channel, name }) => channel.purgeQueue(name),

@@ -2,7 +2,7 @@ import { RESERVED_SERVICES } from '@waybill/common/broker/topology.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import { EVENT_TYPE_PATTERN } from '@waybill/common/event/event.ts';
 import type { Handlers, Observers } from './handler.ts';
-import { MAX_TIMEOUT_MS, withDefaults } from './handler-options.ts';
+import { MAX_ORDERED_TIMEOUT_MS, MAX_TIMEOUT_MS, withDefaults } from './handler-options.ts';
 import { isSchema } from './schema.ts';
 
 /** @throws AppError `invalid-config` for a service or an event type that cannot be called so, or a time or schema that is none. */
@@ -20,9 +20,12 @@ export function assertListener(service: string, handlers: Handlers, observers: O
   for (const [type, handler] of entries) {
     if (!EVENT_TYPE_PATTERN.test(type))
       throw new AppError('invalid-config', `event type ${type} must match ${EVENT_TYPE_PATTERN.source}`);
-    const { timeoutMs, schema } = withDefaults(handler as Handlers[string]);
-    if (!(timeoutMs >= 1 && timeoutMs <= MAX_TIMEOUT_MS))
-      throw new AppError('invalid-config', `${type}: timeoutMs must be from 1 to ${MAX_TIMEOUT_MS}`);
+    const { timeoutMs, schema, ordered } = withDefaults(handler as Handlers[string]);
+    const maxTimeoutMs = ordered ? MAX_ORDERED_TIMEOUT_MS : MAX_TIMEOUT_MS;
+    if (!(timeoutMs >= 1 && timeoutMs <= maxTimeoutMs))
+      throw new AppError('invalid-config', `${type}: timeoutMs must be from 1 to ${maxTimeoutMs}`);
+    if (ordered && Object.hasOwn(observers, type))
+      throw new AppError('invalid-config', `${type}: an observer has no order`);
     if (schema !== undefined && !isSchema(schema))
       throw new AppError(
         'invalid-config',

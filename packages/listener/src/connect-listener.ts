@@ -8,7 +8,9 @@ import type { ListenerConfig } from './config.ts';
 import { createListener } from './create-listener.ts';
 import { describeTypes } from './describe-types.ts';
 import type { Handlers, Observers } from './handler.ts';
+import { orderedTypesOf } from './handler-options.ts';
 import { warnOfOtherAnswerers } from './other-answerers.ts';
+import { warnOfPartitions } from './warn-of-partitions.ts';
 
 /**
  * Creates a listener with the broker that its settings name, which may still be away: a part of a service that does more
@@ -38,11 +40,16 @@ export async function connectListener<
   const { publisher, subscriber, watch } = await createBroker({
     url: amqpUrl,
     name: service,
-    topology: { service, types, observedTypes: Object.keys(observers) },
+    topology: {
+      ...{ service, types, observedTypes: Object.keys(observers) },
+      orderedTypes: orderedTypesOf(handlers),
+    },
     log,
   });
   if (managementUrl) warnOfForgottenQueues({ managementUrl, amqpUrl, service, types, log });
   const stopping = new AbortController();
+  const orderedTypes = orderedTypesOf(handlers);
+  if (orderedTypes.length === 0) warnOfPartitions({ service, subscriber, signal: stopping.signal, log });
   warnOfOtherAnswerers({ service, types, publisher, subscriber, signal: stopping.signal, log });
   const listener = createListener({
     ...{ service, handlers, observers, publisher, subscriber, concurrency, log },

@@ -2,6 +2,7 @@
  * A listener: one service's handlers on a broker. It touches neither the environment nor the process, so any number of
  * them can be in one; `run-listener.ts` makes it a program.
  */
+import { withPartitions } from '@waybill/common/broker/partitions.ts';
 import type { Publisher, Subscriber } from '@waybill/common/broker/ports.ts';
 import { createPublishObserved } from '@waybill/common/broker/publish-observed.ts';
 import { observersOf } from '@waybill/common/broker/topology.ts';
@@ -11,11 +12,13 @@ import pLimit from 'p-limit';
 import { type Logger, pino } from 'pino';
 import { assertListener } from './assert-listener.ts';
 import { type Consumer, consumeEvents } from './consume-events.ts';
+import { consumeInOrder } from './consume-in-order.ts';
+import { createDecodeDelivery } from './decode-delivery.ts';
 import { createGiveUp } from './give-up.ts';
 import { createHandleDelivery } from './handle-delivery.ts';
 import { createHandleEvent } from './handle-event.ts';
 import type { Handlers, Observers } from './handler.ts';
-import { withDefaults } from './handler-options.ts';
+import { orderedTypesOf, withDefaults } from './handler-options.ts';
 import { observing } from './observed-deliveries.ts';
 import { createPublishReply } from './publish-reply.ts';
 import { createRequests } from './requests.ts';
@@ -123,7 +126,6 @@ type CountedConsumer = Consumer & { inFlight(): number };
 function consume({
   service,
   handlers,
-  publisher,
   subscriber,
   requestsSubscriber,
   stopping,
@@ -132,6 +134,7 @@ function consume({
   maxEventBytes,
   startWithinMs = MAX_HOLD_MS -
     Math.max(...Object.values(handlers).map((handler) => withDefaults(handler).timeoutMs)),
+  ...options
 }: Pick<ListenerOptions, 'service' | 'publisher' | 'concurrency' | 'maxEventBytes' | 'startWithinMs'> & {
   handlers: Handlers;
   subscriber: Pick<Subscriber, 'subscribe'>;
@@ -139,6 +142,7 @@ function consume({
   stopping: AbortSignal;
   log: Logger;
 }): CountedConsumer {
+  const publisher = withPartitions(options.publisher);
   const limit = pLimit(concurrency);
   const survivedLosses = createSurvivedLosses();
   const publishReply = createPublishReply({ publisher });
@@ -170,14 +174,22 @@ function consume({
     startWithinMs,
     log,
   });
-  const consumer = consumeEvents({ service, subscriber, concurrency, handleDelivery, survivedLosses });
+  const consumers = [consumeEvents({ service, subscriber, concurrency, handleDelivery, survivedLosses })];
+  if (orderedTypesOf(handlers).length > 0)
+    consumers.push(
+      consumeInOrder({
+        ...{ service, subscriber, handleEvent, giveUp },
+        decodeDelivery: createDecodeDelivery({ publisher, log }),
+        ...{ limit, survivedLosses, holdMs: startWithinMs, log },
+      }),
+    );
   const countInFlight = () => limit.activeCount;
   const stopObserving = observeInFlight(countInFlight);
   return {
-    ...consumer,
+    isActive: () => consumers.every((consumer) => consumer.isActive()),
     inFlight: countInFlight,
     async stop(waitMs) {
-      await consumer.stop(waitMs);
+      await Promise.all(consumers.map((consumer) => consumer.stop(waitMs)));
       stopObserving();
       // Not before: what is under way waits for replies.
       await requests.close();

@@ -13,6 +13,8 @@ export type DeliveredEvent = {
   index: number;
   /** How many these are. */
   batchSize: number;
+  /** Has it attempted again by who holds it, after a delay. Without it another attempt comes by the broker. */
+  retryIn?: (delayMs: number) => void;
 };
 
 /**

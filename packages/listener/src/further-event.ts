@@ -1,3 +1,4 @@
+import { destinationOf } from '@waybill/common/broker/partitions.ts';
 import type { PublishObserved } from '@waybill/common/broker/publish-observed.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { encodeMessage } from '@waybill/common/event/event-json.ts';
@@ -23,9 +24,8 @@ export function toFurther(
   const answerTo = reply === 'later' ? answerToOf(event) : undefined;
   const hops = hopsAfter(event, { isContinuation });
   const encoded = makeEvent(newEvent, { ...maker, hops, answerTo }, 'event');
-  const { type } = encoded.event;
   const wait = delayMs === undefined ? undefined : waitFor(delayMs);
-  const to = wait ? { service, delayMs: wait.delayMs } : { type };
+  const to = wait ? { service, delayMs: wait.delayMs } : destinationOf(encoded.event);
   const isMandatory = mandatory || wait !== undefined || answerTo !== undefined;
   return {
     message: { to, ...(wait && { headers: wait.headers }), ...encodeMessage([encoded]) },

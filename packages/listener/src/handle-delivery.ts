@@ -21,16 +21,15 @@
  *
  * When its channel closes meanwhile nothing is acked, and the broker delivers it again.
  */
-import { deadLetter } from '@waybill/common/broker/dead-letter.ts';
 import type { Delivery, Destination, Publisher } from '@waybill/common/broker/ports.ts';
 import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
-import { AppError, toAppError } from '@waybill/common/errors.ts';
+import { toAppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
-import { decodeMessage, encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
-import { toPublicError } from '@waybill/common/public-error.ts';
+import { encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 import type { LimitFunction } from 'p-limit';
 import type { Logger } from 'pino';
 import { type Attempt, createAttempt, type Left } from './attempt.ts';
+import { createDecodeDelivery } from './decode-delivery.ts';
 import { originalsOf } from './delivered-event.ts';
 import type { GiveUp } from './give-up.ts';
 import type { HandleEvent } from './handle-event.ts';
@@ -87,6 +86,7 @@ export function createHandleDelivery({
   log: Logger;
 }): HandleDelivery {
   const isolation = createIsolation();
+  const decodeDelivery = createDecodeDelivery({ publisher, log });
 
   return (delivery, suspect) => {
     const crashes = crashesOf(delivery, survivedLosses.countOf(delivery));
@@ -114,7 +114,7 @@ export function createHandleDelivery({
     const { delivery, crashes, attempts } = held;
     const wait = waitOn(delivery);
     if (wait) return goOnWaiting(delivery, wait);
-    const events = await decode(delivery);
+    const events = await decodeDelivery(delivery);
     if (events.length === 0) return;
     const isIsolated = 'isolated' in delivery.from;
     if (isIsolated && crashes >= MAX_CRASHES) return giveUpAll(held);
@@ -155,19 +155,6 @@ export function createHandleDelivery({
     };
     const publishing = publishUntilConfirmed(publisher, message, delivery.signal);
     for (const attempt of leaving) attempt.giveBack(publishing);
-  }
-
-  async function decode(delivery: Delivery): Promise<CloudEvent[]> {
-    try {
-      const events = decodeMessage(delivery, { roundsNumbers: true });
-      if (events.length === 0) throw new AppError('invalid-request', 'the batch holds no events');
-      return events;
-    } catch (thrown) {
-      const error = toPublicError(thrown, log);
-      log.warn({ reason: error.message }, 'message without events dead-lettered');
-      await deadLetter({ publisher, delivery, reason: 'unparsable', error });
-      return [];
-    }
   }
 
   /** However often it came back: nothing of it was started again. */

@@ -32,6 +32,7 @@ import { withDeadline } from './with-deadline.ts';
 import { withExpiry } from './with-expiry.ts';
 import { withFailure } from './with-failure.ts';
 import { withHandOn } from './with-hand-on.ts';
+import { withOrder } from './with-order.ts';
 import { withPublishedResult } from './with-published-result.ts';
 import { withRecord } from './with-record.ts';
 import { withRefusal } from './with-refusal.ts';
@@ -84,7 +85,7 @@ export function createHandleEvent(options: HandleEventOptions): HandleEvent {
 /** The way of an event, from the handler outwards: each step wraps the one above it. */
 function stepsOf(label: string, handler: Handler | HandlerWithOptions, options: HandleEventOptions): Step {
   const { service, publisher, publishReply, publishObserved, giveUp, maxEventBytes } = options;
-  const { handle, schema, maxAttempts, timeoutMs } = withDefaults(handler);
+  const { handle, schema, maxAttempts, timeoutMs, ordered } = withDefaults(handler);
   const called = call(handle, options);
   const validated = withSchema(called, { schema });
   const limited = withHopLimit(validated);
@@ -98,7 +99,8 @@ function stepsOf(label: string, handler: Handler | HandlerWithOptions, options: 
   const handedOn = withHandOn(retried, { service, publisher, maxAttempts });
   const refused = withRefusal(handedOn, { service, publishReply, maxEventBytes });
   const givenUp = withDeadLetter(refused, { giveUp });
-  const recorded = withRecord(givenUp, { label });
+  const inOrder = ordered ? withOrder(givenUp, { service, publisher }) : givenUp;
+  const recorded = withRecord(inOrder, { label });
   return withTrace(recorded, { label });
 }
 

@@ -142,8 +142,18 @@ export type HandlerWithOptions<Data = unknown> = {
   handle(event: EventWith<Data>, context: HandlerContext): ReturnType<Handler>;
   /** Attempts before the event is given up (default 5). */
   maxAttempts?: number;
-  /** How long one attempt may take, in milliseconds (default 30,000, at most 20 minutes); the event's own deadline may be nearer. */
+  /**
+   * How long one attempt may take, in milliseconds (default 30,000, at most 20 minutes, or 5 if it is `ordered`); the event's
+   * own deadline may be nearer.
+   */
   timeoutMs?: number;
+  /**
+   * Whether events with the same `partitionkey` are handled one after the other, in the order in which the broker confirmed them
+   * (default false): the next is begun when the one before it has ended, after all of its attempts. Events with
+   * different keys run beside each other, and so do those without a key. For each such event this process holds those
+   * that wait behind it, so its attempts are made here, and are counted anew by another process.
+   */
+  ordered?: boolean;
 };
 
 /** The handlers of a listener, by event type; `Data` has the type of the data that each schema lets through. */
@@ -164,7 +174,7 @@ export type Observer<Event extends CloudEvent = CloudEvent> = (
 export type ObserverResult = Omit<HandlerResult, 'reply'>;
 
 /** An observer with settings of its own. */
-export type ObserverWithOptions<Data = unknown> = Omit<HandlerWithOptions<Data>, 'handle'> & {
+export type ObserverWithOptions<Data = unknown> = Omit<HandlerWithOptions<Data>, 'handle' | 'ordered'> & {
   handle(event: EventWith<Data>, context: HandlerContext): ReturnType<Observer>;
 };
 

@@ -10,7 +10,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** An ack has no answer. On a usual network the broker has it after this long; if not, an event is isolated twice. */
-const ACK_ARRIVES_MS = 50;
+export const ACK_ARRIVES_MS = 50;
 
 /** How long a suspect runs before it counts as innocent: 40 slow ones in a row have all been started after 4 s. */
 const PROOF_MS = 100;

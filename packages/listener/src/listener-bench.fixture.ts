@@ -22,13 +22,19 @@ export type Phoenix = {
   stop(): Promise<void>;
 };
 
-export type StartOptions = { url?: string; concurrency?: number; env?: Record<string, string> };
+export type StartOptions = {
+  url?: string;
+  concurrency?: number;
+  env?: Record<string, string>;
+  /** Default: the behaviours. */
+  main?: string;
+};
 
 export type ListenerBench = Awaited<ReturnType<typeof createListenerBench>>;
 
-/** Makes a broker and takes the part of a dispatcher on it. */
-export async function createListenerBench() {
-  const broker: TestBroker = await freshBroker();
+/** Takes the part of a dispatcher on a broker that is made for it, or on the one at `url`. */
+export async function createListenerBench({ url: givenUrl }: { url?: string } = {}) {
+  const broker: TestBroker = givenUrl === undefined ? await freshBroker() : brokerAt(givenUrl);
   const client = {
     url: broker.url,
     name: 'test',
@@ -41,9 +47,9 @@ export async function createListenerBench() {
   const running = new Set<Service>();
 
   async function start(service: string, options: StartOptions = {}): Promise<Service> {
-    const { url = broker.url, concurrency = 64 } = options;
+    const { url = broker.url, concurrency = 64, main = MAIN } = options;
     const env = { AMQP_URL: url, CONCURRENCY: String(concurrency), LOG_LEVEL: 'debug', ...options.env };
-    const listener = await startService({ name: service, main: MAIN, args: [service], env });
+    const listener = await startService({ name: service, main, args: [service], env });
     running.add(listener);
     return listener;
   }
@@ -84,6 +90,12 @@ export async function createListenerBench() {
       await broker.close();
     },
   };
+}
+
+/** One that belongs to the test. */
+function brokerAt(url: string): TestBroker {
+  const isUnknown = () => Promise.reject(new Error('the depths of its queues are not known'));
+  return { url, vhost: '/', queues: isUnknown, emptied: isUnknown, close: async () => {} };
 }
 
 /** An event that a client waits for. */

@@ -16,7 +16,7 @@ import { tellProgress } from './tell-progress.ts';
 
 /**
  * Sets an event that failed aside, alone, as it came, in the service's retry queue, from which it expires back into the
- * work queue, and tells the client that waits; unless another attempt would mend nothing, was not allowed, or would start after the event's deadline.
+ * work queue (one in order waits where it is), and tells the client that waits; unless another attempt would mend nothing, was not allowed, or would start after the event's deadline.
  */
 export function withRetry(
   next: Step,
@@ -34,7 +34,9 @@ export function withRetry(
     const isLast = context.attempt >= maxAttempts || Date.now() + delayMs >= expiryMs(event);
     if (!failure || isTerminal(failure) || isLast) return outcome;
     context.log.warn({ attempt: context.attempt, err: failure }, 'event failed and will be retried');
-    await publishUntilConfirmed(publisher, again(context, { service, delayMs }), context.signal);
+    const { retryIn } = context.delivered;
+    if (retryIn) retryIn(delayMs);
+    else await publishUntilConfirmed(publisher, again(context, { service, delayMs }), context.signal);
     retries.add(1, { type: event.type });
     const error = describeError(failure);
     const progress = { attempt: context.attempt, maxAttempts, code: error.code };

@@ -47,6 +47,7 @@ import { createKnownTroubles } from './core/known-troubles.ts';
 import { createRecentEvents } from './core/recent-events.ts';
 import { createSendConfirmed } from './core/send-confirmed.ts';
 import { createDispatcherClient } from './dispatchers/dispatcher-client.ts';
+import { sendInOrder } from './dispatchers/send-in-order.ts';
 import { sendUntilTaken } from './dispatchers/send-until-taken.ts';
 import { createIdempotency } from './idempotency/idempotency.ts';
 import { createMemoryIdempotencyStore } from './idempotency/idempotency-store.ts';
@@ -142,7 +143,11 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     deadlineMs: config.DEADLINE_MS,
   });
   const isPublic = (type: string) => isPublicType(type, config.PUBLIC_EVENT_TYPES);
-  const asking = { parked, dispatchers, currentReplyAddress: replyAddresses.current };
+  const asking = {
+    parked,
+    dispatchers: sendInOrder(dispatchers),
+    currentReplyAddress: replyAddresses.current,
+  };
   const askOptions = {
     ...asking,
     expectedWait: createExpectedWait(),
@@ -152,7 +157,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     late: late && { ...late, moreMs: config.DEADLINE_MS },
   };
   const ask = createAsk(askOptions);
-  const ofThoseWhoStay = { dispatchers: sendUntilTaken(dispatchers) };
+  const ofThoseWhoStay = { dispatchers: sendInOrder(sendUntilTaken(dispatchers)) };
   const askStore = store && createAskStore({ store, log });
   const site = createSite({ config, asking, askStore, account, log });
   const atStore = askStore && {

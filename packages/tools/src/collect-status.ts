@@ -8,7 +8,7 @@ import {
   REPLIES_RETRY_QUEUE,
   serviceQueues,
 } from '@waybill/common/broker/amqp-topology.ts';
-import { observersOf, RETRY_DELAYS_MS } from '@waybill/common/broker/topology.ts';
+import { observersOf, PARTITIONS, RETRY_DELAYS_MS } from '@waybill/common/broker/topology.ts';
 import { askReady } from './ask-ready.ts';
 import { type Broker, type Connection, connectToBroker } from './broker-connection.ts';
 import { openDeadLetterQueue } from './dead-letter-queue.ts';
@@ -76,7 +76,7 @@ export async function collectStatus({
       tiers,
       types: typesOf(tiers, managed),
       queues: queues.filter(
-        ({ name, messages }) => messages > 0 || !/\.(retry|isolated)\b|\.types$/.test(name),
+        ({ name, messages }) => messages > 0 || !/\.(retry|isolated)\b|\.(types|p\d+)$/.test(name),
       ),
       answers,
       deadLetters: {
@@ -102,7 +102,10 @@ function namesOf(tiers: Tier[], managed: ManagedBroker | undefined): string[] {
   );
   const own = services
     .map(serviceQueues)
-    .flatMap(({ work, isolated, retry }) => [work, isolated, ...RETRY_DELAYS_MS.map(retry)]);
+    .flatMap(({ work, isolated, partition, retry }) => [
+      ...[work, isolated, ...PARTITIONS.map(partition)],
+      ...RETRY_DELAYS_MS.map(retry),
+    ]);
   const shared = [REPLIES_QUEUE, REPLIES_RETRY_QUEUE, DEAD_LETTERS_QUEUE];
   return [...new Set([...own, ...(managed?.queues ?? []), ...shared])].sort();
 }

@@ -10,7 +10,7 @@ import type { DeadLetter, Event } from './read-dead-letter.ts';
 /** The client that waited has been answered, a deadline that has passed would drop the event, and hops count anew. */
 const GONE = ['correlationid', 'replyto', 'expirytime', 'traceparent', 'tracestate', 'hops'];
 /** A listener service's own queues (packages/common/src/broker/amqp-topology.ts), of which the first part is its work queue. */
-const SERVICE_QUEUE = /^(waybill\.[a-z0-9][a-z0-9-]{0,63}(\.observers)?)(?:\.isolated|\.retry\.\d+)?$/;
+const SERVICE_QUEUE = /^(waybill\.[a-z0-9][a-z0-9-]{0,63}(\.observers)?)(?:\.isolated|\.retry\.\d+|\.p\d+)?$/;
 
 /**
  * Publishes it; the caller removes the dead letter afterwards, if it was.

@@ -3,30 +3,34 @@
  * goes on to fill, and when it is full every event of its types is refused. Interrupted, it has lost nothing: run it again.
  * AMQP does not tell which types a queue is bound to, so those of which nothing waited are bound until it is deleted.
  */
+import { EventEmitter, on } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import {
+  allBindings,
   EVENTS_EXCHANGE,
   OBSERVED_EXCHANGE,
   serviceQueues,
-  typeBindings,
 } from '@waybill/common/broker/amqp-topology.ts';
 import {
   isObservers,
+  PARTITIONS,
   RESERVED_SERVICES,
   RETRY_DELAYS_MS,
   WAIT_DELAYS_MS,
 } from '@waybill/common/broker/topology.ts';
-import type { ConfirmChannel } from 'amqplib';
+import type { ConfirmChannel, Message } from 'amqplib';
 import { interrupted, runProgram, UserError } from '../../../bin/plain/user-error.mjs';
 import { type Connection, connectToBroker, toBroker } from './broker-connection.ts';
 import { readBrokerUrl } from './broker-url.ts';
 import { createPublish } from './publish-confirmed.ts';
 
-const usage = `usage: node bin/retire-service.mjs <service> --to <service> | --discard | --type <type> [options]
+const usage = `usage: node bin/retire-service.mjs <service> --to <service> | --discard | --partitions | --type <type> [options]
 
   --to <service>   moves all that waits for the service to another one, and deletes its queues
   --discard        discards all that waits for the service, and deletes its queues
+  --partitions     only ends its order, when no handler of it is ordered any more: moves what waits in its partitions to its
+                   work queue, and deletes them
   --type <type>    only ends that events of this type go to the service; what waits stays, and its listeners hand on what
                    they have no handler for. May be repeated
   --amqp <url>     the broker, amqp://user:password@host:port/vhost or amqps: (default: AMQP_URL, the file that
@@ -34,8 +38,8 @@ const usage = `usage: node bin/retire-service.mjs <service> --to <service> | --d
   --help           print this
 
 The service is the name that it gives in runListener: ping has the queue waybill.ping. What it observes is retired by itself,
-as ping.observers. Stop all of its listeners first;
-while one runs this refuses. With --type stop, or replace, those that have a handler for it: they bind it again within 2 s.
+as ping.observers. Stop all of its listeners first
+(with --partitions those that have an ordered handler); while one runs this refuses. With --type stop, or replace, those that have a handler for it: they bind it again within 2 s.
 
 It takes 6 s at least. What comes in the very moment of the deletion is gone, and counted: end types that are still in use by
 --type first.
@@ -44,7 +48,10 @@ What is moved keeps its deadline and its client, and its attempts are counted an
 had passed.`;
 
 const SERVICE = /^[a-z0-9][a-z0-9-]{0,63}(\.observers)?$/;
+const PARTITION = /\.p\d+$/;
 const NOT_FOUND = 404;
+/** All that wait in a partition; what has not come by then ends the program, which may be run again. */
+const ARRIVE_MS = 10 * 60_000;
 /** The longest that a failed event waits to be retried, and a second to arrive; what waits for longer is taken from its queue. A listener reconnects sooner. */
 const SETTLE_MS = Math.max(...RETRY_DELAYS_MS) + 1_000;
 
@@ -72,7 +79,7 @@ async function unbind(
   { service, types = [] }: { service: string; types?: string[] },
 ) {
   for (const type of types) {
-    for (const { queue, exchange, routingKey } of typeBindings(service, type))
+    for (const { queue, exchange, routingKey } of allBindings(service, type))
       await channel.unbindQueue(queue, exchange, routingKey);
     console.log(`events of type ${type} go to ${service} no longer`);
   }
@@ -81,18 +88,20 @@ async function unbind(
 async function retire(
   connection: Connection,
   channel: ConfirmChannel,
-  { service, to }: { service: string; to?: string },
+  { service, to, isOrderOnly }: { service: string; to?: string; isOrderOnly: boolean },
 ) {
-  const { work, isolated, types, retry } = serviceQueues(service);
+  const { work, isolated, types, retry, partition } = serviceQueues(service);
   const present: string[] = [];
-  // What a message goes through last comes last: a retry queue gives it back to the work queue.
-  for (const queue of [...WAIT_DELAYS_MS.map(retry), isolated, work])
+  // What a message goes through last comes last: a retry queue gives it back to the work queue, which sends on to a partition.
+  const own = isOrderOnly ? [] : [...WAIT_DELAYS_MS.map(retry), isolated, work];
+  for (const queue of [...own, ...PARTITIONS.map(partition)])
     if (await look(connection, queue)) present.push(queue);
-  await expectNoConsumers(connection, service);
+  const consumed = present.filter((queue) => !queue.includes('.retry.'));
+  await expectNoConsumers(connection, service, consumed);
   if (to && !(await look(connection, serviceQueues(to).work)))
     throw new UserError(`there is no service ${to} at this broker: start its listeners first`);
   // Nobody is told from now on that it takes its types.
-  await channel.deleteQueue(types);
+  if (!isOrderOnly) await channel.deleteQueue(types);
   if (present.length === 0) return console.error(`there are no queues of ${service} at this broker`);
   const publish = createPublish(channel);
   const emptyAll = async () => {
@@ -107,7 +116,7 @@ async function retire(
     await delay(SETTLE_MS);
     late = await emptyAll();
   }
-  await expectNoConsumers(connection, service);
+  await expectNoConsumers(connection, service, consumed);
   let late = 0;
   for (const queue of present) late += (await channel.deleteQueue(queue)).messageCount;
   console.error(
@@ -116,9 +125,8 @@ async function retire(
   if (late > 0) console.error(`${late} messages came in the very moment of the deletion, and are gone`);
 }
 
-async function expectNoConsumers(connection: Connection, service: string) {
-  const { work, isolated } = serviceQueues(service);
-  for (const queue of [work, isolated]) {
+async function expectNoConsumers(connection: Connection, service: string, queues: string[]) {
+  for (const queue of queues) {
     const count = (await look(connection, queue))?.consumerCount ?? 0;
     if (count > 0)
       throw new UserError(`${queue} has ${count} consumers: stop the listeners of ${service} first`);
@@ -132,9 +140,9 @@ async function empty(
   to: string | undefined,
   publish: ReturnType<typeof createPublish>,
 ) {
-  for (let count = 0; ; count += 1) {
-    const message = await channel.get(queue);
-    if (!message) return count;
+  let count = 0;
+  for await (const message of messagesOf(channel, queue)) {
+    count += 1;
     const { exchange, routingKey } = message.fields;
     if ([EVENTS_EXCHANGE, OBSERVED_EXCHANGE].includes(exchange))
       await channel.unbindQueue(queue, exchange, routingKey);
@@ -151,6 +159,22 @@ async function empty(
     }
     channel.ack(message);
   }
+  return count;
+}
+
+/** What is there, one by one. RabbitMQ has no `get` for a queue of one consumer at a time. */
+async function* messagesOf(channel: ConfirmChannel, queue: string): AsyncGenerator<Message> {
+  if (!PARTITION.test(queue)) {
+    for (let message = await channel.get(queue); message; message = await channel.get(queue)) yield message;
+    return;
+  }
+  const { messageCount } = await channel.checkQueue(queue);
+  if (messageCount === 0) return;
+  const arrivals = new EventEmitter();
+  const messages = on(arrivals, 'message', { signal: AbortSignal.timeout(ARRIVE_MS) });
+  const { consumerTag } = await channel.consume(queue, (message) => void arrivals.emit('message', message));
+  for (let left = messageCount; left > 0; left -= 1) yield (await messages.next()).value?.[0];
+  await channel.cancel(consumerTag);
 }
 
 /** On a channel of its own, which the broker closes when there is no such queue. */
@@ -169,9 +193,10 @@ async function look({ model }: Connection, queue: string) {
 
 function readOptions() {
   const { values, positionals } = parse();
-  const { help = false, to, discard, type: types, amqp } = values;
+  const { help = false, discard, partitions: isOrderOnly = false, type: types, amqp } = values;
   const [service = '', ...rest] = positionals;
   if (!help) {
+    const { to } = values;
     for (const name of [service, to ?? service])
       if (!SERVICE.test(name) || RESERVED_SERVICES.includes(name))
         throw new UserError('name a listener service; see --help');
@@ -179,10 +204,11 @@ function readOptions() {
       throw new UserError('observers are moved to observers, and other services to others; see --help');
     if (rest.length > 0 || to === service)
       throw new UserError('name one service, and another one to move to; see --help');
-    if ([to, discard, types].filter((value) => value !== undefined).length !== 1)
-      throw new UserError('give one of --to, --discard and --type; see --help');
+    if ([to, discard, values.partitions, types].filter((value) => value !== undefined).length !== 1)
+      throw new UserError('give one of --to, --discard, --partitions and --type; see --help');
   }
-  return { help, service, to, types, broker: toBroker(amqp ?? readBrokerUrl(process.env)) };
+  const to = isOrderOnly ? service : values.to;
+  return { help, service, to, isOrderOnly, types, broker: toBroker(amqp ?? readBrokerUrl(process.env)) };
 }
 
 function parse() {
@@ -192,6 +218,7 @@ function parse() {
       options: {
         to: { type: 'string' },
         discard: { type: 'boolean' },
+        partitions: { type: 'boolean' },
         type: { type: 'string', multiple: true },
         amqp: { type: 'string' },
         help: { type: 'boolean' },

@@ -3,7 +3,7 @@ import { type ChannelModel, type ConfirmChannel, IllegalOperationError } from 'a
 import { within } from '../within.ts';
 import { type AmqpClientOptions, breakConnection, createAmqpConnection } from './amqp-connection.ts';
 import { messagingDestination, type Route, routeOf } from './amqp-route.ts';
-import { TYPES_EXCHANGE, typeBindings } from './amqp-topology.ts';
+import { allBindings, TYPES_EXCHANGE } from './amqp-topology.ts';
 import type { OutgoingMessage, Publisher, PublishOutcome } from './ports.ts';
 
 /** After this long without a confirm the outcome is `unknown`. */
@@ -186,7 +186,7 @@ export async function createAmqpPublisher({
     isConnected: () => channel !== undefined,
     publish: ({ to, ...message }) => publish({ ...message, ...routeOf(to) }),
     declare: connection.declare,
-    unbind: ({ service, type }) => connection.unbind(typeBindings(service, type)),
+    unbind: ({ service, type }) => connection.unbind(allBindings(service, type)),
     async isDeclared(type) {
       const question = { exchange: TYPES_EXCHANGE, routingKey: type, contentType: '', body: Buffer.alloc(0) };
       const outcome = await publish(question);

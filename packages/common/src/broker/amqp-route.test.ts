@@ -1,17 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { messagingDestination, queueOf, routeOf } from './amqp-route.ts';
-import { dispatcherTopology, listenerTopology, serviceQueues } from './amqp-topology.ts';
+import { type Binding, dispatcherTopology, listenerTopology, serviceQueues } from './amqp-topology.ts';
 import type { Destination, Source } from './ports.ts';
-import { RESERVED_SERVICES, WAIT_DELAYS_MS } from './topology.ts';
+import { PARTITIONS, RESERVED_SERVICES, WAIT_DELAYS_MS } from './topology.ts';
 
-const { queues, bindings } = listenerTopology('svc', ['T']);
+const { queues, bindings } = listenerTopology('svc', ['T'], [], ['T']);
 const queueNames = queues.map(({ name }) => name);
 
 test('every destination leads to a queue that a listener declares, and each to another one', () => {
   const destinations: Destination[] = [
     { type: 'T' },
     ...WAIT_DELAYS_MS.map((delayMs) => ({ service: 'svc', delayMs })),
+    ...PARTITIONS.map((partition) => ({ type: 'T', partition })),
     { isolated: 'svc' },
     { replies: 'now' },
     { replies: 'later' },
@@ -20,9 +21,10 @@ test('every destination leads to a queue that a listener declares, and each to a
   const reached = destinations.map((to) => {
     const { exchange, routingKey } = routeOf(to);
     if (exchange === '') return routingKey;
-    const bound = bindings.filter((binding) => binding.exchange === exchange);
+    const isBound = (binding: Binding) =>
+      binding.exchange === exchange && ['', routingKey].includes(binding.routingKey);
+    const bound = bindings.filter(isBound);
     assert.equal(bound.length, 1);
-    assert.ok(['', routingKey].includes(bound[0]?.routingKey as string));
     return bound[0]?.queue;
   });
   // What asks for types is the one queue that nothing is sent to.
@@ -34,6 +36,10 @@ test('what is sent to a queue is consumed from it', () => {
   const pairs: [Destination, Source][] = [
     [{ service: 'svc' }, { work: 'svc' }],
     [{ isolated: 'svc' }, { isolated: 'svc' }],
+    [
+      { service: 'svc', partition: 3 },
+      { of: 'svc', partition: 3 },
+    ],
     [{ replies: 'now' }, { replies: true }],
   ];
   for (const [to, from] of pairs) assert.equal(routeOf(to).routingKey, queueOf(from));

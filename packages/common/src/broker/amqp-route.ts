@@ -5,6 +5,7 @@ import {
   DEAD_LETTERS_QUEUE,
   EVENTS_EXCHANGE,
   OBSERVED_EXCHANGE,
+  partitionKey,
   REPLIES_EXCHANGE,
   REPLIES_QUEUE,
   REPLIES_RETRY_QUEUE,
@@ -18,12 +19,19 @@ export type Route = { exchange: string; routingKey: string };
 
 /** How to publish to `to`. The exchange `''` routes to the queue that the key names. */
 export function routeOf(to: Destination): Route {
-  if ('type' in to) return { exchange: EVENTS_EXCHANGE, routingKey: to.type };
+  if ('type' in to) {
+    const { type, partition } = to;
+    return {
+      exchange: EVENTS_EXCHANGE,
+      routingKey: partition === undefined ? type : partitionKey(type, partition),
+    };
+  }
   if ('observed' in to) return { exchange: OBSERVED_EXCHANGE, routingKey: to.observed };
   if ('requester' in to) return { exchange: '', routingKey: requesterQueue(to.requester).name };
   if ('answerersOf' in to) return { exchange: TYPES_EXCHANGE, routingKey: to.answerersOf };
   if ('service' in to) {
-    const { work, retry } = serviceQueues(to.service);
+    const { work, retry, partition } = serviceQueues(to.service);
+    if ('partition' in to) return { exchange: '', routingKey: partition(to.partition) };
     return { exchange: '', routingKey: to.delayMs === undefined ? work : retry(to.delayMs) };
   }
   if ('isolated' in to) return { exchange: '', routingKey: serviceQueues(to.isolated).isolated };
@@ -35,6 +43,7 @@ export function routeOf(to: Destination): Route {
 /** The queue to consume. */
 export function queueOf(from: Source): string {
   if ('work' in from) return serviceQueues(from.work).work;
+  if ('partition' in from) return serviceQueues(from.of).partition(from.partition);
   if ('requester' in from) return requesterQueue(from.requester).name;
   if ('answerers' in from) return serviceQueues(from.answerers).types;
   if ('isolated' in from) return serviceQueues(from.isolated).isolated;

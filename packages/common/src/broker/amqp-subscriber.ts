@@ -3,6 +3,7 @@ import { setMaxListeners } from 'node:events';
 import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib';
 import { within } from '../within.ts';
 import { type AmqpClientOptions, breakConnection, createAmqpConnection } from './amqp-connection.ts';
+import { consumePartition, type PartitionConsumer } from './amqp-partition-consumer.ts';
 import { messagingDestination, queueOf } from './amqp-route.ts';
 import { requesterQueue } from './amqp-topology.ts';
 import type { Delivery, Source, Subscriber } from './ports.ts';
@@ -15,6 +16,8 @@ type Consumer = {
   onDelivery(delivery: Delivery): void;
   /** What it consumes with on the present channel, and what of that has ended and left deliveries unacked. */
   attempts: Set<Attempt>;
+  /** Of a partition, which has no attempts. */
+  partition?: PartitionConsumer | undefined;
 };
 
 /** Together they have no more unacked than the prefetch of their consumer. */
@@ -75,12 +78,31 @@ export async function createAmqpSubscriber(options: AmqpClientOptions): Promise<
     opened?.closed.abort();
     opened = undefined;
     current = undefined;
-    for (const { attempts } of consumers) attempts.clear();
+    for (const consumer of consumers) {
+      consumer.attempts.clear();
+      consumer.partition = undefined;
+    }
   }
 
   /** Visits those that are added meanwhile. */
   async function consumeAll(on: Opened): Promise<void> {
-    for (const consumer of consumers) if (!isPaused) await consume(consumer, on);
+    for (const consumer of consumers)
+      if (!isPaused) await ('partition' in consumer.from ? consumeInOrder : consume)(consumer, on);
+  }
+
+  /** What it has is never paused: another one would overtake it. It is no more than its prefetch. */
+  async function consumeInOrder(consumer: Consumer, { model, closed }: Opened): Promise<void> {
+    const { queue, prefetch, onDelivery } = consumer;
+    consumer.partition ??= consumePartition(model, {
+      ...{ queue, prefetch, connectionClosed: closed.signal },
+      onMessage: (message, { channel, signal }) =>
+        onDelivery(toDelivery(message, { consumer, channel, signal, onSettled() {} })),
+      onBroken(reason) {
+        log.error({ err: reason, queue }, 'consuming channel failed');
+        breakConnection(model, reason);
+      },
+    });
+    await consumer.partition.opened;
   }
 
   /** With as much of its prefetch as nothing else on the channel has or may yet get. */
@@ -144,16 +166,20 @@ export async function createAmqpSubscriber(options: AmqpClientOptions): Promise<
       consumers.add(consumer);
       consumeNow();
       return {
-        isActive: () => [...consumer.attempts].some(({ state }) => state === 'active'),
+        isActive: () =>
+          consumer.partition?.isActive() ?? [...consumer.attempts].some(({ state }) => state === 'active'),
         async cancel() {
           consumers.delete(consumer);
           // A dead peer never answers.
-          await within(CALL_TIMEOUT_MS, stopConsuming(consumer));
+          await (consumer.partition?.close() ?? within(CALL_TIMEOUT_MS, stopConsuming(consumer)));
         },
       };
     },
     isConnected: () => current !== undefined,
-    consumersOf: (service) => connection.consumersOf(queueOf({ work: service })),
+    consumersOf: (service, partition) =>
+      connection.consumersOf(
+        queueOf(partition === undefined ? { work: service } : { of: service, partition }),
+      ),
     declare: connection.declare,
     pause() {
       isPaused = true;

@@ -10,6 +10,7 @@
  * | `waybill.<service>` | work queue of a listener service |
  * | `waybill.<service>.types` | keeps nothing; bound to `waybill.types` by what the service answers |
  * | `waybill.<service>.isolated` | events that were on board of repeated crashes, consumed one at a time |
+ * | `waybill.<service>.p<k>` | events with a key, of types that the service takes in order; one consumer at a time. Routing key `<type>:<k>` |
  * | `waybill.<service>.retry.<ms>` | events waiting for their next attempt, or for their delay to pass; they expire into the work queue |
  * | `waybill.<service>.observers` | copies of events that a service observes; with queues `.isolated` and `.retry.<ms>` as above |
  * | `waybill.<service>.requests.<uuid>` | replies to what a process of the service asked; made when it asks first, gone a minute after it |
@@ -17,10 +18,10 @@
  * | `waybill.replies.retry` | replies whose public-web did not answer; they expire into `waybill.replies` |
  * | `waybill.dead-letters` | fanout exchange and queue of what was given up |
  */
-import { isObservers, observersOf, type Topology, WAIT_DELAYS_MS } from './topology.ts';
+import { isObservers, observersOf, PARTITIONS, type Topology, WAIT_DELAYS_MS } from './topology.ts';
 
 export type Exchange = { name: string; type: 'topic' | 'direct' | 'fanout' };
-export type Queue = { name: string; arguments: Record<string, string | number> };
+export type Queue = { name: string; arguments: Record<string, string | number | boolean> };
 export type Binding = { queue: string; exchange: string; routingKey: string };
 
 /** What a process declares when it connects. All of it is durable. */
@@ -55,11 +56,17 @@ const MAX_QUEUE = { 'x-max-length': 1_000_000, 'x-max-length-bytes': 4 * 1024 **
  */
 const DELIVERY_LIMIT = 20;
 
+/**
+ * Of a partition, where a delivery is also given back when a process stops or waits behind others. Never without one: then
+ * what is given back goes to the end of its queue.
+ */
+const PARTITION_DELIVERY_LIMIT = 1_000;
+
 /** What a process declares. */
 export function amqpTopology(topology: Topology): AmqpTopology {
   if (topology === 'dispatcher') return dispatcherTopology;
-  const { service, types, observedTypes = [] } = topology;
-  return listenerTopology(service, types, observedTypes);
+  const { service, types, observedTypes, orderedTypes } = topology;
+  return listenerTopology(service, types, observedTypes, orderedTypes);
 }
 
 /** The names of a listener service's own queues. */
@@ -67,6 +74,7 @@ export function serviceQueues(service: string): {
   work: string;
   isolated: string;
   types: string;
+  partition(k: number): string;
   retry(delayMs: number): string;
 } {
   const work = `waybill.${service}`;
@@ -74,6 +82,7 @@ export function serviceQueues(service: string): {
     work,
     isolated: `${work}.isolated`,
     types: `${work}.types`,
+    partition: (k) => `${work}.p${k}`,
     retry: (delayMs) => `${work}.retry.${delayMs}`,
   };
 }
@@ -102,16 +111,18 @@ export const dispatcherTopology: AmqpTopology = {
   ],
 };
 
-/** What a listener of `service` declares for the event types it answers and observes; the shared parts too, so that tiers start in any order. */
+/** What a listener of `service` declares for the event types it answers (some in order) and observes; the shared parts too, so that tiers start in any order. */
 export function listenerTopology(
   service: string,
   types: readonly string[],
   observedTypes: readonly string[] = [],
+  orderedTypes: readonly string[] = [],
 ): AmqpTopology {
   const { exchanges, queues, bindings } = dispatcherTopology;
   const answers = types.length > 0 || observedTypes.length === 0;
   const own = [
     ...(answers ? [ownTopology(service, types)] : []),
+    ...(orderedTypes.length > 0 ? [partitionsTopology(service, orderedTypes)] : []),
     ...(observedTypes.length > 0 ? [ownTopology(observersOf(service), observedTypes)] : []),
   ];
   return {
@@ -136,6 +147,39 @@ function ownTopology(service: string, types: readonly string[]): Pick<AmqpTopolo
     ],
     bindings: types.flatMap((type) => typeBindings(service, type)),
   };
+}
+
+/** The queues of what a service takes in order. */
+function partitionsTopology(
+  service: string,
+  types: readonly string[],
+): Pick<AmqpTopology, 'queues' | 'bindings'> {
+  const names = PARTITIONS.map(serviceQueues(service).partition);
+  return {
+    queues: names.map(partitionQueue),
+    bindings: types.flatMap((type) => partitionBindings(service, type)),
+  };
+}
+
+/** The key by which an event of `type` goes to a partition. No type has a `:`. */
+export function partitionKey(type: string, partition: number): string {
+  return `${type}:${partition}`;
+}
+
+/** What may bind a service, or the observers of one, to a type, its partitions included. */
+export function allBindings(service: string, type: string): Binding[] {
+  const partitions = isObservers(service) ? [] : partitionBindings(service, type);
+  return [...partitions, ...typeBindings(service, type)];
+}
+
+/** What binds the partitions of a service to a type. */
+export function partitionBindings(service: string, type: string): Binding[] {
+  const { partition } = serviceQueues(service);
+  return PARTITIONS.map((k) => ({
+    queue: partition(k),
+    exchange: EVENTS_EXCHANGE,
+    routingKey: partitionKey(type, k),
+  }));
 }
 
 /** The queue of replies to one process that asks. A classic one would go with its node, and with it all that its process consumes. */
@@ -173,6 +217,13 @@ function workQueue(name: string): Queue {
       ...MAX_QUEUE,
     },
   };
+}
+
+/** One consumer alone gets its deliveries, so that what it gives back comes first, and nothing overtakes it elsewhere. */
+function partitionQueue(name: string): Queue {
+  const queue = workQueue(name);
+  const ordered = { 'x-single-active-consumer': true, 'x-delivery-limit': PARTITION_DELIVERY_LIMIT };
+  return { ...queue, arguments: { ...queue.arguments, ...ordered } };
 }
 
 /** `at-least-once` loses nothing when the broker is killed while messages expire; the default strategy did (758 of 4,000 on RabbitMQ 3.10, 3,791 on 4.3). */

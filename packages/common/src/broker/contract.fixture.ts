@@ -7,6 +7,7 @@
  */
 import { describe } from 'node:test';
 import { describeConsuming } from './contract-consuming.fixture.ts';
+import { describePartitions } from './contract-partitions.fixture.ts';
 import { describePublishing } from './contract-publishing.fixture.ts';
 import { describeReconnecting } from './contract-reconnecting.fixture.ts';
 import { describeTopology } from './contract-topology.fixture.ts';
@@ -69,6 +70,7 @@ export function brokerContract(contract: BrokerContract): void {
     describe('undisturbed by others', { concurrency: 8 }, () => {
       describePublishing(contract);
       describeConsuming(contract);
+      describePartitions(contract);
       describeReconnecting(contract);
     });
     describeTopology(contract);

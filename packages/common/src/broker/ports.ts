@@ -9,14 +9,16 @@ import type { TopologyWatch } from './topology-watch.ts';
 
 /** Where a message goes. */
 export type Destination =
-  /** To the service that answers events of this type. */
-  | { type: string }
+  /** To the service that answers events of this type; to one of its partitions, if it takes the type in order (`partitions.ts`). */
+  | { type: string; partition?: number | undefined }
   /** To each service that observes events of this type. */
   | { observed: string }
   /** To each service that declares that it answers events of this type: not an event, but what they have to tell each other. */
   | { answerersOf: string }
   /** To the work queue of this service: at once, or when the delay has passed. */
   | { service: string; delayMs?: WaitDelayMs | undefined }
+  /** To one of the partitions of this service. */
+  | { service: string; partition: number }
   /** To where this service keeps what is suspected of having killed a process. */
   | { isolated: string }
   /** To the process that asked this; it need not be there any more. */
@@ -29,6 +31,8 @@ export type Destination =
 /** Where a message comes from. */
 export type Source =
   | { work: string }
+  /** Of all that subscribe to it one alone gets deliveries, in their order, until it is gone. */
+  | PartitionSource
   | { isolated: string }
   /** What others tell the services that answer one of the types of this service. It is kept for nobody. */
   | { answerers: string }
@@ -36,6 +40,9 @@ export type Source =
   | { requester: string }
   | { replies: true }
   | { deadLetters: true };
+
+/** One of the partitions of a service that takes events in order. */
+export type PartitionSource = { partition: number; of: string };
 
 /** A message as it is published. Always persistent, confirmed, and told of when nobody takes it. */
 export type OutgoingMessage = {
@@ -101,7 +108,7 @@ export type Delivery = {
   messageId?: string | undefined;
   /** How often this message was delivered before without being acked, as the broker counts. */
   deliveryCount: number;
-  /** Aborts when the channel is gone: an ack can no longer reach the broker, and the message is delivered again. */
+  /** Aborts when the channel is gone, or the subscription to a partition cancelled: an ack can no longer reach the broker, and the message is delivered again. */
   signal: AbortSignal;
   /** Takes the message off its queue. Never throws; on a closed channel it does nothing. */
   ack(): void;
@@ -112,7 +119,10 @@ export type Delivery = {
 export type Subscription = {
   /** Whether deliveries arrive now. */
   isActive(): boolean;
-  /** Asks the broker for no more deliveries. Those that are unacked can still be acked. */
+  /**
+   * Asks the broker for no more deliveries. Those that are unacked can still be acked; but of a partition they are lost
+   * (`signal`), and come again, in their order and counted as failed, to whoever gets its deliveries next.
+   */
   cancel(): Promise<void>;
 };
 
@@ -125,11 +135,11 @@ export type Subscriber = {
   subscribe(options: { from: Source; prefetch: number; onDelivery(delivery: Delivery): void }): Subscription;
   isConnected(): boolean;
   /**
-   * How many consume the work queue of `service`; undefined where there is no such queue.
+   * How many consume the work queue of `service`, or one of its partitions; undefined where there is no such queue.
    *
    * @throws AppError `broker-unavailable` without a connection, or when the broker does not answer.
    */
-  consumersOf(service: string): Promise<number | undefined>;
+  consumersOf(service: string, partition?: number): Promise<number | undefined>;
   /** Closes the connection; what is unacked is delivered again to somebody. */
   close(): Promise<void>;
 };

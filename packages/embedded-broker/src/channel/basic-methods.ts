@@ -25,6 +25,12 @@ export const basicMethods: Handlers = {
 
   'basic.get'(channel, { queue: name, noAck }) {
     const queue = queueNamed(channel, name);
+    const { isQuorum, isSingleActiveConsumer } = queue.settings;
+    if (isQuorum && isSingleActiveConsumer)
+      throw new AmqpError(
+        'RESOURCE_LOCKED',
+        `cannot obtain access to locked ${channel.vhost.describe('queue', queue.name)}. basic.get operations are not supported by quorum queues with single active consumer`,
+      );
     const entry = queue.get();
     if (!entry) {
       channel.send('basic.get-empty', { reserved1: '' });

@@ -1,14 +1,15 @@
 import {
   type AmqpTopology,
+  allBindings,
   amqpTopology,
   type Binding,
   listenerTopology,
+  type Queue,
   requesterQueue,
-  typeBindings,
 } from '@waybill/common/broker/amqp-topology.ts';
 import type { Source } from '@waybill/common/broker/ports.ts';
 import type { Topology } from '@waybill/common/broker/topology.ts';
-import { integer, type Table, text } from '../codec/table.ts';
+import { type Field, integer, type Table, text } from '../codec/table.ts';
 import { readQueueSettings } from '../queue-settings.ts';
 import type { Vhost } from '../vhost.ts';
 
@@ -21,6 +22,8 @@ export function declareTopology(vhost: Vhost, topology: Topology): void {
 export function declareSource(vhost: Vhost, from: Source): void {
   const service = 'work' in from ? from.work : 'isolated' in from ? from.isolated : undefined;
   if (service !== undefined) declare(vhost, listenerTopology(service, ['#']));
+  // What has a key comes to it by the work queue.
+  if ('partition' in from) declare(vhost, listenerTopology(from.of, ['#'], [], ['#']));
 }
 
 /** Declares the queue of who asks. */
@@ -31,20 +34,20 @@ export function declareRequester(vhost: Vhost, requester: string): void {
 
 /** Has a service get no more events of a type. */
 export function unbindType(vhost: Vhost, { service, type }: { service: string; type: string }): void {
-  for (const binding of typeBindings(service, type)) eachEnd(vhost, binding, vhost.unbind);
+  for (const binding of allBindings(service, type)) eachEnd(vhost, binding, vhost.unbind);
 }
 
-export function declareQueue(vhost: Vhost, name: string, args: Record<string, string | number>): void {
-  const table: Table = new Map(
-    Object.entries(args).map(([key, value]) => [
-      key,
-      typeof value === 'number' ? integer(value) : text(value),
-    ]),
-  );
+export function declareQueue(vhost: Vhost, name: string, args: Queue['arguments']): void {
+  const table: Table = new Map(Object.entries(args).map(([key, value]) => [key, toField(value)]));
   vhost.declareQueue({
     ...{ name, isDurable: true, isAutoDelete: false, owner: undefined, args: table },
     settings: readQueueSettings(table, vhost.describe('queue', name)),
   });
+}
+
+function toField(value: string | number | boolean): Field {
+  if (typeof value === 'boolean') return { type: 't', value };
+  return typeof value === 'number' ? integer(value) : text(value);
 }
 
 function declare(vhost: Vhost, { exchanges, queues, bindings }: AmqpTopology): void {

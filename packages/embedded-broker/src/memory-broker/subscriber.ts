@@ -10,6 +10,8 @@ import { fromStored } from './stored-message.ts';
 
 type Member = {
   from: Source;
+  /** The subscription to a partition was cancelled. */
+  cancelled: AbortController;
   prefetch: number;
   onDelivery(delivery: Delivery): void;
   /** What it consumes with now, or has asked to. */
@@ -19,6 +21,8 @@ type Member = {
 type Attempt = {
   session: Session;
   consumer: Consumer;
+  /** Aborts when what was delivered is lost: with the session, or with the subscription to a partition. */
+  signal: AbortSignal;
   isActive: boolean;
   unacked: Set<QueuedMessage>;
   /** Known once it consumes. */
@@ -53,8 +57,9 @@ export function createMemorySubscriber({
       const ended = [...attempts];
       attempts.clear();
       for (const member of members) member.attempt = undefined;
-      for (const { queue, consumer } of ended) queue?.removeConsumer(consumer);
+      // Before another consumer of a partition gets anything: what comes back is ahead of it. None of these has room any more.
       for (const { queue, unacked } of ended) queue?.requeue([...unacked]);
+      for (const { queue, consumer } of ended) queue?.removeConsumer(consumer);
     },
   });
 
@@ -75,7 +80,8 @@ export function createMemorySubscriber({
 
   return {
     subscribe({ from, prefetch, onDelivery }) {
-      const member: Member = { from, prefetch, onDelivery, attempt: undefined };
+      const cancelled = new AbortController();
+      const member: Member = { from, prefetch, onDelivery, cancelled, attempt: undefined };
       members.add(member);
       const session = connection.session();
       if (session) consume(member, session);
@@ -85,17 +91,18 @@ export function createMemorySubscriber({
           members.delete(member);
           const { attempt } = member;
           member.attempt = undefined;
+          if ('partition' in from) cancelled.abort();
           // A dead peer never answers.
-          if (attempt)
-            await connection.call(() => attempt.queue?.removeConsumer(attempt.consumer)).catch(() => {});
+          if (attempt) await connection.call(() => leave(attempt)).catch(() => {});
         },
       };
     },
     isConnected: () => connection.session() !== undefined,
-    async consumersOf(service) {
+    async consumersOf(service, partition) {
       let count: number | undefined;
+      const queue = queueOf(partition === undefined ? { work: service } : { of: service, partition });
       await connection.call(() => {
-        count = vhost.queues.get(queueOf({ work: service }))?.consumers.length;
+        count = vhost.queues.get(queue)?.consumers.length;
       });
       return count;
     },
@@ -107,39 +114,54 @@ export function createMemorySubscriber({
   };
 }
 
-function createAttempt({ from, prefetch, onDelivery }: Member, session: Session): Attempt {
+/** What it has lost by it goes back before the next consumer gets anything. */
+function leave({ queue, consumer, unacked, signal }: Attempt): void {
+  if (signal.aborted) queue?.requeue([...unacked]);
+  queue?.removeConsumer(consumer);
+}
+
+function createAttempt({ from, prefetch, cancelled, onDelivery }: Member, session: Session): Attempt {
   const unacked = new Set<QueuedMessage>();
+  const signal = 'partition' in from ? AbortSignal.any([session.signal, cancelled.signal]) : session.signal;
   const consumer: Consumer = {
     tag: randomUUID(),
     isExclusive: false,
     priority: 0,
-    hasRoom: () => !session.signal.aborted && unacked.size < prefetch,
+    hasRoom: () => !signal.aborted && unacked.size < prefetch,
     deliver(entry) {
       unacked.add(entry);
       const delivery = toDelivery(entry, from, attempt);
-      session.answer(() => onDelivery(delivery));
+      session.answer(() => {
+        if (!cancelled.signal.aborted) onDelivery(delivery);
+      });
     },
     // As with AMQP: everything is consumed anew, once it is declared again.
     onCancelled: () => session.answer(session.end),
   };
-  const attempt: Attempt = { session, consumer, isActive: false, unacked };
+  const attempt: Attempt = { session, signal, consumer, isActive: false, unacked };
   return attempt;
 }
 
-function toDelivery(entry: QueuedMessage, from: Source, { session, unacked, queue }: Attempt): Delivery {
+function toDelivery(
+  entry: QueuedMessage,
+  from: Source,
+  { session, signal, unacked, queue }: Attempt,
+): Delivery {
   const { body, contentType, headers, messageId } = fromStored(entry.message);
   /** Once: what was dealt with is no longer ours. */
-  const settle = (act: (queue: Queue) => void) =>
+  const settle = (act: (queue: Queue) => void) => {
+    if (signal.aborted) return;
     session.send(() => {
       if (queue && unacked.delete(entry)) act(queue);
     });
+  };
   return {
     ...{ body, contentType, headers, messageId, from },
     queue: queueOf(from),
     routingKey: entry.message.routingKey,
     destination: messagingDestination(entry.message, queueOf(from)),
     deliveryCount: entry.deliveryCount,
-    signal: session.signal,
+    signal,
     ack: () =>
       settle((queue) => {
         queue.ack(entry);

@@ -16,13 +16,14 @@ import type {
   Source,
   Subscription,
 } from '@waybill/common/broker/ports.ts';
-import { observersOf } from '@waybill/common/broker/topology.ts';
+import { observersOf, PARTITIONS } from '@waybill/common/broker/topology.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { decodeMessage, encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 import { createManualClock } from '@waybill/embedded-broker/clock.ts';
 import { createMemoryBroker } from '@waybill/embedded-broker/create-memory-broker.ts';
 import { createListener, type ListenerOptions } from '../create-listener.ts';
+import { orderedTypesOf } from '../handler-options.ts';
 import { WAIT_LEFT_HEADER } from '../wait.ts';
 
 /** What was given up. */
@@ -97,7 +98,10 @@ export async function createTestListener<
     }),
   ];
   const { publisher, subscriber } = broker.connect({
-    topology: { service, types: Object.keys(handlers), observedTypes: Object.keys(observers) },
+    topology: {
+      ...{ service, types: Object.keys(handlers), observedTypes: Object.keys(observers) },
+      orderedTypes: orderedTypesOf(handlers),
+    },
   });
   const listener = createListener({ ...options, subscriber, publisher: { ...publisher, publish } });
   const isReady = () =>
@@ -128,7 +132,7 @@ export async function createTestListener<
   function isBusy(): boolean {
     const own = [service, observersOf(service)].map(serviceQueues);
     const consumed = [
-      ...own.flatMap(({ work, isolated }) => [work, isolated]),
+      ...own.flatMap(({ work, isolated, partition }) => [work, isolated, ...PARTITIONS.map(partition)]),
       REPLIES_QUEUE,
       DEAD_LETTERS_QUEUE,
     ];
