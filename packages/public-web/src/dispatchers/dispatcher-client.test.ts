@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { afterEach, describe, it } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
@@ -77,6 +78,30 @@ describe('an event', () => {
     );
     const unroutable = outcomes.flatMap((outcome, index) => (outcome === 'unroutable' ? [index] : []));
     assert.deepEqual(unroutable, [0, 128]);
+  });
+
+  it('waits for others while each dispatcher has a batch, and no frozen one has two', async () => {
+    const frozen = [await start(hang), await start(hang), await start(hang)];
+    const held: ServerResponse[] = [];
+    const good = await start((_events, response) => void held.push(response));
+    const client = await clientOf(good, ...frozen);
+    const all = [good, ...frozen];
+    for (const index of all.keys()) {
+      void send(client);
+      await eventually(() => assert.equal(all.flatMap(({ batches }) => batches).length, index + 1));
+    }
+    const waiting: Promise<string>[] = [];
+    for (let turn = 0; turn < 3; turn += 1) {
+      waiting.push(send(client));
+      await nextTurn();
+    }
+    good.onBatch = confirmAll;
+    for (const response of held) answer(response);
+    assert.deepEqual(await Promise.all(waiting), ['confirmed', 'confirmed', 'confirmed']);
+    assert.deepEqual(
+      all.map(({ batches }) => batches.map(({ length }) => length)),
+      [[1, 3], [1], [1], [1]],
+    );
   });
 
   it('is not sent when nobody waits for it at its turn, and those beside it are', async () => {
@@ -177,18 +202,18 @@ describe('a dispatcher that may have taken the events leaves their outcome unkno
     const [hanging, alive] = [await start(hang), await start((_events, response) => held.push(response))];
     const client = await clientOf(hanging, alive);
     const outcomes: Promise<string>[] = [];
-    // Fills every place: 2 batches under way at each, as none is full.
-    for (let batches = 0; batches < 4; batches += 1) {
+    // Fills every place: one batch under way at each, as none is full.
+    for (let batches = 0; batches < 2; batches += 1) {
       outcomes.push(send(client));
       await Promise.race([hanging.batch(hanging.batches.length), alive.batch(alive.batches.length)]);
     }
-    assert.deepEqual([hanging.batches.length, alive.batches.length], [2, 2]);
+    assert.deepEqual([hanging.batches.length, alive.batches.length], [1, 1]);
     alive.onBatch = confirmAll;
     for (const response of held) answer(response);
     assert.deepEqual([await send(client), await send(client)], ['confirmed', 'confirmed']);
-    assert.equal(hanging.batches.length, 2);
+    assert.equal(hanging.batches.length, 1);
     const counted = Object.groupBy(await Promise.all(outcomes), (outcome) => outcome);
-    assert.deepEqual([counted['outcome-unknown']?.length, counted.confirmed?.length], [2, 2]);
+    assert.deepEqual([counted['outcome-unknown']?.length, counted.confirmed?.length], [1, 1]);
   });
 });
 

@@ -84,7 +84,8 @@ export async function createDispatcherClient({
     maxItems: HTTP_MAX_EVENTS,
     maxBytes: MAX_BATCH_BYTES,
     maxInFlight: () => upstreams.capacity(MAX_BATCHES_IN_FLIGHT),
-    maxPartialInFlight: () => upstreams.capacity(MAX_PARTIAL_BATCHES_IN_FLIGHT),
+    // One for each dispatcher, so that a frozen one leaves the others theirs; not two, which makes batches half as large.
+    maxPartialInFlight: () => upstreams.capacity(1, MAX_PARTIAL_BATCHES_IN_FLIGHT),
     maxQueued,
     maxWaitMs: MAX_WAIT_MS,
     send: (_type, events) => sendToAny(events),

@@ -36,10 +36,10 @@ export type Upstreams = {
   /** The upstream with the fewest batches under way, of those neither failing nor in `tried`; undefined when none. */
   pick(tried: ReadonlySet<Upstream>): Upstream | undefined;
   /**
-   * How many batches may be under way over all upstreams, when so many may be to each: those that a failing one still holds
-   * take no room from the others, and one more can always fail when none is left.
+   * How many batches may be under way over all upstreams, when so many may be to each, and `atLeast` (default 1) over all:
+   * those that a failing one still holds take no room from the others, and one more can always fail when none is left.
    */
-  capacity(perUpstream: number): number;
+  capacity(perUpstream: number, atLeast?: number): number;
   /** No batches for this one until it answers a probe. */
   markFailing(upstream: Upstream, reason: string): void;
   /** Waits a second for what is under way, then cuts it off. */
@@ -122,13 +122,13 @@ export async function createUpstreams({
         undefined,
       );
     },
-    capacity(perUpstream) {
+    capacity(perUpstream, atLeast = 1) {
       let well = 0;
       let held = 0;
       for (const { isFailing, inFlight } of upstreams)
         if (isFailing) held += inFlight;
         else well += perUpstream;
-      return Math.max(1, well) + held;
+      return Math.max(atLeast, well) + held;
     },
     markFailing(upstream, reason) {
       if (upstream.isFailing || closing.signal.aborted) return;
