@@ -6,7 +6,7 @@ import { type BatcherOptions, createBatcher, createKeyedBatcher } from './batch.
 
 type Sent = { items: number[]; resolve(results: string[]): void; reject(error: Error): void };
 type Options = Partial<
-  Omit<BatcherOptions<number, string>, 'send' | 'maxInFlight' | 'maxPartialInFlight'>
+  Omit<BatcherOptions<number, string>, 'send' | 'onIdle' | 'maxInFlight' | 'maxPartialInFlight'>
 > & {
   maxInFlight?: number;
   maxPartialInFlight?: number;
@@ -431,5 +431,30 @@ describe('a keyed batcher', () => {
       await assert.rejects(failing.add('a', 1, 1), /no luck/);
       assert.equal(made, count);
     }
+  });
+
+  test('keeps a key that is in use again while a turn that was planned before is still to come', async () => {
+    const sent: (() => void)[] = [];
+    let made = 0;
+    const batcher = createKeyedBatcher<number, string>({
+      maxItems: 10,
+      maxBytes: 100,
+      maxQueued: 10,
+      maxInFlight: () => 2,
+      maxItemsFor: () => ++made,
+      send: (_key, items) => new Promise((resolve) => sent.push(() => resolve(items.map(String)))),
+    });
+    const first = batcher.add('a', 1, 1);
+    await nextTurn();
+    const second = batcher.add('a', 2, 1);
+    sent[0]?.();
+    await first;
+    sent[1]?.();
+    await second;
+    void batcher.add('a', 3, 1);
+    assert.equal(made, 2);
+    await nextTurn();
+    void batcher.add('a', 4, 1);
+    assert.equal(made, 2);
   });
 });

@@ -32,6 +32,8 @@ export type BatcherOptions<Item, Result> = {
   maxWaitMs?: number;
   /** Sends one batch. Resolves with a result per item, in order; a rejection is the outcome of every item. */
   send(items: Item[]): Promise<readonly Result[]>;
+  /** Called when nothing waits and nothing is under way any more. */
+  onIdle?(): void;
 };
 
 export type Batcher<Item, Result> = {
@@ -93,6 +95,14 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
       if (batch.length > 0) void send(batch);
     }
     watchWaits();
+    if (isIdle()) options.onIdle?.();
+  }
+
+  const isIdle = () => queue.length === 0 && inFlight === 0;
+
+  function refuse(message: string): Promise<never> {
+    if (isIdle()) options.onIdle?.();
+    return Promise.reject(new AppError('not-accepted', message));
   }
 
   /** Whether what comes now would wait too long. */
@@ -166,8 +176,8 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
   return {
     add(item, bytes, isCancelled) {
       if (queue.length >= options.maxQueued || queuedBytes + bytes > maxQueuedBytes)
-        return Promise.reject(new AppError('not-accepted', 'too many events are waiting to be sent'));
-      if (isBehind()) return Promise.reject(new AppError('not-accepted', 'events wait too long to be sent'));
+        return refuse('too many events are waiting to be sent');
+      if (isBehind()) return refuse('events wait too long to be sent');
       return new Promise((resolve, reject) => {
         queue.push({ item, bytes, addedMs: performance.now(), isCancelled, resolve, reject });
         queuedBytes += bytes;
@@ -175,7 +185,7 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
       });
     },
     queued: () => queue.length,
-    isIdle: () => queue.length === 0 && inFlight === 0,
+    isIdle,
   };
 }
 
@@ -190,7 +200,7 @@ export function createKeyedBatcher<Item, Result>({
   send,
   maxItemsFor,
   ...options
-}: Omit<BatcherOptions<Item, Result>, 'send'> & {
+}: Omit<BatcherOptions<Item, Result>, 'send' | 'onIdle'> & {
   send(key: string, items: Item[]): Promise<readonly Result[]>;
   maxItemsFor?(key: string): number | undefined;
 }): KeyedBatcher<Item, Result> {
@@ -199,23 +209,17 @@ export function createKeyedBatcher<Item, Result>({
   function batcherFor(key: string): Batcher<Item, Result> {
     const existing = batchers.get(key);
     if (existing) return existing;
-    const batcher = createBatcher<Item, Result>({
+    const batcher: Batcher<Item, Result> = createBatcher({
       ...options,
       maxItems: maxItemsFor?.(key) ?? options.maxItems,
       send: (items) => send(key, items),
+      onIdle() {
+        if (batchers.get(key) === batcher) batchers.delete(key);
+      },
     });
     batchers.set(key, batcher);
     return batcher;
   }
 
-  return {
-    async add(key, item, bytes, isCancelled) {
-      const batcher = batcherFor(key);
-      try {
-        return await batcher.add(item, bytes, isCancelled);
-      } finally {
-        if (batcher.isIdle()) batchers.delete(key);
-      }
-    },
-  };
+  return { add: (key, ...item) => batcherFor(key).add(...item) };
 }

@@ -12,7 +12,7 @@ export function keepSockets(server: Server): void {
   openSockets.set(server, sockets);
   server.on('connection', (socket) => {
     sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
+    socket.on('close', () => sockets.delete(socket));
   });
 }
 

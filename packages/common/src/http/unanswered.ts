@@ -10,10 +10,16 @@ const unanswered = new WeakMap<Socket, Set<ServerResponse>>();
 /** Has `server` keep its responses from their request to their end. */
 export function keepUnanswered(server: Server): void {
   server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
-    const responses = unanswered.get(socket) ?? new Set();
-    unanswered.set(socket, responses.add(response));
-    response.once('close', () => responses.delete(response));
+    const responses = unanswered.get(socket);
+    if (responses) responses.add(response);
+    else unanswered.set(socket, new Set([response]));
+    response.on('close', forget);
   });
+}
+
+/** One for all: what is made for each request is held as long as that is. */
+function forget(this: ServerResponse): void {
+  unanswered.get(this.req.socket)?.delete(this);
 }
 
 /** What `socket` owes, the oldest first. */

@@ -13,7 +13,7 @@ export function clientGone(reply: FastifyReply, onClosed?: () => void): WaitingC
   const waiting: (() => void)[] = [];
   // It may have gone while the body was read; then there is no event any more.
   if (raw.closed) onClosed?.();
-  raw.once('close', () => {
+  raw.on('close', () => {
     onClosed?.();
     if (!raw.writableFinished && !isPatient) for (const giveUp of waiting) giveUp();
   });
