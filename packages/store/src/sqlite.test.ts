@@ -78,3 +78,54 @@ it('answers are kept while many others are forgotten', async () => {
   assert.deepEqual(done, ['kept', 'forgotten']);
   await database.close();
 });
+
+it('what is asked for at once is committed together, and one that fails is undone alone', async (t) => {
+  const database = openSqlite(newPath());
+  await migrate(database);
+  const statements = t.mock.method(DatabaseSync.prototype, 'exec').mock;
+  const add = (id: string, error?: Error) =>
+    database.transaction(async (sql) => {
+      await upsert(sql, 'answers', ['id'], [{ id, event: '{}', is_cancelled: 0, expires_ms: 0 }]);
+      if (error) throw error;
+      return id;
+    });
+  const added = await Promise.allSettled([add('a'), add('b', new Error('no luck')), add('c')]);
+  assert.deepEqual(
+    added.map((each) => (each.status === 'fulfilled' ? each.value : each.reason.message)),
+    ['a', 'no luck', 'c'],
+  );
+  assert.equal(statements.calls.filter(({ arguments: [text] }) => text === 'COMMIT').length, 1);
+  const rows = await database.transaction((sql) => sql('SELECT id FROM answers ORDER BY id'));
+  assert.deepEqual(
+    rows.map(({ id }) => id),
+    ['a', 'c'],
+  );
+  await database.close();
+});
+
+it('when the commit fails, nothing of what was to be committed with it is kept', async (t) => {
+  const database = openSqlite(newPath());
+  await migrate(database);
+  const add = (id: string) =>
+    database.transaction((sql) =>
+      upsert(sql, 'answers', ['id'], [{ id, event: '{}', is_cancelled: 0, expires_ms: 0 }]),
+    );
+  const exec = DatabaseSync.prototype.exec;
+  const failing = t.mock.method(DatabaseSync.prototype, 'exec', function (this: DatabaseSync, text: string) {
+    if (text === 'COMMIT') throw new Error('the disk is full');
+    exec.call(this, text);
+  });
+  const added = await Promise.allSettled([add('a'), add('b')]);
+  assert.deepEqual(
+    added.map(({ status }) => status),
+    ['rejected', 'rejected'],
+  );
+  failing.mock.restore();
+  await add('c');
+  const rows = await database.transaction((sql) => sql('SELECT id FROM answers'));
+  assert.deepEqual(
+    rows.map(({ id }) => id),
+    ['c'],
+  );
+  await database.close();
+});

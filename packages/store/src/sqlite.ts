@@ -5,6 +5,7 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { AppError } from '@waybill/common/errors.ts';
 import type { Database, Row, Sql } from './database.ts';
 
@@ -12,6 +13,8 @@ import type { Database, Row, Sql } from './database.ts';
 const MAX_STATEMENTS = 512;
 /** How long a lock is waited for that another program holds: nothing else is done meanwhile, and callers give up after 3 s. */
 const BUSY_MS = 1_000;
+/** Transactions that are committed together. Nothing else is done meanwhile, for half a millisecond each. */
+const MAX_TOGETHER = 64;
 
 /**
  * Opens the file, and makes it and its folder where they are not there. A commit is on disk (WAL, `synchronous=FULL`).
@@ -20,22 +23,14 @@ const BUSY_MS = 1_000;
  */
 export function openSqlite(path: string): Database {
   const { database, lock } = open(path);
-  const sql = createSql(database);
-  let last: Promise<unknown> = Promise.resolve();
-
-  function transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
-    const run = last.then(() => inTransaction(database, () => work(sql)));
-    last = run.catch(() => {});
-    return run;
-  }
-
+  const { transaction, settled } = createGroupCommit(database);
   return {
     name: path,
     lockRows: '',
     transaction,
     alone: transaction,
     async close() {
-      await last;
+      await settled();
       database.close();
       lock.close();
     },
@@ -79,14 +74,73 @@ function createSql(database: DatabaseSync): Sql {
   };
 }
 
-async function inTransaction<T>(database: DatabaseSync, work: () => Promise<T>): Promise<T> {
-  database.exec('BEGIN IMMEDIATE');
+type Waiting = {
+  /** Does the work; resolves with what tells its caller that it is on disk. */
+  run(): Promise<() => void>;
+  reject(error: unknown): void;
+};
+
+/**
+ * One transaction after the other, in the order in which they were asked for. Those that wait are committed together, as it is the
+ * disk that takes most of the time; one that fails is undone alone.
+ */
+function createGroupCommit(database: DatabaseSync) {
+  const sql = createSql(database);
+  const queue: Waiting[] = [];
+  let committing: Promise<void> | undefined;
+
+  function transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const run = async () => {
+        const result = await work(sql);
+        return () => resolve(result);
+      };
+      queue.push({ run, reject });
+      committing ??= commitAll();
+    });
+  }
+
+  async function commitAll(): Promise<void> {
+    while (queue.length > 0) {
+      // A commit holds up the process: what has come meanwhile is read first, and goes with the next.
+      await nextTurn();
+      await commit(database, queue.splice(0, MAX_TOGETHER));
+    }
+    committing = undefined;
+  }
+
+  return { transaction, settled: async () => committing };
+}
+
+async function commit(database: DatabaseSync, group: readonly Waiting[]): Promise<void> {
+  const done: (() => void)[] = [];
   try {
-    const result = await work();
+    database.exec('BEGIN IMMEDIATE');
+    for (const waiting of group) await inSavepoint(database, waiting, done);
     database.exec('COMMIT');
-    return result;
   } catch (error) {
     if (database.isTransaction) database.exec('ROLLBACK');
-    throw error;
+    for (const { reject } of group) reject(error);
+    return;
+  }
+  for (const tell of done) tell();
+}
+
+async function inSavepoint(
+  database: DatabaseSync,
+  { run, reject }: Waiting,
+  done: (() => void)[],
+): Promise<void> {
+  database.exec('SAVEPOINT work');
+  try {
+    const tell = await run();
+    database.exec('RELEASE work');
+    done.push(tell);
+  } catch (error) {
+    // A full disk, among others, has ended the whole transaction.
+    if (!database.isTransaction) throw error;
+    database.exec('ROLLBACK TO work');
+    database.exec('RELEASE work');
+    reject(error);
   }
 }
