@@ -157,8 +157,9 @@ function mayEndUntold(
   return kind !== 'terminate' || injected.some(isAway);
 }
 
+/** Its store may say that it has none, where it could not be told in time that there is to be none. */
 function refusedWithResult({ sendings, told }: StayingClient): string[] {
-  const numbers = new Set(told.filter(({ token }) => token !== undefined).map(({ number }) => number));
+  const numbers = new Set(told.filter(({ result }) => result !== undefined).map(({ number }) => number));
   return sendings.filter(({ outcome, number }) => outcome === 'refused' && numbers.has(number)).map(show);
 }
 

@@ -15,8 +15,8 @@ const EMPTIED_MS = 3_000;
  * Sends an event whose result goes to the mailbox of a client, without a session; resolves when the broker has it. Beside
  * the events of a session it has no order, among those that are sent so it has that of the calls.
  *
- * @throws AppError why it was not sent: then nothing of it comes to the mailbox. Only after `outcome-unknown` its result, or a
- *   problem that there is none, comes as if it had been.
+ * @throws AppError why it was not sent: then no result of it comes to the mailbox, and, unless its store does not answer in time, no
+ *   problem. Only after `outcome-unknown` its result, or a problem that there is none, comes as if it had been.
  */
 export type PostToMailbox = (
   event: CloudEvent,
