@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { hang, type OnBatch, reset, type StandIn, startStandIn } from '@waybill/test-harness/stand-in.ts';
 import { Pool } from 'undici';
+import { INTERNAL_BODY_LIMIT_BYTES, LARGEST_EVENT_BYTES } from '../batch-limits.ts';
 import { createCallTier, type TierAnswer } from './call-tier.ts';
 import { createClockCheck } from './clock-check.ts';
 import { deriveInternalKeys } from './internal-keys.ts';
@@ -45,6 +46,13 @@ describe('a call to a tier', () => {
     assert.equal(clock.isConfirmed(), true);
   });
 
+  it('is answered by as much as the largest event has', async () => {
+    const event = JSON.stringify('x'.repeat(LARGEST_EVENT_BYTES));
+    const tier = await start((_events, response) => response.end(event));
+    const answer = await call(poolOf(tier.url), { timeoutMs: 60_000 });
+    assert.equal(answer.kind === 'answered' && String(answer.answer).length, LARGEST_EVENT_BYTES);
+  });
+
   it('leaves no timer behind', async () => {
     const timers = () => process.getActiveResourcesInfo().filter((type) => type === 'Timeout').length;
     const before = timers();
@@ -73,7 +81,8 @@ describe('a call to a tier', () => {
     'is not answered in time': hang,
     'has an answer that does not end in time': (_events, response) => response.write('{'),
     'has an answer that its caller does not understand': (_events, response) => response.end('<html>'),
-    'has an endless answer': (_events, response) => response.end('x'.repeat(2 ** 20 + 1)),
+    'has an answer larger than any': (_events, response) =>
+      response.end(`"${'x'.repeat(INTERNAL_BODY_LIMIT_BYTES)}"`),
   };
   for (const [name, onBatch] of Object.entries(failures))
     it(`that ${name} may have got through, and the clock is not judged`, async () => {
