@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { createHealthApp } from '@waybill/common/http/health-app.ts';
-import { portOf } from '@waybill/common/http/http-server.ts';
-import { pino } from 'pino';
 import { createDescriptions } from './descriptions.ts';
 
-const log = pino({ level: 'silent' });
 const data = { type: 'object', required: ['sku'] };
 
 test('the file has what each listener says now, and is gone afterwards', async (t) => {
@@ -39,8 +38,11 @@ test('what a listener said stays where it says nothing any more', async (t) => {
 
 /** The health port of a listener; resolves with its `/health/ready`. */
 async function startListener(t: TestContext, describe?: () => Record<string, object>): Promise<string> {
-  const app = createHealthApp({ log, readiness: () => undefined, describe });
-  t.after(() => app.close());
-  await app.listen({ host: '127.0.0.1', port: 0 });
-  return `http://127.0.0.1:${portOf(app)}/health/ready`;
+  const server = createServer(({ url }, response) => {
+    if (url !== '/types' || !describe) response.statusCode = 404;
+    response.end(JSON.stringify(describe?.() ?? { status: 404 }));
+  }).listen(0, '127.0.0.1');
+  t.after(() => server.close());
+  await once(server, 'listening');
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/health/ready`;
 }

@@ -1,6 +1,5 @@
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
-import type { TypeDescriptions } from '../event/type-descriptions.ts';
 import { markInternal } from '../telemetry/internal-server.ts';
 import { addHealthRoutes, createHttpServer, type Readiness } from './http-server.ts';
 
@@ -19,7 +18,7 @@ export function createHealthApp({
   /** What `/health/ready` tells of the process besides, for `bin/status.mjs`. */
   facts?: () => object;
   /** What `/types` tells of the data of event types, for `npx waybill dev`; without it there is no such route. */
-  describe?: (() => TypeDescriptions) | undefined;
+  describe?: (() => object) | undefined;
 }): FastifyInstance {
   const app = createHttpServer({ log, maxConnections: 100 });
   markInternal(app.server);

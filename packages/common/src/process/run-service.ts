@@ -9,7 +9,6 @@ import type { FastifyInstance } from 'fastify';
 import type { Level, Logger } from 'pino';
 import { settingDoubts } from '../config.ts';
 import { AppError } from '../errors.ts';
-import type { TypeDescriptions } from '../event/type-descriptions.ts';
 import { createHealthApp } from '../http/health-app.ts';
 import { drainHttpServer, portOf, type Readiness } from '../http/http-server.ts';
 import { identity, instanceId, serviceName } from '../instance.ts';
@@ -45,7 +44,7 @@ export type RunningService = {
   /** What it tells of itself at its health port, for `bin/status.mjs`: small, and no secret. */
   facts?(): Record<string, unknown>;
   /** What it says of the data of the types that it answers, at `/types` of its health port; default: there is no such route. */
-  describe?(): TypeDescriptions;
+  describe?(): object;
   /** Takes no more work, and ends what is under way or gives it back, in at most 5.5 s (`DRAIN_MS`, and half a second). */
   drain(): Promise<unknown>;
   /** Closes what is still open after that. What takes longer than `FINISH_MS` is left to end with the process. */
