@@ -54,8 +54,8 @@ describe('the checks of clients that stay', () => {
     const run = cleanRun();
     const { client, evidence, injected } = run;
     send(client, 5, { connection: 1 });
-    send(client, 6, { outcome: 'refused', status: 503, code: 'not-accepted' });
     // Its store was not told in time.
+    send(client, 6, { startMs: 0, connection: 3, outcome: 'refused', status: 503, code: 'not-accepted' });
     tell(client, 6, 'outcome-unknown');
     send(client, 7, { outcome: 'unknown' });
     // It is filled by its store, which does not know its event.
