@@ -35,7 +35,12 @@ export function asDeclared(path: string, service: string, method: string): Messa
     | undefined;
   if (!names || !declared) throw new UserError(`${path} declares no method ${method} of ${service}`);
   return {
-    toInput: (data = '{}') => toAny(names.input, declared.requestSerialize(parse(data))),
+    toInput(data = '{}') {
+      const fields = parse(data);
+      const value = write(declared.requestSerialize, fields);
+      assertKept(fields, declared.requestDeserialize(value), names.input);
+      return toAny(names.input, value);
+    },
     toText(output) {
       if (typeName(output.type_url) !== names.output) return asString.toText(output);
       return JSON.stringify(declared.responseDeserialize(output.value), null, 2);
@@ -61,12 +66,45 @@ function load(path: string) {
   }
 }
 
+function write(serialize: (fields: object) => Buffer, fields: object): Buffer {
+  try {
+    return serialize(fields);
+  } catch (error) {
+    throw new UserError(`--data: ${(error as Error).message.replace(/^\./, '')}`);
+  }
+}
+
 function parse(data: string): object {
   try {
     const value: unknown = JSON.parse(data);
-    if (typeof value === 'object' && value !== null) return value;
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
   } catch {
     // Told below.
   }
   throw new UserError('--data must be a JSON object of the fields of the input, as there is a --proto');
+}
+
+/**
+ * What is written leaves out fields that are not declared, and makes something of values that are none of their fields: neither
+ * must be sent in the user's name.
+ *
+ * @throws UserError that names the field
+ */
+function assertKept(given: unknown, written: unknown, path: string): void {
+  if (typeof given !== 'object' || given === null || typeof written !== 'object' || written === null) {
+    if (given === null || isSame(given, written)) return;
+    throw new UserError(`--data: ${path} cannot be ${JSON.stringify(given)}`);
+  }
+  for (const [name, value] of Object.entries(given)) {
+    if (!Object.hasOwn(written, name)) throw new UserError(`--data: ${path} has no field ${name}`);
+    assertKept(value, Reflect.get(written, name), `${path}.${name}`);
+  }
+}
+
+/** As far as each can be written in two ways: enums by number, floats in more digits than they have, base64 without its end. */
+function isSame(given: unknown, written: unknown): boolean {
+  const text = (value: unknown) => String(value).replace(/=+$/, '');
+  if (typeof given === 'object' || typeof written === 'object') return false;
+  if (typeof given === 'number' && typeof written === 'string' && /^[A-Za-z_]/.test(written)) return true;
+  return text(given) === text(written) || (typeof given === 'number' && Math.fround(given) === written);
 }

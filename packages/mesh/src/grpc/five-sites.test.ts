@@ -109,3 +109,21 @@ test('a site that is gone is called no more, which provably runs nothing', async
   }, HEALING);
   assert.equal(runs.size, 0);
 });
+
+test('a call under way is answered although its peer says goodbye meanwhile', async (t) => {
+  const [a, b] = [await startSite(t, 'a', { checkMs: 60_000 }), await startSite(t, 'b', { checkMs: 60_000 })];
+  const started = Promise.withResolvers<void>();
+  const gate = Promise.withResolvers<null>();
+  b.registerService('shared', 'Greeter', 'Greet', () => {
+    started.resolve();
+    return gate.promise;
+  });
+  await a.connectTo(b.address);
+  const answer = a.dispatch(dispatchRequest(), { deadlineMs: 60_000 });
+  await started.promise;
+  await b.shutdown();
+  assert.equal((await a.listConnections())[0]?.status, 'DISCONNECTED');
+  gate.resolve(null);
+  const { status } = await answer;
+  assert.deepEqual([status.code, status.message], [200, 'OK']);
+});
