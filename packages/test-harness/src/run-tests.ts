@@ -13,6 +13,7 @@ import { statfsSync, statSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { findChromium } from './chromium.ts';
 import { findPostgresql } from './postgresql.ts';
 import { findRabbitmq } from './rabbitmq.ts';
 
@@ -51,6 +52,8 @@ if (process.env.CI && !rabbitmq)
   fail('there is no RabbitMQ, which CI must have: install rabbitmq-server or set TEST_AMQP_URL');
 if (process.env.CI && !findPostgresql())
   fail('there is no PostgreSQL, which CI must have: install postgresql');
+if (process.env.CI && !findChromium())
+  fail('there is no Chromium, which CI must have: install chromium-headless-shell');
 
 const first = rabbitmq ?? EMBEDDED;
 const runs: Run[] =

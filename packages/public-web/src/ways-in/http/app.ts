@@ -41,6 +41,7 @@ import { createPostTicket } from './post-ticket.ts';
 import { createDeleteRequest, createGetRequest } from './requests.ts';
 import { allowNoContentType } from './send-exactly.ts';
 import { shedLoad } from './shed-load.ts';
+import { addTryPage } from './try-page.ts';
 
 /** How long a client may take to read its answer; and how much longer than the longest wait for one it may be silent. */
 const READ_MS = 30_000;
@@ -51,7 +52,7 @@ export type PublicAppOptions = PostEventOptions & {
   clients?: Clients | undefined;
   /** What is told of the types that clients may send; asked each time. */
   types: () => TypeDescriptions;
-  /** What the landing page shows; without it there is none. */
+  /** What the landing page shows; without it there is none, nor `/try`. */
   recent?: RecentEvents | undefined;
   acceptClient: AcceptClient;
   admit: Admit;
@@ -108,6 +109,7 @@ export async function createPublicApp(options: PublicAppOptions): Promise<Public
   // Health and the descriptions stay open to all.
   await addDocs(app, options.types);
   addLandingPage(app, options);
+  addTryPage(app, { isShown: options.recent !== undefined });
   const { promise: webSockets, resolve: onWebSockets } = Promise.withResolvers<WebSockets>();
   await app.register(async (guarded) => {
     shedLoad(guarded, options);

@@ -14,6 +14,7 @@ const HEADERS = {
 
 const LINKS = {
   '/docs': 'try it',
+  '/try': 'a client that stays',
   '/openapi.json': 'OpenAPI',
   '/asyncapi.json': 'AsyncAPI',
   '/health/ready': 'health',
