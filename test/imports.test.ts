@@ -22,7 +22,7 @@ const PACKAGES: Record<string, readonly string[]> = {
   'dataset-generator': ['common'],
   'dev-telemetry': ['common'],
   'embedded-broker': ['common'],
-  tools: ['common', 'listener', 'bin/plain'],
+  tools: ['client', 'common', 'listener', 'bin/plain'],
   'test-harness': ['common', 'embedded-broker', 'tools', 'bin/plain'],
   waybill: ['tools', 'bin', 'bin/plain'],
   bin: ['bin/plain'],

@@ -16,6 +16,7 @@ describe('npm run demo', () => {
     const { code, stdout, stderr, ports } = await demo(t, {});
     assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
     expectPing(stdout);
+    expectStream(stdout);
     expectDataset(stdout);
     assert.match(stdout, /^starting embedded-broker, dev-telemetry, dataset-generator, store, dispatcher/m);
     for (const port of Object.values(ports)) await expectFree(port);
@@ -27,6 +28,7 @@ describe('npm run demo', () => {
     const { code, stdout, stderr } = await demo(t, { AMQP_URL: broker.url });
     assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
     expectPing(stdout);
+    expectStream(stdout);
     expectDataset(stdout);
     assert.match(stdout, /^starting dev-telemetry, dataset-generator, store, dispatcher/m);
   });
@@ -98,6 +100,27 @@ function expectPing(stdout: string): void {
   }
   assert.match(stdout, /^public-web .*· info event answered /m);
   assert.match(stdout, /^ping-listener .*· debug event handled /m);
+}
+
+function expectStream(stdout: string): void {
+  const lines = /^demo-[0-9a-f]{8} connects\n[\s\S]*?\n\n/m
+    .exec(stdout)?.[0]
+    .replaceAll(/demo-[0-9a-f]{8}/g, 'it');
+  assert.equal(
+    lines,
+    `it connects
+it is answered ping-1: PingResponse
+it is answered ping-2: PingResponse
+it is answered ping-3: PingResponse
+it disconnects
+ping-4, ping-5, ping-6 are sent meanwhile
+it connects again
+it has missed ping-4: PingResponse
+it has missed ping-5: PingResponse
+it has missed ping-6: PingResponse
+
+`,
+  );
 }
 
 function expectDataset(stdout: string): void {

@@ -1,6 +1,6 @@
 /**
- * `npm run demo`: starts the whole system, sends a ping, shows the answer and the trace of that very ping, has
- * a dataset sent to a client's queue and checks it, stops everything. Exits 0; on a failure it says which part failed and exits 1.
+ * `npm run demo`: starts the whole system, sends a ping, shows the answer and the trace of that very ping, and a client
+ * that leaves and gets what it has missed, has a dataset sent to a client's queue and checks it, stops everything. Exits 0; on a failure it says which part failed and exits 1.
  */
 import { randomUUID } from 'node:crypto';
 import { programName } from '../../../bin/plain/program-name.mjs';
@@ -8,6 +8,7 @@ import { interrupted, runProgram, UserError } from '../../../bin/plain/user-erro
 import { createOutputKeeper, demoEnv, endedByItself, startDeadline } from './demo-services.ts';
 import { runServices } from './run-services.ts';
 import { isByNpx, show } from './show-program.ts';
+import { showStream } from './show-stream.ts';
 import { readStartOptions } from './start-options.ts';
 import { describeSystem, type System } from './system.ts';
 
@@ -38,6 +39,8 @@ await runProgram(async () => {
     await Promise.race([services.ready, trouble, startDeadline(services)]);
     console.log(`ready after ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`);
     await Promise.race([showPing(system), trouble]);
+    console.log();
+    await Promise.race([showStream(system.publicUrl), trouble]);
     await Promise.race([showDataset(system), trouble]);
   } catch (error) {
     failure = error;
