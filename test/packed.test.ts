@@ -21,6 +21,7 @@ import { collectLog } from '@waybill/test-harness/collect-log.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import { freePort } from '@waybill/test-harness/free-port.ts';
 import { startOtlpReceiver } from '@waybill/test-harness/otlp-receiver.ts';
+import { readAnswers } from '@waybill/tools/read-answers.ts';
 import { defaultPorts } from '@waybill/tools/system.ts';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
@@ -252,6 +253,14 @@ describe('npx waybill, installed elsewhere', () => {
       /already runs/,
     );
 
+    await eventually(
+      async () => {
+        const answers = await readAnswers(`http://127.0.0.1:${dev.env.TELEMETRY_PORT}/metrics`);
+        const { outcomes } = answers?.find(({ type }) => type === 'Order.Place') ?? {};
+        assert.deepEqual(outcomes, { answered: 1, 'invalid-data': 1 });
+      },
+      { timeoutMs: 60_000 },
+    );
     dev.child.kill('SIGTERM');
     assert.deepEqual(await once(dev.child, 'close'), [0, null]);
   });

@@ -31,7 +31,8 @@ export function createDescriptions(): Descriptions {
     file,
     async read(name, readyUrl) {
       try {
-        const { body } = await getText(new URL('/types', readyUrl).href);
+        const { status, body } = await getText(new URL('/types', readyUrl).href);
+        if (status !== 200) return;
         byListener.set(name, parseTypeDescriptions(body));
         write();
       } catch {
