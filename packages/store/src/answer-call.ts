@@ -1,4 +1,5 @@
 /** `POST /calls`: what public-web asks of a store besides appending. */
+import { setImmediate } from 'node:timers/promises';
 import { AppError } from '@waybill/common/errors.ts';
 import { parseForwardedJson } from '@waybill/common/event/event-json.ts';
 import type { InternalCall } from '@waybill/common/internal-call/internal-app.ts';
@@ -17,7 +18,11 @@ export function createAnswerCall({
   answers: Answers;
   connections: MeshConnections;
 }) {
-  return ({ body }: InternalCall): Promise<string> => answer(parseForwardedJson(body) as StoreCall);
+  return async ({ body, isGone }: InternalCall): Promise<string> => {
+    const call = parseForwardedJson(body) as StoreCall;
+    if (call.call === 'attach' || call.call === 'reserve') await assertThere(isGone);
+    return answer(call);
+  };
 
   async function answer(call: StoreCall): Promise<string> {
     switch (call.call) {
@@ -49,6 +54,16 @@ export function createAnswerCall({
         throw new AppError('invalid-request', 'a store knows no such call');
     }
   }
+}
+
+/**
+ * What a caller has given up while this process was held up must not take a mailbox from whoever has it by now. That the
+ * connection has ended is read behind the call itself, in the next turn of the event loop.
+ */
+async function assertThere(isGone: () => boolean): Promise<void> {
+  await setImmediate();
+  await setImmediate();
+  if (isGone()) throw new AppError('client-gone', 'whoever has called has given it up');
 }
 
 /** Events are stored as the text that is sent, so that no number in them is read and rounded. */

@@ -7,7 +7,7 @@ import { after, before, describe, it } from 'node:test';
 import { PROGRESS_TYPE } from '@waybill/common/internal-call/progress.ts';
 import type { Attached, Page, ReadAnswer } from '@waybill/common/internal-call/store-calls.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
-import { append, call, newReply, post, randomKey, startStore } from './store.fixture.ts';
+import { append, call, callAndLeave, newReply, post, randomKey, startStore } from './store.fixture.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'waybill-store-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -66,6 +66,22 @@ describe('a store', () => {
     assert.equal(found.state === 'answered' && found.event.id, `reply to ${id}`);
     await call(store, { call: 'cancel-answer', id });
     assert.deepEqual(await call<ReadAnswer>(store, { call: 'read-answer', id }), { state: 'cancelled' });
+  });
+
+  it('attaches and reserves nothing for callers that have given it up while it was frozen', async (t) => {
+    // However this ends: what is frozen cannot be stopped.
+    t.after(() => store.kill('SIGCONT'));
+    const of = (client: string) => ({ owner: '', client, deadlineMs: 1_000 });
+    const clients = ['one', 'two', 'three', 'four', 'five', 'six'];
+    store.kill('SIGSTOP');
+    for (const client of clients)
+      await callAndLeave(store, { call: 'attach', holder: { ...holder, instance: 'gone' }, ...of(client) });
+    for (const client of clients) await callAndLeave(store, { call: 'reserve', count: 1, ...of(client) });
+    store.kill('SIGCONT');
+    for (const client of clients) {
+      const { fence, previous } = await attach(store, client);
+      assert.deepEqual([fence, previous], [1, undefined]);
+    }
   });
 
   it('refuses callers that do not sign, and calls that it does not know', async () => {

@@ -1,5 +1,7 @@
 /** A store process, and calls of it as public-web and dispatchers make them. */
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { BATCH_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
 import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
@@ -33,6 +35,24 @@ export function post(
     headers: { 'content-type': BATCH_CONTENT_TYPE, ...signature },
     body,
   });
+}
+
+/** Sends a call, and gives it up as soon as the system has it; resolves then. */
+export async function callAndLeave(store: Service, storeCall: StoreCall): Promise<void> {
+  const body = JSON.stringify(storeCall);
+  const signature = signRequest({ method: 'POST', path: '/calls', body, keys: keys.call });
+  const headers = {
+    host: 'store',
+    'content-type': 'application/json',
+    'content-length': body.length,
+    ...signature,
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  const socket = connect(store.port as number, '127.0.0.1');
+  await once(socket, 'connect');
+  socket.end(`POST /calls HTTP/1.1\r\n${lines.join('')}\r\n${body}`);
+  await once(socket, 'finish');
+  socket.destroy();
 }
 
 /** Makes a call, and resolves with what is answered. */

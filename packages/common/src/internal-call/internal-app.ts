@@ -8,7 +8,13 @@ import type { Key } from './internal-keys.ts';
 import { refuseUnsigned, verifyCall } from './verify-call.ts';
 
 /** A call that another tier signed. */
-export type InternalCall = { body: Buffer; contentType: string; log: FastifyBaseLogger };
+export type InternalCall = {
+  body: Buffer;
+  contentType: string;
+  log: FastifyBaseLogger;
+  /** Whether its caller has given it up, as far as is known by now. */
+  isGone(): boolean;
+};
 
 /**
  * Resolves with what is answered with 200: an object, or text that is JSON already. What it throws is answered as a problem.
@@ -36,7 +42,9 @@ export function createInternalApp({
     app.post(path, { onRequest: refuseUnsigned(keys) }, async (request, reply) => {
       const body = verifyCall(request, { keys, clock });
       const contentType = request.headers['content-type'] ?? '';
-      const answer = await handle({ body, contentType, log: request.log });
+      const { socket } = request.raw;
+      const isGone = () => socket.destroyed || socket.readableEnded;
+      const answer = await handle({ body, contentType, log: request.log, isGone });
       if (typeof answer === 'string') reply.type('application/json');
       return reply.send(answer);
     });

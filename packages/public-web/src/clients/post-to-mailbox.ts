@@ -8,7 +8,7 @@ import { assertClientId } from './client-id.ts';
 import { type Detach, isNotAccepted } from './detach.ts';
 import type { SendToSlot } from './send-to-slot.ts';
 
-/** How long a client that is refused waits for its slot to be taken back; one that a store never hears of is filled at its deadline. */
+/** How long a client that is refused waits for its slot to be taken back. */
 const EMPTIED_MS = 3_000;
 
 /**
@@ -51,11 +51,24 @@ export function createPostToMailbox({
     const reserved = await reserve(event.id, { id: randomUUID(), owner, client });
     const error = await sendToSlot(event, { place: { ...reserved, n: 0 }, dueMs }, requester);
     if (!error) return;
-    if (error.code !== 'outcome-unknown') await within(EMPTIED_MS, detach({ ...reserved, lastN: -1 }));
-    throw new AppError(error.code, error.message, {
-      extensions: { ...error.extensions, event_id: event.id },
-      retryAfterMs: error.retryAfterMs,
+    const isEmptied = error.code !== 'outcome-unknown' && (await takeBack(reserved, dueMs));
+    const told = error.code === 'not-accepted' && !isEmptied ? notTakenBack(error) : error;
+    throw new AppError(told.code, told.message, {
+      extensions: { ...told.extensions, event_id: event.id },
+      retryAfterMs: told.retryAfterMs,
       cause: error,
     });
   };
+
+  /** Whether the slot is empty for good: at `dueMs` it is filled. */
+  async function takeBack(reserved: Reserved, dueMs: number): Promise<boolean> {
+    const emptied = detach({ ...reserved, lastN: -1 });
+    const leftMs = Math.min(EMPTIED_MS, dueMs - Date.now());
+    return leftMs > 0 && (await within(leftMs, emptied)) && Date.now() < dueMs;
+  }
+}
+
+/** Its client will find a problem in the mailbox, and so must not be told that there is nothing. */
+function notTakenBack({ message }: AppError): AppError {
+  return new AppError('outcome-unknown', `${message}, and the mailbox has a problem in its place`);
 }
