@@ -64,7 +64,8 @@ export async function runSchedule(options: {
     return { ...asked, ...result, healedMs, recoveredMs, system };
   } catch (error) {
     for (const { service } of system.processes.values()) service.kill('SIGKILL');
-    await system.broker.stop();
+    // Which must not hide what went wrong.
+    await system.broker.stop().catch(() => {});
     throw error;
   }
 }

@@ -87,7 +87,8 @@ export async function startRabbitmq(options: RabbitmqOptions = {}): Promise<Rabb
   async function removeRest(): Promise<void> {
     if (epmd.kill('SIGKILL')) await once(epmd, 'exit');
     untieEpmd();
-    await rm(folder, { recursive: true, force: true });
+    // What has just been killed may still be writing its last file.
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 });
   }
 
   const startProcess = () => startRabbitmqProcess({ scripts, folder, env });
