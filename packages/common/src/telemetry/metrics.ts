@@ -47,6 +47,15 @@ export const mailboxDepth = meter.createObservableGauge('waybill.mailbox.depth',
   unit: '{entry}',
 });
 
+/**
+ * Age of the oldest entry that an attached client was handed and has not acknowledged, 0 without one; observed as {@link parked} is.
+ * An entry is as old as its reply, so for a client that comes back it says how long it was away.
+ */
+export const mailboxAge = meter.createObservableGauge('waybill.mailbox.age', {
+  description: 'Age of the oldest entry that an attached client has not acknowledged',
+  unit: 's',
+});
+
 /** Entries handed to attached clients. Attribute: `by`, how they came: `push`, or `read` where that was missed or too early. */
 export const mailboxEntries = createCounter(meter, 'waybill.mailbox.entries', {
   description: 'Entries handed to attached clients',

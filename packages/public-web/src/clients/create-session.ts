@@ -50,6 +50,8 @@ export type HeldSession = Session & {
   readonly fence: number;
   /** Entries that its client has not acknowledged. */
   depth(): number;
+  /** As that of its delivery. */
+  oldestMs(): number;
   /** Begins to hand over what there is. */
   start(): void;
   pushed(push: PushedEntry): void;
@@ -185,6 +187,7 @@ export function createSession({
     mailbox,
     fence,
     depth: () => delivery.head() - delivery.acked(),
+    oldestMs: delivery.oldestMs,
     token: `${epoch}.${attached.trimmed}`,
     backlog: attached.head - attached.trimmed,
     recovered: isResumed && !attached.gap,

@@ -3,7 +3,12 @@ import { AppError } from '@waybill/common/errors.ts';
 import type { CallStore } from '@waybill/common/internal-call/call-store.ts';
 import type { Attached, Holder, LookedAt } from '@waybill/common/internal-call/store-calls.ts';
 import { DRAIN_MS } from '@waybill/common/shutdown-bounds.ts';
-import { attaches, mailboxDepth, sessions as sessionsGauge } from '@waybill/common/telemetry/metrics.ts';
+import {
+  attaches,
+  mailboxAge,
+  mailboxDepth,
+  sessions as sessionsGauge,
+} from '@waybill/common/telemetry/metrics.ts';
 import { within } from '@waybill/common/within.ts';
 import type { Watches } from '../later/watches.ts';
 import { createAcks } from './acks.ts';
@@ -64,6 +69,14 @@ export function createSessions({
   mailboxDepth.addCallback((result) =>
     result.observe([...sessions.values()].reduce((sum, { depth }) => sum + depth(), 0)),
   );
+
+  mailboxAge.addCallback((result) => {
+    const oldestMs = [...sessions.values()].reduce(
+      (oldest, session) => Math.min(oldest, session.oldestMs()),
+      Number.POSITIVE_INFINITY,
+    );
+    result.observe(Math.max(0, Date.now() - oldestMs) / 1000);
+  });
 
   /** Of promises that never reject. */
   function track(promise: Promise<unknown>): void {

@@ -26,6 +26,8 @@ export type Delivery = {
   acked(): number;
   /** The offset up to which the client was handed all. */
   handed(): number;
+  /** When the oldest entry was made that the client was handed and has not acknowledged; Infinity without one. In ms since the epoch. */
+  oldestMs(): number;
   /** The last offset that there is, as far as is known. */
   head(): number;
   /** Begins with the page that came with the attach. */
@@ -53,7 +55,7 @@ export function createDelivery({ attached, take, unwritten, read, onHanded }: De
   const { epoch } = attached;
   let { head, trimmed: acked } = attached;
   let handed = acked;
-  const unacked: { offset: number; bytes: number }[] = [];
+  const unacked: { offset: number; bytes: number; time: string | undefined; handedMs: number }[] = [];
   let unackedBytes = 0;
   const waiting = unwritten.open();
   let isReading = true;
@@ -73,7 +75,7 @@ export function createDelivery({ attached, take, unwritten, read, onHanded }: De
     mailboxEntries.add(1, { by });
     handed = offset;
     head = Math.max(head, offset);
-    unacked.push({ offset, bytes });
+    unacked.push({ offset, bytes, time: event.time, handedMs: Date.now() });
     unackedBytes += bytes;
     const span = startEventSpan({ name: 'deliver', kind: 'internal', event, label: event.type });
     take(entry, waiting.add(bytes, catchUp));
@@ -130,6 +132,12 @@ export function createDelivery({ attached, take, unwritten, read, onHanded }: De
     acked: () => acked,
     handed: () => handed,
     head: () => head,
+    oldestMs() {
+      const [oldest] = unacked;
+      if (!oldest) return Number.POSITIVE_INFINITY;
+      // A leap second is no time for the parser.
+      return oldest.time === undefined ? oldest.handedMs : Date.parse(oldest.time) || oldest.handedMs;
+    },
     start() {
       if (isOver) return;
       isReading = false;

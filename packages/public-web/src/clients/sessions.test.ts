@@ -3,9 +3,16 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { after, before, describe, it, type TestContext } from 'node:test';
 import { AppError } from '@waybill/common/errors.ts';
 import type { LookedAt, StoreCall } from '@waybill/common/internal-call/store-calls.ts';
+import {
+  attaches,
+  mailboxAge,
+  mailboxDepth,
+  mailboxEntries,
+  sessions as sessionsGauge,
+} from '@waybill/common/telemetry/metrics.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
 import { append, pong, startStore } from '../public-web.fixture.ts';
@@ -407,4 +414,72 @@ describe('sessions of clients that stay', () => {
     await next.session.close();
     assert.equal(small.sessions.size(), 0);
   });
+
+  it('are measured: how many, what they have not acknowledged and for how long, how they came, what they were handed', async (t) => {
+    const measured = watchMetrics(t);
+    const instance = start('measured');
+    assert.deepEqual(measured.gauges(), { sessions: 0, depth: 0, age: 0 });
+    const name = randomUUID();
+    const client = await connect(instance, name);
+    await client.send('a', 'b', 'c');
+    const sent = await sentBy(instance, 'a', 'b', 'c');
+    const minutesAgo = new Date(Date.now() - 600_000).toISOString();
+    const replies = sent.map((event) => pong(event, { time: minutesAgo }));
+    await append(store, replies.slice(0, 2));
+    // Nothing was pushed: it looks, and reads.
+    await client.answers(2);
+    const [{ push } = {}] = await append(store, replies.slice(2));
+    assert.ok(push);
+    instance.watches.tell({ instance: instance.name, ...push, event: replies[2] });
+    await client.answers(3);
+
+    const { age, ...others } = measured.gauges();
+    assert.deepEqual(others, { sessions: 1, depth: 3 });
+    assert.ok(age >= 600, `${age} s`);
+    const [first, , third] = client.entries;
+    client.session.acknowledge(String(third?.token));
+    assert.deepEqual(measured.gauges(), { sessions: 1, depth: 0, age: 0 });
+    await client.session.close();
+    assert.equal(measured.gauges().sessions, 0);
+
+    const recovered = await connect(instance, name, { after: String(third?.token) });
+    await recovered.session.close();
+    const gap = await connect(instance, name, { after: String(first?.token) });
+    await gap.session.close();
+    const counts = { new: 1, recovered: 1, gap: 1 };
+    assert.deepEqual(measured.attaches(), counts);
+    const { read = 0, push: pushed = 0 } = measured.entries();
+    assert.equal(read + pushed, 3);
+    assert.ok(read >= 2, `${read} read`);
+  });
 });
+
+/** What the instances that are created from now on say of themselves. */
+function watchMetrics(t: TestContext) {
+  type Callback = Parameters<typeof sessionsGauge.addCallback>[0];
+  const callbacks: Callback[] = [];
+  // Without telemetry all gauges are one: they are told by their order.
+  assert.equal(new Set([sessionsGauge, mailboxDepth, mailboxAge]).size, 1);
+  t.mock.method(sessionsGauge, 'addCallback', (callback: Callback) => void callbacks.push(callback));
+  function observed(): number[] {
+    const values: number[] = [];
+    for (const callback of callbacks) void callback({ observe: (value) => void values.push(value) });
+    return values;
+  }
+  function countsOf(counter: typeof attaches, attribute: string): () => Record<string, number> {
+    const counts: Record<string, number> = {};
+    t.mock.method(counter, 'add', (value: number, attributes: Record<string, string>) => {
+      const name = String(attributes[attribute]);
+      counts[name] = (counts[name] ?? 0) + value;
+    });
+    return () => counts;
+  }
+  return {
+    gauges() {
+      const [sessions = Number.NaN, depth = Number.NaN, age = Number.NaN] = observed();
+      return { sessions, depth, age };
+    },
+    attaches: countsOf(attaches, 'outcome'),
+    entries: countsOf(mailboxEntries, 'by'),
+  };
+}
