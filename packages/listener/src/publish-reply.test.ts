@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { describe, it } from 'node:test';
 import type { Publisher, PublishOutcome } from '@waybill/common/broker/ports.ts';
 import { encodeEvent } from '@waybill/common/event/event-json.ts';
+import { PROGRESS_TYPE } from '@waybill/common/internal-call/progress.ts';
 import { createMemoryBroker } from '@waybill/embedded-broker/create-memory-broker.ts';
 import { createPublishReply } from './publish-reply.ts';
 
@@ -45,6 +46,24 @@ describe('publishing a reply', () => {
     const outcomes = Promise.all(replies.map(publishReply));
     resolve('confirmed');
     assert.deepEqual(new Set(await outcomes), new Set(['confirmed']));
+  });
+
+  it('drops news of attempts, and no reply, beyond as many as a broker that takes nothing may make wait', async () => {
+    const { promise, resolve } = Promise.withResolvers<PublishOutcome>();
+    let published = 0;
+    const publishReply = createPublishReply({
+      publisher: publisherThat(async ({ body }) => {
+        published += [JSON.parse(String(body))].flat().length;
+        return promise;
+      }),
+    });
+    const reply = replyWithin(60_000, 'one');
+    const news = { ...reply, event: { ...reply.event, type: PROGRESS_TYPE } };
+    const outcomes = Promise.all([...Array(5_000).fill(news), reply].map(publishReply));
+    resolve('confirmed');
+    const dropped = (await outcomes).filter((outcome) => outcome === 'expired');
+    assert.deepEqual([dropped.length, published, (await outcomes).at(-1)], [904, 4_097, 'confirmed']);
+    assert.equal(await publishReply(news), 'confirmed');
   });
 
   it('waits for a queue of replies that is missing', async () => {

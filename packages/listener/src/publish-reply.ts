@@ -10,8 +10,12 @@ import type { OutgoingMessage, Publisher } from '@waybill/common/broker/ports.ts
 import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
 import { expiryMs } from '@waybill/common/event/event.ts';
 import { type EncodedEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
+import { PROGRESS_TYPE } from '@waybill/common/internal-call/progress.ts';
 import { batchSize } from '@waybill/common/telemetry/metrics.ts';
 import { requesterAt } from './requester-address.ts';
+
+/** News of attempts (`tell-progress.ts`) that wait or are under way, of a kilobyte each: some seconds' worth of failures. */
+const MAX_NEWS = 4_096;
 
 /**
  * Publishes a reply with whatever else goes to the same address. Resolves `confirmed` when the broker has it, or
@@ -27,6 +31,7 @@ export type PublishReply = (reply: EncodedEvent) => Promise<'confirmed' | 'expir
  * Replies of several deliveries share a message, so no single delivery's signal ends the attempts: they go on until
  * the broker confirms, or nobody waits for any of them any more. What waits has no bound of its own, as it would have to
  * refuse the work of a handler that is done: it is one reply, no larger than an event may be, per event that is handled at once.
+ * No handler waits for the news of an attempt, so of those there is a bound: what is more is dropped.
  */
 export function createPublishReply({ publisher }: { publisher: Publisher }): PublishReply {
   const batcher = createKeyedBatcher<EncodedEvent, 'confirmed' | 'expired'>({
@@ -48,7 +53,17 @@ export function createPublishReply({ publisher }: { publisher: Publisher }): Pub
       return replies.map(() => outcome);
     },
   });
-  return async (reply) => (await batcher.add(String(reply.event.replyto), reply, reply.bytes)) ?? 'expired';
+  let news = 0;
+  return async (reply) => {
+    const isNews = reply.event.type === PROGRESS_TYPE;
+    if (isNews && news >= MAX_NEWS) return 'expired';
+    if (isNews) news += 1;
+    try {
+      return (await batcher.add(String(reply.event.replyto), reply, reply.bytes)) ?? 'expired';
+    } finally {
+      if (isNews) news -= 1;
+    }
+  };
 }
 
 /** A queue that is missing is waited for like one that is full: it is declared anew, by this process or by another. */
