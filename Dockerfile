@@ -33,10 +33,13 @@ ARG PACKAGE
 # Inside a container every address is its own, and health is on one port whatever the service.
 ENV NODE_ENV=production HOST=0.0.0.0 HEALTH_PORT=8088 SHUTDOWN_PAUSE_MS=3000 OTEL_SERVICE_NAME=${PACKAGE}
 COPY --from=dependencies /app ./
-# What a service may import: common with the protocols it loads, and a listener the framework as well.
+# What a service may import: common with the protocols it loads, a listener the framework, and public-web the mesh; the client is
+# what it serves in development.
 COPY proto proto
 COPY packages/common packages/common
 COPY packages/listener packages/listener
+COPY packages/mesh packages/mesh
+COPY packages/client packages/client
 COPY packages/${PACKAGE} packages/${PACKAGE}
 COPY bin/health.sh bin/
 WORKDIR /app/packages/${PACKAGE}

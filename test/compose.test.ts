@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { DATASET_SERVICES } from '@waybill/tools/tiers.ts';
 import { parse } from 'yaml';
@@ -65,6 +65,36 @@ test('where metrics are scraped, they are of every service', () => {
   );
   assert.deepEqual(scraped.sort(), packages.map(([name]) => name).sort());
 });
+
+test('an image has the sources of each package that its service imports', () => {
+  const copied = readFileSync('Dockerfile', 'utf8').matchAll(/^COPY packages\/([\w-]+) packages\/\1$/gm);
+  const shared = [...copied].map(([, name]) => name ?? '');
+  for (const [, { build }] of packages) {
+    const name = build?.args?.PACKAGE ?? '';
+    const imported = [...importedFrom(`packages/${name}/src/main.ts`)].map(
+      (file) => file.split('/')[1] ?? '',
+    );
+    assert.ok(imported.includes('common'), name);
+    assert.deepEqual(
+      [...new Set(imported)].filter((each) => ![name, ...shared].includes(each)),
+      [],
+      name,
+    );
+  }
+});
+
+/** The sources of packages that one imports, and that these import, itself among them; types are none. */
+function importedFrom(file: string, seen = new Set<string>()): Set<string> {
+  if (seen.has(file)) return seen;
+  seen.add(file);
+  const imports = readFileSync(file, 'utf8').matchAll(/^(?:import|export) (?!type)[^'";]*?from '([^']+)'/gm);
+  for (const [, specifier = ''] of imports) {
+    const [, name, path = 'index.ts'] = /^@waybill\/([\w-]+)(?:\/(.+))?$/.exec(specifier) ?? [];
+    if (specifier.startsWith('.')) importedFrom(join(dirname(file), specifier), seen);
+    else if (name) importedFrom(`packages/${name}/src/${path}`, seen);
+  }
+  return seen;
+}
 
 test('every container has a limit of memory', () => {
   for (const [name, { mem_limit: limit }] of services) assert.match(limit ?? '', /^\d+[mg]$/, name);
