@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { INTERNAL_BODY_LIMIT_BYTES } from '@waybill/common/batch-limits.ts';
 import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE } from '@waybill/common/event/event-json.ts';
 import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
@@ -140,10 +141,10 @@ describe('POST /events', () => {
     assert.equal(listener.messages.length, 0);
   });
 
-  it('answers 400 to a signed body that is no batch, and 413 to one over 512 kB', async () => {
+  it('answers 400 to a signed body that is no batch, and 413 to one over the limit', async () => {
     const bodies = ['', '{}', '"x"', '[', `[${'['.repeat(100)}${']'.repeat(100)}]`, '[{"constructor":1}]'];
     for (const body of bodies) assert.equal((await postEvents(dispatcher, body)).status, 400, body);
-    const large = JSON.stringify([newEvent('Known', { data: 'x'.repeat(512 * 1024) })]);
+    const large = JSON.stringify([newEvent('Known', { data: 'x'.repeat(INTERNAL_BODY_LIMIT_BYTES) })]);
     assert.equal((await postEvents(dispatcher, large)).status, 413);
     assert.equal(listener.messages.length, 0);
   });
