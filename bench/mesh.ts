@@ -3,7 +3,7 @@
  * a hop costs beside a bare unary call of grpc-js. All in one process, over real gRPC on loopback, by the processor time that a
  * call takes, which other work on the machine changes little.
  *
- *     npm run bench:mesh -- --calls 10000     # --costs: only what a hop costs
+ *     npm run bench:mesh -- --calls 10000     # --costs: only what a hop costs; --faults: only what faults do
  */
 import { parseArgs } from 'node:util';
 import { Client, credentials, Metadata, Server, ServerCredentials } from '@grpc/grpc-js';
@@ -11,9 +11,14 @@ import { type GrpcSite, startSite } from '../packages/mesh/src/grpc/grpc-mesh.fi
 import { dispatchRequest } from '../packages/mesh/src/mesh.fixture.ts';
 import { createStranger } from '../packages/test-harness/src/collector-stranger.ts';
 import { startTcpProxy } from '../packages/test-harness/src/tcp-proxy.ts';
+import { measureFaults } from './mesh-faults.ts';
 
 const { values } = parseArgs({
-  options: { calls: { type: 'string', default: '10000' }, costs: { type: 'boolean', default: false } },
+  options: {
+    calls: { type: 'string', default: '10000' },
+    costs: { type: 'boolean', default: false },
+    faults: { type: 'boolean', default: false },
+  },
 });
 const CALLS = Number(values.calls);
 const IN_FLIGHT = 16;
@@ -27,8 +32,11 @@ const EDGES = {
 const closers: (() => unknown)[] = [];
 const owner = { after: (close: unknown) => void closers.push(close as () => unknown) };
 
-if (!values.costs) for (const [name, edges] of Object.entries(EDGES)) await callAll(name, edges);
-await compareCosts();
+if (values.faults) await measureFaults();
+else {
+  if (!values.costs) for (const [name, edges] of Object.entries(EDGES)) await callAll(name, edges);
+  await compareCosts();
+}
 for (const close of closers) await close();
 
 /** Calls the methods of all sites at all sites, and counts where each has run. */

@@ -26,7 +26,12 @@ export type Order = {
 
 /** Creates the {@link Order} of one site. */
 export function createOrder(): Order {
-  const served = new LRUCache<string, boolean>({ max: MAX_REMEMBERED, ttl: MEMORY_MS });
+  const served = new LRUCache<string, boolean>({
+    max: MAX_REMEMBERED,
+    ttl: MEMORY_MS,
+    // The clock is looked at once a second, and not with each call.
+    ttlResolution: 1_000,
+  });
   const lastFirst = new WeakMap<Neighbour, number>();
   let turn = 0;
 
