@@ -129,3 +129,25 @@ it('when the commit fails, nothing of what was to be committed with it is kept',
   );
   await database.close();
 });
+
+it('what finds the disk full takes nothing along that was to be committed with it', async () => {
+  const database = openSqlite(newPath());
+  await migrate(database);
+  const pages = await database.transaction((sql) => sql('PRAGMA page_count'));
+  await database.transaction((sql) => sql(`PRAGMA max_page_count = ${Number(pages[0]?.page_count) + 10}`));
+  const add = (id: string, event: string) =>
+    database.transaction((sql) =>
+      upsert(sql, 'answers', ['id'], [{ id, event, is_cancelled: 0, expires_ms: 0 }]),
+    );
+  const read = () => database.transaction((sql) => sql('SELECT id FROM answers'));
+  const done = await Promise.allSettled([read(), add('a', '{}'), add('b', 'b'.repeat(1_000_000)), read()]);
+  assert.deepEqual(
+    done.map(({ status }) => status),
+    ['fulfilled', 'fulfilled', 'rejected', 'fulfilled'],
+  );
+  assert.deepEqual(
+    (await read()).map(({ id }) => id),
+    ['a'],
+  );
+  await database.close();
+});

@@ -101,46 +101,65 @@ function createGroupCommit(database: DatabaseSync) {
   }
 
   async function commitAll(): Promise<void> {
-    while (queue.length > 0) {
-      // A commit holds up the process: what has come meanwhile is read first, and goes with the next.
-      await nextTurn();
-      await commit(database, queue.splice(0, MAX_TOGETHER));
+    try {
+      while (queue.length > 0) {
+        // A commit holds up the process: what has come meanwhile is read first, and goes with the next.
+        await nextTurn();
+        await commit(database, queue.splice(0, MAX_TOGETHER));
+      }
+    } finally {
+      committing = undefined;
     }
-    committing = undefined;
   }
 
   return { transaction, settled: async () => committing };
 }
 
 async function commit(database: DatabaseSync, group: readonly Waiting[]): Promise<void> {
-  const done: (() => void)[] = [];
+  const rejectAll = (error: unknown) => {
+    for (const { reject } of group) reject(error);
+  };
   try {
     database.exec('BEGIN IMMEDIATE');
-    for (const waiting of group) await inSavepoint(database, waiting, done);
-    database.exec('COMMIT');
   } catch (error) {
-    if (database.isTransaction) database.exec('ROLLBACK');
-    for (const { reject } of group) reject(error);
-    return;
+    return rejectAll(error);
   }
-  for (const tell of done) tell();
+  try {
+    const outcomes: (() => void)[] = [];
+    for (const waiting of group) outcomes.push(await inSavepoint(database, waiting));
+    database.exec('COMMIT');
+    for (const tell of outcomes) tell();
+  } catch (error) {
+    rollBack(database);
+    if (group.length === 1) return rejectAll(error);
+    // What one of them wrote may be more than the disk has room for, and others only read.
+    for (const waiting of group) await commit(database, [waiting]);
+  }
 }
 
-async function inSavepoint(
-  database: DatabaseSync,
-  { run, reject }: Waiting,
-  done: (() => void)[],
-): Promise<void> {
+/**
+ * Does one work; resolves with what tells its caller of it after the commit, since it may have seen what others before it did.
+ *
+ * @throws when that has ended the whole transaction, as a full disk does.
+ */
+async function inSavepoint(database: DatabaseSync, { run, reject }: Waiting): Promise<() => void> {
   database.exec('SAVEPOINT work');
   try {
     const tell = await run();
     database.exec('RELEASE work');
-    done.push(tell);
+    return tell;
   } catch (error) {
-    // A full disk, among others, has ended the whole transaction.
     if (!database.isTransaction) throw error;
     database.exec('ROLLBACK TO work');
     database.exec('RELEASE work');
-    reject(error);
+    return () => reject(error);
+  }
+}
+
+function rollBack(database: DatabaseSync): void {
+  try {
+    if (database.isTransaction) database.exec('ROLLBACK');
+  } catch {
+    // Then the next cannot begin, and says why.
   }
 }
