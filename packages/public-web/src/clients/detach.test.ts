@@ -32,10 +32,10 @@ it('tells a store of many fences at once', async () => {
 it('tells it again until it answers, and not what it does not understand', async () => {
   const away = new AppError('not-accepted', 'no store answers now');
   const patient = startDetach(away, away);
-  await patient.detach(fenceOf(1));
+  assert.equal(await patient.detach(fenceOf(1)), true);
   assert.equal(patient.calls.length, 3);
   const strange = startDetach(new AppError('invalid-request', 'a store knows no such call'));
-  await strange.detach(fenceOf(1));
+  assert.equal(await strange.detach(fenceOf(1)), false);
   assert.equal(strange.calls.length, 1);
 });
 
@@ -44,5 +44,18 @@ it('gives up when the instance has drained', async () => {
   const { detach, stop } = startDetach(...away);
   const told = detach(fenceOf(1));
   stop();
-  await told;
+  assert.equal(await told, false);
+});
+
+it('tells it once even when the instance has drained already', async () => {
+  const { detach, calls, stop } = startDetach();
+  stop();
+  assert.equal(await detach(fenceOf(1)), true);
+  assert.deepEqual(calls, [1]);
+});
+
+it('says that the store has not heard of those for whom too many wait', async () => {
+  const { detach } = startDetach();
+  for (let index = 0; index < 10_000; index += 1) void detach(fenceOf(index));
+  assert.equal(await detach(fenceOf(10_000)), false);
 });

@@ -12,10 +12,11 @@ const AGAIN = { baseMs: 200, capMs: 500 };
 
 /**
  * Tells the store that no more slots are taken under a fence, which then holds nothing back any longer than it takes to fill
- * those that were. Many that come at once are told together. Resolves when the store knows; when `drained` aborts, or too
- * many wait, it closes the fence when the client attaches again. Never rejects.
+ * those that were. Many that come at once are told together, again while no store answers; once `drained` has aborted, one try is
+ * the last. Resolves with whether the store has heard it: false when it never answered, did not understand, or too many
+ * wait; then it closes the fence when the client attaches again, or its time is over. Never rejects.
  */
-export type Detach = (fence: ClosedFence) => Promise<void>;
+export type Detach = (fence: ClosedFence) => Promise<boolean>;
 
 /** Creates {@link Detach}. */
 export function createDetach({
@@ -39,18 +40,27 @@ export function createDetach({
     },
   });
 
-  return async (fence) => {
-    if (waiting >= MAX_WAITING) return;
-    waiting += 1;
-    for (let failures = 1; !drained.aborted; failures += 1)
+  async function tell(fence: ClosedFence): Promise<boolean> {
+    let failures = 0;
+    do
       try {
         await batcher.add(fence, 0);
-        break;
+        return true;
       } catch (error) {
-        if (!isNotAccepted(error)) break;
+        if (!isNotAccepted(error)) return false;
+        failures += 1;
         await backOff(failures, { ...AGAIN, signal: drained });
       }
+    while (!drained.aborted);
+    return false;
+  }
+
+  return async (fence) => {
+    if (waiting >= MAX_WAITING) return false;
+    waiting += 1;
+    const isHeard = await tell(fence);
     waiting -= 1;
+    return isHeard;
   };
 }
 

@@ -64,7 +64,7 @@ export function createPostToMailbox({
   async function takeBack(reserved: Reserved, dueMs: number): Promise<boolean> {
     const emptied = detach({ ...reserved, lastN: -1 });
     const leftMs = Math.min(EMPTIED_MS, dueMs - Date.now());
-    return leftMs > 0 && (await within(leftMs, emptied)) && Date.now() < dueMs;
+    return leftMs > 0 && (await within(leftMs, emptied)) && (await emptied) && Date.now() < dueMs;
   }
 }
 
