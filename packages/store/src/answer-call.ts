@@ -3,10 +3,13 @@ import { setImmediate } from 'node:timers/promises';
 import { AppError } from '@waybill/common/errors.ts';
 import { parseForwardedJson } from '@waybill/common/event/event-json.ts';
 import type { InternalCall } from '@waybill/common/internal-call/internal-app.ts';
-import type { StoreCall } from '@waybill/common/internal-call/store-calls.ts';
+import type { ClosedFence, StoreCall } from '@waybill/common/internal-call/store-calls.ts';
 import type { Answers, FoundAnswer } from './answers.ts';
 import type { Mailboxes, TextPage } from './mailboxes.ts';
 import type { MeshConnections } from './mesh-connections.ts';
+
+/** As public-webs asked it before they told of many fences at once: one may be replaced later than its store. */
+type DetachOne = { call: 'detach'; fences?: undefined; deadlineMs: number } & ClosedFence;
 
 /** What handles `POST /calls`, one {@link StoreCall}: answers 200 with what `store-calls.ts` has for it, as JSON text. */
 export function createAnswerCall({
@@ -19,19 +22,19 @@ export function createAnswerCall({
   connections: MeshConnections;
 }) {
   return async ({ body, isGone }: InternalCall): Promise<string> => {
-    const call = parseForwardedJson(body) as StoreCall;
+    const call = parseForwardedJson(body) as StoreCall | DetachOne;
     if (call.call === 'attach' || call.call === 'reserve') await assertThere(isGone);
     return answer(call);
   };
 
-  async function answer(call: StoreCall): Promise<string> {
+  async function answer(call: StoreCall | DetachOne): Promise<string> {
     switch (call.call) {
       case 'attach':
         return pageText(await mailboxes.attach(call));
       case 'reserve':
         return JSON.stringify(await mailboxes.reserve(call));
       case 'detach':
-        await mailboxes.detach(call);
+        await mailboxes.detach({ fences: call.fences ?? [call], deadlineMs: call.deadlineMs });
         return '{}';
       case 'read':
         return pageText(await mailboxes.read(call));

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { PROGRESS_TYPE } from '@waybill/common/internal-call/progress.ts';
-import type { Attached, Page, ReadAnswer } from '@waybill/common/internal-call/store-calls.ts';
+import type { Attached, Page, ReadAnswer, Reserved } from '@waybill/common/internal-call/store-calls.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
 import { append, call, callAndLeave, newReply, post, randomKey, startStore } from './store.fixture.ts';
 
@@ -66,6 +66,27 @@ describe('a store', () => {
     assert.equal(found.state === 'answered' && found.event.id, `reply to ${id}`);
     await call(store, { call: 'cancel-answer', id });
     assert.deepEqual(await call<ReadAnswer>(store, { call: 'read-answer', id }), { state: 'cancelled' });
+  });
+
+  it('takes a slot back for a public-web that is older than it, and tells of one fence', async () => {
+    const client = { owner: '', client: 'of an older public-web' };
+    const reserved = await call<Reserved>(store, {
+      call: 'reserve',
+      ...client,
+      count: 1,
+      deadlineMs: 60_000,
+    });
+    const { mailbox, fence } = await attach(store, client.client);
+    await append(store, [newReply(`${mailbox}.${fence}.0`)]);
+    assert.deepEqual(idsOf(await read(store, mailbox)), []);
+    const response = await post(store, '/calls', {
+      call: 'detach',
+      ...reserved,
+      lastN: -1,
+      deadlineMs: 60_000,
+    });
+    assert.equal(response.status, 200);
+    assert.deepEqual(idsOf(await read(store, mailbox)), [`reply to ${mailbox}.${fence}.0`]);
   });
 
   it('attaches and reserves nothing for callers that have given it up while it was frozen', async (t) => {
