@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
 import { DEAD_LETTERS_QUEUE } from '@waybill/common/broker/amqp-topology.ts';
-import { destinationOf } from '@waybill/common/broker/partitions.ts';
+import { destinationOf, partitionOf } from '@waybill/common/broker/partitions.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 import { createMemoryBroker } from '@waybill/embedded-broker/create-memory-broker.ts';
@@ -181,6 +181,31 @@ describe('a handler in order', () => {
     (await step(2)).end();
     assert.deepEqual(ids(), ['a1', 'a1', 'a2']);
     await done();
+  });
+
+  it('acks nothing before what is unacked of one of its keys, so that all comes again since, and of other keys nothing', async (t) => {
+    const { broker, start, send, step, ids, done } = setUp(t);
+    const { faults } = await start();
+    const [a, b, c] = Array.from({ length: 100 }, (_, n) => `key-${n}`).filter(
+      (key) => partitionOf(event('', key)) === 0,
+    );
+    await send(event('a1', a), event('b1', b));
+    await send(event('b2', b));
+    await step(1);
+    assert.deepEqual(ids(), ['a1', 'b1']);
+    (await step(1)).end();
+    (await step(2)).end();
+    await send(event('c1', c));
+    (await step(3)).end();
+    assert.deepEqual(ids(), ['a1', 'b1', 'b2', 'c1']);
+    const unacked = () => Object.values(broker.queues()).reduce((sum, queue) => sum + queue.unacked, 0);
+    await eventually(() => assert.equal(unacked(), 2));
+
+    faults.reset();
+    for (const index of [4, 5, 6]) (await step(index)).end();
+    assert.deepEqual(ids().slice(4), ['a1', 'b1', 'b2']);
+    await done();
+    assert.equal(ids().length, 7);
   });
 
   it('gives up what was in hand whenever its process died, after ten deaths, and nothing that was in hand beside it', async (t) => {

@@ -18,40 +18,26 @@
  * ten times when its turn comes is given up, one in a life of the process.
  */
 import { setMaxListeners } from 'node:events';
-import { setTimeout as delay } from 'node:timers/promises';
-import { keyOf } from '@waybill/common/broker/partitions.ts';
 import type { Delivery, Subscriber, Subscription } from '@waybill/common/broker/ports.ts';
 import { PARTITIONS } from '@waybill/common/broker/topology.ts';
-import { AppError, toAppError } from '@waybill/common/errors.ts';
-import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { toAppError } from '@waybill/common/errors.ts';
 import { within } from '@waybill/common/within.ts';
-import pLimit, { type LimitFunction } from 'p-limit';
 import type { Logger } from 'pino';
 import type { Consumer } from './consume-events.ts';
-import type { DecodeDelivery } from './decode-delivery.ts';
-import { originalsOf } from './delivered-event.ts';
 import type { GiveUp } from './give-up.ts';
-import type { HandleEvent } from './handle-event.ts';
-import { crashesOf, failedAttemptsOf, historyHeaders } from './headers.ts';
-import { ACK_ARRIVES_MS } from './isolation.ts';
-import type { SurvivedLosses } from './survived-losses.ts';
+import { createHandleInOrder, type HandleInOrderOptions } from './handle-in-order.ts';
+import { createSuspects } from './suspects-in-order.ts';
 
-/** Messages of a partition in hand: so many keys can wait for an attempt before others of the partition wait too. */
+/**
+ * Messages of a partition in hand. While an event waits for an attempt its message is unacked, and so are those behind it
+ * that share a key with it or with one another: when there are so many, others of the partition wait too.
+ */
 const PREFETCH = 16;
-/** A message that was in hand at so many deaths is handled while no other such one is. */
-const SUSPECT_AT = 2;
-/** More than stops and lost connections, which are counted as well, come to in a row. By then 1 in 256 innocent ones had no turn yet. */
-const MAX_CRASHES = 10;
 
-export type ConsumeInOrderOptions = {
+export type ConsumeInOrderOptions = Omit<HandleInOrderOptions, 'suspects'> & {
   service: string;
   subscriber: Pick<Subscriber, 'subscribe'>;
-  decodeDelivery: DecodeDelivery;
-  handleEvent: HandleEvent;
   giveUp: GiveUp;
-  /** Bounds the events handled at once. */
-  limit: LimitFunction;
-  survivedLosses: SurvivedLosses;
   /** A message that is not dealt with after this long is given back, with all behind it. */
   holdMs: number;
   log: Logger;
@@ -79,9 +65,10 @@ type Turn = {
   underWay: Map<Delivery, Promise<void>>;
 };
 
-type PartitionOptions = ConsumeInOrderOptions & { suspects: Suspects };
-
-function consumePartition(partition: number, options: PartitionOptions): Consumer {
+function consumePartition(
+  partition: number,
+  options: ConsumeInOrderOptions & HandleInOrderOptions,
+): Consumer {
   let turn = begin();
   let isStopped = false;
   let restarting: Promise<void> | undefined;
@@ -103,7 +90,6 @@ function consumePartition(partition: number, options: PartitionOptions): Consume
     async function settle(delivery: Delivery): Promise<void> {
       try {
         await handle(delivery);
-        delivery.ack();
       } catch (error) {
         if (delivery.signal.aborted || stopped.signal.aborted) return;
         options.log.error({ err: toAppError(error), queue: delivery.queue }, 'delivery not handled');
@@ -147,100 +133,4 @@ async function end({ subscription, stopped, underWay }: Turn, waitMs: number): P
   stopped.abort();
   await within(waitMs, Promise.all(underWay.values()));
   await subscription.cancel();
-}
-
-/** Handles a delivery; resolves when all that its events led to is confirmed, and rejects when some of it is not done. */
-type HandleInOrder = (delivery: Delivery) => Promise<void>;
-
-function createHandleInOrder(
-  { decodeDelivery, handleEvent, limit, survivedLosses, suspects }: PartitionOptions,
-  stopped: AbortSignal,
-): HandleInOrder {
-  /** The last event of each key that has not ended. */
-  const lasts = new Map<string, Promise<void>>();
-  let channel: AbortSignal | undefined;
-
-  return async (delivery) => {
-    // By another channel all comes again that has not ended.
-    if (delivery.signal !== channel) lasts.clear();
-    channel = delivery.signal;
-    const events = decodeDelivery(delivery);
-    if (events instanceof Promise) return void (await events);
-    const crashes = crashesOf(delivery, survivedLosses.countOf(delivery));
-    const { length: batchSize } = events;
-    // All take their places before anything is awaited.
-    const ends = events.map((event, index) => {
-      const run = () => attemptAll({ event, index, batchSize, delivery, crashes });
-      return behindItsKey(event, () =>
-        crashes >= SUSPECT_AT ? suspects(delivery, crashes, index, run) : run(),
-      );
-    });
-    await Promise.allSettled(ends);
-    await Promise.all(ends);
-  };
-
-  function behindItsKey({ partitionkey }: CloudEvent, run: () => Promise<void>): Promise<void> {
-    const key = keyOf(partitionkey);
-    if (key === undefined) return run();
-    const ended = (lasts.get(key) ?? Promise.resolve()).then(run);
-    lasts.set(key, ended);
-    const forget = () => {
-      if (lasts.get(key) === ended) lasts.delete(key);
-    };
-    ended.then(forget, () => {});
-    return ended;
-  }
-
-  async function attemptAll(given: Omit<Parameters<HandleEvent>[0], 'retryIn'>): Promise<void> {
-    const { index, delivery, crashes } = given;
-    let { event } = given;
-    for (let failedAttempts = failedAttemptsOf(delivery); ; failedAttempts += 1) {
-      let retryMs: number | undefined;
-      const retryIn = (delayMs: number) => {
-        retryMs = delayMs;
-      };
-      const headers = historyHeaders(delivery, { failedAttempts, crashes });
-      await limit(() => {
-        if (stopped.aborted || delivery.signal.aborted)
-          throw new AppError('delivery-lost', 'the event is given back');
-        return handleEvent({ ...given, event, retryIn, delivery: { ...delivery, headers } });
-      });
-      if (retryMs === undefined) return;
-      await delay(retryMs, undefined, { signal: AbortSignal.any([stopped, delivery.signal]) });
-      // As it came: a handler may have changed its data.
-      event = (decodeDelivery(delivery) as CloudEvent[])[index] as CloudEvent;
-    }
-  }
-}
-
-/** Runs an event of a message that was in hand when processes died, or gives it up. */
-type Suspects = (
-  delivery: Delivery,
-  crashes: number,
-  index: number,
-  run: () => Promise<void>,
-) => Promise<void>;
-
-function createSuspects({ giveUp, log }: ConsumeInOrderOptions): Suspects {
-  const one = pLimit(1);
-  let guilty: Delivery | undefined;
-
-  async function runOrGiveUp(...[delivery, crashes, index, run]: Parameters<Suspects>): Promise<void> {
-    if (crashes >= MAX_CRASHES) guilty ??= delivery;
-    if (guilty !== delivery) return run();
-    const event = originalsOf(delivery)[index] as CloudEvent;
-    log.warn({ event_id: event.id, crashes }, 'event given up after repeated crashes');
-    const message = `${crashes} processes died, or lost their connection, while they held this event`;
-    const error = { code: 'listener-crashed', message };
-    await giveUp(event, delivery, { reason: 'listener-crashed', error });
-  }
-
-  return (...suspect) =>
-    new Promise((resolve, reject) => {
-      void one(async () => {
-        await runOrGiveUp(...suspect).then(resolve, reject);
-        // It must not come again if the next one kills the process.
-        await delay(ACK_ARRIVES_MS);
-      });
-    });
 }

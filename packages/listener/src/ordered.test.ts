@@ -1,7 +1,7 @@
 /** Order on a broker, over the deaths of processes. What a listener does by itself is in `consume-in-order.test.ts`. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it, type TestContext } from 'node:test';
-import { destinationOf } from '@waybill/common/broker/partitions.ts';
+import { destinationOf, partitionOf } from '@waybill/common/broker/partitions.ts';
 import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-confirmed.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
@@ -11,6 +11,8 @@ import { cannotStartRabbitmq } from '@waybill/test-harness/test-broker.ts';
 import { createListenerBench, type ListenerBench, makeRequest } from './listener-bench.fixture.ts';
 
 const main = 'packages/listener/src/ordered-program.fixture.ts';
+/** So that a message ends now with one key, now with the other. */
+const BATCH_SIZE = 3;
 
 describe('a service that takes events in order', () => {
   let bench: ListenerBench;
@@ -19,11 +21,12 @@ describe('a service that takes events in order', () => {
   });
   after(() => bench.close());
 
-  it('keeps the order of each key over attempts that fail, a kill -9 of the instance at work, and a graceful stop', async (t) => {
+  it('keeps the order of each key, of what comes again too, over attempts that fail, a kill -9 of the instance at work, and a graceful stop', async (t) => {
     const service = 'in-order';
     const listeners = await Promise.all([1, 2, 3].map(() => start(bench, t, service)));
-    const events = stepsOf(service, ['a', 'b', 'c', 'd', 'e', 'f'], 40);
-    await publishInOrder(bench, events);
+    // By twos of a partition, so that a message holds events of both.
+    const events = stepsOf(service, ['a', 'j', 'b', 'i', 'c', 'h'], 40);
+    await publishInBatches(bench, events);
 
     const killed = await firstAtWork(listeners);
     killed.kill('SIGKILL');
@@ -32,6 +35,7 @@ describe('a service that takes events in order', () => {
 
     await Promise.all(events.map((event) => bench.replyTo(event)));
     expectInOrder(bench, events);
+    expectNoGaps(bench, events);
     const [third] = listeners.filter((each) => each !== killed && each !== stopped);
     assert.ok(third?.logs.some(isStarted), 'the stop came after the load');
     await bench.broker.emptied({ prefix: `waybill.${service}` });
@@ -112,6 +116,21 @@ async function publishInOrder({ publisher }: ListenerBench, events: CloudEvent[]
   );
 }
 
+/** As a dispatcher does: in one message what is of one partition. */
+async function publishInBatches({ publisher }: ListenerBench, events: CloudEvent[]): Promise<void> {
+  const partitions = Map.groupBy(events, partitionOf);
+  await Promise.all(
+    [...partitions.values()].map(async (ofPartition) => {
+      const [first] = ofPartition as [CloudEvent];
+      for (let at = 0; at < ofPartition.length; at += BATCH_SIZE) {
+        const batch = ofPartition.slice(at, at + BATCH_SIZE);
+        const message = { to: destinationOf(first), ...encodeMessage(batch.map(encodeEvent)) };
+        await publishUntilConfirmed(publisher, message, new AbortController().signal);
+      }
+    }),
+  );
+}
+
 const isStarted = ({ msg }: { msg?: string | undefined }) => msg === 'started';
 
 /** The listener that is the first to begin with an event. */
@@ -121,15 +140,31 @@ function firstAtWork(listeners: Service[]): Promise<Service> {
 
 /** Of each key the first answers to its events have to have come in the order of the events. */
 function expectInOrder(bench: ListenerBench, events: CloudEvent[]): void {
-  const ids = new Map(events.map(({ correlationid, id }) => [correlationid, id]));
-  const replies = bench.replyMessages().flat();
-  const answered = new Set(replies.map(({ correlationid }) => ids.get(correlationid)).filter(Boolean));
-  const byKey = (id: unknown) => String(id).replace(/\/\d+$/, '');
   assert.deepEqual(
-    Object.groupBy([...answered], byKey),
+    Object.groupBy(new Set(answersTo(bench, events)), byKey),
     Object.groupBy(
       events.map(({ id }) => id),
       byKey,
     ),
   );
 }
+
+/** What came again of a key goes on from there: each answer is to the event behind the one before, or to one again. */
+function expectNoGaps(bench: ListenerBench, events: CloudEvent[]): void {
+  const answered = Object.groupBy(answersTo(bench, events), byKey);
+  for (const [key, ids = []] of Object.entries(answered)) {
+    const numbers = ids.map((id) => Number(id.split('/').at(-1)));
+    const isNext = (n: number, index: number) => n <= (numbers[index - 1] ?? -1) + 1;
+    assert.ok(numbers.every(isNext), `${key}: ${numbers}`);
+    assert.equal(numbers.at(-1), Math.max(...numbers), `${key}: ${numbers}`);
+  }
+}
+
+/** The ids of these events in the order of their answers, each as often as it was answered. */
+function answersTo(bench: ListenerBench, events: CloudEvent[]): string[] {
+  const ids = new Map(events.map(({ correlationid, id }) => [correlationid, id]));
+  const replies = bench.replyMessages().flat();
+  return replies.map(({ correlationid }) => ids.get(correlationid)).filter((id) => id !== undefined);
+}
+
+const byKey = (id: string) => id.replace(/\/\d+$/, '');
