@@ -57,9 +57,9 @@ export function createConnection({
   });
   let state: ConnectionState = { name: 'connecting' };
   let link: Link | undefined;
-  let isClosing = false;
+  let closing: Promise<void> | undefined;
   let isClosed = false;
-  void connect().catch(() => {});
+  connect().catch((error: unknown) => fail(problemOf('unexpected', 500, 'the client has failed'), error));
 
   function become(next: ConnectionState): void {
     state = next;
@@ -91,6 +91,7 @@ export function createConnection({
     let mayFallBack = !ticket;
     let unopened = 0;
     for (let failures = 0; ; ) {
+      if (isClosed) return;
       over.signal.throwIfAborted();
       if (state.name !== 'connecting') become({ name: 'connecting' });
       const { ended, hasOpened, hasLasted } = await useLink(via);
@@ -159,6 +160,15 @@ export function createConnection({
     await response?.body?.cancel();
   }
 
+  async function drain(): Promise<void> {
+    await requests.settled();
+    await handover.settled();
+    isClosed = true;
+    await link?.close();
+    if (handover.token() !== after) await acknowledgeLast();
+    end();
+  }
+
   return {
     client,
     get state() {
@@ -170,17 +180,12 @@ export function createConnection({
       data: unknown,
       { timeoutMs = 30_000, id = randomId(), signal }: RequestOptions = {},
     ) {
-      if (isClosing) throw new RequestFailed(problemOf('not-accepted', 503, 'the connection is closed'), id);
+      if (closing) throw new RequestFailed(problemOf('not-accepted', 503, 'the connection is closed'), id);
       return (await requests.add(toEvent(source, type, data, id), { timeoutMs, signal })) as Reply<Data>;
     },
-    async close() {
-      isClosing = true;
-      await requests.settled();
-      await handover.settled();
-      isClosed = true;
-      await link?.close();
-      if (handover.token() !== after) await acknowledgeLast();
-      end();
+    close() {
+      closing ??= drain();
+      return closing;
     },
   };
 }

@@ -1,6 +1,7 @@
 /**
  * Waits until no other tab of this origin, nor this one, holds the lock of this name, and holds it until `signal` aborts; `onWait` is
- * called when it has to wait. Where there are no Web Locks, as on pages without TLS, there is nothing to wait for.
+ * called when it has to wait. Where there are no Web Locks, as on pages without TLS, or none may be asked for, as in sandboxed frames,
+ * there is nothing to wait for.
  *
  * @throws the reason of `signal`
  */
@@ -20,7 +21,11 @@ export async function holdTabLock(
       });
       held.catch(reject);
     });
-  if (await hold({ ifAvailable: true })) return;
-  onWait();
-  await hold({ signal });
+  try {
+    if (await hold({ ifAvailable: true })) return;
+    onWait();
+    await hold({ signal });
+  } catch {
+    signal.throwIfAborted();
+  }
 }

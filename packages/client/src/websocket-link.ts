@@ -1,4 +1,5 @@
 /** A link by `GET /ws`, whose client acknowledges. Where a key is needed, a ticket stands for it: keys do not belong into URLs. */
+import { parse } from './attempt.ts';
 import type { End, Link, LinkOptions, Message } from './link.ts';
 import { toEnd, urlOf } from './link.ts';
 
@@ -19,29 +20,42 @@ export function openWebSocketLink({ onOpen, onMessage, ...options }: WebSocketLi
   const { promise: ended, resolve: end } = Promise.withResolvers<End>();
   let socket: WebSocket | undefined;
   let isOpen = false;
-  let isClosed = false;
-  void open();
+  let isOver = false;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  // Whatever keeps a page or a process from opening one may not keep it from something else.
+  open().catch(() => end({ kind: 'unopened' }));
+  void ended.then(() => {
+    isOver = true;
+    clearTimeout(timer);
+    socket?.close();
+  });
 
   async function open(): Promise<void> {
+    endAfter(OPEN_MS, { kind: 'lost' });
     const shown = await ticketOf(options).catch((): End => ({ kind: 'lost' }));
     if (shown && typeof shown !== 'string') return end(shown);
-    if (isClosed) return end({ kind: 'lost' });
+    if (isOver) return;
+    endAfter(OPEN_MS, { kind: 'unopened' });
     const { origin, client, after } = options;
     const url = urlOf(origin, '/ws', { client, acks: 'client', after: after(), ticket: shown });
     url.protocol = url.protocol.replace('http', 'ws');
     socket = new WebSocket(url, 'cloudevents.json');
-    const timer = setTimeout(() => end({ kind: 'unopened' }), OPEN_MS);
     socket.onopen = () => {
       clearTimeout(timer);
       isOpen = true;
       onOpen();
     };
-    socket.onmessage = ({ data }) => onMessage(JSON.parse(String(data)) as Message);
-    socket.onclose = ({ code }) => {
-      clearTimeout(timer);
-      end(isOpen ? endOf(code) : { kind: 'unopened' });
+    socket.onmessage = ({ data }) => {
+      const message = parse(String(data));
+      if (message) onMessage(message as Message);
+      else end({ kind: 'lost' });
     };
-    void ended.then(() => socket?.close());
+    socket.onclose = ({ code }) => end(isOpen ? endOf(code) : { kind: 'unopened' });
+  }
+
+  function endAfter(ms: number, as: End): void {
+    clearTimeout(timer);
+    timer = setTimeout(() => end(as), ms);
   }
 
   function write(message: object): void {
@@ -55,9 +69,9 @@ export function openWebSocketLink({ onOpen, onMessage, ...options }: WebSocketLi
     acknowledge: (token) => write({ type: 'waybill.Ack', token }),
     ended,
     async close() {
-      isClosed = true;
       socket?.close();
-      const timer = setTimeout(() => end({ kind: 'lost' }), socket ? CLOSE_MS : 0);
+      if (socket) endAfter(CLOSE_MS, { kind: 'lost' });
+      else end({ kind: 'lost' });
       await ended;
       clearTimeout(timer);
     },

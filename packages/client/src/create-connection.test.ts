@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+import type { Connection } from './connection.ts';
+import { type CreateConnectionOptions, createConnection } from './create-connection.ts';
+
+/** A public-web that has Server-Sent Events alone; its `streams` stay open. */
+async function serve(t: TestContext) {
+  const streams: ServerResponse[] = [];
+  const server = createServer((_, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
+    streams.push(response);
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, streams };
+}
+
+/** A connection that is closed behind the test; `became` resolves with its state once it has that name. */
+function connect(t: TestContext, options: Partial<CreateConnectionOptions> & { origin: string }) {
+  const waiting = new Map<string, (state: Connection['state']) => void>();
+  const connection = createConnection({
+    headers: {},
+    source: '/test',
+    onState: (state) => waiting.get(state.name)?.(state),
+    ...options,
+  });
+  t.after(() => connection.close());
+  const became = (name: string) =>
+    new Promise<Connection['state']>((resolve) => {
+      if (connection.state.name === name) resolve(connection.state);
+      else waiting.set(name, resolve);
+    });
+  return { connection, became };
+}
+
+/** Puts something in the place of a global, for one test. */
+function replaceGlobal(t: TestContext, name: string, value: unknown): void {
+  const own = Object.getOwnPropertyDescriptor(globalThis, name);
+  Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+  t.after(() => {
+    if (own) Object.defineProperty(globalThis, name, own);
+    else Reflect.deleteProperty(globalThis, name);
+  });
+}
+
+/** Also what a page's WebSocket does whose policy forbids it. */
+function insecure(): never {
+  throw new DOMException('insecure', 'SecurityError');
+}
+
+describe('a connection', () => {
+  for (const [name, WebSocket] of [
+    ['may not be made', insecure],
+    ['are not there', undefined],
+  ] as const)
+    it(`takes Server-Sent Events where WebSockets ${name}`, async (t) => {
+      replaceGlobal(t, 'WebSocket', WebSocket);
+      const { became } = connect(t, await serve(t));
+      assert.deepEqual(await became('connected'), { name: 'connected', via: 'event-stream' });
+    });
+
+  it('asks for another ticket when none has come for 10 s', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { promise: again, resolve } = Promise.withResolvers<void>();
+    let asked = 0;
+    connect(t, {
+      origin: 'http://127.0.0.1:1',
+      ticket() {
+        asked += 1;
+        if (asked === 2) resolve();
+        return new Promise(() => {});
+      },
+    });
+    await new Promise(setImmediate);
+    t.mock.timers.tick(10_000);
+    await new Promise(setImmediate);
+    // The longest pause after the first failure.
+    t.mock.timers.tick(500);
+    await again;
+  });
+
+  it('needs no lock where none may be asked for', async (t) => {
+    replaceGlobal(t, 'navigator', { locks: { request: async () => insecure() } });
+    replaceGlobal(t, 'WebSocket', undefined);
+    const { became } = connect(t, await serve(t));
+    await became('connected');
+  });
+
+  it('ends by what keeps it from connecting at all', async (t) => {
+    replaceGlobal(t, 'WebSocket', undefined);
+    // No URL can have it.
+    const { connection } = connect(t, { ...(await serve(t)), client: '\uD800' });
+    assert.equal((await connection.closed)?.problem.code, 'unexpected');
+  });
+
+  it('is closed once, however often that is asked for', async (t) => {
+    const { origin, streams } = await serve(t);
+    replaceGlobal(t, 'WebSocket', undefined);
+    const { promise: isDone, resolve: finish } = Promise.withResolvers<void>();
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+    const { connection, became } = connect(t, {
+      origin,
+      onEvent() {
+        begin();
+        return isDone;
+      },
+    });
+    await became('connected');
+    streams[0]?.write('data: {"id":"1","type":"Done","token":"e.1"}\n\n');
+    await begun;
+    const closes = [connection.close(), connection.close()];
+    finish();
+    await Promise.all(closes);
+    assert.equal(connection.state.name, 'closed');
+  });
+});
