@@ -122,7 +122,8 @@ export function createConnection({
       client,
       headers,
       ticket,
-      after: handover.token,
+      after: handover.resume,
+      settled: handover.settled,
       onOpen() {
         openedMs = performance.now();
         become({ name: 'connected', via });

@@ -3,6 +3,7 @@
  * its own, one after the other, so that they keep their order.
  *
  * A stream ends now and then, and the next one goes on behind the token that the client is done with; that acknowledges all up to it.
+ * It is opened when the client is done with all that the one before has brought, so that nothing comes twice.
  */
 import {
   type End,
@@ -23,6 +24,11 @@ import { readEventStream } from './read-event-stream.ts';
 const SILENCE_MS = 45_000;
 /** How long public-web may take to answer that it has an event, or has not. */
 const POST_MS = 35_000;
+/**
+ * Waited so long at most for a client that is not done: it may itself wait for an answer that only the next stream brings. What it has
+ * not begun with comes again then.
+ */
+const SETTLED_MS = 5_000;
 const AGAIN = { baseMs: 200, capMs: 5_000 };
 
 /** Opens one. */
@@ -31,6 +37,7 @@ export function openEventStreamLink({
   client,
   headers,
   after,
+  settled,
   onOpen,
   onMessage,
 }: LinkOptions): Link {
@@ -62,7 +69,15 @@ export function openEventStreamLink({
       });
       if (isTakenOver) return { kind: 'taken-over' };
       await pause(retryAfterMs, signal);
+      await settledOrLate();
     }
+  }
+
+  /** @throws when the link is over */
+  async function settledOrLate(): Promise<void> {
+    const enough = new AbortController();
+    const late = pause(SETTLED_MS, AbortSignal.any([signal, enough.signal]));
+    await Promise.race([settled(), late]).finally(() => enough.abort());
   }
 
   /** Until it is known to be there, or not to be, or nobody wants to know. */

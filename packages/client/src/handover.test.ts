@@ -88,6 +88,26 @@ describe('what comes from a mailbox', () => {
     assert.deepEqual([first.acknowledged, second.acknowledged.at(-1)], [[], 'e.3']);
   });
 
+  it('is handed over once when the same link goes on behind what is done with', async () => {
+    const { handover, begun, finish } = createHeld();
+    handover.opened(createLink().link);
+    for (const token of ['e.1', 'e.2', 'e.3']) handover.take(entry(token), wanted);
+    await finish();
+    assert.equal(handover.resume(), 'e.1');
+    for (const token of ['e.2', 'e.3']) handover.take(entry(token), wanted);
+    for (let each = 0; each < 3; each += 1) await finish();
+    assert.deepEqual(begun, ['e.1', 'e.2', 'e.3']);
+    assert.equal(handover.token(), 'e.3');
+  });
+
+  it('is settled for everybody who waits for that', async () => {
+    const { handover, finish } = createHeld();
+    handover.take(entry('e.1'), wanted);
+    const settled = Promise.all([handover.settled(), handover.settled()]);
+    await finish();
+    assert.equal((await settled).length, 2);
+  });
+
   it('is another one under the same token where the store has gone back', async () => {
     const { handover, begun, finish } = createHeld();
     handover.opened(createLink().link);

@@ -1,8 +1,8 @@
 /**
  * Hands over what comes from the mailbox, one after the other, and acknowledges it, all up to some place at once.
  *
- * What waits here when a link ends is dropped, since the next link goes on behind what is done with. So of all that comes twice,
- * only the one that is being handled is left out.
+ * What waits here when a link ends is dropped, since the next link goes on behind what is done with, and so does the next stream of
+ * the same link. So of all that comes twice, only the one that is being handled is left out.
  */
 import type { Link, Message } from './link.ts';
 
@@ -16,6 +16,8 @@ export type Entry = Message & { token: string };
 export type Handover = {
   /** The last token that is done with. */
   token(): string | undefined;
+  /** The same, to go on behind it: what waits is dropped, since it comes again. */
+  resume(): string | undefined;
   opened(link: Link): void;
   lost(): void;
   /** Takes one that has come, and hands it over in its turn unless `isSettled` says, now, that it is done with. */
@@ -51,7 +53,7 @@ export function createHandover({
   let unacknowledged = 0;
   let isHanding = false;
   let isStopped = false;
-  let onSettled = () => {};
+  let settling = Promise.withResolvers<void>();
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Not what this link has not brought yet: public-web refuses that. */
@@ -71,6 +73,7 @@ export function createHandover({
   async function handOver(): Promise<void> {
     if (isHanding) return;
     isHanding = true;
+    settling = Promise.withResolvers();
     try {
       for (let next = queue.shift(); next && !isStopped; next = queue.shift()) {
         begun = next.entry;
@@ -83,11 +86,15 @@ export function createHandover({
       onFailed(error);
     }
     isHanding = false;
-    onSettled();
+    settling.resolve();
   }
 
   return {
     token: () => done,
+    resume() {
+      queue.length = 0;
+      return done;
+    },
     opened(opened) {
       link = opened;
       come = undefined;
@@ -103,16 +110,13 @@ export function createHandover({
       void handOver();
     },
     async settled() {
-      if (isHanding && !isStopped)
-        await new Promise<void>((resolve) => {
-          onSettled = resolve;
-        });
+      if (isHanding && !isStopped) await settling.promise;
       acknowledge();
     },
     stop() {
       isStopped = true;
       clearTimeout(timer);
-      onSettled();
+      settling.resolve();
     },
   };
 }

@@ -58,8 +58,10 @@ export type LinkOptions = {
   client: string;
   /** Of every request. */
   headers: Record<string, string>;
-  /** The last token that the client is done with. */
+  /** The last token that the client is done with, to go on behind it: what has come since and waits is dropped. */
   after(): string | undefined;
+  /** Resolves when the client is done with all that has come. */
+  settled(): Promise<void>;
   onOpen(): void;
   onMessage(message: Message): void;
 };
