@@ -27,10 +27,16 @@ function setUp(t: TestContext, options: Partial<HandlerWithOptions> = {}) {
     await promise;
   };
 
-  async function start() {
+  async function start({ startWithinMs }: { startWithinMs?: number } = {}) {
     const { publisher, subscriber, faults } = broker.connect({ topology });
     const handlers = { [TYPE]: { ordered: true, handle, ...options } };
-    const listener = createListener({ service: topology.service, handlers, publisher, subscriber });
+    const listener = createListener({
+      service: topology.service,
+      handlers,
+      publisher,
+      subscriber,
+      ...(startWithinMs !== undefined && { startWithinMs }),
+    });
     await eventually(() => assert.ok(listener.isActive() && publisher.isAvailable()));
     return { ...listener, faults };
   }
@@ -206,6 +212,26 @@ describe('a handler in order', () => {
     assert.deepEqual(ids().slice(4), ['a1', 'b1', 'b2']);
     await done();
     assert.equal(ids().length, 7);
+  });
+
+  it('has its last attempt and no more, however often its message is given back meanwhile, which counts as no death', async (t) => {
+    const maxAttempts = 12;
+    const seen: string[] = [];
+    const handle: HandlerWithOptions['handle'] = ({ id }, { attempt }) => {
+      seen.push(`${id} ${attempt}`);
+      if (id === 'a1') throw new Error('never');
+    };
+    const { broker, start, send, done } = setUp(t, { maxAttempts, handle });
+    // Each pause between the attempts is longer.
+    await start({ startWithinMs: 150 });
+    for (const id of ['a1', 'a2']) await send(event(id, 'a'));
+    await eventually(() => assert.equal(seen.at(-1), 'a2 1'));
+    const attempts = Array.from({ length: maxAttempts }, (_, index) => `a1 ${index + 1}`);
+    assert.deepEqual(seen, [...attempts, 'a2 1']);
+    await done();
+    const letter = await broker.inspect.take({ deadLetters: true });
+    assert.equal(letter?.headers['waybill-reason'], 'handler-failed');
+    assert.equal(letter?.headers['waybill-attempts'], maxAttempts);
   });
 
   it('gives up what was in hand whenever its process died, after ten deaths, and nothing that was in hand beside it', async (t) => {

@@ -24,6 +24,7 @@ import { toAppError } from '@waybill/common/errors.ts';
 import { within } from '@waybill/common/within.ts';
 import type { Logger } from 'pino';
 import type { Consumer } from './consume-events.ts';
+import { createFailedAttempts } from './failed-attempts.ts';
 import type { GiveUp } from './give-up.ts';
 import { createHandleInOrder, type HandleInOrderOptions } from './handle-in-order.ts';
 import { createSuspects } from './suspects-in-order.ts';
@@ -34,7 +35,7 @@ import { createSuspects } from './suspects-in-order.ts';
  */
 const PREFETCH = 16;
 
-export type ConsumeInOrderOptions = Omit<HandleInOrderOptions, 'suspects'> & {
+export type ConsumeInOrderOptions = Omit<HandleInOrderOptions, 'failed' | 'suspects'> & {
   service: string;
   subscriber: Pick<Subscriber, 'subscribe'>;
   giveUp: GiveUp;
@@ -45,9 +46,9 @@ export type ConsumeInOrderOptions = Omit<HandleInOrderOptions, 'suspects'> & {
 
 /** Consumes the partitions of a service; see above. */
 export function consumeInOrder(options: ConsumeInOrderOptions): Consumer {
-  const suspects = createSuspects(options);
+  const shared = { ...options, failed: createFailedAttempts(), suspects: createSuspects(options) };
   const byChance = PARTITIONS.toSorted(() => Math.random() - 0.5);
-  const consumers = byChance.map((partition) => consumePartition(partition, { ...options, suspects }));
+  const consumers = byChance.map((partition) => consumePartition(partition, shared));
   return {
     isActive: () => consumers.every((consumer) => consumer.isActive()),
     async stop(waitMs) {
@@ -105,15 +106,19 @@ function consumePartition(
   function watchLoss(signal: AbortSignal, underWay: Turn['underWay']): void {
     if (connections.has(signal)) return;
     connections.add(signal);
-    const onLoss = () => {
-      for (const delivery of underWay.keys()) options.survivedLosses.add(delivery);
-    };
-    signal.addEventListener('abort', onLoss, { once: true });
+    signal.addEventListener('abort', () => survive(underWay), { once: true });
+  }
+
+  /** The broker is about to count what is left of these, and this process lives. */
+  function survive(underWay: Turn['underWay']): void {
+    for (const delivery of underWay.keys()) options.survivedLosses.add(delivery);
   }
 
   /** Gives back what is left once those that run have ended: they come again, in their order, to whoever is next in line. */
   function restart(): Promise<void> {
-    restarting ??= end(turn, options.holdMs).then(() => {
+    if (restarting) return restarting;
+    survive(turn.underWay);
+    restarting = end(turn, options.holdMs).then(() => {
       restarting = undefined;
       if (!isStopped) turn = begin();
     });

@@ -12,8 +12,9 @@ import { AppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import type { LimitFunction } from 'p-limit';
 import type { DecodeDelivery } from './decode-delivery.ts';
+import type { FailedAttempts } from './failed-attempts.ts';
 import type { HandleEvent } from './handle-event.ts';
-import { crashesOf, failedAttemptsOf, historyHeaders } from './headers.ts';
+import { crashesOf, historyHeaders } from './headers.ts';
 import type { SurvivedLosses } from './survived-losses.ts';
 import type { Suspects } from './suspects-in-order.ts';
 
@@ -26,6 +27,7 @@ export type HandleInOrderOptions = {
   /** Bounds the events handled at once. */
   limit: LimitFunction;
   survivedLosses: SurvivedLosses;
+  failed: FailedAttempts;
   suspects: Suspects;
 };
 
@@ -37,7 +39,7 @@ export type HandleInOrder = (delivery: Delivery) => Promise<void>;
 
 /** Creates the {@link HandleInOrder} of one subscription to a partition; after `stopped` it starts nothing. */
 export function createHandleInOrder(
-  { decodeDelivery, handleEvent, limit, survivedLosses, suspects }: HandleInOrderOptions,
+  { decodeDelivery, handleEvent, limit, survivedLosses, failed, suspects }: HandleInOrderOptions,
   stopped: AbortSignal,
 ): HandleInOrder {
   const events = createLasts();
@@ -88,7 +90,7 @@ export function createHandleInOrder(
   async function attemptAll(given: Omit<Parameters<HandleEvent>[0], 'retryIn'>): Promise<void> {
     const { index, delivery, crashes } = given;
     let { event } = given;
-    for (let failedAttempts = failedAttemptsOf(delivery); ; failedAttempts += 1) {
+    for (let failedAttempts = failed.of(delivery, index); ; failedAttempts += 1) {
       let retryMs: number | undefined;
       const retryIn = (delayMs: number) => {
         retryMs = delayMs;
@@ -100,6 +102,7 @@ export function createHandleInOrder(
         return handleEvent({ ...given, event, retryIn, delivery: { ...delivery, headers } });
       });
       if (retryMs === undefined) return;
+      failed.set(delivery, index, failedAttempts + 1);
       await delay(retryMs, undefined, { signal: AbortSignal.any([stopped, delivery.signal]) });
       // As it came: a handler may have changed its data.
       event = (decodeDelivery(delivery) as CloudEvent[])[index] as CloudEvent;
