@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Connection } from './connection.ts';
 import { type CreateConnectionOptions, createConnection } from './create-connection.ts';
 
@@ -119,4 +120,68 @@ describe('a connection', () => {
     await Promise.all(closes);
     assert.equal(connection.state.name, 'closed');
   });
+
+  it('opens nothing more when it is closed between two links, and stays closed', async (t) => {
+    const sockets: WebSocketLike[] = [];
+    replaceGlobal(t, 'WebSocket', function open() {
+      const socket: WebSocketLike = {
+        readyState: 0,
+        send() {},
+        close: () => socket.onclose?.({ code: 1000 }),
+      };
+      sockets.push(socket);
+      queueMicrotask(() => socket.onopen?.());
+      return socket;
+    });
+    // The next link would be opened while the last acknowledgement is under way.
+    t.mock.method(Math, 'random', () => 0);
+    const asked: string[] = [];
+    t.mock.method(globalThis, 'fetch', async (url: URL) => {
+      asked.push(url.pathname);
+      await pause(50);
+      return new Response('[]');
+    });
+    const states: string[] = [];
+    const connection = createConnection({
+      origin: 'http://server',
+      headers: {},
+      source: '/test',
+      client: 'shop:7',
+      onState: ({ name }) => states.push(name),
+    });
+    await new Promise(setImmediate);
+    const [socket] = sockets;
+    socket?.onmessage?.({ data: '{"id":"1","type":"Done","token":"e.1"}' });
+    await new Promise(setImmediate);
+    socket?.onclose?.({ code: 1012 });
+    await connection.close();
+    assert.deepEqual(asked, ['/clients/shop%3A7/mailbox']);
+    assert.equal(sockets.length, 1);
+    assert.deepEqual(states, ['connected', 'closed']);
+  });
+
+  it('stays closed whatever is told of its lock afterwards', async (t) => {
+    const { promise: isTold, resolve: tell } = Promise.withResolvers<void>();
+    const request = async (...[, , take]: [string, object, (lock: null) => unknown]) => {
+      await isTold;
+      return take(null);
+    };
+    replaceGlobal(t, 'navigator', { locks: { request } });
+    const states: string[] = [];
+    const { connection } = connect(t, { ...(await serve(t)), onState: ({ name }) => states.push(name) });
+    await connection.close();
+    tell();
+    await new Promise(setImmediate);
+    assert.deepEqual(states, ['closed']);
+  });
 });
+
+/** As much of a WebSocket as a link uses. */
+type WebSocketLike = {
+  readyState: number;
+  send(text: string): void;
+  close(): void;
+  onopen?(): void;
+  onmessage?(message: { data: string }): void;
+  onclose?(event: { code: number }): void;
+};

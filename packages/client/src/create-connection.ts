@@ -61,7 +61,9 @@ export function createConnection({
   let isClosed = false;
   connect().catch((error: unknown) => fail(problemOf('unexpected', 500, 'the client has failed'), error));
 
+  /** Nothing comes after `closed`. */
   function become(next: ConnectionState): void {
+    if (state.name === 'closed') return;
     state = next;
     // Whatever it throws is no matter of the connection.
     queueMicrotask(() => onState?.(next));
@@ -72,13 +74,13 @@ export function createConnection({
     over.abort();
     requests.fail(error ?? new Error('the connection is closed'));
     handover.stop();
+    void link?.close();
     become({ name: 'closed', ...(error && { error }) });
     onClosed(error);
   }
 
   function fail(problem: Problem, cause?: unknown): void {
     end(new ConnectionFailed(problem, cause));
-    void link?.close();
   }
 
   /** @throws when it is over */
@@ -125,6 +127,7 @@ export function createConnection({
       after: handover.resume,
       settled: handover.settled,
       onOpen() {
+        if (over.signal.aborted) return;
         openedMs = performance.now();
         become({ name: 'connected', via });
         handover.opened(opened);
@@ -154,7 +157,7 @@ export function createConnection({
   /** public-web writes down a little later what was acknowledged over a link; this is written when it is answered. */
   async function acknowledgeLast(): Promise<void> {
     if (ticket) return;
-    const url = urlOf(origin, `/clients/${client}/mailbox`, { after: handover.token() });
+    const url = urlOf(origin, `/clients/${encodeURIComponent(client)}/mailbox`, { after: handover.token() });
     const response = await fetch(url, { headers, signal: AbortSignal.timeout(CLOSE_MS) }).catch(
       () => undefined,
     );

@@ -154,6 +154,16 @@ describe('the requests of a connection', () => {
     assert.equal(requests.settle(answerTo('broken')), true);
   });
 
+  it('are settled for everybody who waits for that', async () => {
+    const requests = make();
+    requests.opened(createLink().link);
+    const asked = requests.add(eventOf('a'), times);
+    const settled = Promise.all([requests.settled(), requests.settled()]);
+    requests.settle(answerTo('a'));
+    await asked;
+    assert.equal((await settled).length, 2);
+  });
+
   it('leave to others what nobody waits for', async () => {
     const requests = make();
     requests.opened(createLink().link);

@@ -59,7 +59,7 @@ export function createPendingRequests({ source }: { source: string }): PendingRe
   /** Answers may be lost, so that what has none may have run. */
   let isInDoubt = false;
   let failure: Error | undefined;
-  let onSettled = () => {};
+  let settling = Promise.withResolvers<void>();
 
   function pump(): void {
     for (const next of waiting) {
@@ -145,10 +145,11 @@ export function createPendingRequests({ source }: { source: string }): PendingRe
           pending.delete(id);
           waiting.delete(request);
           sent.delete(request);
-          if (pending.size === 0) onSettled();
+          if (pending.size === 0) settling.resolve();
           pump();
         },
       });
+      if (pending.size === 0) settling = Promise.withResolvers();
       pending.set(id, request);
       waiting.add(request);
       pump();
@@ -194,10 +195,7 @@ export function createPendingRequests({ source }: { source: string }): PendingRe
       return true;
     },
     async settled() {
-      if (pending.size === 0) return;
-      await new Promise<void>((resolve) => {
-        onSettled = resolve;
-      });
+      if (pending.size > 0) await settling.promise;
     },
     fail(cause) {
       failure = cause;
