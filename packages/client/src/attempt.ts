@@ -1,12 +1,12 @@
 /** One call of a request: its event is sent, or its answer looked for where it is kept. */
-import type { RequestEvent } from './request.ts';
 import { type Problem, problemOf } from './request-failed.ts';
 
 /** What is the same in every attempt at a request. */
 export type Sent = {
   origin: string;
   headers: Record<string, string>;
-  event: RequestEvent;
+  /** The event, as JSON. */
+  body: string;
   /** The `Idempotency-Key`. */
   key: string;
 };
@@ -37,7 +37,7 @@ const NOT_TAKEN = [503, 429];
  * @throws the reason of `signal`
  */
 export async function attemptOf(
-  { origin, headers, event, key }: Sent,
+  { origin, headers, body, key }: Sent,
   {
     location,
     leftMs,
@@ -58,7 +58,7 @@ export async function attemptOf(
             'idempotency-key': `"${key}"`,
             prefer,
           },
-          body: JSON.stringify(event),
+          body,
         })
       : fetch(`${origin}${location}`, { ...init, headers: { ...headers, prefer } }));
     return toAttempt(response, await response.text());

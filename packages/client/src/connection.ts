@@ -14,7 +14,8 @@ export type Connection = {
    * Sends an event, now or as soon as there is a connection, and resolves with its reply. What was lost with a connection before
    * public-web took it is sent again, under the same id. An answer that comes when nobody waits for it any more is one for `onEvent`.
    *
-   * @throws RequestFailed when there is none; the reason of `options.signal`; TypeError while one of the same id is under way.
+   * @throws RequestFailed when there is none; the reason of `options.signal`; TypeError while one of the same id is under way, or
+   * when `data` is none in JSON; RangeError when timers cannot wait for `options.timeoutMs`.
    */
   request<Data = unknown>(type: string, data?: unknown, options?: RequestOptions): Promise<Reply<Data>>;
   /** Resolves once it is over: with why, or undefined after `close`. */

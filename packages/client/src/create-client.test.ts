@@ -174,6 +174,19 @@ describe('a request', () => {
     }
   });
 
+  it('is not sent when its data is none in JSON, or no timer can wait for it', async (t) => {
+    const { asked, url, connect } = await serve(t, replied);
+    const client = connect();
+    const connection = createClient({ url }).connect();
+    t.after(() => connection.close());
+    for (const { request } of [client, connection]) {
+      await assert.rejects(request('Order.Place', 1n), TypeError);
+      for (const timeoutMs of [Number.POSITIVE_INFINITY, 2 ** 31, Number.NaN])
+        await assert.rejects(request('Order.Place', {}, { timeoutMs }), RangeError);
+    }
+    assert.equal(asked.filter(({ method }) => method === 'POST').length, 0);
+  });
+
   it('needs a URL where there is no page', () => {
     assert.throws(() => createClient(), TypeError);
   });

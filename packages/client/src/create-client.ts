@@ -16,7 +16,7 @@ import {
 import { createConnection } from './create-connection.ts';
 import { backOffMs, pause } from './pause.ts';
 import { randomId } from './random-id.ts';
-import { type Reply, type RequestOptions, toEvent } from './request.ts';
+import { checkTimeout, DEFAULT_TIMEOUT_MS, type Reply, type RequestOptions, toEvent } from './request.ts';
 import { type Problem, provesNotRun, RequestFailed } from './request-failed.ts';
 import { toFailure } from './to-failure.ts';
 
@@ -36,7 +36,8 @@ export type Client = {
   /**
    * Sends an event, and resolves with its reply.
    *
-   * @throws RequestFailed when there is none; the reason of `options.signal`.
+   * @throws RequestFailed when there is none; the reason of `options.signal`; TypeError when `data` is none in JSON; RangeError when
+   * timers cannot wait for `options.timeoutMs`.
    *
    * @example
    * const { data } = await client.request('Order.Place', { sku: 'tea', quantity: 2 });
@@ -66,10 +67,16 @@ export function createClient({ url = '', apiKey, source = '/client' }: ClientOpt
     async request<Data>(
       type: string,
       data?: unknown,
-      { timeoutMs = 30_000, id = randomId(), signal }: RequestOptions = {},
+      { timeoutMs = DEFAULT_TIMEOUT_MS, id = randomId(), signal }: RequestOptions = {},
     ) {
+      checkTimeout(timeoutMs);
       const untilMs = performance.now() + timeoutMs;
-      const sent: Sent = { origin, headers, event: toEvent(source, type, data, id), key: randomId() };
+      const sent: Sent = {
+        origin,
+        headers,
+        body: JSON.stringify(toEvent(source, type, data, id)),
+        key: randomId(),
+      };
       let location: string | undefined;
       let mayHaveRun = false;
       for (let tries = 1; ; tries += 1) {

@@ -16,7 +16,7 @@ import { type End, type Link, type Message, urlOf } from './link.ts';
 import { backOffMs, pause } from './pause.ts';
 import { createPendingRequests } from './pending-requests.ts';
 import { randomId } from './random-id.ts';
-import { type Reply, type RequestOptions, toEvent } from './request.ts';
+import { checkTimeout, DEFAULT_TIMEOUT_MS, type Reply, type RequestOptions, toEvent } from './request.ts';
 import { type Problem, problemOf, RequestFailed } from './request-failed.ts';
 import { holdTabLock } from './tab-lock.ts';
 import { openWebSocketLink } from './websocket-link.ts';
@@ -182,8 +182,9 @@ export function createConnection({
     async request<Data>(
       type: string,
       data: unknown,
-      { timeoutMs = 30_000, id = randomId(), signal }: RequestOptions = {},
+      { timeoutMs = DEFAULT_TIMEOUT_MS, id = randomId(), signal }: RequestOptions = {},
     ) {
+      checkTimeout(timeoutMs);
       if (closing) throw new RequestFailed(problemOf('not-accepted', 503, 'the connection is closed'), id);
       return (await requests.add(toEvent(source, type, data, id), { timeoutMs, signal })) as Reply<Data>;
     },

@@ -90,7 +90,7 @@ export function openEventStreamLink({
   }
 
   /** How long to wait before it is sent again, if that is known. */
-  async function postOnce({ event, key, onTaken }: Outgoing): Promise<'done' | number | undefined> {
+  async function postOnce({ event, text, key, onTaken }: Outgoing): Promise<'done' | number | undefined> {
     const response = await fetch(urlOf(origin, `${path}/events`), {
       method: 'POST',
       headers: {
@@ -98,7 +98,7 @@ export function openEventStreamLink({
         'content-type': 'application/cloudevents+json',
         'idempotency-key': `"${key}"`,
       },
-      body: JSON.stringify(event),
+      body: text,
       signal: AbortSignal.timeout(POST_MS),
     });
     const problem = response.ok ? undefined : await problemIn(response);

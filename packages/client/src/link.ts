@@ -21,6 +21,8 @@ export type Message = {
 /** An event that is to be sent, as long as somebody waits for its answer. */
 export type Outgoing = {
   event: RequestEvent;
+  /** It, as JSON. */
+  text: string;
   /** Its `Idempotency-Key`, where it is sent by a request of its own. */
   key: string;
   isWanted(): boolean;

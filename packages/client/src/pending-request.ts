@@ -20,11 +20,12 @@ export type PendingRequest = Outgoing & {
 
 export type RequestTimes = { timeoutMs: number; signal?: AbortSignal | undefined };
 
-/** Creates one; `onOver` is called once, before its promise settles. */
+/** Creates one; `onOver` is called once, before its promise settles. @throws TypeError when the event is none in JSON */
 export function createPendingRequest(
   event: Outgoing['event'],
   { key, timeoutMs, signal, onOver }: RequestTimes & { key: string; onOver(): void },
 ): PendingRequest {
+  const text = JSON.stringify(event);
   const { promise, resolve, reject } = Promise.withResolvers<Message>();
   let isOver = false;
 
@@ -39,6 +40,7 @@ export function createPendingRequest(
   const abort = () => end(() => reject(signal?.reason));
   const request: PendingRequest = {
     event,
+    text,
     key,
     answer: promise,
     isSent: false,

@@ -175,6 +175,15 @@ describe('the requests of a connection', () => {
     assert.equal(requests.settle(answerTo(undefined)), false);
   });
 
+  it('fail at once when they are none in JSON, and leave nothing behind', async () => {
+    const requests = make();
+    requests.opened(createLink().link);
+    const circle: { self?: object } = {};
+    circle.self = circle;
+    await assert.rejects(requests.add(eventOf('a', circle), times), TypeError);
+    await requests.settled();
+  });
+
   it('are refused once there are 10,000 of them, and once it is over', async () => {
     const requests = make();
     const asked = Array.from({ length: 10_000 }, (_, index) =>

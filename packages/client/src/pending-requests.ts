@@ -28,7 +28,7 @@ export type PendingRequests = {
   /**
    * Sends an event in its turn, and resolves with the reply.
    *
-   * @throws RequestFailed; the reason of `signal`; TypeError when one of that id is under way
+   * @throws RequestFailed; the reason of `signal`; TypeError when one of that id is under way, or it is none in JSON
    */
   add(event: Outgoing['event'], times: RequestTimes): Promise<Message>;
   /** From now on events are sent over this link. */
@@ -75,7 +75,7 @@ export function createPendingRequests({ source }: { source: string }): PendingRe
     if (probe !== undefined) return;
     probe = `${PROBE_ID}${randomId()}`;
     const event = { specversion: '1.0', id: probe, source, type: PROBE_TYPE };
-    link?.send({ event, key: probe, isWanted: () => true, onTaken() {} });
+    link?.send({ event, text: JSON.stringify(event), key: probe, isWanted: () => true, onTaken() {} });
   }
 
   /** The answer to `last`, or to what was sent behind all, has come: those before it were not taken. */
@@ -172,7 +172,7 @@ export function createPendingRequests({ source }: { source: string }): PendingRe
       refusal = undefined;
       if (!isTooLarge) return;
       // Whatever was too large is among those without an answer.
-      const [largest] = [...sent].sort((one, other) => sizeOf(other) - sizeOf(one));
+      const [largest] = [...sent].sort((one, other) => other.text.length - one.text.length);
       largest?.fail(problemOf('too-large', 413, 'the event is larger than public-web takes'));
     },
     settle(message) {
@@ -202,10 +202,6 @@ export function createPendingRequests({ source }: { source: string }): PendingRe
       for (const request of pending.values()) request.giveUp(cause.message, cause);
     },
   };
-}
-
-function sizeOf({ event }: PendingRequest): number {
-  return JSON.stringify(event).length;
 }
 
 function notAccepted(id: string, why: string, cause?: Error): RequestFailed {

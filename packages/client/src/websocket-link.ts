@@ -58,15 +58,15 @@ export function openWebSocketLink({ onOpen, onMessage, ...options }: WebSocketLi
     timer = setTimeout(() => end(as), ms);
   }
 
-  function write(message: object): void {
+  function write(text: string): void {
     // One that has closed loses it, as one that breaks right after does.
-    if (socket?.readyState === 1) socket.send(JSON.stringify(message));
+    if (socket?.readyState === 1) socket.send(text);
   }
 
   return {
     via: 'websocket',
-    send: ({ event }) => write(event),
-    acknowledge: (token) => write({ type: 'waybill.Ack', token }),
+    send: ({ text }) => write(text),
+    acknowledge: (token) => write(JSON.stringify({ type: 'waybill.Ack', token })),
     ended,
     async close() {
       socket?.close();
