@@ -3,7 +3,7 @@ import { it } from 'node:test';
 import { createMemoryBroker } from '@waybill/embedded-broker/create-memory-broker.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import type { CloudEvent } from '../event/event.ts';
-import { partitionOf, withPartitions } from './partitions.ts';
+import { destinationOf, partitionOf, withPartitions } from './partitions.ts';
 
 const event = (type: string, partitionkey?: unknown): CloudEvent => ({
   ...{ specversion: '1.0', id: '1', source: '/test', type },
@@ -39,6 +39,9 @@ it('sends an event with a key to its partition where somebody takes its type in 
   for (const type of ['Ordered', 'Ordered', 'Plain', 'Plain', 'Nobody', 'Nobody'])
     written.push(`${type} ${await publish(event(type, 'customer-1'))}`);
   written.push(await publish(event('Ordered')));
+  // Listeners name the partition whenever there is a key.
+  const to = destinationOf(event('Plain', 'customer-1'));
+  written.push(await publisher.publish({ to, contentType: '', body: Buffer.alloc(0) }));
 
   assert.deepEqual(written, [
     ...['waybill.events:Ordered:5', 'Ordered confirmed', 'waybill.events:Ordered:5', 'Ordered confirmed'],
@@ -48,5 +51,6 @@ it('sends an event with a key to its partition where somebody takes its type in 
     ...['waybill.events:Nobody:5', 'waybill.events:Nobody', 'Nobody unroutable'],
     ...['waybill.events:Nobody:5', 'waybill.events:Nobody', 'Nobody unroutable'],
     ...['waybill.events:Ordered', 'confirmed'],
+    ...['waybill.events:Plain', 'confirmed'],
   ]);
 });

@@ -43,7 +43,7 @@ export type PartitioningPublisher = Publisher & {
   destinationOf(event: CloudEvent): TypeDestination;
 };
 
-/** As `publisher`, but what nobody takes in order goes to whoever takes its type. */
+/** As `publisher`, but what nobody takes in order goes to whoever takes its type: at once where that is known. */
 export function withPartitions(publisher: Publisher): PartitioningPublisher {
   const unordered = new LRUCache<string, true>({ max: MAX_TYPES, ttl: UNORDERED_MS });
   return {
@@ -51,11 +51,16 @@ export function withPartitions(publisher: Publisher): PartitioningPublisher {
     destinationOf: (event) => (unordered.has(event.type) ? { type: event.type } : destinationOf(event)),
     async publish(message) {
       const { to } = message;
+      if (!('type' in to) || to.partition === undefined) return publisher.publish(message);
+      const { type } = to;
+      const whole = { ...message, to: { type } };
+      if (unordered.has(type)) return publisher.publish(whole);
       const outcome = await publisher.publish(message);
-      if (outcome !== 'unroutable' || !('type' in to) || to.partition === undefined) return outcome;
-      const whole = await publisher.publish({ ...message, to: { type: to.type } });
-      if (whole === 'confirmed') unordered.set(to.type, true);
-      return whole;
+      if (outcome !== 'unroutable') return outcome;
+      const wholeOutcome = await publisher.publish(whole);
+      // Set here alone, so that it is looked again after a while, however much is published.
+      if (wholeOutcome === 'confirmed') unordered.set(type, true);
+      return wholeOutcome;
     },
   };
 }
