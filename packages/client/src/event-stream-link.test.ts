@@ -81,6 +81,27 @@ describe('a link by Server-Sent Events', () => {
     assert.equal(asked.length, 2);
     await link.close();
   });
+
+  it('is lost when no stream has begun within 10 s', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    t.mock.method(
+      globalThis,
+      'fetch',
+      (_url: URL, { signal }: { signal: AbortSignal }) =>
+        new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+    );
+    const link = openEventStreamLink({
+      origin: 'http://server',
+      client: 'unheard',
+      headers: {},
+      after: () => undefined,
+      settled: async () => {},
+      onOpen: () => assert.fail('it is open'),
+      onMessage() {},
+    });
+    t.mock.timers.tick(10_000);
+    assert.deepEqual(await link.ended, { kind: 'lost' });
+  });
 });
 
 /** Whether it has, a turn of the event loop later. */

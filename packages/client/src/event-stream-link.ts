@@ -22,6 +22,8 @@ import { readEventStream } from './read-event-stream.ts';
 
 /** A comment comes every 15 s. */
 const SILENCE_MS = 45_000;
+/** How long public-web may take to begin a stream. */
+const OPEN_MS = 10_000;
 /** How long public-web may take to answer that it has an event, or has not. */
 const POST_MS = 35_000;
 /**
@@ -54,7 +56,8 @@ export function openEventStreamLink({
   async function readOn(): Promise<End> {
     for (let isFirst = true; ; isFirst = false) {
       const url = urlOf(origin, `${path}/events`, { after: after() });
-      const response = await fetch(url, { headers, signal });
+      const deadline = setTimeout(() => over.abort(), OPEN_MS);
+      const response = await fetch(url, { headers, signal }).finally(() => clearTimeout(deadline));
       if (!response.ok || !response.body) return toEnd(response);
       if (isFirst) onOpen();
       let isTakenOver = false;
