@@ -47,14 +47,19 @@ export type ConsumeInOrderOptions = Omit<HandleInOrderOptions, 'failed' | 'suspe
 /** Consumes the partitions of a service; see above. */
 export function consumeInOrder(options: ConsumeInOrderOptions): Consumer {
   const shared = { ...options, failed: createFailedAttempts(), suspects: createSuspects(options) };
-  const byChance = PARTITIONS.toSorted(() => Math.random() - 0.5);
-  const consumers = byChance.map((partition) => consumePartition(partition, shared));
+  const consumers = byChance(PARTITIONS).map((partition) => consumePartition(partition, shared));
   return {
     isActive: () => consumers.every((consumer) => consumer.isActive()),
     async stop(waitMs) {
       await Promise.all(consumers.map((consumer) => consumer.stop(waitMs)));
     },
   };
+}
+
+/** Each order is as likely as any other: a comparison that is drawn anew each time would leave some of them in their places. */
+function byChance(partitions: readonly number[]): number[] {
+  const drawn = partitions.map((partition) => ({ partition, place: Math.random() }));
+  return drawn.toSorted((a, b) => a.place - b.place).map(({ partition }) => partition);
 }
 
 /** A subscription to a partition, and what has come by it. */

@@ -8,10 +8,17 @@ import { originalsOf } from './delivered-event.ts';
 import type { GiveUp } from './give-up.ts';
 import { ACK_ARRIVES_MS } from './isolation.ts';
 
-/** More than stops and lost connections, which are counted as well, come to in a row. By then 1 in 256 innocent ones had no turn yet. */
+/**
+ * More than stops and lost connections, which are counted as well, come to in a row. By then there have been 8 lives with turns, each
+ * beginning with one of two partitions as likely as with the other: 1 in 256 innocent ones of another partition had none yet.
+ */
 const MAX_CRASHES = 10;
 
-/** Runs an event of a message that was in hand when processes died, or gives it up. */
+/**
+ * Runs an event of a message that was in hand when processes died, or gives it up. Its turn is all of its attempts, with the pauses
+ * between them: one that waits for its next attempt would be in hand again when the guilty one has its turn, at each death, and be
+ * given up for it.
+ */
 export type Suspects = (
   delivery: Delivery,
   crashes: number,
