@@ -110,10 +110,15 @@ function namesOf(tiers: Tier[], managed: ManagedBroker | undefined): string[] {
   return [...new Set([...own, ...(managed?.queues ?? []), ...shared])].sort();
 }
 
-/** Those that are there. Each that is not costs a channel. */
+/** Partitions are there together, and most services have none. */
+const FURTHER_PARTITION = /\.p[1-9]\d*$/;
+
+/** Those that are there, of sorted names. Each that is not costs a channel. */
 async function lookAt(names: string[], { model }: Connection) {
-  const found = [];
+  const found: Status['queues'] = [];
   for (const name of names) {
+    const first = name.replace(FURTHER_PARTITION, '.p0');
+    if (first !== name && !found.some((queue) => queue.name === first)) continue;
     const channel = await model.createChannel();
     channel.on('error', () => {});
     try {

@@ -52,6 +52,8 @@ const PARTITION = /\.p\d+$/;
 const NOT_FOUND = 404;
 /** All that wait in a partition; what has not come by then ends the program, which may be run again. */
 const ARRIVE_MS = 10 * 60_000;
+/** Messages of a partition that are in hand at once: it may hold any number. */
+const PREFETCH = 100;
 /** The longest that a failed event waits to be retried, and a second to arrive; what waits for longer is taken from its queue. A listener reconnects sooner. */
 const SETTLE_MS = Math.max(...RETRY_DELAYS_MS) + 1_000;
 
@@ -172,6 +174,7 @@ async function* messagesOf(channel: ConfirmChannel, queue: string): AsyncGenerat
   if (messageCount === 0) return;
   const arrivals = new EventEmitter();
   const messages = on(arrivals, 'message', { signal: AbortSignal.timeout(ARRIVE_MS) });
+  await channel.prefetch(PREFETCH);
   const { consumerTag } = await channel.consume(queue, (message) => void arrivals.emit('message', message));
   for (let left = messageCount; left > 0; left -= 1) yield (await messages.next()).value?.[0];
   await channel.cancel(consumerTag);
