@@ -151,6 +151,38 @@ describe('retire-service', () => {
     );
   });
 
+  it('moves what comes into a partition while it empties it', async (t) => {
+    const service = `ordered-${randomUUID()}`;
+    const type = `T.${service}`;
+    const publisher = await declare(t, service, [type], [type]);
+    const [partition] = PARTITIONS;
+    const { work } = serviceQueues(service);
+    let published = 0;
+    /** As a listener sends on what came by the type: no binding that is taken away ends it. */
+    const publish = async () => {
+      const to = { service, partition };
+      assert.equal(await publisher.publish({ to, contentType: '', body: Buffer.alloc(0) }), 'confirmed');
+      published += 1;
+    };
+    await Promise.all(Array.from({ length: 40 }, publish));
+
+    const running = run(service, '--partitions');
+    await eventually(
+      async () => {
+        const { messageCount } = await channel.checkQueue(work);
+        if (messageCount > 0) await publish();
+        assert.ok(messageCount >= 40);
+      },
+      { ...DEADLINE, intervalMs: 1 },
+    );
+    const { code, output } = await running;
+
+    assert.equal(code, 0, output);
+    assert.ok(published > 40);
+    assert.match(output, new RegExp(`moved ${published} messages`));
+    assert.equal((await channel.checkQueue(work)).messageCount, published);
+  });
+
   it('ends that a type goes to a service that keeps others', async (t) => {
     const { old, types, publisher, publish } = await twoServices(t);
 

@@ -19,7 +19,7 @@ import {
   RETRY_DELAYS_MS,
   WAIT_DELAYS_MS,
 } from '@waybill/common/broker/topology.ts';
-import type { ConfirmChannel, Message } from 'amqplib';
+import type { Channel, ConfirmChannel, Message } from 'amqplib';
 import { interrupted, runProgram, UserError } from '../../../bin/plain/user-error.mjs';
 import { type Connection, connectToBroker, toBroker } from './broker-connection.ts';
 import { readBrokerUrl } from './broker-url.ts';
@@ -108,7 +108,7 @@ async function retire(
   const publish = createPublish(channel);
   const emptyAll = async () => {
     let count = 0;
-    for (const queue of present) count += await empty(channel, queue, to, publish);
+    for (const queue of present) count += await empty(connection, queue, to, publish);
     return count;
   };
   let moved = 0;
@@ -135,37 +135,50 @@ async function expectNoConsumers(connection: Connection, service: string, queues
   }
 }
 
-/** Takes all out of `queue`, and lets no more come of the types that it meets. */
+/**
+ * Takes out of `queue` all that waits, and lets no more come of the types that it meets. On a channel of its own, which gives
+ * back what it has not come to when it closes: what a channel holds the broker does not count as waiting, and
+ * deletes with its queue.
+ */
 async function empty(
-  channel: ConfirmChannel,
+  { model, onBroken }: Connection,
   queue: string,
   to: string | undefined,
   publish: ReturnType<typeof createPublish>,
 ) {
+  const channel = await model.createChannel();
+  channel.on('error', onBroken);
   let count = 0;
-  for await (const message of messagesOf(channel, queue)) {
-    count += 1;
-    const { exchange, routingKey } = message.fields;
-    if ([EVENTS_EXCHANGE, OBSERVED_EXCHANGE].includes(exchange))
-      await channel.unbindQueue(queue, exchange, routingKey);
-    if (to) {
-      const { contentType } = message.properties;
-      const work = serviceQueues(to).work;
-      const outcome = await publish({
-        exchange: '',
-        routingKey: work,
-        body: message.content,
-        options: { contentType },
-      });
-      if (outcome !== 'confirmed') throw new UserError(`${work} takes no more: the broker says ${outcome}`);
+  try {
+    for await (const message of messagesOf(channel, queue)) {
+      count += 1;
+      const { exchange, routingKey } = message.fields;
+      if ([EVENTS_EXCHANGE, OBSERVED_EXCHANGE].includes(exchange))
+        await channel.unbindQueue(queue, exchange, routingKey);
+      if (to) await move(message, serviceQueues(to).work, publish);
+      channel.ack(message);
     }
-    channel.ack(message);
+  } finally {
+    await channel.close().catch(onBroken);
   }
   return count;
 }
 
-/** What is there, one by one. RabbitMQ has no `get` for a queue of one consumer at a time. */
-async function* messagesOf(channel: ConfirmChannel, queue: string): AsyncGenerator<Message> {
+async function move(
+  { properties, content }: Message,
+  queue: string,
+  publish: ReturnType<typeof createPublish>,
+) {
+  const { contentType } = properties;
+  const outcome = await publish({ exchange: '', routingKey: queue, body: content, options: { contentType } });
+  if (outcome !== 'confirmed') throw new UserError(`${queue} takes no more: the broker says ${outcome}`);
+}
+
+/**
+ * What is there, one by one. RabbitMQ has no `get` for a queue of one consumer at a time; what comes while it is consumed
+ * stays with `channel`.
+ */
+async function* messagesOf(channel: Channel, queue: string): AsyncGenerator<Message> {
   if (!PARTITION.test(queue)) {
     for (let message = await channel.get(queue); message; message = await channel.get(queue)) yield message;
     return;
@@ -175,9 +188,8 @@ async function* messagesOf(channel: ConfirmChannel, queue: string): AsyncGenerat
   const arrivals = new EventEmitter();
   const messages = on(arrivals, 'message', { signal: AbortSignal.timeout(ARRIVE_MS) });
   await channel.prefetch(PREFETCH);
-  const { consumerTag } = await channel.consume(queue, (message) => void arrivals.emit('message', message));
+  await channel.consume(queue, (message) => void arrivals.emit('message', message));
   for (let left = messageCount; left > 0; left -= 1) yield (await messages.next()).value?.[0];
-  await channel.cancel(consumerTag);
 }
 
 /** On a channel of its own, which the broker closes when there is no such queue. */
