@@ -54,3 +54,22 @@ it('sends an event with a key to its partition where somebody takes its type in 
     ...['waybill.events:Plain', 'confirmed'],
   ]);
 });
+
+it('sends an event with a key, of two services that take its type, to the one that takes it in order alone', async (t) => {
+  const types = ['T'];
+  const broker = createMemoryBroker({ topology: { service: 'ordered', types, orderedTypes: types } });
+  t.after(() => broker.close());
+  const publisher = withPartitions(broker.publisher);
+  await eventually(() => assert.ok(publisher.isAvailable()));
+  const other = broker.connect({ topology: { service: 'plain', types } });
+  await eventually(() => assert.ok(other.publisher.isAvailable()));
+
+  for (const each of [event('T', 'customer-1'), event('T')]) {
+    const message = { to: publisher.destinationOf(each), contentType: '', body: Buffer.alloc(0) };
+    assert.equal(await publisher.publish(message), 'confirmed');
+  }
+
+  const waiting = ['ordered.p5', 'ordered', 'plain'].map((name) => broker.queues()[`waybill.${name}`]?.ready);
+  // To both what has no key.
+  assert.deepEqual(waiting, [1, 1, 1]);
+});
