@@ -121,18 +121,32 @@ describe('a connection', () => {
     assert.equal(connection.state.name, 'closed');
   });
 
+  it('refuses data that cannot be JSON, whether it is connected or not, and keeps nothing of it', async (t) => {
+    replaceWebSocket(t);
+    const { connection, became } = connect(t, { origin: 'http://server' });
+    await assert.rejects(connection.request('Order.Place', 1n), TypeError);
+    await became('connected');
+    await assert.rejects(connection.request('Order.Place', { quantity: 1n }), TypeError);
+    await connection.close();
+  });
+
+  it('sends data as it was when it was asked for', async (t) => {
+    const sockets = replaceWebSocket(t);
+    const { connection, became } = connect(t, { origin: 'http://server' });
+    const data = { sku: 'tea' };
+    const asked = connection.request('Order.Place', data, { id: 'mine' });
+    data.sku = 'coffee';
+    await became('connected');
+    const [socket] = sockets;
+    assert.deepEqual(JSON.parse(String(socket?.sent[0])).data, { sku: 'tea' });
+    socket?.onmessage?.({ data: '{"id":"1","type":"Order.Placed","requestid":"mine","token":"e.1"}' });
+    assert.equal((await asked).type, 'Order.Placed');
+    t.mock.method(globalThis, 'fetch', async () => new Response('[]'));
+    await connection.close();
+  });
+
   it('opens nothing more when it is closed between two links, and stays closed', async (t) => {
-    const sockets: WebSocketLike[] = [];
-    replaceGlobal(t, 'WebSocket', function open() {
-      const socket: WebSocketLike = {
-        readyState: 0,
-        send() {},
-        close: () => socket.onclose?.({ code: 1000 }),
-      };
-      sockets.push(socket);
-      queueMicrotask(() => socket.onopen?.());
-      return socket;
-    });
+    const sockets = replaceWebSocket(t);
     // The next link would be opened while the last acknowledgement is under way.
     t.mock.method(Math, 'random', () => 0);
     const asked: string[] = [];
@@ -176,12 +190,27 @@ describe('a connection', () => {
   });
 });
 
-/** As much of a WebSocket as a link uses. */
+/** As much of a WebSocket as a link uses, and what was sent over it. */
 type WebSocketLike = {
   readyState: number;
+  sent: string[];
   send(text: string): void;
   close(): void;
   onopen?(): void;
   onmessage?(message: { data: string }): void;
   onclose?(event: { code: number }): void;
 };
+
+/** From now on, for one test, WebSockets are these, each of which opens at once. */
+function replaceWebSocket(t: TestContext): WebSocketLike[] {
+  const sockets: WebSocketLike[] = [];
+  replaceGlobal(t, 'WebSocket', function open() {
+    const sent: string[] = [];
+    const close = () => socket.onclose?.({ code: 1000 });
+    const socket: WebSocketLike = { readyState: 1, sent, send: (text) => sent.push(text), close };
+    sockets.push(socket);
+    queueMicrotask(() => socket.onopen?.());
+    return socket;
+  });
+  return sockets;
+}
