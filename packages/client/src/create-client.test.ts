@@ -174,6 +174,12 @@ describe('a request', () => {
     }
   });
 
+  it('names what its event belongs to', async (t) => {
+    const { asked, connect } = await serve(t, replied);
+    await connect().request('Account.Change', {}, { partitionkey: 'account 7' });
+    assert.equal(JSON.parse(asked[0]?.body ?? '').partitionkey, 'account 7');
+  });
+
   it('is not sent when its data is none in JSON, or no timer can wait for it', async (t) => {
     const { asked, url, connect } = await serve(t, replied);
     const client = connect();

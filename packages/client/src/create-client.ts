@@ -67,14 +67,14 @@ export function createClient({ url = '', apiKey, source = '/client' }: ClientOpt
     async request<Data>(
       type: string,
       data?: unknown,
-      { timeoutMs = DEFAULT_TIMEOUT_MS, id = randomId(), signal }: RequestOptions = {},
+      { timeoutMs = DEFAULT_TIMEOUT_MS, id = randomId(), partitionkey, signal }: RequestOptions = {},
     ) {
       checkTimeout(timeoutMs);
       const untilMs = performance.now() + timeoutMs;
       const sent: Sent = {
         origin,
         headers,
-        body: JSON.stringify(toEvent(source, type, data, id)),
+        body: JSON.stringify(toEvent(source, type, data, { id, partitionkey })),
         key: randomId(),
       };
       let location: string | undefined;

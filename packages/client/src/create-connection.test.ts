@@ -130,15 +130,16 @@ describe('a connection', () => {
     await connection.close();
   });
 
-  it('sends data as it was when it was asked for', async (t) => {
+  it('sends data as it was when it was asked for, and what its event belongs to', async (t) => {
     const sockets = replaceWebSocket(t);
     const { connection, became } = connect(t, { origin: 'http://server' });
     const data = { sku: 'tea' };
-    const asked = connection.request('Order.Place', data, { id: 'mine' });
+    const asked = connection.request('Order.Place', data, { id: 'mine', partitionkey: 'account 7' });
     data.sku = 'coffee';
     await became('connected');
     const [socket] = sockets;
-    assert.deepEqual(JSON.parse(String(socket?.sent[0])).data, { sku: 'tea' });
+    const sent = JSON.parse(String(socket?.sent[0]));
+    assert.deepEqual([sent.data, sent.partitionkey], [{ sku: 'tea' }, 'account 7']);
     socket?.onmessage?.({ data: '{"id":"1","type":"Order.Placed","requestid":"mine","token":"e.1"}' });
     assert.equal((await asked).type, 'Order.Placed');
     t.mock.method(globalThis, 'fetch', async () => new Response('[]'));

@@ -182,11 +182,14 @@ export function createConnection({
     async request<Data>(
       type: string,
       data: unknown,
-      { timeoutMs = DEFAULT_TIMEOUT_MS, id = randomId(), signal }: RequestOptions = {},
+      { timeoutMs = DEFAULT_TIMEOUT_MS, id = randomId(), partitionkey, signal }: RequestOptions = {},
     ) {
       checkTimeout(timeoutMs);
       if (closing) throw new RequestFailed(problemOf('not-accepted', 503, 'the connection is closed'), id);
-      return (await requests.add(toEvent(source, type, data, id), { timeoutMs, signal })) as Reply<Data>;
+      return (await requests.add(toEvent(source, type, data, { id, partitionkey }), {
+        timeoutMs,
+        signal,
+      })) as Reply<Data>;
     },
     close() {
       closing ??= drain();

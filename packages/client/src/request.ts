@@ -7,6 +7,11 @@ export type RequestOptions = {
   timeoutMs?: number;
   /** Names the event; default: a random one. */
   id?: string;
+  /**
+   * Names what the event belongs to, such as an account, in up to 2,048 characters: handlers that are `ordered` take the events of one
+   * key one after the other. Default: none.
+   */
+  partitionkey?: string;
   /** Gives up. The event may run all the same. */
   signal?: AbortSignal;
 };
@@ -28,6 +33,12 @@ export function checkTimeout(timeoutMs: number): void {
 }
 
 /** The event of a request. */
-export function toEvent(source: string, type: string, data: unknown, id: string): RequestEvent {
-  return { specversion: '1.0', id, source, type, datacontenttype: 'application/json', data };
+export function toEvent(
+  source: string,
+  type: string,
+  data: unknown,
+  { id, partitionkey }: { id: string; partitionkey?: string | undefined },
+): RequestEvent {
+  const key = partitionkey !== undefined && { partitionkey };
+  return { specversion: '1.0', id, source, type, ...key, datacontenttype: 'application/json', data };
 }
