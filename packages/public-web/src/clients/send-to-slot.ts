@@ -48,7 +48,12 @@ export function createSendToSlot({
       event.replyto = currentReplyAddress();
       // Its client may go, since its result waits.
       const isCancelled = () => false;
-      return await sendEvent(event, { dispatchers, label: labelOf(event.type), isCancelled });
+      return await sendEvent(event, {
+        dispatchers,
+        label: labelOf(event.type),
+        isCancelled,
+        series: place.mailbox,
+      });
     } catch (thrown) {
       return toPublicError(thrown, log, { event_id: event.id });
     }

@@ -74,7 +74,9 @@ export function startInstance(
     holder: { instance: name, url: `http://127.0.0.1:1/${name}` },
     sendToSlot: createSendToSlot({
       dispatchers: {
-        async send(event) {
+        async send(event, _isCancelled, series) {
+          // Or the events of a mailbox would have no order, or those of others be held up.
+          assert.equal(series, event.correlationid?.split('.', 1)[0]);
           const outcome = instance.outcome(event);
           if (!outcome) instance.sent.push(event);
           return outcome;

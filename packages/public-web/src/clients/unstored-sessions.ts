@@ -39,7 +39,13 @@ export function createUnstoredSessions({
           // A large reply is dropped for its result at once.
           hold: () => true,
         };
-        const answer = await answerEvent(event, { ...requester, client, deadlineMs, bytes: EVENT_BYTES });
+        const answer = await answerEvent(event, {
+          ...requester,
+          client,
+          deadlineMs,
+          bytes: EVENT_BYTES,
+          series: gone,
+        });
         waiting.delete(giveUp);
         room?.leave();
         const { id, traceparent } = event;

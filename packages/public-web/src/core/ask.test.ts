@@ -17,8 +17,9 @@ async function start(outcome: SendOutcome, deadlineMs: number) {
     parked,
     expectedWait: createExpectedWait(),
     dispatchers: {
-      async send(_event, isCancelled) {
+      async send(_event, isCancelled, series) {
         assert.equal(isCancelled(), false);
+        assert.equal(series, 'a series');
         setImmediate(said.resolve);
         return outcome;
       },
@@ -28,7 +29,12 @@ async function start(outcome: SendOutcome, deadlineMs: number) {
     currentReplyAddress: () => 'address',
   });
   const event: CloudEvent = { specversion: '1.0', id: 'e1', source: '/test', type: 'PingRequest' };
-  const answer = ask(event, { deadlineMs, bytes: 1, client: { onGone() {}, hold: () => true } });
+  const answer = ask(event, {
+    deadlineMs,
+    bytes: 1,
+    series: 'a series',
+    client: { onGone() {}, hold: () => true },
+  });
   // Heard of where it is awaited.
   answer.catch(() => {});
   await said.promise;

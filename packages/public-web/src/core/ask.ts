@@ -3,7 +3,7 @@
  */
 import { AppError, toAppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, expiryMs } from '@waybill/common/event/event.ts';
-import type { DispatcherClient } from '../dispatchers/dispatcher-client.ts';
+import type { DispatcherClient, Series } from '../dispatchers/dispatcher-client.ts';
 import { sendEvent } from '../dispatchers/send-event.ts';
 import type { ParkedRequest, ParkedRequests } from '../replies/parked-requests.ts';
 import { assertPublicType } from './assert-public-type.ts';
@@ -34,6 +34,8 @@ export type AskOptions = {
   deadlineMs: number;
   /** About how large the event is. */
   bytes: number;
+  /** What it has an order in, if it came with others. */
+  series?: Series;
 };
 
 /**
@@ -70,7 +72,7 @@ export function createAsk({
   const expiryTime = createExpiryTime();
   const moreMs = late?.moreMs ?? 0;
 
-  return async (event, { client, deadlineMs, bytes }) => {
+  return async (event, { client, deadlineMs, bytes, series }) => {
     assertPublicType(event.type, isPublicType);
     const leave = expectedWait.enter(event.type, deadlineMs);
     let isAnswered = false;
@@ -79,7 +81,7 @@ export function createAsk({
       event.correlationid = request.correlationId;
       event.expirytime = expiryTime(deadlineMs + moreMs);
       event.replyto = currentReplyAddress();
-      void send(event, request);
+      void send(event, request, series);
       client.onGone(() => request.fail(new AppError('client-gone', 'the client has gone')));
       const reply = await request.reply;
       isAnswered = true;
@@ -109,9 +111,9 @@ export function createAsk({
     return { location: locate({ id, dueMs: expiryMs(event), eventId }) };
   }
 
-  async function send(event: CloudEvent, request: ParkedRequest): Promise<void> {
+  async function send(event: CloudEvent, request: ParkedRequest, series: Series | undefined): Promise<void> {
     const isCancelled = () => !request.startSending();
-    const outcome = await sendEvent(event, { dispatchers, label: labelOf(event.type), isCancelled });
+    const outcome = await sendEvent(event, { dispatchers, label: labelOf(event.type), isCancelled, series });
     // An event whose outcome is unknown may well be in the broker, and its reply on the way: the deadline tells.
     if (outcome && outcome.code !== 'outcome-unknown') request.fail(outcome);
   }

@@ -45,13 +45,17 @@ const NOT_ACCEPTED = 'no dispatcher takes the event now';
 /** How an event fared: `undefined` is confirmed by the broker, an error is the client's answer. */
 export type SendOutcome = AppError | undefined;
 
+/** What events have an order in: the connection or the batch that they came by, or the id of the mailbox that they are for. */
+export type Series = object | string;
+
 export type DispatcherClient = {
   /**
    * Sends an event in the next batch. Never rejects.
    *
    * @param isCancelled asked just before sending: an event nobody waits for is not sent.
+   * @param series for `send-in-order.ts`; undefined for an event that came by itself.
    */
-  send(event: CloudEvent, isCancelled: () => boolean): Promise<SendOutcome>;
+  send(event: CloudEvent, isCancelled: () => boolean, series?: Series): Promise<SendOutcome>;
   /** Asks one dispatcher; resolves with nothing when it does not answer, or knows no such question. */
   askTroubles(question: TroublesQuestion): Promise<TroublesAnswer | undefined>;
   close(): Promise<void>;

@@ -1,7 +1,7 @@
 import { messagingDestination, routeOf } from '@waybill/common/broker/amqp-route.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { startEventSpan } from '@waybill/common/telemetry/tracing.ts';
-import type { DispatcherClient, SendOutcome } from './dispatcher-client.ts';
+import type { DispatcherClient, SendOutcome, Series } from './dispatcher-client.ts';
 
 /**
  * Hands `event` to the dispatchers under a `send` span, which it carries on. Never rejects; `isCancelled` is asked just
@@ -13,11 +13,13 @@ export async function sendEvent(
     dispatchers,
     label,
     isCancelled,
+    series,
   }: {
     dispatchers: Pick<DispatcherClient, 'send'>;
     /** What names the type in telemetry. */
     label: string;
     isCancelled(): boolean;
+    series?: Series | undefined;
   },
 ): Promise<SendOutcome> {
   const span = startEventSpan({
@@ -30,7 +32,7 @@ export async function sendEvent(
   });
   event.traceparent = span.traceparent;
   event.tracestate = span.tracestate;
-  const outcome = await dispatchers.send(event, isCancelled);
+  const outcome = await dispatchers.send(event, isCancelled, series);
   span.end(outcome);
   return outcome;
 }

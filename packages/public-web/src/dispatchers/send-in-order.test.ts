@@ -3,7 +3,7 @@ import { it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { AppError } from '@waybill/common/errors.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
-import type { SendOutcome } from './dispatcher-client.ts';
+import type { SendOutcome, Series } from './dispatcher-client.ts';
 import { sendInOrder } from './send-in-order.ts';
 
 /** A dispatcher that says what became of an event when it is told to. */
@@ -13,8 +13,8 @@ function setUp() {
     send: ({ id }) => new Promise((resolve) => void underWay.set(id, resolve)),
   });
   return {
-    send: (id: string, attributes: Partial<CloudEvent> = {}) =>
-      send({ specversion: '1.0', source: '/test', type: 'T', ...attributes, id }, () => false),
+    send: (id: string, attributes: Partial<CloudEvent> = {}, series: Series | undefined = 'one') =>
+      send({ specversion: '1.0', source: '/test', type: 'T', ...attributes, id }, () => false, series),
     sent: () => [...underWay.keys()],
     async settle(id: string, outcome?: SendOutcome) {
       underWay.get(id)?.(outcome);
@@ -56,4 +56,16 @@ it('does not send what has expired while it waited', async () => {
   await settle('1');
   assert.equal((await late)?.code, 'not-accepted');
   assert.deepEqual(sent(), ['1']);
+});
+
+it('sends those of other series beside it, and what came by itself at once', async () => {
+  const { send, sent } = setUp();
+  const partitionkey = 'a';
+  const socket = {};
+  void send('1', { partitionkey, type: 'Stuck' }, 'mailbox');
+  void send('2', { partitionkey }, 'mailbox');
+  void send('3', { partitionkey }, 'another mailbox');
+  void send('4', { partitionkey }, socket);
+  void send('5', { partitionkey }, socket);
+  assert.deepEqual(sent(), ['1', '3', '4']);
 });

@@ -37,7 +37,8 @@ export function createPostEvent(options: PostEventOptions) {
     );
     if (decoded.mode === 'batched') {
       const { events } = decoded;
-      const answers = await answerBatch(answerEvent, events, toRequester(reply, events.length, options));
+      const requester = toRequester(reply, events.length, options);
+      const answers = await answerBatch(answerEvent, events, { ...requester, series: reply });
       return sendEncoded(reply, encodeBatchResponse(answers.map(toReplyEvent)));
     }
     const { mode } = decoded;

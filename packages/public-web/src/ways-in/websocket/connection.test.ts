@@ -125,3 +125,21 @@ it('asks whether the client is there, and ends its connection when it has not an
   const [code] = await once(client, 'close');
   assert.equal(code, 1006);
 });
+
+it('gives the events of one connection an order among each other, and none with those of another', async (t) => {
+  const series: unknown[] = [];
+  const answer: AnswerEvent = async (asking, requester) => {
+    series.push(requester.series);
+    return { id: asking.id, reply: asking };
+  };
+  const one = await connected(t, answer);
+  const other = await connected(t, answer);
+  for (const { client } of [one, one, other]) {
+    client.send(event(1));
+    await once(client, 'message');
+  }
+  assert.deepEqual(
+    series.map((each) => [one.server, other.server].indexOf(each as WebSocket)),
+    [0, 0, 1],
+  );
+});

@@ -141,7 +141,14 @@ export function serveWebSocket(
       ).events;
       if (!event || event instanceof AppError) throw event;
       const { id } = event;
-      const answered = await answerEvent(event, { client, caller, log, deadlineMs, bytes: body.length });
+      const answered = await answerEvent(event, {
+        client,
+        caller,
+        log,
+        deadlineMs,
+        bytes: body.length,
+        series: socket,
+      });
       const traceresponse = event.traceparent;
       return { text: JSON.stringify({ ...toReplyEvent(answered), requestid: id, traceresponse }), release };
     } catch (thrown) {
