@@ -39,7 +39,7 @@ const onAnyBroker = [
   'packages/dispatcher/src/{intake,main,replies}.test.ts',
   'packages/listener/src/{consume-events,handle-event,isolation,once-per-event,run-listener}.test.ts',
   'packages/{ping-listener,square-listener,data-dispatch-listener}/src/{main,dispatch-dataset,queue-sink}.test.ts',
-  'test/e2e/{cases,data-dispatch,dataset,dead-letters,modes,retire-service,trace}.test.ts',
+  'test/e2e/{cases,data-dispatch,dataset,dead-letters,modes,trace}.test.ts',
 ];
 const MEMORY_FOLDER = '/dev/shm';
 const EMBEDDED = 'the embedded broker';
