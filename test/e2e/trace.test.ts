@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { on, once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
+import { createNimbusStranger, take } from '@waybill/test-harness/nimbus-stranger.ts';
 import {
   type OtlpReceiver,
   type ReceivedSpan,
   startOtlpReceiver,
 } from '@waybill/test-harness/otlp-receiver.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
 import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
-import { type System, startSystem } from './system.ts';
+import { grpcAddressOf, type System, startSystem } from './system.ts';
 
 /** The spans of one ping, each the parent of the next: service, kind, name. */
 const WAY_OF_A_PING = [
@@ -19,6 +22,8 @@ const WAY_OF_A_PING = [
   'public-web internal deliver PingResponse',
 ];
 
+const IS_STREAMED = /^send /;
+
 describe('telemetry of the whole system', () => {
   let broker: TestBroker;
   let receiver: OtlpReceiver;
@@ -27,7 +32,12 @@ describe('telemetry of the whole system', () => {
   before(async () => {
     broker = await freshBroker();
     receiver = await startOtlpReceiver();
-    system = await startSystem({ amqpUrl: broker.url, env: { ...receiver.env, LOG_LEVEL: 'debug' } });
+    system = await startSystem({
+      amqpUrl: broker.url,
+      counts: { 'square-listener': 1 },
+      env: { ...receiver.env, LOG_LEVEL: 'debug' },
+      envs: { 'public-web': { PUBLIC_EVENT_TYPES: 'PingRequest,nimbus.sq' } },
+    });
   });
   after(async () => {
     await system?.stop();
@@ -76,6 +86,31 @@ describe('telemetry of the whole system', () => {
       batchSizes.push(Number(consumed));
     }
     assert.ok(Math.max(...batchSizes) > 1, `batches of ${batchSizes}`);
+  });
+
+  test('each event of a connection that stays is a trace of its own, which ends before the connection', async () => {
+    const [publicWeb] = system.publicWebs;
+    const socket = new WebSocket(`ws://127.0.0.1:${publicWeb?.port}/ws`, 'cloudevents.json');
+    const answers = on(socket, 'message');
+    await once(socket, 'open');
+    const stranger = createNimbusStranger(grpcAddressOf(publicWeb as Service));
+    const stream = stranger.open({ client_id: 'of the traces' });
+    for (const id of ['first', 'second'])
+      socket.send(JSON.stringify({ specversion: '1.0', id, source: '/test', type: 'PingRequest', data: {} }));
+    for (const number of [1, 2]) stream.write({ event_name: 'SQ', number });
+    await take(stream, 2);
+    for (let count = 0; count < 2; count += 1) await answers.next();
+
+    const roots = await receiver.waitFor(() => {
+      const found = receiver
+        .spans()
+        .filter(({ name, parentSpanId }) => IS_STREAMED.test(name) && !parentSpanId);
+      return found.length >= 4 ? found : undefined;
+    });
+    assert.equal(new Set(roots.map(({ traceId }) => traceId)).size, 4);
+    socket.close();
+    stream.end();
+    stranger.close();
   });
 
   test('the log lines of an event carry its trace, its span and its id, in every tier', async () => {
