@@ -7,7 +7,7 @@ import { dataDispatchSettings } from '../packages/data-dispatch-listener/src/con
 import { datasetGeneratorSettings } from '../packages/dataset-generator/src/config.ts';
 import { devTelemetrySettings } from '../packages/dev-telemetry/src/config.ts';
 import { dispatcherSettings } from '../packages/dispatcher/src/config.ts';
-import { listenerSettings } from '../packages/listener/src/config.ts';
+import { listenerSettings, resultsSettings } from '../packages/listener/src/config.ts';
 import { publicWebSettings } from '../packages/public-web/src/config.ts';
 import { storeSettings } from '../packages/store/src/config.ts';
 
@@ -33,6 +33,8 @@ ${table('store', storeSettings)}
 
 ${table('Listeners', listenerSettings)}
 
+${table('Listeners that keep results of events in a store, besides those of listeners', resultsSettings)}
+
 ${table('data-dispatch-listener, besides those of listeners', beyondListeners(dataDispatchSettings))}
 
 ${table('dataset-generator', datasetGeneratorSettings)}
@@ -49,7 +51,7 @@ Passes every variable on to the services, but for these, which give each port a 
 lines at \`debug\` are not printed. \`PUBLIC_EVENT_TYPES\` is \`PingRequest,nimbus.sq\` by default. Everything
 binds to 127.0.0.1, whatever \`HOST\` and \`INTERNAL_HOST\` say, without TLS. The store has a file of its own for each \`STORE_PORT\`, \`data/store-8090.db\` in the folder that it was started in, unless
 \`DATABASE_URL\` is set. Secrets go to those services only that need them; where
-\`INTERNAL_SECRETS\` or \`CREDENTIALS_…\` are not set, they are new for each run (so with \`AMQP_URL\` set, streams that
+\`INTERNAL_SECRETS\`, \`RESULTS_SECRETS\` or \`CREDENTIALS_…\` are not set, they are new for each run (so with \`AMQP_URL\` set, streams that
 the last run left unfinished are dead-lettered by the next: set your own keys to keep them).
 
 ## Telemetry

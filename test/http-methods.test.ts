@@ -63,6 +63,7 @@ const servers: Record<string, { create(): Promise<FastifyInstance> | FastifyInst
         answerEvent: async (event) => ({ id: event.id, reply: { ...event, type: 'PingResponse' } }),
         idempotency: createIdempotency({
           store: createMemoryIdempotencyStore({ windowMs: 1_000, maxKeys: 1 }),
+          deadlineMs: 1_000,
           maxJoined: 1,
         }),
         deadlineMs: 1_000,
@@ -95,7 +96,7 @@ const servers: Record<string, { create(): Promise<FastifyInstance> | FastifyInst
     },
   },
   'an internal port': {
-    create: () => createInternalApp({ log, keys, clock: unused, routes: { '/dispatch': unused } }),
+    create: () => createInternalApp({ log, keys, clock: unused, routes: { '/dispatch': async () => ({}) } }),
     routes: { '/dispatch': { POST: 401 } },
   },
   'the health ports': { create: () => createHealthApp({ log, readiness: () => undefined }), routes: HEALTH },

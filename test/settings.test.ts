@@ -6,7 +6,7 @@ import { dataDispatchSettings } from '../packages/data-dispatch-listener/src/con
 import { datasetGeneratorSettings } from '../packages/dataset-generator/src/config.ts';
 import { devTelemetrySettings } from '../packages/dev-telemetry/src/config.ts';
 import { dispatcherSettings } from '../packages/dispatcher/src/config.ts';
-import { listenerSettings } from '../packages/listener/src/config.ts';
+import { listenerSettings, resultsSettings } from '../packages/listener/src/config.ts';
 import { publicWebSettings } from '../packages/public-web/src/config.ts';
 import { storeSettings } from '../packages/store/src/config.ts';
 
@@ -14,6 +14,7 @@ const services = [
   publicWebSettings,
   dispatcherSettings,
   listenerSettings,
+  resultsSettings,
   dataDispatchSettings,
   datasetGeneratorSettings,
   devTelemetrySettings,

@@ -18,6 +18,7 @@ describe('the secrets of npm start', () => {
     assert.deepEqual(secretsOf(tiers, 'ping-listener'), ['AMQP_URL']);
     assert.deepEqual(secretsOf(tiers, 'square-listener'), ['AMQP_URL']);
     assert.deepEqual(secretsOf(tiers, 'dispatcher'), ['AMQP_URL', 'INTERNAL_SECRETS']);
+    assert.deepEqual(secretsOf(tiers, 'store'), ['INTERNAL_SECRETS', 'RESULTS_SECRETS']);
     assert.deepEqual(secretsOf(tiers, 'data-dispatch-listener'), ['AMQP_URL', 'CREDENTIALS_PRIVATE_KEYS']);
     assert.deepEqual(secretsOf(tiers, 'public-web'), ['CREDENTIALS_PUBLIC_KEY', 'INTERNAL_SECRETS']);
     for (const env of tiers.values()) assert.equal(env.SHUFFLE_SEED, '7');
@@ -25,6 +26,13 @@ describe('the secrets of npm start', () => {
     const { publicKey, privateKeys } = keysOf(tiers);
     expectPair(publicKey, privateKeys);
     assert.notEqual(keysOf(environments({})).publicKey.x, publicKey.x);
+  });
+
+  it('of results are shared by the store and the listeners of the user', () => {
+    const tiers = environments({}, { listeners: ['/shop/cards.ts'] });
+    assert.deepEqual(secretsOf(tiers, 'cards'), ['RESULTS_SECRETS']);
+    assert.equal(tiers.get('cards')?.RESULTS_SECRETS, tiers.get('store')?.RESULTS_SECRETS);
+    assert.equal(tiers.get('cards')?.STORE_URLS, tiers.get('public-web')?.STORE_URLS);
   });
 
   it('are those that are set, if any are', () => {
@@ -101,14 +109,18 @@ function expectPair(publicKey: Jwk, [privateKey, ...others]: Jwk[]): void {
   assert.match(publicKey.kid, /^[\w-]{36}$/);
 }
 
-function environments(env: NodeJS.ProcessEnv): Map<string, NodeJS.ProcessEnv> {
-  const services = describeTiers(env, defaultPorts).flat();
+function environments(
+  env: NodeJS.ProcessEnv,
+  options?: { listeners: string[] },
+): Map<string, NodeJS.ProcessEnv> {
+  const services = describeTiers(env, defaultPorts, options).flat();
   return new Map(services.map(({ name, env: own }) => [name, own]));
 }
 
 function secretsOf(tiers: Map<string, NodeJS.ProcessEnv>, name: string): string[] {
   const env = Object.entries(tiers.get(name) ?? {});
-  const isSecret = (setting: string) => /^(AMQP_URL|INTERNAL_SECRETS|CREDENTIALS_|TLS_)/.test(setting);
+  const isSecret = (setting: string) =>
+    /^(AMQP_URL|INTERNAL_SECRETS|RESULTS_SECRETS|CREDENTIALS_|TLS_)/.test(setting);
   return env
     .filter(([setting, value]) => isSecret(setting) && value !== undefined)
     .map(([setting]) => setting)

@@ -8,6 +8,7 @@ export type BoundedCache<Value> = {
   get(key: string): Value | undefined;
   /** Keeps `value` from now on for the window. */
   set(key: string, value: Value): void;
+  delete(key: string): void;
 };
 
 /** Creates a cache. Beyond `maxEntries`, or 64 MiB, what was asked for longest ago is forgotten before its time. */
@@ -33,5 +34,9 @@ export function createBoundedCache<Value extends object>({
     sizeCalculation: bytesOf,
     perf: { now: nowMs },
   });
-  return { get: (key) => cache.get(key), set: (key, value) => void cache.set(key, value) };
+  return {
+    get: (key) => cache.get(key),
+    set: (key, value) => void cache.set(key, value),
+    delete: (key) => void cache.delete(key),
+  };
 }

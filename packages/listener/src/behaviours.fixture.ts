@@ -2,10 +2,8 @@
  * Handlers that misbehave as the tests ask. Their event types are `<service>.<behaviour>`, so that services on one broker
  * do not take each other's events.
  */
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Handler, type Handlers, type HandlerWithOptions, TerminalError } from './handler.ts';
 import { oncePerEvent } from './once-per-event.ts';
@@ -14,14 +12,12 @@ import type { ResultStore } from './result-store.ts';
 /** The handlers of `service`, each of which leaves a line `started`, and one `finished` if it gets there. */
 export function createBehaviours(
   service: string,
-  { resultsFolder = '' }: { resultsFolder?: string } = {},
+  { results }: { results?: ResultStore | undefined } = {},
 ): Handlers {
   let underWay = 0;
   const comings = createComings();
   const handleOnce = oncePerEvent(haveEffect);
-  const handleOnceStored = oncePerEvent(haveEffect, {
-    store: createFileStore(resultsFolder),
-  });
+  const handleOnceStored = oncePerEvent(haveEffect, results && { store: results });
 
   const behaviours: Record<string, Handler | HandlerWithOptions> = {
     Echo: ({ data }, { attempt }) => answer({ data, attempt }),
@@ -162,7 +158,7 @@ export function createBehaviours(
       return handleOnce(event, context);
     },
 
-    /** As `Once`, with results in files. */
+    /** As `Once`, with its results in `results`. */
     OnceStored(event, context) {
       comings.count(event.id);
       return handleOnceStored(event, context);
@@ -244,18 +240,6 @@ function createComings() {
     async reach(id: string, count: number): Promise<void> {
       while ((counts.get(id) ?? 0) < count) await once(changes, 'change');
     },
-  };
-}
-
-/** Results in files, as a store that processes share would have them. */
-function createFileStore(folder: string): ResultStore {
-  const fileOf = (key: string) => join(folder, createHash('sha256').update(key).digest('hex'));
-  return {
-    async get(key) {
-      const text = await readFile(fileOf(key), 'utf8').catch(() => 'null');
-      return JSON.parse(text) ?? undefined;
-    },
-    set: (key, result) => writeFile(fileOf(key), JSON.stringify(result)),
   };
 }
 

@@ -1,12 +1,14 @@
 import {
   amqpUrl,
   httpUrl,
+  httpUrls,
   integer,
   loadConfig,
   logLevel,
   makeExactValidator,
   maxEventBytes,
   port,
+  secrets,
   str,
 } from '@waybill/common/config.ts';
 
@@ -32,6 +34,20 @@ export const listenerSettings = {
   MAX_EVENT_BYTES: maxEventBytes(),
   LOG_LEVEL: logLevel(),
 };
+
+/** Settings of a listener that keeps results of events in a store (`createStoredResults`). */
+export const resultsSettings = {
+  STORE_URLS: httpUrls({ desc: 'Stores, comma-separated; all at one database' }),
+  RESULTS_SECRETS: secrets({
+    desc: 'One secret of at least 32 characters, or two while rotating, as RESULTS_SECRETS of the store: the first signs',
+  }),
+};
+
+/** Reads and checks them; throws one error that names every fault. */
+export function loadResultsConfig(env?: NodeJS.ProcessEnv): { urls: string[]; secrets: string[] } {
+  const { STORE_URLS: urls, RESULTS_SECRETS } = loadConfig(resultsSettings, env);
+  return { urls, secrets: RESULTS_SECRETS };
+}
 
 /** Reads and checks the settings; throws one error that names every fault. */
 export const loadListenerConfig = (env?: NodeJS.ProcessEnv) => loadConfig(listenerSettings, env);

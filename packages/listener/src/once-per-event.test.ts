@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import type { LogLine } from '@waybill/test-harness/collect-log.ts';
-import type { Service } from '@waybill/test-harness/service.ts';
+import { type Service, startService } from '@waybill/test-harness/service.ts';
 import { startTcpProxy } from '@waybill/test-harness/tcp-proxy.ts';
 import { pino } from 'pino';
 import type { Handler, HandlerContext, HandlerResult } from './handler.ts';
@@ -165,8 +165,18 @@ describe('a listener process whose handler is run once per event', { concurrency
     await effectIn(second, sent);
   });
 
-  it('knows what was handled before a kill -9, with a store that outlives it', async () => {
-    const [, second, sent] = await killBeforeAck('once-stored', 'OnceStored');
+  it('knows what was handled before a kill -9, with its results in the store', async (t) => {
+    const RESULTS_SECRETS = 'a-secret-that-only-listeners-know';
+    const store = await startService({
+      name: 'store',
+      env: {
+        ...{ INTERNAL_SECRETS: 'a-secret-that-only-this-test-knows', RESULTS_SECRETS },
+        DATABASE_URL: `sqlite:${folder}/store.db`,
+      },
+    });
+    t.after(() => store.stop());
+    const env = { STORE_URLS: store.baseUrl, RESULTS_SECRETS };
+    const [, second, sent] = await killBeforeAck('once-stored', 'OnceStored', env);
     await bench.waitForReplies(() => bench.repliesTo(sent).length === 2);
     const [one, two] = bench.repliesTo(sent);
     assert.deepEqual([two?.id, two?.data], [one?.id, one?.data]);
@@ -175,8 +185,11 @@ describe('a listener process whose handler is run once per event', { concurrency
   });
 
   /** An event is handled and answered, and its process dies before the ack, which a neighbour holds back. */
-  async function killBeforeAck(service: string, behaviour: string): Promise<[Service, Service, CloudEvent]> {
-    const env = { RESULTS_FOLDER: folder };
+  async function killBeforeAck(
+    service: string,
+    behaviour: string,
+    env: Record<string, string> = {},
+  ): Promise<[Service, Service, CloudEvent]> {
     const first = await bench.startReady(service, { env });
     const sent = makeRequest(service, behaviour, { data: { comings: 1 } });
     await bench.send([sent, makeRequest(service, 'Hold')]);

@@ -14,8 +14,8 @@
  *
  * - A crash between the effect and its remembering leaves an effect that nobody remembers; the next attempt makes
  *   another. Only an effect that is remembered where it is made, such as a row in the same transaction, is safe from that.
- * - With the store in memory, a restart forgets everything, and other instances know nothing.
- * - With a store that is shared, two instances may still be at one event at the same time: one that was taken for dead,
+ * - With results in memory, a restart forgets everything, and other instances know nothing.
+ * - With results in a store that is shared (`createStoredResults`), two instances may still be at one event at the same time: one that was taken for dead,
  *   and the one that got its event.
  * - An attempt that fails half-way, or is ended by its signal, may have had its effect; the next makes it again.
  * - An event is what its sender calls so. A sender of another event under the same `source` and `id` gets the reply to
@@ -31,11 +31,11 @@ import { Problem } from './problem.ts';
 import { createMemoryResultStore, type ResultStore } from './result-store.ts';
 
 export type OncePerEventOptions = {
-  /** For how long an event is handled once, in milliseconds (default 600,000); a shared store has its own besides. */
+  /** For how long an event is handled once, in milliseconds (default 600,000); a shared store has a window of its own. */
   windowMs?: number;
   /** Most results in memory (default 10,000); all together take 64 MiB at the most. */
   maxEvents?: number;
-  /** Default: in memory, for this process alone. */
+  /** Default: in memory, for this process alone; {@link import('./stored-results.ts').createStoredResults} has one for all. */
   store?: ResultStore;
 };
 

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createMemoryResultStore } from './result-store.ts';
+import { resultStoreContract } from './result-store-contract.fixture.ts';
+
+resultStoreContract('memory', (windowMs) => createMemoryResultStore({ windowMs, maxEvents: 10 }));
 
 describe('the store of results in memory', () => {
   it('has a result for the window, with what it calls when all is confirmed', () => {

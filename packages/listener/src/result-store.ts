@@ -3,9 +3,9 @@ import { createBoundedCache } from '@waybill/common/bounded-cache.ts';
 import type { HandlerResult } from './handler.ts';
 
 /**
- * A store of results. One that processes share keeps them for all of these, and over a restart: give it a key prefix per
- * service and handler, an expiry, and a time limit of its own, well under the handler's. Results are plain JSON, but for
- * `onConfirmed`, which only memory can hold.
+ * A store of results. One that processes share keeps them for all of these, and over a restart: `createStoredResults` does. One
+ * of your own gets a key prefix per service and handler, an expiry, and a time limit, well under the handler's. Results are plain
+ * JSON, but for `onConfirmed`, which only memory can hold. `result-store-contract.fixture.ts` holds the port.
  */
 export type ResultStore = {
   /** What is kept under `key`. When it rejects the attempt fails, before the handler ran. */

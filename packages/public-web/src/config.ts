@@ -182,7 +182,7 @@ export const publicWebSettings = {
   }),
   STORE_URLS: httpUrls({
     default: undefined,
-    desc: 'Stores, comma-separated, that keep answers which are fetched later; all at one database, and the same for dispatchers',
+    desc: 'Stores, comma-separated, that keep answers which are fetched later, mailboxes and idempotency keys; all at one database, and the same for dispatchers',
   }),
   ACCEPTED_DEADLINE_MS: ms({
     default: 3_600_000,
@@ -200,7 +200,7 @@ export const publicWebSettings = {
   }),
   IDEMPOTENCY_MAX_KEYS: count({
     default: 10_000,
-    desc: 'Most answers kept for that, and at most 64 MiB of them; beyond, those asked for longest ago are forgotten',
+    desc: 'Most answers kept for that in memory, where there is no store, and at most 64 MiB of them; beyond, those asked for longest ago are forgotten',
   }),
   MAX_CONNECTIONS: count({ default: 10_000, desc: 'Most client connections (HTTP)' }),
   GRPC_MAX_CONNECTIONS: count({ default: 1_000, desc: 'Most client connections (gRPC)' }),

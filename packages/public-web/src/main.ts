@@ -10,6 +10,7 @@
  *     ways-in/http: POST /clients, ways-in/grpc → core/accept-client → dispatchers/dispatcher-client
  *     ways-in/grpc: Serve, Dispatch → mesh/create-site → core/run-method → core/answer-event, or another site
  *     ways-in/http: Prefer: respond-async → core/accept-event; GET /requests → later/fetch-answer ─▶ a store
+ *     ways-in/http: Idempotency-Key → idempotency/idempotency → stored-idempotency-store ─▶ a store
  *     a dispatcher ─▶ POST /dispatch (internal port) → replies/post-replies → inbox
  *     a dispatcher ─▶ POST /push (internal port) → later/watches → clients/sessions, later/await-answer
  */
@@ -51,6 +52,7 @@ import { sendInOrder } from './dispatchers/send-in-order.ts';
 import { sendUntilTaken } from './dispatchers/send-until-taken.ts';
 import { createIdempotency } from './idempotency/idempotency.ts';
 import { createMemoryIdempotencyStore } from './idempotency/idempotency-store.ts';
+import { createStoredIdempotencyStore } from './idempotency/stored-idempotency-store.ts';
 import { createLater } from './later/create-later.ts';
 import { createLateRequests } from './later/late-requests.ts';
 import { createAskStore } from './later/store-client.ts';
@@ -224,11 +226,15 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
       ),
     recent,
     idempotency: createIdempotency({
-      store: createMemoryIdempotencyStore({
-        windowMs: config.IDEMPOTENCY_WINDOW_MS,
-        maxKeys: config.IDEMPOTENCY_MAX_KEYS,
-      }),
+      store: askStore
+        ? createStoredIdempotencyStore({ askStore, windowMs: config.IDEMPOTENCY_WINDOW_MS })
+        : createMemoryIdempotencyStore({
+            windowMs: config.IDEMPOTENCY_WINDOW_MS,
+            maxKeys: config.IDEMPOTENCY_MAX_KEYS,
+          }),
+      deadlineMs: config.DEADLINE_MS,
       maxJoined: config.MAX_PARKED,
+      stopping: draining.signal,
     }),
     deadlineMs: config.DEADLINE_MS,
     readiness,

@@ -5,25 +5,31 @@ import { parseForwardedJson } from '@waybill/common/event/event-json.ts';
 import type { InternalCall } from '@waybill/common/internal-call/internal-app.ts';
 import type { ClosedFence, StoreCall } from '@waybill/common/internal-call/store-calls.ts';
 import type { Answers, FoundAnswer } from './answers.ts';
+import type { KeptValues } from './kept-values.ts';
 import type { Mailboxes, TextPage } from './mailboxes.ts';
 import type { MeshConnections } from './mesh-connections.ts';
 
 /** As public-webs asked it before they told of many fences at once: one may be replaced later than its store. */
 type DetachOne = { call: 'detach'; fences?: undefined; deadlineMs: number } & ClosedFence;
 
+/** Calls that take what nobody else may have then. */
+const TAKING: readonly StoreCall['call'][] = ['attach', 'reserve', 'claim-key'];
+
 /** What handles `POST /calls`, one {@link StoreCall}: answers 200 with what `store-calls.ts` has for it, as JSON text. */
 export function createAnswerCall({
   mailboxes,
   answers,
+  values,
   connections,
 }: {
   mailboxes: Mailboxes;
   answers: Answers;
+  values: KeptValues;
   connections: MeshConnections;
 }) {
   return async ({ body, isGone }: InternalCall): Promise<string> => {
     const call = parseForwardedJson(body) as StoreCall | DetachOne;
-    if (call.call === 'attach' || call.call === 'reserve') await assertThere(isGone);
+    if (TAKING.includes(call.call)) await assertThere(isGone);
     return answer(call);
   };
 
@@ -48,6 +54,16 @@ export function createAnswerCall({
       case 'cancel-answer':
         await answers.cancel(call.id);
         return '{}';
+      case 'claim-key':
+        return JSON.stringify({ value: await values.claim({ ...call, key: idOf(call) }) });
+      case 'read-key':
+        return JSON.stringify({ value: await values.read(idOf(call)) });
+      case 'keep-key':
+        await values.keep({ ...call, key: idOf(call) });
+        return '{}';
+      case 'release-key':
+        await values.release({ ...call, key: idOf(call) });
+        return '{}';
       case 'save-connection':
         await connections.save(call);
         return '{}';
@@ -59,8 +75,14 @@ export function createAnswerCall({
   }
 }
 
+/** Under what a value of public-web is kept: another one than any of a listener. */
+function idOf({ key }: { key: string }): string {
+  return `key ${key}`;
+}
+
 /**
- * What a caller has given up while this process was held up must not take a mailbox from whoever has it by now. That the
+ * What a caller has given up while this process was held up must not take a mailbox from whoever has it by now, nor
+ * a key that is then held for nobody. That the
  * connection has ended is read behind the call itself, in the next turn of the event loop.
  */
 async function assertThere(isGone: () => boolean): Promise<void> {

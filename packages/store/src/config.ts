@@ -5,6 +5,7 @@ import {
   makeExactValidator,
   ms,
   port,
+  type Relation,
   secrets,
   str,
 } from '@waybill/common/config.ts';
@@ -29,6 +30,10 @@ export const storeSettings = {
   INTERNAL_SECRETS: secrets({
     desc: 'One secret of at least 32 characters shared by public-web, dispatcher and store, or two while rotating: the first signs, all verify',
   }),
+  RESULTS_SECRETS: secrets({
+    default: undefined,
+    desc: 'One secret of at least 32 characters shared with the listeners that keep results of events here (idempotency.md), or two while rotating; another one than INTERNAL_SECRETS. Without it none does',
+  }),
   DATABASE_URL: databaseUrl({
     default: 'sqlite:data/store.db',
     desc: 'Where it stores: sqlite:<path> (a file that this process alone has open; made if it is not there), or postgresql://user:password@host:port/database, which several processes may share',
@@ -41,5 +46,17 @@ export const storeSettings = {
   LOG_LEVEL: logLevel(),
 };
 
+type SecretsConfig = { INTERNAL_SECRETS: string[]; RESULTS_SECRETS: string[] | undefined };
+
+/** What listeners have must not open what only tiers of ours may do. */
+const secretsRelation: Relation<SecretsConfig> = {
+  settings: ['INTERNAL_SECRETS', 'RESULTS_SECRETS'],
+  fault: ({ INTERNAL_SECRETS: internal, RESULTS_SECRETS: results }) =>
+    results?.some((secret) => internal.includes(secret))
+      ? 'the two must have no secret in common'
+      : undefined,
+};
+
 /** Reads and checks the settings; throws one error that names every fault. */
-export const loadStoreConfig = (env?: NodeJS.ProcessEnv) => loadConfig(storeSettings, env, [tlsRelation]);
+export const loadStoreConfig = (env?: NodeJS.ProcessEnv) =>
+  loadConfig(storeSettings, env, [tlsRelation, secretsRelation]);

@@ -4,6 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
+import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
 import { PROGRESS_TYPE } from '@waybill/common/internal-call/progress.ts';
 import type { Attached, Page, ReadAnswer, Reserved } from '@waybill/common/internal-call/store-calls.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
@@ -89,7 +91,7 @@ describe('a store', () => {
     assert.deepEqual(idsOf(await read(store, mailbox)), [`reply to ${mailbox}.${fence}.0`]);
   });
 
-  it('attaches and reserves nothing for callers that have given it up while it was frozen', async (t) => {
+  it('attaches, reserves and claims nothing for callers that have given it up while it was frozen', async (t) => {
     // However this ends: what is frozen cannot be stopped.
     t.after(() => store.kill('SIGCONT'));
     const of = (client: string) => ({ owner: '', client, deadlineMs: 1_000 });
@@ -98,7 +100,10 @@ describe('a store', () => {
     for (const client of clients)
       await callAndLeave(store, { call: 'attach', holder: { ...holder, instance: 'gone' }, ...of(client) });
     for (const client of clients) await callAndLeave(store, { call: 'reserve', count: 1, ...of(client) });
+    const claim = { call: 'claim-key', claim: 'gone', value: '', keepMs: 60_000 } as const;
+    for (const key of clients) await callAndLeave(store, { key, ...claim });
     store.kill('SIGCONT');
+    for (const key of clients) assert.deepEqual(await call(store, { call: 'read-key', key }), {});
     for (const client of clients) {
       const { fence, previous } = await attach(store, client);
       assert.deepEqual([fence, previous], [1, undefined]);
@@ -109,6 +114,33 @@ describe('a store', () => {
     for (const path of ['/append', '/calls']) assert.equal((await post(store, path, [], {})).status, 401);
     assert.equal((await post(store, '/calls', { call: 'drop' })).status, 400);
   });
+});
+
+it('what listeners sign opens their results, which no other tier signs for, and nothing else', async () => {
+  const secret = 'a-secret-that-only-listeners-know';
+  const store = await startStore(`sqlite:${join(folder, 'results.db')}`, {
+    env: { RESULTS_SECRETS: secret },
+  });
+  await store.ready();
+  const keys = deriveInternalKeys([secret]).call;
+  const ask = (path: string, asked: object) =>
+    post(store, path, asked, signRequest({ method: 'POST', path, body: JSON.stringify(asked), keys }));
+  const kept = { call: 'keep-result', key: 'k', value: '{}', keepMs: 60_000 };
+  assert.equal((await ask('/results', kept)).status, 200);
+  assert.deepEqual(await (await ask('/results', { call: 'read-result', key: 'k' })).json(), { value: '{}' });
+  assert.equal((await ask('/results', { call: 'drop', key: 'k' })).status, 400);
+  assert.equal((await post(store, '/results', kept)).status, 401);
+  assert.equal((await ask('/calls', { call: 'read-key', key: 'k' })).status, 401);
+  // The keys of public-web are others.
+  assert.deepEqual(await call(store, { call: 'read-key', key: 'k' }), {});
+  await store.stop();
+});
+
+it('a store without a secret of listeners takes no results', async () => {
+  const store = await startStore(`sqlite:${join(folder, 'no-results.db')}`);
+  await store.ready();
+  assert.equal((await post(store, '/results', { call: 'read-result', key: 'k' })).status, 404);
+  await store.stop();
 });
 
 it('a store that is killed between commit and answer has the reply once, however often it is appended', async () => {

@@ -3,7 +3,8 @@
  * positions.
  *
  *     dispatcher ─▶ POST /append → take-replies → mailboxes, answers ─▶ database (sqlite, postgresql)
- *     public-web ─▶ POST /calls → answer-call ↗
+ *     public-web ─▶ POST /calls → answer-call → the same, kept-values, mesh-connections ↗
+ *     a listener ─▶ POST /results → answer-result → kept-values ↗
  */
 import { setTimeout } from 'node:timers/promises';
 import { backOff } from '@waybill/common/back-off.ts';
@@ -13,11 +14,14 @@ import { keyPairOf } from '@waybill/common/http/tls.ts';
 import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import { createInternalApp } from '@waybill/common/internal-call/internal-app.ts';
 import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
+import { RESULTS_PATH } from '@waybill/common/internal-call/store-calls.ts';
 import { runService } from '@waybill/common/process/run-service.ts';
 import { createAnswerCall } from './answer-call.ts';
+import { createAnswerResult } from './answer-result.ts';
 import { createAnswers } from './answers.ts';
 import { loadStoreConfig } from './config.ts';
 import { createMailboxes } from './create-mailboxes.ts';
+import { createKeptValues } from './kept-values.ts';
 import { createMeshConnections } from './mesh-connections.ts';
 import { migrate } from './migrations.ts';
 import { openDatabase } from './open-database.ts';
@@ -52,20 +56,26 @@ await runService(loadStoreConfig, async ({ config, log, isStopping }) => {
 
   const mailboxes = createMailboxes({ database, retentionMs: config.RETENTION_MS });
   const answers = createAnswers({ database, retentionMs: config.RETENTION_MS });
+  const values = createKeptValues({ database });
   forgetRegularly();
 
   async function forgetRegularly(): Promise<void> {
     while (!isStopping()) {
       await setTimeout(FORGET_EVERY_MS, undefined, { ref: false });
       try {
-        const forgotten = await mailboxes.forgetOld(isStopping);
-        log.debug({ ...forgotten, answers: await answers.forgetOld(isStopping) }, 'forgot what was too old');
+        const forgotten = {
+          ...(await mailboxes.forgetOld(isStopping)),
+          answers: await answers.forgetOld(isStopping),
+          values: await values.forgetOld(isStopping),
+        };
+        log.debug(forgotten, 'forgot what was too old');
       } catch {
         // Told where it failed; the next time is soon enough.
       }
     }
   }
 
+  const connections = createMeshConnections({ database });
   const app = createInternalApp({
     log,
     tls: keyPairOf(config),
@@ -73,7 +83,13 @@ await runService(loadStoreConfig, async ({ config, log, isStopping }) => {
     clock,
     routes: {
       '/append': createTakeReplies({ mailboxes, answers }),
-      '/calls': createAnswerCall({ mailboxes, answers, connections: createMeshConnections({ database }) }),
+      '/calls': createAnswerCall({ mailboxes, answers, values, connections }),
+      ...(config.RESULTS_SECRETS && {
+        [RESULTS_PATH]: {
+          keys: deriveInternalKeys(config.RESULTS_SECRETS).call,
+          handle: createAnswerResult({ values }),
+        },
+      }),
     },
   });
   await app.listen({ host: config.HOST, port: config.PORT });

@@ -66,6 +66,15 @@ const STEPS: readonly (readonly string[])[] = [
   ],
   ['ALTER TABLE fences ADD COLUMN call_id TEXT'],
   ['ALTER TABLE fences ADD COLUMN event_id TEXT'],
+  [
+    `CREATE TABLE kept_values (
+      id TEXT PRIMARY KEY,
+      value TEXT NOT NULL,
+      claim TEXT,
+      expires_ms BIGINT NOT NULL
+    )`,
+    'CREATE INDEX kept_values_by_expiry ON kept_values (expires_ms)',
+  ],
 ];
 
 /**

@@ -6,6 +6,7 @@ import { needsPostgresql, type Postgresql, startPostgresql } from '@waybill/test
 import { pino } from 'pino';
 import { createAnswers } from './answers.ts';
 import { createMailboxes } from './create-mailboxes.ts';
+import { keptValuesContract } from './kept-values-contract.fixture.ts';
 import { migrate } from './migrations.ts';
 import { openDatabase } from './open-database.ts';
 import { openPostgresql } from './postgresql.ts';
@@ -22,6 +23,7 @@ describe('PostgreSQL', { skip: needsPostgresql() }, () => {
   after(() => server.stop());
 
   storeContract('PostgreSQL', async () => openPostgresql(server.url, log));
+  keptValuesContract('PostgreSQL', async () => openPostgresql(server.url, log));
 
   it('several processes append to one mailbox, and each slot has one entry at one offset', async () => {
     const databases = [openPostgresql(server.url, log), openPostgresql(server.url, log)] as const;

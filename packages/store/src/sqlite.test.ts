@@ -9,6 +9,7 @@ import { setImmediate } from 'node:timers/promises';
 import { pino } from 'pino';
 import { createAnswers } from './answers.ts';
 import { MAX_AT_ONCE } from './forget-old.ts';
+import { keptValuesContract } from './kept-values-contract.fixture.ts';
 import { migrate } from './migrations.ts';
 import { openDatabase } from './open-database.ts';
 import { openSqlite } from './sqlite.ts';
@@ -20,6 +21,7 @@ after(() => rmSync(folder, { recursive: true }));
 const newPath = () => join(folder, 'sub', `${randomUUID()}.db`);
 
 storeContract('SQLite', async () => openSqlite(newPath()));
+keptValuesContract('SQLite', async () => openSqlite(newPath()));
 
 it('a second process at the same file is refused, and told why', async () => {
   const path = newPath();

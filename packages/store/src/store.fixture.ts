@@ -15,10 +15,10 @@ const keys = deriveInternalKeys([SECRET]);
 /** Starts a store at `databaseUrl`. */
 export function startStore(
   databaseUrl: string,
-  options: Pick<StartServiceOptions, 'main'> = {},
+  { env, ...options }: Pick<StartServiceOptions, 'main' | 'env'> = {},
 ): Promise<Service> {
-  const env = { INTERNAL_SECRETS: SECRET, DATABASE_URL: databaseUrl };
-  return startService({ name: 'store', env, ...options });
+  const own = { INTERNAL_SECRETS: SECRET, DATABASE_URL: databaseUrl };
+  return startService({ name: 'store', env: { ...own, ...env }, ...options });
 }
 
 /** Posts to a path of the store, signed unless `headers` say otherwise. */

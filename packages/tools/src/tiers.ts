@@ -14,6 +14,7 @@ export const DATASET_SERVICES = ['data-dispatch-listener', 'dataset-generator'];
 const secretSettings = [
   'AMQP_URL',
   'INTERNAL_SECRETS',
+  'RESULTS_SECRETS',
   'CREDENTIALS_PUBLIC_KEY',
   'CREDENTIALS_PRIVATE_KEYS',
   'DATABASE_URL',
@@ -44,7 +45,8 @@ export function describeTiers(
     withoutDatasets?: boolean;
   } = {},
 ): Service[][] {
-  const internal = internalSecrets(env);
+  const internal = secretsOf(env, 'INTERNAL_SECRETS');
+  const results = secretsOf(env, 'RESULTS_SECRETS');
   const sealing = sealingKeys(env);
   const broker = pick(env, 'AMQP_URL');
   const datasetGenerator = tier('dataset-generator', ports, env, {
@@ -52,6 +54,7 @@ export function describeTiers(
   });
   const store = tier('store', ports, env, {
     ...internal,
+    ...results,
     ...databaseOf(env, ports.STORE_PORT),
     PORT: `${ports.STORE_PORT}`,
   });
@@ -90,7 +93,10 @@ export function describeTiers(
   if (listeners.length > 0)
     return [
       [store],
-      [dispatcher, ...describeListeners(listeners, { ...withoutSecrets(env), ...broker })],
+      [
+        dispatcher,
+        ...describeListeners(listeners, { ...withoutSecrets(env), ...broker, ...stores, ...results }),
+      ],
       [publicWeb],
     ];
   const stages = [[datasetGenerator, store], [dispatcher, ...ourListeners], [publicWeb]];
@@ -104,9 +110,9 @@ function databaseOf(env: NodeJS.ProcessEnv, port: number): NodeJS.ProcessEnv {
   return isSet(given) ? given : { DATABASE_URL: `sqlite:data/store-${port}.db` };
 }
 
-function internalSecrets(env: NodeJS.ProcessEnv) {
-  const given = pick(env, 'INTERNAL_SECRETS');
-  return isSet(given) ? given : { INTERNAL_SECRETS: randomBytes(32).toString('base64url') };
+function secretsOf(env: NodeJS.ProcessEnv, name: string): NodeJS.ProcessEnv {
+  const given = pick(env, name);
+  return isSet(given) ? given : { [name]: randomBytes(32).toString('base64url') };
 }
 
 function sealingKeys(env: NodeJS.ProcessEnv) {

@@ -33,14 +33,15 @@ export function createInternalApp({
   tls?: KeyPair;
   keys: Key[];
   clock: ClockCheck;
-  /** By the path that is posted to. */
-  routes: Readonly<Record<string, HandleInternalCall>>;
+  /** By the path that is posted to; those with `keys` of their own take calls signed with these alone. */
+  routes: Readonly<Record<string, HandleInternalCall | { keys: Key[]; handle: HandleInternalCall }>>;
 }): FastifyInstance {
   const app = createHttpServer({ log, tls, bodyLimitBytes: INTERNAL_BODY_LIMIT_BYTES });
   markInternal(app.server);
-  for (const [path, handle] of Object.entries(routes))
-    app.post(path, { onRequest: refuseUnsigned(keys) }, async (request, reply) => {
-      const body = verifyCall(request, { keys, clock });
+  for (const [path, route] of Object.entries(routes)) {
+    const { handle, keys: taken } = typeof route === 'function' ? { handle: route, keys } : route;
+    app.post(path, { onRequest: refuseUnsigned(taken) }, async (request, reply) => {
+      const body = verifyCall(request, { keys: taken, clock });
       const contentType = request.headers['content-type'] ?? '';
       const { socket } = request.raw;
       const isGone = () => socket.destroyed || socket.readableEnded;
@@ -48,5 +49,6 @@ export function createInternalApp({
       if (typeof answer === 'string') reply.type('application/json');
       return reply.send(answer);
     });
+  }
   return app;
 }

@@ -8,6 +8,9 @@ export const STORE_SOURCE = '/waybill/store';
 export const MAILBOX_MAX_ENTRIES = 10_000;
 export const MAILBOX_MAX_BYTES = 16 * 1024 * 1024;
 
+/** Bytes of one value that is kept under a key: an answer of a MiB, each character of it escaped, and its headers. */
+export const KEPT_VALUE_MAX_BYTES = 2_500_000;
+
 /** The public-web instance that a client is connected to: what is appended to its mailbox is pushed to `url`. */
 export type Holder = { instance: string; url: string };
 
@@ -52,6 +55,11 @@ export type MailboxName = { mailbox: string } | { owner: string; client: string 
  * - `acknowledge`: the same without reading.
  * - `read-answer`: the answer to a request, of which `holder` wants to be told if it is not there yet.
  * - `cancel-answer`: it is never kept, and removed if it is.
+ * - `claim-key`: what is kept under an idempotency key; or, if nothing is, `value` is, as a claim, and the answer has no value.
+ *   Asked once more under its `claim`, it is answered the same.
+ * - `read-key`: what is kept under one.
+ * - `keep-key`: `value` is, in place of whatever was.
+ * - `release-key`: nothing is, if this claim was.
  * - `save-connection`: what a site of a mesh has on record of a connection, as text.
  * - `list-connections`: its `records`, the oldest first.
  */
@@ -76,6 +84,10 @@ export type StoreCall =
   | { call: 'acknowledge'; tokens: { mailbox: string; after: string }[] }
   | { call: 'read-answer'; id: string; holder?: Holder }
   | { call: 'cancel-answer'; id: string }
+  | { call: 'claim-key'; key: string; claim: string; value: string; keepMs: number }
+  | { call: 'read-key'; key: string }
+  | { call: 'keep-key'; key: string; value: string; keepMs: number }
+  | { call: 'release-key'; key: string; claim: string }
   | { call: 'save-connection'; site: string; id: string; isEnded: boolean; record: string }
   | { call: 'list-connections'; site: string };
 
@@ -132,3 +144,18 @@ export type Reserved = { mailbox: string; fence: number };
 
 /** `pending` is also one of which the store has never heard. */
 export type ReadAnswer = { state: 'pending' | 'cancelled' } | { state: 'answered'; event: CloudEvent };
+
+/** What `claim-key`, `read-key` and `read-result` are answered. */
+export type ReadValue = { value?: string };
+
+/** Where a store keeps results of listeners: they sign with keys of their own, which open nothing else. */
+export const RESULTS_PATH = '/results';
+
+/**
+ * What `POST /results` is asked by a listener, one at a time.
+ * - `read-result`: what is kept under a key.
+ * - `keep-result`: `value` is, in place of whatever was.
+ */
+export type ResultCall =
+  | { call: 'read-result'; key: string }
+  | { call: 'keep-result'; key: string; value: string; keepMs: number };

@@ -1,6 +1,6 @@
 /**
- * Where answers are kept by idempotency key. In memory the promise holds within one public-web; a store that several
- * share behind this port makes it hold across them.
+ * Where answers are kept by idempotency key. In memory the promise holds within one public-web; in the store tier
+ * (`stored-idempotency-store.ts`) across all that share it. `idempotency-store-contract.fixture.ts` holds the port.
  */
 import { createBoundedCache } from '@waybill/common/bounded-cache.ts';
 
@@ -9,10 +9,12 @@ export type KeptAnswer = { status: number; headers: Record<string, string>; body
 
 /** What is kept under a key. */
 export type IdempotencyEntry = {
-  /** What request the key was used for. A hash of its body, which may hold a password: store it like one. */
+  /** What request the key was used for: a hash of the key and of its body, which may hold a password. Store it like one. */
   fingerprint: string;
   /** Absent while the request is being handled. */
   answer?: KeptAnswer;
+  /** Of one without an answer: when its instance has either answered or died, in milliseconds of the epoch. */
+  dueMs?: number;
 };
 
 /**
@@ -25,6 +27,8 @@ export type IdempotencyStore = {
    * for the caller. A claim whose instance died stays for the window, since its event may have been handled.
    */
   claim(key: string, entry: IdempotencyEntry): MaybePromise<IdempotencyEntry | undefined>;
+  /** What is kept under `key`. */
+  read(key: string): MaybePromise<IdempotencyEntry | undefined>;
   /** Keeps `entry` in place of the claim, from now on for the window. */
   keep(key: string, entry: IdempotencyEntry): MaybePromise<void>;
   /** Gives the claim up, as though the key had never been used. */
@@ -38,7 +42,7 @@ const ENTRY_BYTES = 512;
 
 /**
  * Creates a store in memory. Beyond `maxKeys`, or 64 MiB of answers, those asked for longest ago are forgotten before
- * their time. It holds no claims: within one process the requests under way are known without it.
+ * their time.
  */
 export function createMemoryIdempotencyStore({
   windowMs,
@@ -53,9 +57,14 @@ export function createMemoryIdempotencyStore({
 }): IdempotencyStore {
   const entries = createBoundedCache({ windowMs, maxEntries: maxKeys, bytesOf, nowMs });
   return {
-    claim: entries.get,
+    claim(key, entry) {
+      const kept = entries.get(key);
+      if (!kept) entries.set(key, entry);
+      return kept;
+    },
+    read: entries.get,
     keep: entries.set,
-    release: () => {},
+    release: entries.delete,
   };
 }
 

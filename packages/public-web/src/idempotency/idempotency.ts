@@ -1,10 +1,10 @@
 /**
- * `Idempotency-Key`: requests with the same key have one effect and one answer, within one public-web.
+ * `Idempotency-Key`: requests with the same key have one effect and one answer, at all instances that share a store.
  *
  * | a request whose key | gets |
  * |---|---|
  * | is new | what it leads to; it is not given up when its client goes, for a retry will ask |
- * | is that of a request under way | the answer to that one, or 504 at its own deadline |
+ * | is that of a request under way, here or at another instance | the answer to that one, or 504 at its own deadline |
  * | is that of one answered within the window | the answer to that one, with `idempotency-replayed: true` |
  * | was used for another body or route | 422 `idempotency-key-reused` |
  *
@@ -17,14 +17,17 @@
  *
  * A batch is one request: its answer is kept as it is, also where some of its events were not accepted.
  *
- * With a store that is shared, a key that another instance is at is answered 504 `outcome-unknown`, to be tried again.
+ * What another instance has under way is looked for in the store until it is there. Should it turn out not to have run, whoever
+ * waits is told 503, and comes again. An instance that dies leaves a claim without an answer: its event may have been handled, so that
+ * is 504 for the window, at once when the deadline of the request has passed.
  */
-import { AppError } from '@waybill/common/errors.ts';
-import { problemFor } from '@waybill/common/problem.ts';
+import { AppError, toAppError } from '@waybill/common/errors.ts';
 import { within } from '@waybill/common/within.ts';
 import type { Logger } from 'pino';
 import type { WaitingClient } from '../core/ask.ts';
+import { assertSame, createFollow, unanswered } from './follow.ts';
 import type { IdempotencyEntry, IdempotencyStore, KeptAnswer } from './idempotency-store.ts';
+import { provesNothingRan, toKeep } from './kept-answer.ts';
 
 /** A request that came with a key. */
 export type KeyedRequest = {
@@ -35,6 +38,8 @@ export type KeyedRequest = {
   /** How long it waits for the answer to another. */
   waitMs: number;
   onGone: WaitingClient['onGone'];
+  /** Called once it is known that it waits for another, and does not run. */
+  onWaiting(): void;
   log: Pick<Logger, 'error'>;
 };
 
@@ -45,8 +50,9 @@ export type Run = {
   /** What the store has under the key; nothing: the key is claimed for this run. */
   kept: Promise<IdempotencyEntry | undefined>;
   hasClaim: boolean;
-  answer: Promise<KeptAnswer>;
-  resolve(answer: KeptAnswer): void;
+  /** Nothing: another instance is at it. */
+  answer: Promise<KeptAnswer | undefined>;
+  resolve(answer: KeptAnswer | undefined): void;
 };
 
 export type Idempotency = {
@@ -60,39 +66,44 @@ export type Idempotency = {
   finish(run: Run, answer: KeptAnswer, log: Pick<Logger, 'error'>): Promise<void>;
 };
 
-/** Room for a batch of ordinary replies, and 64 of them in the store. */
-const MAX_ANSWER_BYTES = 1024 * 1024;
-/** By status. A listener's own problem may have the first of these statuses, but none of these codes. */
-const NOTHING_RAN: ReadonlyMap<number, string> = new Map([
-  [404, 'unroutable'],
-  [429, 'rate-limited'],
-  [503, 'not-accepted'],
-]);
+/** How long after the deadline of its request an instance may take to keep the answer. */
+const KEPT_WITHIN_MS = 5_000;
+/** How long a request waits for its claim: it has not begun, and its deadline neither. */
+const MAX_CLAIM_MS = 1_000;
+/** How long an answer waits until it is kept. Then it goes out: whoever asks meanwhile finds the claim, and waits. */
+const MAX_KEEP_MS = 200;
 
 /** Creates the {@link Idempotency} of one instance. */
 export function createIdempotency({
   store,
+  deadlineMs,
   maxJoined,
+  stopping = new AbortController().signal,
 }: {
   store: IdempotencyStore;
+  /** The longest that a request takes. */
+  deadlineMs: number;
   /** Most requests that wait for the answer to another. */
   maxJoined: number;
+  /** Aborts when this instance stops: nobody waits here any more for what another instance has under way. */
+  stopping?: AbortSignal;
 }): Idempotency {
   const running = new Map<string, Run>();
   let joined = 0;
+  const follow = createFollow({ store, stopping });
 
   function start({ key, fingerprint, log }: KeyedRequest): Run {
-    const { promise: answer, resolve } = Promise.withResolvers<KeptAnswer>();
-    const run: Run = {
-      key,
-      fingerprint,
-      kept: claim(key, { fingerprint }, log),
-      hasClaim: false,
-      answer,
-      resolve,
-    };
+    const { promise: answer, resolve } = Promise.withResolvers<KeptAnswer | undefined>();
+    const dueMs = Date.now() + deadlineMs + KEPT_WITHIN_MS;
+    const kept = claim(key, { fingerprint, dueMs }, log);
+    const run: Run = { key, fingerprint, kept, hasClaim: false, answer, resolve };
     running.set(key, run);
     return run;
+  }
+
+  function end(run: Run, answer: KeptAnswer | undefined): void {
+    if (running.get(run.key) === run) running.delete(run.key);
+    run.resolve(answer);
   }
 
   async function claim(
@@ -103,88 +114,100 @@ export function createIdempotency({
     try {
       return await store.claim(key, entry);
     } catch (cause) {
-      log.error({ err: cause }, 'the store of idempotency keys does not answer');
+      logUnlessAway(cause, log, 'the store of idempotency keys fails');
       throw new AppError('not-accepted', 'the store of idempotency keys does not answer', { cause });
     }
   }
 
-  async function join(run: Run, { waitMs, onGone }: KeyedRequest): Promise<KeptAnswer> {
+  /** Releases what is claimed when nobody waits for it any more. */
+  async function giveUp({ key, kept }: Run): Promise<void> {
+    if ((await kept) === undefined) await store.release(key);
+  }
+
+  /** What a request gets that is not the first with its key. */
+  async function waiting({ onWaiting }: KeyedRequest, wait: () => Promise<KeptAnswer>): Promise<KeptAnswer> {
     if (joined >= maxJoined)
       throw new AppError('outcome-unknown', 'too many requests wait for the answer to another');
     joined += 1;
+    onWaiting();
+    try {
+      return await wait();
+    } finally {
+      joined -= 1;
+    }
+  }
+
+  async function join(run: Run, request: KeyedRequest): Promise<KeptAnswer> {
+    const { waitMs, onGone } = request;
+    const untilMs = performance.now() + waitMs;
     const { promise: gone, resolve } = Promise.withResolvers<void>();
     let isGone = false;
     onGone(() => {
       isGone = true;
       resolve();
     });
-    try {
-      const isInTime = await within(waitMs, Promise.race([run.answer, gone]));
-      if (isGone) throw new AppError('client-gone', 'the client has gone');
-      if (isInTime) return await run.answer;
-    } finally {
-      joined -= 1;
+    const isInTime = await within(waitMs, Promise.race([run.answer, gone]));
+    if (isGone) throw new AppError('client-gone', 'the client has gone');
+    if (!isInTime) throw unanswered(waitMs);
+    return (await run.answer) ?? (await follow({ ...request, waitMs: untilMs - performance.now() }));
+  }
+
+  /** What the store has for a request; the request of another instance that is under way is waited for. */
+  async function answerIn(kept: IdempotencyEntry, request: KeyedRequest): Promise<KeptAnswer> {
+    assertSame(kept.fingerprint, request.fingerprint);
+    return kept.answer ?? (await waiting(request, () => follow(request)));
+  }
+
+  /** The answer in the store; none: the run has the key for itself. */
+  async function answerFirst(run: Run, request: KeyedRequest): Promise<KeptAnswer | undefined> {
+    const isInTime = await within(Math.min(request.waitMs, MAX_CLAIM_MS), run.kept);
+    if (!isInTime) {
+      giveUp(run).catch(() => {});
+      throw new AppError('not-accepted', 'the store of idempotency keys does not answer in time');
     }
-    throw new AppError('outcome-unknown', `no answer to the first request within ${waitMs} ms`);
+    const kept = await run.kept;
+    run.hasClaim = kept === undefined;
+    // Whoever has joined waits for itself, maybe longer than this one.
+    if (kept && !kept.answer && kept.fingerprint === run.fingerprint) end(run, undefined);
+    return kept && (await answerIn(kept, request));
+  }
+
+  /** Of two requests that differ the first need not be the key's: what the store has tells. */
+  async function answerOther({ kept, fingerprint }: Run, request: KeyedRequest): Promise<KeptAnswer> {
+    return answerIn((await kept) ?? { fingerprint }, request);
+  }
+
+  /** Does with the answer to a run what is to be done, and never rejects. */
+  async function keep(
+    { key, fingerprint }: Run,
+    answer: KeptAnswer,
+    log: KeyedRequest['log'],
+  ): Promise<void> {
+    try {
+      if (provesNothingRan(answer)) await store.release(key);
+      else await store.keep(key, { fingerprint, answer: toKeep(answer) });
+    } catch (error) {
+      logUnlessAway(error, log, 'an answer is not kept for its idempotency key');
+    }
   }
 
   return {
     begin(request) {
       const { key, fingerprint } = request;
       const first = running.get(key);
-      if (first?.fingerprint === fingerprint) return { answer: join(first, request) };
-      if (first) return { answer: answerOther(first, fingerprint) };
+      if (first?.fingerprint === fingerprint) return { answer: waiting(request, () => join(first, request)) };
+      if (first) return { answer: answerOther(first, request) };
       const run = start(request);
-      return { run, answer: answerKept(run) };
+      return { run, answer: answerFirst(run, request) };
     },
     async finish(run, answer, log) {
-      try {
-        if (run.hasClaim && provesNothingRan(answer)) await store.release(run.key);
-        else if (run.hasClaim)
-          await store.keep(run.key, { fingerprint: run.fingerprint, answer: toKeep(answer) });
-      } catch (error) {
-        log.error({ err: error }, 'an answer is not kept for its idempotency key');
-      } finally {
-        running.delete(run.key);
-        run.resolve(answer);
-      }
+      if (run.hasClaim) await within(MAX_KEEP_MS, keep(run, answer, log));
+      end(run, answer);
     },
   };
 }
 
-/** The answer in the store; none: the run has the key for itself. */
-async function answerKept(run: Run): Promise<KeptAnswer | undefined> {
-  const kept = await run.kept;
-  run.hasClaim = kept === undefined;
-  return kept && answerIn(kept, run.fingerprint);
-}
-
-/** Of two requests that differ the first need not be the key's: what the store has tells. */
-async function answerOther(first: Run, fingerprint: string): Promise<KeptAnswer> {
-  return answerIn((await first.kept) ?? { fingerprint: first.fingerprint }, fingerprint);
-}
-
-function answerIn({ fingerprint, answer }: IdempotencyEntry, expected: string): KeptAnswer {
-  assertSame(fingerprint, expected);
-  if (!answer)
-    throw new AppError('outcome-unknown', 'another instance is at a request with this idempotency key');
-  return answer;
-}
-
-function assertSame(fingerprint: string, expected: string): void {
-  if (fingerprint !== expected)
-    throw new AppError('idempotency-key-reused', 'the same Idempotency-Key came with another body or route');
-}
-
-function provesNothingRan({ status, body }: KeptAnswer): boolean {
-  const code = NOTHING_RAN.get(status);
-  return code !== undefined && JSON.parse(String(body)).code === code;
-}
-
-/** One effect is promised even where its answer is too large to give again. */
-function toKeep(answer: KeptAnswer): KeptAnswer {
-  if (Buffer.byteLength(answer.body) <= MAX_ANSWER_BYTES) return answer;
-  const problem = problemFor('outcome-unknown', 'it was answered, but the answer was too large to be kept');
-  const headers = { 'content-type': 'application/problem+json' };
-  return { status: problem.status, headers, body: JSON.stringify(problem) };
+/** That no store answers is logged once, by whoever asks it. */
+function logUnlessAway(error: unknown, log: KeyedRequest['log'], message: string): void {
+  if (toAppError(error).code !== 'not-accepted') log.error({ err: error }, message);
 }

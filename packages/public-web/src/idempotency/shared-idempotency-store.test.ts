@@ -4,6 +4,7 @@ import { EventEmitter, once } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
 import { AppError } from '@waybill/common/errors.ts';
 import { createHttpServer } from '@waybill/common/http/http-server.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import type { Caller } from '../admission/admission.ts';
@@ -63,13 +64,114 @@ describe('requests with one key at two instances that share a store', () => {
     const [one, two] = [startInstance(t, { store, work }), startInstance(t, { store, work })];
     const first = send(one);
     await work.started;
-    const early = await send(two);
-    assert.deepEqual([early.statusCode, early.json().code], [504, 'outcome-unknown']);
+    const others = [send(two), send(two), send(two)];
+    assert.equal((await send(two, '"other body"')).statusCode, 422);
+    await work.arrived(5);
     work.finish();
     assert.equal((await first).body, 'effect 1');
-    const late = await send(two);
-    assert.deepEqual([late.body, late.headers['idempotency-replayed']], ['effect 1', 'true']);
+    for (const other of [...(await Promise.all(others)), await send(two)])
+      assert.deepEqual([other.body, other.headers['idempotency-replayed']], ['effect 1', 'true']);
     assert.equal((await send(two, '"other body"')).statusCode, 422);
+  });
+
+  it('wait for the other instance as long as each of them wants to', async (t) => {
+    const { store } = shared();
+    const work = createWork();
+    const [one, two] = [startInstance(t, { store, work }), startInstance(t, { store, work })];
+    const first = send(one);
+    await work.started;
+    const impatient = send(two, '{}', 'wait=1');
+    const patient = send(two);
+    const told = await impatient;
+    assert.deepEqual([told.statusCode, told.json().code], [504, 'outcome-unknown']);
+    work.finish();
+    assert.deepEqual([(await first).body, (await patient).body], ['effect 1', 'effect 1']);
+  });
+
+  it('wait for it also while the store does not answer', async (t) => {
+    const { store, fail } = shared();
+    const work = createWork();
+    const [one, two] = [startInstance(t, { store, work }), startInstance(t, { store, work })];
+    const first = send(one);
+    await work.started;
+    const failed = fail('read');
+    const second = send(two);
+    await failed;
+    work.finish();
+    await first;
+    fail(undefined);
+    assert.equal((await second).body, 'effect 1');
+  });
+
+  it('are told 503 when what they waited for did not run, and the next one runs', async (t) => {
+    const { store, asked } = shared();
+    const work = createWork(new AppError('not-accepted', 'not now'));
+    const [one, two] = [startInstance(t, { store, work }), startInstance(t, { store, work })];
+    const first = send(one);
+    await work.started;
+    const second = send(two);
+    await asked('read');
+    work.finish();
+    for (const answer of [await first, await second])
+      assert.deepEqual([answer.statusCode, answer.json().code], [503, 'not-accepted']);
+    assert.equal((await send(two)).body, 'effect 2');
+  });
+
+  it('are told 504, and do not run, once an instance must have died with the first of them', async (t) => {
+    const { store } = shared();
+    const work = createWork();
+    const dead = startInstance(t, { store, work, deadlineMs: -60_000 });
+    const first = send(dead);
+    await work.started;
+    const told = await send(startInstance(t, { store, work }));
+    assert.deepEqual([told.statusCode, told.json().code], [504, 'outcome-unknown']);
+    assert.match(told.json().detail, /has not answered/);
+    // Should it come back, its answer is the answer.
+    work.finish();
+    assert.equal((await first).body, 'effect 1');
+    assert.equal((await send(startInstance(t, { store, work }))).body, 'effect 1');
+  });
+
+  it('are told 504 at once by an instance that stops, when another one is at it', async (t) => {
+    const { store, asked } = shared();
+    const work = createWork();
+    const stopping = new AbortController();
+    const [one, two] = [
+      startInstance(t, { store, work }),
+      startInstance(t, { store, work, stopping: stopping.signal }),
+    ];
+    const first = send(one);
+    await work.started;
+    const second = send(two);
+    await asked('read');
+    stopping.abort();
+    assert.equal((await second).statusCode, 504);
+    work.finish();
+    await first;
+  });
+
+  it('are refused 503 when the store takes too long, and what it claims later is given back', async (t) => {
+    const { store, hold } = shared();
+    const work = createWork();
+    work.finish();
+    const letGo = hold('claim');
+    const refused = await send(startInstance(t, { store, work }), '{}', 'wait=1');
+    assert.deepEqual([refused.statusCode, refused.json().code], [503, 'not-accepted']);
+    letGo();
+    await eventually(async () => assert.equal(await store.read('[null,"key"]'), undefined));
+    assert.equal((await send(startInstance(t, { store, work }))).body, 'effect 1');
+  });
+
+  it('are answered though the store takes long to keep the answer, for which others then wait', async (t) => {
+    const { store, hold, asked } = shared();
+    const work = createWork();
+    work.finish();
+    const letGo = hold('keep');
+    assert.equal((await send(startInstance(t, { store, work }))).body, 'effect 1');
+    const second = send(startInstance(t, { store, work }));
+    await asked('read');
+    letGo();
+    assert.equal((await second).body, 'effect 1');
   });
 
   it('are not held to the body of another request with their key, which the store is just being asked about', async (t) => {
@@ -114,18 +216,22 @@ describe('requests with one key at two instances that share a store', () => {
     const app = startInstance(t, { store, work });
     fail('keep');
     assert.equal((await send(app)).body, 'effect 1');
-    assert.equal((await send(app)).statusCode, 504);
+    assert.equal((await send(app, '{}', 'wait=1')).statusCode, 504);
   });
 });
 
 const memory = () => createMemoryIdempotencyStore({ windowMs: 60_000, maxKeys: 100 });
 
-/** A store as a database would be: it answers later, and holds claims. */
+/** A store as a database would be: it answers later. */
 function shared() {
   const entries = new Map<string, IdempotencyEntry>();
+  const calls = new EventEmitter();
   let failing: keyof IdempotencyStore | undefined;
+  let held: { method: keyof IdempotencyStore; until: Promise<void> } | undefined;
   async function call<T>(method: keyof IdempotencyStore, run: () => T): Promise<T> {
+    calls.emit(method);
     await new Promise(setImmediate);
+    if (held?.method === method) await held.until;
     if (failing === method) throw new Error('the store is down');
     return run();
   }
@@ -136,14 +242,27 @@ function shared() {
         if (!kept) entries.set(key, entry);
         return kept;
       }),
+    read: (key) => call('read', () => entries.get(key)),
     keep: (key, entry) => call('keep', () => void entries.set(key, entry)),
     release: (key) => call('release', () => void entries.delete(key)),
   };
+  const asked = async (method: keyof IdempotencyStore) => {
+    await once(calls, method);
+  };
   return {
     store,
-    /** From now on this method rejects. */
-    fail(method: keyof IdempotencyStore | undefined) {
+    /** Resolves when this method is called next. */
+    asked,
+    /** From now on this method rejects; resolves when it is called next. */
+    fail(method: keyof IdempotencyStore | undefined): Promise<void> | undefined {
       failing = method;
+      return method && asked(method);
+    },
+    /** From now on this method does nothing until the function that this returns is called. */
+    hold(method: keyof IdempotencyStore): () => void {
+      const { promise: until, resolve } = Promise.withResolvers<void>();
+      held = { method, until };
+      return resolve;
     },
   };
 }
@@ -177,9 +296,18 @@ function createWork(failure?: AppError) {
   };
 }
 
-type InstanceOptions = { store: IdempotencyStore; work: ReturnType<typeof createWork>; maxJoined?: number };
+type InstanceOptions = {
+  store: IdempotencyStore;
+  work: ReturnType<typeof createWork>;
+  maxJoined?: number;
+  deadlineMs?: number;
+  stopping?: AbortSignal;
+};
 
-function startInstance(t: TestContext, { store, work, maxJoined = 100 }: InstanceOptions): FastifyInstance {
+function startInstance(
+  t: TestContext,
+  { work, maxJoined = 100, deadlineMs = 60_000, ...options }: InstanceOptions,
+): FastifyInstance {
   const app = createHttpServer({ log: pino({ level: 'silent' }) });
   const caller = { apiKeyId: undefined } as Caller;
   app.decorateRequest('caller', { getter: () => caller });
@@ -189,7 +317,7 @@ function startInstance(t: TestContext, { store, work, maxJoined = 100 }: Instanc
   });
   app.post(
     '/',
-    createIdempotencyHooks(createIdempotency({ store, maxJoined }), {
+    createIdempotencyHooks(createIdempotency({ maxJoined, deadlineMs, ...options }), {
       deadlineMs: 60_000,
       held: createHeldReplies(),
     }),
@@ -199,7 +327,7 @@ function startInstance(t: TestContext, { store, work, maxJoined = 100 }: Instanc
   return app;
 }
 
-async function send(app: FastifyInstance, payload = '{}') {
-  const headers = { 'content-type': 'application/json', 'idempotency-key': '"key"' };
+async function send(app: FastifyInstance, payload = '{}', prefer = 'wait=60') {
+  const headers = { 'content-type': 'application/json', 'idempotency-key': '"key"', prefer };
   return await app.inject({ method: 'POST', url: '/', headers, payload });
 }

@@ -1,41 +1,43 @@
 /** Waits for answers: one look at the store serves all that wait for the same one at this instance. */
 import { within } from '@waybill/common/within.ts';
-import type { Answer } from '../core/answer-event.ts';
 import type { WaitingClient } from '../core/ask.ts';
 import { onOver } from '../core/on-over.ts';
-import type { RequestPlace } from './request-locations.ts';
 import type { Watches } from './watches.ts';
 
-/** A push is not sent twice, so while anybody waits, what looks for the answer looks again by itself: after 1, 2, 4, 5, 5 … s. */
-const LOOK_AGAIN_MS = 1_000;
-const MAX_LOOK_AGAIN_MS = 5_000;
-
 /** Resolves with the answer, or undefined after `waitMs`, when its client has gone, or this instance stops; rejects as a look for it does. */
-export type AwaitAnswer = (
-  place: RequestPlace,
+export type AwaitAnswer<Place, Answer> = (
+  place: Place,
   options: { waitMs: number; onGone: WaitingClient['onGone'] },
 ) => Promise<Answer | undefined>;
 
 /** What all share that wait for one answer. */
-type Search = { answer: Promise<Answer | undefined>; look(): void; stop(): void; waiting: number };
+type Search<Answer> = { answer: Promise<Answer | undefined>; look(): void; stop(): void; waiting: number };
 
-/** Creates {@link AwaitAnswer}; `read` looks for an answer once. */
-export function createAwaitAnswer({
+/** Creates {@link AwaitAnswer}. */
+export function createAwaitAnswer<Place extends { id: string }, Answer>({
   read,
-  watches,
+  watch = () => () => {},
+  lookAgainMs,
+  maxLookAgainMs,
   stopping,
 }: {
-  read(place: RequestPlace): Promise<Answer | undefined>;
-  watches: Pick<Watches, 'watch'>;
+  /** Looks for an answer once. */
+  read(place: Place): Promise<Answer | undefined>;
+  /** Has `look` called when an answer may be there. Default: nobody tells. */
+  watch?: (id: string, look: () => void) => ReturnType<Watches['watch']>;
+  /** After how long it is looked for again while anybody waits; twice as long each time, */
+  lookAgainMs: number;
+  /** up to this. */
+  maxLookAgainMs: number;
   stopping: AbortSignal;
-}): AwaitAnswer {
-  const searches = new Map<string, Search>();
+}): AwaitAnswer<Place, Answer> {
+  const searches = new Map<string, Search<Answer>>();
 
-  function begin(place: RequestPlace): Search {
+  function begin(place: Place): Search<Answer> {
     let woken = Promise.withResolvers<void>();
     let isOver = false;
     const look = () => woken.resolve();
-    const stopWatching = watches.watch(place.id, look);
+    const stopWatching = watch(place.id, look);
 
     /** At once: whoever comes next begins another. */
     function end(): void {
@@ -48,7 +50,7 @@ export function createAwaitAnswer({
 
     async function run(): Promise<Answer | undefined> {
       try {
-        for (let againMs = LOOK_AGAIN_MS; !isOver; againMs = Math.min(2 * againMs, MAX_LOOK_AGAIN_MS)) {
+        for (let againMs = lookAgainMs; !isOver; againMs = Math.min(2 * againMs, maxLookAgainMs)) {
           const answer = await read(place);
           if (answer) return answer;
           await within(againMs, woken.promise);
@@ -66,7 +68,7 @@ export function createAwaitAnswer({
   }
 
   /** Whoever joins has the store looked at once more: it may have the answer by now. */
-  function join(place: RequestPlace): Search {
+  function join(place: Place): Search<Answer> {
     const found = searches.get(place.id);
     found?.look();
     const search = found ?? begin(place);

@@ -10,6 +10,8 @@ import type { Watches } from './watches.ts';
 
 /** How long after the deadline of its event a reply may be under way. */
 const UNDER_WAY_MS = 5_000;
+/** A push is not sent twice, so while anybody waits, the answer is looked for by itself: after 1, 2, 4, 5, 5 … s. */
+const LOOK_AGAIN = { lookAgainMs: 1_000, maxLookAgainMs: 5_000 };
 
 export type FetchAnswer = {
   /**
@@ -52,7 +54,12 @@ export function createFetchAnswer({
     return undefined;
   }
 
-  const wait = createAwaitAnswer({ read: (place) => read(place, true), watches, stopping });
+  const wait = createAwaitAnswer<RequestPlace, Answer>({
+    read: (place) => read(place, true),
+    watch: watches.watch,
+    ...LOOK_AGAIN,
+    stopping,
+  });
 
   return {
     async fetch(place, { waitMs, onGone }) {

@@ -9,7 +9,7 @@ import type { Logger } from 'pino';
 /**
  * Makes a call, and resolves with what `store-calls.ts` says is answered.
  *
- * @throws AppError what the store has against the call itself (`not-found`, `mailbox-full`, `invalid-request`), or
+ * @throws AppError what the store has against the call itself (`not-found`, `mailbox-full`, `too-large`, `invalid-request`), or
  *   `not-accepted` when it does not answer.
  */
 export type AskStore = <Answer>(call: StoreCall) => Promise<Answer>;
@@ -18,6 +18,7 @@ export type AskStore = <Answer>(call: StoreCall) => Promise<Answer>;
 const OF_THE_CALL: readonly unknown[] = [
   'not-found',
   'mailbox-full',
+  'too-large',
   'invalid-request',
 ] satisfies ErrorCode[];
 

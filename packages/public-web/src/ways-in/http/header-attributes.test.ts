@@ -27,6 +27,7 @@ before(async () => {
     },
     idempotency: createIdempotency({
       store: createMemoryIdempotencyStore({ windowMs: 1_000, maxKeys: 1 }),
+      deadlineMs: 1_000,
       maxJoined: 1,
     }),
     held: createHeldReplies(),

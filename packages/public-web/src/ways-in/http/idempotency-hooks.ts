@@ -46,16 +46,19 @@ export function createIdempotencyHooks(
     reply: FastifyReply,
     header: string | string[],
   ): Promise<KeptAnswer | undefined> {
+    const key = keptUnder(request.caller.apiKeyId, parseIdempotencyKey(header));
     const { run, answer } = idempotency.begin({
-      key: keptUnder(request.caller.apiKeyId, parseIdempotencyKey(header)),
-      fingerprint: fingerprintOf(request),
+      key,
+      fingerprint: fingerprintOf(request, key),
       waitMs: preferredDeadlineMs(request.headers.prefer, deadlineMs),
       onGone: clientGone(reply),
+      // Those who wait may be many, and their bodies large.
+      onWaiting: () => {
+        request.body = undefined;
+      },
       log: request.log,
     });
     if (run) runs.set(request, run);
-    // Those who wait may be many, and their bodies large.
-    else request.body = undefined;
     return await answer;
   }
 

@@ -50,7 +50,7 @@ describe('two requests are the same', () => {
     headers: { 'content-type': 'application/json', 'ce-id': 'e1', 'ce-type': 'PingRequest' },
     body: Buffer.from('{}'),
   };
-  const fingerprint = (changes: object) => fingerprintOf({ ...base, ...changes });
+  const fingerprint = (changes: object, key = 'key') => fingerprintOf({ ...base, ...changes }, key);
   const same = fingerprint({});
 
   const alike = {
@@ -74,4 +74,7 @@ describe('two requests are the same', () => {
   };
   for (const [name, changes] of Object.entries(others))
     it(`but not with ${name}`, () => assert.notEqual(fingerprint(changes), same));
+
+  it('but nobody sees that they are under another key', () =>
+    assert.notEqual(fingerprint({}, 'other'), same));
 });

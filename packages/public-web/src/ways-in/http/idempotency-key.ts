@@ -41,12 +41,15 @@ export function keptUnder(apiKeyId: string | undefined, key: string): string {
 /** What of a request says what it asks for. */
 type Asked = Pick<FastifyRequest, 'method' | 'headers' | 'body'> & { routeOptions: { url?: string } };
 
-/** The same for two requests to one route with the same body and the same event in their headers; SHA-256. */
-export function fingerprintOf({ method, routeOptions, headers, body }: Asked): string {
+/**
+ * The same for two requests under one key, to one route with the same body and the same event in their headers; SHA-256. The key
+ * is part of it, so that whoever reads fingerprints without keys cannot try out what bodies, with passwords in them, they are of.
+ */
+export function fingerprintOf({ method, routeOptions, headers, body }: Asked, key: string): string {
   const attributes = Object.entries(headers)
     .filter(([name]) => name.startsWith('ce-') && !IGNORED.has(name))
     .sort(([a], [b]) => (a < b ? -1 : 1));
-  const head = JSON.stringify([method, routeOptions.url, headers['content-type'], attributes]);
+  const head = JSON.stringify([key, method, routeOptions.url, headers['content-type'], attributes]);
   const hash = createHash('sha256').update(head);
   if (Buffer.isBuffer(body)) hash.update(body);
   return hash.digest('base64url');

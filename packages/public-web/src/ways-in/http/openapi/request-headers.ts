@@ -24,7 +24,7 @@ export const keyHeader = {
     type: 'string',
     description:
       'A string of 1 to 255 printable ASCII characters in double quotes, new for each thing to be done. Requests with ' +
-      'the same one have one effect and get one answer, as far as this instance remembers; one that is given again ' +
+      'the same one have one effect and get one answer, as far as it is remembered; one that is given again ' +
       'carries `idempotency-replayed: true`',
     pattern: '^"(?:[ !#-\\[\\]-~]|\\\\["\\\\]){1,255}"$',
     examples: ['"8e03978e-40d5-43dd-bc93-6894a57f9324"'],

@@ -1,0 +1,81 @@
+import { createHash } from 'node:crypto';
+import { AppError } from '@waybill/common/errors.ts';
+import { parseForwardedJson } from '@waybill/common/event/event-json.ts';
+import type { CallStore } from '@waybill/common/internal-call/call-store.ts';
+import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
+import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
+import { RESULTS_PATH, type ReadValue, type ResultCall } from '@waybill/common/internal-call/store-calls.ts';
+import { loadResultsConfig } from './config.ts';
+import type { HandlerResult } from './handler.ts';
+import type { ResultStore } from './result-store.ts';
+
+export type StoredResultsOptions = {
+  /** Names the handler: what shares a name shares results, over services as well. */
+  name: string;
+  /** How long a result is kept, in milliseconds (default 600,000). */
+  windowMs?: number;
+  /** Stores at one database, and what they know listeners by; default: the settings STORE_URLS and RESULTS_SECRETS. */
+  stores?: { urls: readonly string[]; secrets: string[] };
+};
+
+/**
+ * Creates a {@link ResultStore} in Waybill's store tier, for all processes that have this name in it, and over their ends. A call
+ * is given up after 3 s for each store: then an attempt fails before its handler runs, or a result is not remembered. One
+ * of more than 2.5 MB is not, either.
+ *
+ * @throws AppError `invalid-config` when a setting that is needed is missing or wrong.
+ *
+ * @example
+ * const store = createStoredResults({ name: 'cards.OrderPlaced' });
+ * await runListener({ service: 'cards', handlers: { OrderPlaced: oncePerEvent(chargeCard, { store }) } });
+ */
+export function createStoredResults({
+  name,
+  windowMs = 600_000,
+  stores = loadResultsConfig(),
+}: StoredResultsOptions): ResultStore {
+  const call = createCall(stores);
+  const idOf = (key: string) =>
+    createHash('sha256')
+      .update(JSON.stringify([name, key]))
+      .digest('base64url');
+  return {
+    async get(key) {
+      const { value } = await call({ call: 'read-result', key: idOf(key) });
+      return value === undefined ? undefined : (parseForwardedJson(Buffer.from(value)) as HandlerResult);
+    },
+    async set(key, result) {
+      await call({
+        call: 'keep-result',
+        key: idOf(key),
+        value: JSON.stringify(result),
+        keepMs: windowMs,
+      });
+    },
+  };
+}
+
+/** Creates what makes a call of a store; it throws `not-accepted` when none answers. */
+function createCall({ urls, secrets }: NonNullable<StoredResultsOptions['stores']>) {
+  const keys = deriveInternalKeys(secrets).call;
+  let store: Promise<CallStore> | undefined;
+
+  /** Listeners without it load no HTTP client. */
+  async function connect(): Promise<CallStore> {
+    const { createCallStore } = await import('@waybill/common/internal-call/call-store.ts');
+    return createCallStore({ urls, keys, clock: createClockCheck() });
+  }
+
+  return async (call: ResultCall): Promise<ReadValue> => {
+    store ??= connect();
+    const answer = await (await store).call<ReadValue>({
+      path: RESULTS_PATH,
+      body: Buffer.from(JSON.stringify(call)),
+      contentType: 'application/json',
+      parse: JSON.parse,
+    });
+    if (answer.kind === 'answered') return answer.answer;
+    const reason = answer.kind === 'failed' ? answer.error.message : `it answered ${answer.status}`;
+    throw new AppError('not-accepted', `no store takes results of events: ${reason}`);
+  };
+}

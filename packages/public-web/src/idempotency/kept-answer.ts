@@ -1,0 +1,26 @@
+/** What becomes of the answer to a request with a key. */
+import { problemFor } from '@waybill/common/problem.ts';
+import type { KeptAnswer } from './idempotency-store.ts';
+
+/** Room for a batch of ordinary replies, and 64 of them in memory. */
+const MAX_ANSWER_BYTES = 1024 * 1024;
+/** By status. A listener's own problem may have the first of these statuses, but none of these codes. */
+const NOTHING_RAN: ReadonlyMap<number, string> = new Map([
+  [404, 'unroutable'],
+  [429, 'rate-limited'],
+  [503, 'not-accepted'],
+]);
+
+/** Whether a retry is to run. */
+export function provesNothingRan({ status, body }: KeptAnswer): boolean {
+  const code = NOTHING_RAN.get(status);
+  return code !== undefined && JSON.parse(String(body)).code === code;
+}
+
+/** What is kept of it: one effect is promised even where its answer is too large to give again. */
+export function toKeep(answer: KeptAnswer): KeptAnswer {
+  if (Buffer.byteLength(answer.body) <= MAX_ANSWER_BYTES) return answer;
+  const problem = problemFor('outcome-unknown', 'it was answered, but the answer was too large to be kept');
+  const headers = { 'content-type': 'application/problem+json' };
+  return { status: problem.status, headers, body: JSON.stringify(problem) };
+}

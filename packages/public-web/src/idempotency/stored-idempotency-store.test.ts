@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { AppError } from '@waybill/common/errors.ts';
+import { type CallStore, createCallStore } from '@waybill/common/internal-call/call-store.ts';
+import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
+import type { StoreCall } from '@waybill/common/internal-call/store-calls.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
+import { needsPostgresql, type Postgresql, startPostgresql } from '@waybill/test-harness/postgresql.ts';
+import type { Service } from '@waybill/test-harness/service.ts';
+import { pino } from 'pino';
+import { type AskStore, createAskStore } from '../later/store-client.ts';
+import { keys, startStore } from '../public-web.fixture.ts';
+import { idempotencyStoreContract } from './idempotency-store-contract.fixture.ts';
+import { createStoredIdempotencyStore } from './stored-idempotency-store.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'waybill-keys-'));
+after(() => rmSync(folder, { recursive: true }));
+
+describe('idempotency keys in the store tier, on SQLite', () => atStore(async () => ({})));
+
+describe('idempotency keys in the store tier, on PostgreSQL', { skip: needsPostgresql() }, () => {
+  let server: Postgresql;
+  after(() => server.stop());
+  atStore(async () => {
+    server = await startPostgresql();
+    return { DATABASE_URL: server.url };
+  });
+});
+
+function atStore(database: () => Promise<Record<string, string>>): void {
+  let store: Service;
+  let callStore: CallStore;
+  let askStore: AskStore;
+  before(async () => {
+    store = await startStore(folder, await database());
+    callStore = createCallStore({ urls: [store.baseUrl], keys: keys.call, clock: createClockCheck() });
+    askStore = createAskStore({ store: callStore, log: pino({ level: 'silent' }) });
+  });
+  after(async () => {
+    await callStore.close();
+    await store.stop();
+  });
+  const open = (ask: AskStore, windowMs = 60_000) =>
+    createStoredIdempotencyStore({ askStore: ask, windowMs });
+
+  idempotencyStoreContract('the store tier', (windowMs) => open(askStore, windowMs));
+
+  it('are known to every instance', async () => {
+    const [one, two, key] = [open(askStore), open(askStore), randomUUID()];
+    assert.equal(await one.claim(key, { fingerprint: 'f' }), undefined);
+    assert.equal((await two.claim(key, { fingerprint: 'other' }))?.fingerprint, 'f');
+    await two.release(key);
+    assert.equal((await two.read(key))?.fingerprint, 'f');
+  });
+
+  it('are claimed once by a claim that is carried out twice', async () => {
+    const twice: AskStore = async (call) => {
+      await askStore(call);
+      return askStore(call);
+    };
+    assert.equal(await open(twice).claim(randomUUID(), { fingerprint: 'f' }), undefined);
+  });
+
+  it('are held for nobody after a claim whose answer was lost', async () => {
+    const deaf = losing(askStore, 'claim-key');
+    const key = randomUUID();
+    await assert.rejects(async () => open(deaf).claim(key, { fingerprint: 'f' }), { code: 'not-accepted' });
+    const other = open(askStore);
+    await eventually(async () => assert.equal(await other.read(key), undefined));
+  });
+
+  for (const call of ['keep-key', 'release-key'] as const)
+    it(`are told again what the store has not heard: ${call}`, async () => {
+      const failing = failingOnce(askStore, call);
+      const [instance, key] = [open(failing), randomUUID()];
+      await instance.claim(key, { fingerprint: 'f', dueMs: 1 });
+      const entry = { fingerprint: 'f', answer: { status: 200, headers: {}, body: 'a' } };
+      const told = async () => (call === 'keep-key' ? instance.keep(key, entry) : instance.release(key));
+      await assert.rejects(told, { code: 'not-accepted' });
+      const expected = call === 'keep-key' ? entry : undefined;
+      await eventually(async () => assert.deepEqual(await instance.read(key), expected));
+    });
+
+  it('are not told to the store, nor what they may be guessed from', async () => {
+    const calls: StoreCall[] = [];
+    const overheard: AskStore = (call) => {
+      calls.push(call);
+      return askStore(call);
+    };
+    const instance = open(overheard);
+    await instance.claim('the secret key', { fingerprint: 'f' });
+    await instance.read('the secret key');
+    await instance.keep('the secret key', { fingerprint: 'f' });
+    assert.equal(calls.length, 3);
+    assert.doesNotMatch(JSON.stringify(calls), /secret/);
+  });
+}
+
+/** Has `lost` carried out, and its answer lost. */
+function losing(askStore: AskStore, lost: StoreCall['call']): AskStore {
+  return async (call) => {
+    const answer = await askStore(call);
+    if (call.call === lost) throw new AppError('not-accepted', 'no store answers now');
+    return answer as never;
+  };
+}
+
+/** The first `failing` does not get there. */
+function failingOnce(askStore: AskStore, failing: StoreCall['call']): AskStore {
+  let hasFailed = false;
+  return async (call) => {
+    if (call.call !== failing || hasFailed) return askStore(call);
+    hasFailed = true;
+    throw new AppError('not-accepted', 'no store answers now');
+  };
+}

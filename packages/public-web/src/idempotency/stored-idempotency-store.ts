@@ -1,0 +1,112 @@
+/**
+ * Idempotency keys in the store tier, so that a key means the same on every instance.
+ *
+ * A claim of which no store has told may have been made all the same. So each has an id, by which one that is for nobody is
+ * released. That, and an answer that could not be kept, is told to the store again.
+ */
+import { createHash, randomUUID } from 'node:crypto';
+import { backOff } from '@waybill/common/back-off.ts';
+import type { ReadValue, StoreCall } from '@waybill/common/internal-call/store-calls.ts';
+import type { AskStore } from '../later/store-client.ts';
+import type { IdempotencyEntry, IdempotencyStore } from './idempotency-store.ts';
+
+/** What is told again, and its bytes; beyond, claims stay for the window, without their answers. */
+const MAX_UNHEARD = 1_000;
+const MAX_UNHEARD_BYTES = 16 * 1024 * 1024;
+/** In half a minute at the most: a store that starts anew is back by then. */
+const MAX_TRIES = 12;
+const AGAIN = { baseMs: 250, capMs: 5_000 };
+
+/** Creates an {@link IdempotencyStore} in the store tier. */
+export function createStoredIdempotencyStore({
+  askStore,
+  windowMs: keepMs,
+}: {
+  askStore: AskStore;
+  /** How long an answer is kept. */
+  windowMs: number;
+}): IdempotencyStore {
+  /** Of the requests of this instance that have claimed a key. */
+  const claims = new Map<string, string>();
+  const tell = createTell(askStore);
+
+  return {
+    async claim(key, entry) {
+      const claim = randomUUID();
+      const claimed = { key: idOf(key), claim };
+      try {
+        const call = { call: 'claim-key', ...claimed, value: toText(entry), keepMs } as const;
+        const { value } = await askStore<ReadValue>(call);
+        if (value !== undefined) return toEntry(value);
+        claims.set(key, claim);
+        return undefined;
+      } catch (error) {
+        void tell({ call: 'release-key', ...claimed }).catch(() => {});
+        throw error;
+      }
+    },
+    async read(key) {
+      const { value } = await askStore<ReadValue>({ call: 'read-key', key: idOf(key) });
+      return value === undefined ? undefined : toEntry(value);
+    },
+    async keep(key, entry) {
+      claims.delete(key);
+      const value = toText(entry);
+      await tell({ call: 'keep-key', key: idOf(key), value, keepMs }, value.length);
+    },
+    async release(key) {
+      const claim = claims.get(key);
+      claims.delete(key);
+      if (claim !== undefined) await tell({ call: 'release-key', key: idOf(key), claim });
+    },
+  };
+}
+
+/**
+ * Creates what tells a store something: it resolves or rejects with the first try, and goes on trying in the background, as far
+ * as the bounds allow.
+ */
+function createTell(askStore: AskStore) {
+  let unheard = 0;
+  let unheardBytes = 0;
+
+  async function tell(call: StoreCall, bytes = 0, tries = 1): Promise<void> {
+    try {
+      await askStore(call);
+    } catch (error) {
+      void tellAgain(call, bytes, tries);
+      throw error;
+    }
+  }
+
+  async function tellAgain(call: StoreCall, bytes: number, tries: number): Promise<void> {
+    if (tries >= MAX_TRIES || unheard >= MAX_UNHEARD || unheardBytes + bytes > MAX_UNHEARD_BYTES) return;
+    unheard += 1;
+    unheardBytes += bytes;
+    await backOff(tries, AGAIN);
+    unheard -= 1;
+    unheardBytes -= bytes;
+    await tell(call, bytes, tries + 1).catch(() => {});
+  }
+
+  return tell;
+}
+
+/** The store never learns a key, and so cannot guess what a fingerprint is of. */
+function idOf(key: string): string {
+  return createHash('sha256').update(key).digest('base64url');
+}
+
+function toText({ fingerprint, dueMs, answer }: IdempotencyEntry): string {
+  if (!answer) return JSON.stringify({ fingerprint, dueMs });
+  const { status, headers, body } = answer;
+  const encoded = typeof body === 'string' ? { body } : { base64: body.toString('base64') };
+  return JSON.stringify({ fingerprint, answer: { status, headers, ...encoded } });
+}
+
+function toEntry(text: string): IdempotencyEntry {
+  const { fingerprint, dueMs, answer } = JSON.parse(text);
+  if (!answer) return { fingerprint, dueMs };
+  const { status, headers, body, base64 } = answer;
+  return { fingerprint, answer: { status, headers, body: body ?? Buffer.from(base64, 'base64') } };
+}

@@ -1,0 +1,100 @@
+/**
+ * Values that are kept under a key for a while, which nobody here reads: what idempotency keys have led to, and what handlers
+ * made of events.
+ */
+import { AppError } from '@waybill/common/errors.ts';
+import { KEPT_VALUE_MAX_BYTES } from '@waybill/common/internal-call/store-calls.ts';
+import type { Database, Row, Sql } from './database.ts';
+import { MAX_AT_ONCE, removeAll } from './forget-old.ts';
+
+/** A value on its way in. */
+export type NewValue = {
+  key: string;
+  value: string;
+  /** How long it is kept, from now on. */
+  keepMs: number;
+};
+
+/** The id by which whoever has claimed a key knows its claim. */
+export type Claim = { key: string; claim: string };
+
+export type KeptValues = {
+  /**
+   * In one step: resolves with what is kept under the key; or, if nothing is, keeps `value` there as a claim, and resolves with
+   * undefined, also when it is asked for once more. On disk when it resolves.
+   *
+   * @throws AppError `not-accepted` in the moment in which what was there is given up; as {@link keep}.
+   */
+  claim(value: NewValue & Claim): Promise<string | undefined>;
+  /** What is kept under the key. */
+  read(key: string): Promise<string | undefined>;
+  /**
+   * Keeps a value in place of whatever is there. On disk when it resolves.
+   *
+   * @throws AppError `too-large` for one of more than {@link KEPT_VALUE_MAX_BYTES}.
+   */
+  keep(value: NewValue): Promise<void>;
+  /** Removes a claim, if it is still one. */
+  release(claim: Claim): Promise<void>;
+  /** Removes what is older than it is kept, in many transactions if need be, until `isStopping`; resolves with how many. */
+  forgetOld(isStopping?: () => boolean): Promise<number>;
+};
+
+const INSERT = `INSERT INTO kept_values (id, value, claim, expires_ms) VALUES ($1, $2, $3, $4)
+  ON CONFLICT (id) DO UPDATE SET value = excluded.value, claim = excluded.claim, expires_ms = excluded.expires_ms`;
+/** Asks twice, since another process may have kept another value by the time that this one gets at the row. */
+const DELETE_EXPIRED = `DELETE FROM kept_values WHERE expires_ms <= $1
+  AND id IN (SELECT id FROM kept_values WHERE expires_ms <= $1 LIMIT $2) RETURNING id`;
+
+/** Creates {@link KeptValues} in a database with the tables of `migrations.ts`. */
+export function createKeptValues({
+  database,
+  nowMs = Date.now,
+}: {
+  database: Database;
+  nowMs?: () => number;
+}): KeptValues {
+  const { transaction } = database;
+
+  async function find(sql: Sql, key: string): Promise<Row | undefined> {
+    const params = [key, nowMs()];
+    const [row] = await sql('SELECT value, claim FROM kept_values WHERE id = $1 AND expires_ms > $2', params);
+    return row;
+  }
+
+  return {
+    async claim({ key, value, claim, keepMs }) {
+      assertFits(value);
+      const found = await transaction(async (sql) => {
+        // First, as most that is asked for again is there, and reading locks and writes nothing.
+        const kept = await find(sql, key);
+        if (kept) return kept;
+        const params = [key, value, claim, nowMs() + keepMs, nowMs()];
+        const [claimed] = await sql(`${INSERT} WHERE kept_values.expires_ms <= $5 RETURNING claim`, params);
+        return claimed ?? (await find(sql, key));
+      });
+      if (!found) throw new AppError('not-accepted', 'the key is being given up');
+      return found.claim === claim ? undefined : String(found.value);
+    },
+    async read(key) {
+      const found = await transaction((sql) => find(sql, key));
+      return found && String(found.value);
+    },
+    async keep({ key, value, keepMs }) {
+      assertFits(value);
+      await transaction((sql) => sql(INSERT, [key, value, null, nowMs() + keepMs]));
+    },
+    async release({ key, claim }) {
+      await transaction((sql) => sql('DELETE FROM kept_values WHERE id = $1 AND claim = $2', [key, claim]));
+    },
+    forgetOld(isStopping) {
+      const params = [nowMs(), MAX_AT_ONCE];
+      return removeAll(database, async (sql) => (await sql(DELETE_EXPIRED, params)).length, isStopping);
+    },
+  };
+}
+
+function assertFits(value: string): void {
+  if (Buffer.byteLength(value) > KEPT_VALUE_MAX_BYTES)
+    throw new AppError('too-large', `more than ${KEPT_VALUE_MAX_BYTES} bytes are not kept under a key`);
+}
