@@ -5,8 +5,12 @@
  * (`tracing.ts`): an instrumentation of amqplib sees batches, not events.
  */
 import { metrics } from '@opentelemetry/api';
-import { getNodeAutoInstrumentations } from '@opentelemetry/auto-instrumentations-node';
 import { SDK_INFO } from '@opentelemetry/core';
+import { GrpcInstrumentation } from '@opentelemetry/instrumentation-grpc';
+import { HttpInstrumentation } from '@opentelemetry/instrumentation-http';
+import { PinoInstrumentation } from '@opentelemetry/instrumentation-pino';
+import { RuntimeNodeInstrumentation } from '@opentelemetry/instrumentation-runtime-node';
+import { UndiciInstrumentation } from '@opentelemetry/instrumentation-undici';
 import { OTLPExporterBase } from '@opentelemetry/otlp-exporter-base';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import { register as registerImportHooks } from 'import-in-the-middle/register-hooks.mjs';
@@ -62,18 +66,20 @@ async function flushMetrics(): Promise<void> {
   await provider.forceFlush?.().catch(() => {});
 }
 
+/** By name: `auto-instrumentations-node` brings and loads forty more, with 130 packages of theirs. */
 function instrumentations() {
-  process.env.OTEL_NODE_ENABLED_INSTRUMENTATIONS ||= 'http,undici,grpc,pino,runtime-node';
-  return getNodeAutoInstrumentations({
-    '@opentelemetry/instrumentation-http': {
+  return [
+    new HttpInstrumentation({
       ignoreIncomingRequestHook: isInternalRequest,
       requestHook: linkInboundTrace,
-    },
+    }),
+    new UndiciInstrumentation(),
     // Hundreds of batches make a stream, whose chunks are traced. The others ask about health, every few seconds, or
     // about the service itself, on streams that stay open as long as a tool likes.
-    '@opentelemetry/instrumentation-grpc': {
+    new GrpcInstrumentation({
       ignoreGrpcMethods: ['GetBatch', 'Check', 'Watch', 'HealthCheck', 'ServerReflectionInfo'],
-    },
-    '@opentelemetry/instrumentation-pino': { disableLogSending: true },
-  });
+    }),
+    new PinoInstrumentation({ disableLogSending: true }),
+    new RuntimeNodeInstrumentation(),
+  ];
 }
