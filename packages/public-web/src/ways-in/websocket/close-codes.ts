@@ -2,6 +2,10 @@
 export const CLOSE = {
   /** A message that is no text. */
   unsupportedData: 1003,
+  /** What `ws` closes by where a message comes in too many pieces. */
+  tooManyPieces: 1008,
+  /** And where one is too large. */
+  tooLarge: 1009,
   /** This instance stops, and another one takes the client at once. */
   serviceRestart: 1012,
   /** The client has connected once more (of those for private use: 4000 to 4999). */

@@ -11,6 +11,7 @@ import { problemFor } from '@waybill/common/problem.ts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { assertClients, type Clients } from '../../clients/clients.ts';
+import { CLOSE } from './close-codes.ts';
 import { type Connection, type ConnectionOptions, serveWebSocket } from './connection.ts';
 import { type AttachedClient, attachWebSocket } from './mailbox-connection.ts';
 import type { IsAllowedOrigin } from './origin.ts';
@@ -97,6 +98,7 @@ export function addWebSocketRoutes(
   }
 
   function serve(socket: WebSocket, { caller, log }: FastifyRequest, attached?: AttachedClient): void {
+    giveReasons(socket, maxEventBytes);
     const connection = attached?.serve(socket) ?? serveWebSocket(socket, { ...options, caller, log });
     connections.add(connection);
     if (isDraining) connection.drain();
@@ -125,6 +127,16 @@ export function addWebSocketRoutes(
       return promise;
     },
   };
+}
+
+/** `ws` says by a code alone what is wrong with a message: whoever sent it learns which limit it was. */
+function giveReasons(socket: WebSocket, maxEventBytes: number): void {
+  const close = socket.close.bind(socket);
+  const reasons: Record<number, string> = {
+    [CLOSE.tooManyPieces]: `a message comes in ${MAX_PIECES} pieces at most`,
+    [CLOSE.tooLarge]: `a message has ${maxEventBytes} bytes at most`,
+  };
+  socket.close = (code, reason = reasons[code ?? 0]) => close(code, reason);
 }
 
 /** The connection of a request for another protocol, and what came behind the request. */

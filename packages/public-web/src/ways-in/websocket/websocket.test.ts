@@ -45,6 +45,11 @@ const ping = (id: string, data: unknown = {}) => ({
   data,
 });
 
+/** One message, in more pieces than are taken. */
+function sendInPieces(socket: WebSocket): void {
+  for (let piece = 0; piece < 1_025; piece++) socket.send(' ', { fin: piece === 1_024 });
+}
+
 /** Status and problem of a handshake that is refused. */
 async function refusal(
   headers: Record<string, string>,
@@ -131,15 +136,20 @@ describe('a WebSocket', () => {
       );
   });
 
-  it('is closed with 1003 for binary messages, and with 1009 for those over 256 kB', async (t) => {
-    for (const [message, code] of [
-      [Buffer.from('{}'), 1003],
-      ['x'.repeat(256 * 1024 + 1), 1009],
+  it('is closed for a message that is binary, over 256 kB or in too many pieces, and says so', async (t) => {
+    for (const [send, code, reason] of [
+      [(socket: WebSocket) => socket.send(Buffer.from('{}')), 1003, 'events are text messages'],
+      [
+        (socket: WebSocket) => socket.send('x'.repeat(256 * 1024 + 1)),
+        1009,
+        'a message has 262144 bytes at most',
+      ],
+      [sendInPieces, 1008, 'a message comes in 1024 pieces at most'],
     ] as const) {
       const { socket } = await open(t);
-      socket.send(message);
-      const [closed] = await once(socket, 'close');
-      assert.equal(closed, code);
+      send(socket);
+      const [closed, said] = await once(socket, 'close');
+      assert.deepEqual([closed, String(said)], [code, reason]);
     }
   });
 
