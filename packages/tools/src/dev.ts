@@ -3,9 +3,10 @@ import { programName } from '../../../bin/plain/program-name.mjs';
 import { runProgram } from '../../../bin/plain/user-error.mjs';
 import { createDescriptions } from './descriptions.ts';
 import { findListeners } from './listeners.ts';
+import { devLines } from './ready-lines.ts';
 import { runSystem } from './run-system.ts';
 import { readStartOptions } from './start-options.ts';
-import { describeSystem, type System } from './system.ts';
+import { describeSystem } from './system.ts';
 
 const usage = `usage: ${programName('dev.mjs')} [LISTENER ...] [options]
 
@@ -28,19 +29,5 @@ await runProgram(async () => {
     listeners,
     descriptionsFile: descriptions.file,
   });
-  return runSystem(system, readyLines(system), descriptions.read);
+  return runSystem(system, devLines(system), descriptions.read);
 });
-
-function readyLines({ publicUrl, brokerUrl, telemetryUrl }: System): string[] {
-  const at = publicUrl.endsWith(':8080') ? '' : ` --url ${publicUrl}/`;
-  const lines = [
-    ['public', `${publicUrl}/`],
-    ['docs', `${publicUrl}/docs`],
-    ['send', `npx waybill send TYPE --data '{}'${at}`],
-    ...(telemetryUrl ? [['trace', 'npx waybill trace --last']] : []),
-    ['status', 'npx waybill status --watch'],
-    ...(brokerUrl ? [['broker', `${brokerUrl} (embedded, in memory, for development only)`]] : []),
-    ['stop', 'Ctrl-C'],
-  ];
-  return ['ready', ...lines.map(([what, how]) => `  ${what?.padEnd(7)} ${how}`)];
-}

@@ -12,18 +12,28 @@ const UNSAID = ['level', 'time', 'msg', 'service', 'span_id', 'trace_flags', 'er
  *
  * @param level that the user has asked for; without one, lines at debug are not shown, nor on a terminal requests that went
  *   well
+ * @param isTerminal whether somebody reads along
  */
-export function createPrinter({ names, level }: { names: string[]; level: string | undefined }) {
-  const { isTTY } = process.stdout;
+export function createPrinter({
+  names,
+  level,
+  isTerminal,
+  print = console.log,
+}: {
+  names: string[];
+  level: string | undefined;
+  isTerminal: boolean;
+  print?(text: string): void;
+}) {
   const width = Math.max(...names.map((name) => name.length));
   const prefixes = new Map(names.map((name, index) => [name, toPrefix(name.padEnd(width), index)]));
   return (name: string, line: string) => {
     const prefix = prefixes.get(name);
     if (!level && /^\{"level":"(debug|trace)"/.test(line)) return;
-    const entry = isTTY ? parse(line) : undefined;
-    if (!entry) return console.log(`${prefix} | ${line}`);
+    const entry = isTerminal ? parse(line) : undefined;
+    if (!entry) return print(`${prefix} | ${line}`);
     if (!level && entry.msg === 'event answered' && Number(entry.status) < 400) return;
-    for (const text of prettyLines(entry)) console.log(`${prefix} | ${text}`);
+    for (const text of prettyLines(entry)) print(`${prefix} | ${text}`);
   };
 }
 

@@ -30,6 +30,7 @@ export async function runSystem(
   const onLine = createPrinter({
     names: system.stages.flat().map(({ name }) => name),
     level: process.env.LOG_LEVEL,
+    isTerminal: process.stdout.isTTY,
   });
   const note = noteOf(system);
   const services = runServices({

@@ -61,6 +61,16 @@ describe('what is said before npm start starts anything', () => {
   });
 });
 
+it('the services of npm start log all that a trace shows, as those of the demo do', async () => {
+  const { stages, telemetryUrl } = await describeSystem(await freePorts({}));
+  const tiers = stages.flat().filter(({ name }) => !['embedded-broker', 'dev-telemetry'].includes(name));
+  assert.ok(tiers.length > 5);
+  for (const { name, env } of tiers) {
+    assert.equal(env.LOG_LEVEL, 'debug', name);
+    assert.equal(env.OTEL_EXPORTER_OTLP_LOGS_ENDPOINT, `${telemetryUrl}/v1/logs`, name);
+  }
+});
+
 describe('the ports of npm start', () => {
   it('are moved together, but for those that a variable sets', () => {
     const ports = readPorts({ TCP_PORT: '9000' }, defaultPorts, 100);

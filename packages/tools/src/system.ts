@@ -44,6 +44,8 @@ export type System = {
   tcpAddress: string | undefined;
   /** Where clients have their queues: the broker, in its default virtual host. */
   clientBrokerUrl: string;
+  /** Whether clients have to show an API key, or a token. */
+  needsKey: boolean;
   /** Of the embedded broker; undefined if AMQP_URL names another. */
   brokerUrl: string | undefined;
   /** Of the collector; undefined if telemetry goes elsewhere, or is off. */
@@ -114,6 +116,7 @@ export async function describeSystem(
     grpcAddress: `localhost:${ports.GRPC_PORT}`,
     tcpAddress: hasDatasets ? `localhost:${ports.TCP_PORT}` : undefined,
     clientBrokerUrl: inDefaultVhost(clientBroker),
+    needsKey: Boolean(env.API_KEYS || env.API_KEYS_FILE || env.JWT_JWKS_URL),
     brokerUrl,
     telemetryUrl,
   };
