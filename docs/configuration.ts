@@ -92,8 +92,12 @@ function defaultOf(setting: Setting): string {
   if (!('default' in setting)) return '**required**';
   const value =
     setting.default instanceof Map ? [...setting.default].map((entry) => entry.join('=')) : setting.default;
-  const text = Array.isArray(value) ? value.map(itemText).join(',') : String(value ?? '');
+  const text = Array.isArray(value) ? value.map(itemText).join(',') : textOf(value);
   return text === '' ? '–' : `\`${text}\``;
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'object' ? JSON.stringify(value) : String(value ?? '');
 }
 
 /** The only items that are no text are brokers. */

@@ -9,6 +9,10 @@ test('docs/configuration.md says what the settings are', () => {
   assert.equal(readFileSync(CONFIGURATION_PAGE, 'utf8'), renderConfiguration(), 'run npm run docs');
 });
 
+test('docs/configuration.md has each default as it would be typed', () => {
+  assert.doesNotMatch(renderConfiguration(), /\[object |undefined|null/);
+});
+
 /** Of programs that the reader writes. */
 const EXAMPLES = ['docs/adr/NNNN-title.md', 'greeting.ts', 'greeting.test.ts', 'orders.ts', 'src/stock.ts'];
 const EXAMPLE_FOLDERS = /^packages\/greeting-listener\//;
