@@ -16,7 +16,7 @@ const { TEST_MANAGEMENT_URL: MANAGEMENT_URL } = process.env;
 /** Far more than it takes on a busy machine. */
 const SAID_MS = 60_000;
 
-/** One system, told of in the order of these tests: the last one stops its listener. */
+/** One system, told of in the order of these tests: the last but one stops its listener. */
 describe('what is wrong between the tiers', () => {
   let broker: TestBroker;
   let system: System;
@@ -24,7 +24,10 @@ describe('what is wrong between the tiers', () => {
   let health: string[];
   before(async () => {
     broker = await freshBroker();
-    system = await startSystem({ amqpUrl: broker.url });
+    const dispatcher: Record<string, string> = MANAGEMENT_URL
+      ? { MANAGEMENT_URL: new URL(MANAGEMENT_URL).origin }
+      : {};
+    system = await startSystem({ amqpUrl: broker.url, envs: { dispatcher } });
     health = urlsOf(system).flatMap((url) => ['--health', url]);
   });
   after(async () => {
@@ -129,6 +132,19 @@ describe('what is wrong between the tiers', () => {
       detail,
       /^no reply within 1000 ms; nobody has consumed waybill\.ping since 2\S+ at the latest$/,
     );
+  });
+
+  it('a service that was down before public-web started is named as well, where a dispatcher may ask the management API', {
+    skip: !MANAGEMENT_URL,
+  }, async (t) => {
+    const publicWeb = await startPublicWeb(t);
+    await publicWeb.waitForLog(
+      ({ msg, service }) => service === 'ping' && /nobody consumes/.test(String(msg)),
+      SAID_MS,
+    );
+    const response = await fetch(`${publicWeb.baseUrl}/ping`, { headers: { prefer: 'wait=1' } });
+    const { detail } = (await response.json()) as { detail: string };
+    assert.match(detail, /; nobody has consumed waybill\.ping since 2\S+ at the latest$/);
   });
 
   function runStatus(...args: string[]): Promise<{ code: number; stdout: string }> {

@@ -1,6 +1,7 @@
 import {
   amqpUrl,
   EnvError,
+  httpUrl,
   httpUrls,
   integer,
   list,
@@ -43,6 +44,10 @@ export const dispatcherSettings = {
   STORE_URLS: httpUrls({
     default: undefined,
     desc: 'Stores, comma-separated, where replies are kept for those who fetch them later; all at one database',
+  }),
+  MANAGEMENT_URL: httpUrl({
+    default: undefined,
+    desc: "RabbitMQ's management API, as http://rabbitmq:15672, with the user of AMQP_URL (tag management): so public-web knows who answers a type before anybody has, and names a service that does not run",
   }),
   BATCH_MAX_BY_TYPE: countByType({
     // A stream that starts would hold back the acks of its neighbours, and a crash would repeat them from the start.

@@ -5,6 +5,7 @@
  *     waybill.replies ─▶ replies → deliverers: reply-callback ─▶ public-web's POST /dispatch
  *                                              reply-mailbox ─▶ a store's POST /append → push ─▶ public-web's POST /push
  */
+import { createFindAnswerers } from '@waybill/common/broker/amqp-answerers.ts';
 import { createBroker } from '@waybill/common/broker/create-broker.ts';
 import { createPublishObserved } from '@waybill/common/broker/publish-observed.ts';
 import { drainHttpServer, portOf } from '@waybill/common/http/http-server.ts';
@@ -31,10 +32,11 @@ import { createReplyMailbox } from './reply-mailbox.ts';
 import { createTroubles } from './troubles.ts';
 
 await runService(loadDispatcherConfig, async ({ config, log, isStopping }) => {
+  const { AMQP_URL: amqpUrl, MANAGEMENT_URL: managementUrl } = config;
   const keys = deriveInternalKeys(config.INTERNAL_SECRETS);
   const clock = createClockCheck();
   const { publisher, subscriber, watch } = await createBroker({
-    url: config.AMQP_URL,
+    url: amqpUrl,
     name: serviceName(),
     topology: 'dispatcher',
     log,
@@ -81,6 +83,7 @@ await runService(loadDispatcherConfig, async ({ config, log, isStopping }) => {
         checkCallback: callback.check,
         publisher,
         subscriber,
+        findAnswerers: managementUrl ? createFindAnswerers({ managementUrl, amqpUrl, log }) : undefined,
       }),
     },
   });

@@ -1,4 +1,5 @@
 /** `POST /troubles`: what a public-web asks, because only a dispatcher can see it. */
+import type { FindAnswerers } from '@waybill/common/broker/amqp-answerers.ts';
 import type { Publisher, Subscriber } from '@waybill/common/broker/ports.ts';
 import { AppError } from '@waybill/common/errors.ts';
 import type { InternalCall } from '@waybill/common/internal-call/internal-app.ts';
@@ -22,30 +23,40 @@ export function createTroubles({
   checkCallback,
   publisher,
   subscriber,
+  findAnswerers,
 }: {
   replyAddresses: ReturnType<typeof createReplyAddressVerifier>;
   /** Resolves with why the address, whose token is `replyto`, cannot be called. */
   checkCallback(address: ReplyAddress, replyto: string): Promise<string | undefined>;
   publisher: Pick<Publisher, 'isDeclared'>;
   subscriber: Pick<Subscriber, 'consumersOf'>;
+  /** Undefined where only AMQP is spoken, which does not tell. */
+  findAnswerers?: FindAnswerers | undefined;
 }) {
   return async ({ body }: InternalCall): Promise<TroublesAnswer> => {
-    const { replyto, types, services } = toQuestion(body);
+    const { replyto, types, services, wantsAnswerers } = toQuestion(body);
     const address = await replyAddresses.verify(replyto);
-    const [callback, undeclared, idle] = await Promise.all([
+    const [callback, undeclared, idle, answerers] = await Promise.all([
       checkCallback(address, replyto),
       filter(types, async (type) => (await publisher.isDeclared(type)) === false),
       filter(services, async (service) => (await subscriber.consumersOf(service)) === 0),
+      wantsAnswerers ? findAnswerers?.() : undefined,
     ]);
-    return { callback, undeclared, idle };
+    return { callback, undeclared, idle, answerers };
   };
 }
 
 function toQuestion(body: Buffer): TroublesQuestion {
-  const { replyto, types, services } = JSON.parse(body.toString('utf8')) as TroublesQuestion;
+  const { replyto, types, services, wantsAnswerers } = JSON.parse(body.toString('utf8')) as TroublesQuestion;
   const isList = (list: unknown) => Array.isArray(list) && list.length <= MAX_ASKED;
   if (typeof replyto === 'string' && isList(types) && isList(services))
-    return { replyto, types: types.map(String), services: services.map(String) };
+    return {
+      replyto,
+      types: types.map(String),
+      services: services.map(String),
+      // An older public-web does not say.
+      wantsAnswerers: wantsAnswerers === true,
+    };
   throw new AppError('invalid-request', 'the question is not understood');
 }
 

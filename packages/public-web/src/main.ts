@@ -78,6 +78,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
   const named = [...config.PUBLIC_EVENT_TYPES, ...Object.keys(config.TYPE_DESCRIPTIONS)];
   // Nobody but its developer sends to it, and reads its traces.
   const labelOf = (type: string) => (config.DEVELOPMENT ? type : labelOfType(type, named));
+  const isPublic = (type: string) => isPublicType(type, config.PUBLIC_EVENT_TYPES);
   const tls = keyPairOf(config);
 
   const clock = createClockCheck();
@@ -127,6 +128,7 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     ask: dispatchers.askTroubles,
     replyAddress: replyAddresses.current,
     publicTypes: config.PUBLIC_EVENT_TYPES,
+    isPublicType: isPublic,
     log,
   });
   const draining = new AbortController();
@@ -144,7 +146,6 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     allowedBrokers: config.CLIENT_BROKERS,
     deadlineMs: config.DEADLINE_MS,
   });
-  const isPublic = (type: string) => isPublicType(type, config.PUBLIC_EVENT_TYPES);
   const asking = {
     parked,
     dispatchers: sendInOrder(dispatchers),

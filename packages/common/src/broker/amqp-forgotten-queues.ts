@@ -4,38 +4,32 @@
  */
 
 import type { Logger } from 'pino';
+import { createManagement, isRefusal, type Management, type ManagementOptions } from './amqp-management.ts';
 import { EVENTS_EXCHANGE, serviceQueues } from './amqp-topology.ts';
 
-const CALL_TIMEOUT_MS = 5_000;
 /** The broker may start later than we do. */
 const AGAIN_MS = 5_000;
-/** A wrong user, or one without the tag: asked again, it would answer the same. */
-const REFUSALS: unknown[] = [401, 403];
 
 /**
  * Logs, once after the start, each queue of another service that is bound to a type of this one and has no consumers; or
  * that the user may not ask.
- *
- * @param options.managementUrl the API, without `/api`; user, password and virtual host are those of `amqpUrl`. The user
- * needs the tag `management`.
  */
-export function warnOfForgottenQueues(options: {
-  managementUrl: string;
-  amqpUrl: string;
-  service: string;
-  types: readonly string[];
-  log: Logger;
-}): void {
-  const { log } = options;
+export function warnOfForgottenQueues({
+  log,
+  service,
+  types,
+  ...options
+}: ManagementOptions & { service: string; types: readonly string[]; log: Logger }): void {
+  const management = createManagement(options);
   const look = async () => {
     try {
-      for (const forgotten of await findForgottenQueues(options))
+      for (const forgotten of await findForgottenQueues(management, service, types))
         log.warn(
           forgotten,
           'a queue bound to a type of this service has no consumers: is its service retired?',
         );
     } catch (error) {
-      if (REFUSALS.includes((error as Error).cause))
+      if (isRefusal(error))
         return log.warn({ reason: (error as Error).message }, 'the user may not ask the management API');
       log.debug({ err: error }, 'the management API does not answer');
       setTimeout(look, AGAIN_MS).unref();
@@ -44,40 +38,20 @@ export function warnOfForgottenQueues(options: {
   void look();
 }
 
-async function findForgottenQueues({
-  managementUrl,
-  amqpUrl,
-  service,
-  types,
-}: Parameters<typeof warnOfForgottenQueues>[0]): Promise<{ queue: string; messages: number }[]> {
-  const { username, password, pathname } = new URL(amqpUrl);
-  const vhost = pathname.slice(1) || '%2F';
-  const credentials = [username || 'guest', password || 'guest'].map(decodeURIComponent).join(':');
-  const get = async (path: string): Promise<unknown> => {
-    const response = await fetch(`${managementUrl}/api/${path}`, {
-      headers: { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` },
-      signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
-    });
-    if (!response.ok)
-      throw new Error(`the management API answered ${response.status}`, { cause: response.status });
-    return response.json();
-  };
-
-  const bindings = (await get(`exchanges/${vhost}/${EVENTS_EXCHANGE}/bindings/source`)) as Binding[];
+async function findForgottenQueues(
+  management: Management,
+  service: string,
+  types: readonly string[],
+): Promise<{ queue: string; messages: number }[]> {
+  const bindings = await management.bindingsOf(EVENTS_EXCHANGE);
   const names = bindings
-    .filter(
-      ({ routing_key, destination_type }) => destination_type === 'queue' && types.includes(routing_key),
-    )
-    .map(({ destination }) => destination)
+    .filter(({ routingKey }) => types.includes(routingKey))
+    .map(({ queue }) => queue)
     .filter((name) => name !== serviceQueues(service).work);
-  const queues = [...new Set(names)].map((name) => get(`queues/${vhost}/${encodeURIComponent(name)}`));
-  const found = (await Promise.all(queues)) as Queue[];
+  const found = await Promise.all([...new Set(names)].map(management.queue));
   if (found.some(({ consumers }) => consumers === undefined))
     throw new Error('consumers are not counted yet');
   return found
     .filter(({ consumers }) => consumers === 0)
     .map(({ name, messages = 0 }) => ({ queue: name, messages }));
 }
-
-type Binding = { destination: string; destination_type: string; routing_key: string };
-type Queue = { name: string; consumers?: number; messages?: number };

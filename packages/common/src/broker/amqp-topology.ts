@@ -87,6 +87,11 @@ export function serviceQueues(service: string): {
   };
 }
 
+/** The service whose queue `types` this is. */
+export function serviceOfTypes(queue: string): string {
+  return queue.replace(/^waybill\./, '').replace(/\.types$/, '');
+}
+
 /** What a dispatcher declares. */
 export const dispatcherTopology: AmqpTopology = {
   exchanges: [

@@ -20,8 +20,10 @@ export type TroublesQuestion = {
   replyto: string;
   /** Types that clients may send. */
   types: string[];
-  /** Services that have answered. */
+  /** Services that answer one of them, as far as the caller knows. */
   services: string[];
+  /** Whether the caller does not know of each type who answers it. */
+  wantsAnswerers: boolean;
 };
 
 export type TroublesAnswer = {
@@ -31,4 +33,6 @@ export type TroublesAnswer = {
   undeclared: string[];
   /** Of the services, those whose queue nobody consumes. */
   idle: string[];
+  /** Of types that services have declared, a service that answers them; absent where nobody wants to know, or knows. */
+  answerers?: Record<string, string> | undefined;
 };

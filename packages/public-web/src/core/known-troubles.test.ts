@@ -17,6 +17,7 @@ function start(...answers: (TroublesAnswer | undefined)[]) {
     },
     replyAddress: () => 'address',
     publicTypes: ['PingRequest', 'Order.*'],
+    isPublicType: (type) => type === 'PingRequest' || type.startsWith('Order.'),
     log: pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) }),
   });
   return { ...troubles, questions, messages: () => lines.map(({ msg }) => msg), lines };
@@ -86,5 +87,25 @@ test('a type that clients may send and no listener takes is named once; patterns
   assert.deepEqual(
     lines.map(({ msg, event_type }) => [msg, event_type]),
     [['clients may send a type that no listener takes', 'PingRequest']],
+  );
+});
+
+test('a service that has not answered here is named all the same where a dispatcher knows of it', async () => {
+  const answerers = { PingRequest: 'ping', 'Order.Place': 'orders', Internal: 'audit' };
+  const idle = { ...WELL, answerers, idle: ['orders'] };
+  const { look, explain, questions, lines } = start({ ...WELL, answerers }, idle);
+  assert.equal(await look(), false);
+  await look();
+  assert.deepEqual(
+    questions.map(({ services, wantsAnswerers }) => [services, wantsAnswerers]),
+    [
+      [[], true],
+      [['ping', 'orders'], true],
+    ],
+  );
+  assert.match(explain('Order.Place'), /^; nobody has consumed waybill\.orders since 2\S+Z at the latest$/);
+  assert.deepEqual(
+    lines.map(({ service }) => service),
+    ['orders'],
   );
 });

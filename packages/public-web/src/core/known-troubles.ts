@@ -39,6 +39,7 @@ export function createKnownTroubles({
   ask,
   replyAddress,
   publicTypes,
+  isPublicType,
   log,
 }: {
   /** Asks any dispatcher; resolves with nothing when none answers. */
@@ -46,10 +47,13 @@ export function createKnownTroubles({
   replyAddress(): string;
   /** Of PUBLIC_EVENT_TYPES; patterns among them are not asked for. */
   publicTypes: readonly string[];
+  isPublicType(type: string): boolean;
   log: Logger;
 }): KnownTroubles {
   const types = publicTypes.filter((type) => !type.endsWith('*')).slice(0, MAX_ASKED);
+  /** By replies that have come, and by what dispatchers say, if they know. */
   const serviceOf = new Map<string, string>();
+  let declared = new Map<string, string>();
   /** Since when, as far as this instance knows. */
   const idleSince = new Map<string, Date>();
   const undeclared = new Set<string>();
@@ -92,17 +96,33 @@ export function createKnownTroubles({
     }
   }
 
+  /** Who answers each type, as far as it is known. A reply is better proof than what a service that may be retired has declared. */
+  const takers = () => new Map([...declared, ...serviceOf]);
   const typesOf = (service: string) =>
-    [...serviceOf].flatMap(([type, taker]) => (taker === service ? type : []));
+    [...takers()].flatMap(([type, taker]) => (taker === service ? type : []));
+
+  const publicOf = (answerers: Record<string, string>) =>
+    new Map(
+      Object.entries(answerers)
+        .filter(([type]) => isPublicType(type))
+        .slice(0, MAX_ASKED),
+    );
 
   async function look(): Promise<boolean> {
-    const services = [...new Set(serviceOf.values())].slice(0, MAX_ASKED);
-    const answer = await ask({ replyto: replyAddress(), types, services });
+    const known = new Set(takers().values());
+    const services = [...known].slice(0, MAX_ASKED);
+    // Of a pattern nobody knows all types.
+    const wantsAnswerers = publicTypes.some((type) => !serviceOf.has(type));
+    const answer = await ask({ replyto: replyAddress(), types, services, wantsAnswerers });
     if (!answer) return false;
     noteCallback(answer.callback);
     noteUndeclared(answer.undeclared);
     noteIdle(answer.idle);
-    return answer.callback === undefined && answer.undeclared.length + answer.idle.length === 0;
+    if (answer.answerers) declared = publicOf(answer.answerers);
+    const isNew = [...takers().values()].some((service) => !known.has(service));
+    const isWell = answer.callback === undefined && answer.undeclared.length + answer.idle.length === 0;
+    // Whether those run that are new is not known yet.
+    return isWell && !isNew;
   }
 
   return {
@@ -110,7 +130,7 @@ export function createKnownTroubles({
     reached,
     readiness: () => (unreachable === undefined ? undefined : UNREACHABLE),
     explain(type) {
-      const service = serviceOf.get(type);
+      const service = takers().get(type);
       const since = service && idleSince.get(service);
       return [
         since ? `; nobody has consumed waybill.${service} since ${since.toISOString()} at the latest` : '',
