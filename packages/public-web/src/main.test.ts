@@ -22,6 +22,8 @@ import {
 } from './public-web.fixture.ts';
 
 const MAX_PARKED = 8;
+/** Connections that nobody has taken yet: 511 by default. */
+const MORE_THAN_NODE_HAS_WAIT = 600;
 let dispatcher: Dispatcher;
 let publicWeb: Service;
 
@@ -68,7 +70,11 @@ async function deliverAll(): Promise<string[]> {
 describe('public-web', () => {
   before(async () => {
     dispatcher = await startDispatcher();
-    publicWeb = await startPublicWeb([dispatcher], { MAX_PARKED: String(MAX_PARKED) });
+    publicWeb = await startPublicWeb([dispatcher], {
+      MAX_PARKED: String(MAX_PARKED),
+      // Opens the gRPC port.
+      PUBLIC_EVENT_TYPES: 'PingRequest,nimbus.Test',
+    });
   });
   after(async () => {
     await publicWeb.stop();
@@ -142,6 +148,19 @@ describe('public-web', () => {
     assert.equal((await ping()).status, 200);
     assert.equal(dispatcher.batches.flat().length, waiting.length + 1, 'neither of them was sent');
   });
+
+  for (const name of ['port', 'grpcPort'])
+    it(`has hundreds of clients wait that connect while it has no processor (${name})`, async (t) => {
+      const { [name]: port } = await publicWeb.waitForLog(({ msg }) => msg === 'listening');
+      t.after(() => publicWeb.kill('SIGCONT'));
+      publicWeb.kill('SIGSTOP');
+      const signal = AbortSignal.timeout(20_000);
+      const clients = Array.from({ length: MORE_THAN_NODE_HAS_WAIT }, () =>
+        connect(Number(port), '127.0.0.1'),
+      );
+      for (const client of clients) t.after(() => client.destroy());
+      await Promise.all(clients.map((client) => once(client, 'connect', { signal })));
+    });
 });
 
 /** Who connects in the very moment in which the port is closed (docs/reliability.md): none, nearly always. */

@@ -17,6 +17,7 @@ import {
 } from '@grpc/grpc-js';
 import type { PackageDefinition } from '@grpc/proto-loader';
 import type { Logger } from 'pino';
+import { acceptFirst } from '../http/accept-first.ts';
 import { cutOff, keepSockets } from '../http/open-sockets.ts';
 import type { KeyPair } from '../http/tls.ts';
 import { toPublicError } from '../public-error.ts';
@@ -183,7 +184,8 @@ async function listen(
   });
   listening.maxConnections = maxConnections;
   keepSockets(listening);
-  listening.listen({ port, host });
+  acceptFirst(listening);
+  listening.listen({ port, host, backlog: maxConnections });
   await once(listening, 'listening');
   // A connection that cannot be accepted, as no more files may be open, must not end the process.
   return listening.on('error', () => {});

@@ -22,6 +22,7 @@ import { type Problem, problemFor, toProblem } from '../problem.ts';
 import { toPublicError } from '../public-error.ts';
 import { DRAIN_MS } from '../shutdown-bounds.ts';
 import { within } from '../within.ts';
+import { acceptFirst, afterRequests, putOffRequests } from './accept-first.ts';
 import { acceptWaiting } from './accept-waiting.ts';
 import { collectAllowedMethods } from './allowed-methods.ts';
 import { closeInStages, dropInput, endInStages, isClosing } from './close-in-stages.ts';
@@ -97,6 +98,8 @@ export function createHttpServer({
   app.server.on('error', () => {});
   // The size of all is bounded; beyond its number of 2,000 Node would drop some without a word.
   app.server.maxHeadersCount = 0;
+  acceptFirst(app.server);
+  putOffRequests(app.server);
   keepUnanswered(app.server);
   answerHalfClosed(app.server);
   app.server.on('checkContinue', sendContinue).on('checkExpectation', refuseExpectation);
@@ -247,10 +250,13 @@ function refuseMalformed(error: Error & { code?: string }, socket: Socket): void
   }
   dropInput(socket);
   const answer = malformedAnswer(CLIENT_ERROR_STATUS[error.code ?? ''] ?? 400);
-  const before = unansweredOn(socket).findLast(({ req }) => req.complete);
-  // Unless the answer before has closed the connection already.
-  if (before) before.once('close', () => socket.writable && endInStages(socket, answer));
-  else endInStages(socket, answer);
+  afterRequests(() => {
+    const before = unansweredOn(socket).findLast(({ req }) => req.complete);
+    // Unless the answer before closes the connection.
+    const end = () => socket.writable && !isClosing(socket) && endInStages(socket, answer);
+    if (before) before.once('close', end);
+    else end();
+  });
 }
 
 /** `CONNECT`, which no route could take: its target is no path. */

@@ -10,7 +10,8 @@ export async function openHttp({
   ...options
 }: PublicAppOptions & { host: string; port: number }): Promise<WayIn> {
   const { app, webSockets } = await createPublicApp(options);
-  await app.listen({ host, port });
+  // Node's 511 are fewer than come at once when many clients come back; the system drops the others, and they try again a second later.
+  await app.listen({ host, port, backlog: options.maxConnections });
   return {
     port: portOf(app),
     drain: () => Promise.all([drainHttpServer(app), webSockets.drain()]),
