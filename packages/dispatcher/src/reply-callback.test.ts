@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { type EncodedEvent, encodeEvent } from '@waybill/common/event/event-json.ts';
+import { KEPT } from '@waybill/common/internal-call/callback-address.ts';
 import { type ClockCheck, createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import { PROGRESS_TYPE } from '@waybill/common/internal-call/progress.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
@@ -48,14 +50,30 @@ function deliver(
   instance: { url: string },
   name = instance.url,
   reply = encodeEvent(newEvent('PingResponse')),
+  claims: object = {},
 ): Promise<DeliveryOutcome> {
   const address = {
+    ...claims,
     kind: 'callback',
     url: `${instance.url}/dispatch`,
     instance: name,
     expMs: Date.now() + 60_000,
   };
   return callback.deliver(address as Parameters<Deliverer['deliver']>[0], reply);
+}
+
+/** From now on there is a store, which says these outcomes one after the other, and then the last; resolves with what it is handed. */
+async function keepLater(outcomes: DeliveryOutcome[] = ['delivered']): Promise<CloudEvent[]> {
+  const kept: CloudEvent[] = [];
+  const later = {
+    async deliver(_address: unknown, { event }: EncodedEvent) {
+      kept.push(event);
+      return (outcomes[kept.length - 1] ?? outcomes.at(-1)) as DeliveryOutcome;
+    },
+  };
+  await callback.close();
+  callback = createReplyCallback({ keys: keys.call, clock, later, log: pino({ level: 'silent' }) });
+  return kept;
 }
 
 function deliverMany(instance: Instance, count: number): Promise<DeliveryOutcome[]> {
@@ -110,20 +128,34 @@ describe('replies to one address', () => {
     const instance = await start((events, response) =>
       response.end(JSON.stringify({ unknown: [], late: events.map(({ correlationid }) => correlationid) })),
     );
-    const kept: string[] = [];
-    const later = {
-      async deliver(_address: unknown, { event }: EncodedEvent) {
-        kept.push(event.type);
-        return 'delivered' as const;
-      },
-    };
-    await callback.close();
-    callback = createReplyCallback({ keys: keys.call, clock, later, log: pino({ level: 'silent' }) });
+    const kept = await keepLater();
     const progress = newEvent(PROGRESS_TYPE);
     const reply = newEvent('PingResponse', { correlationid: progress.correlationid });
     const outcomes = [progress, reply].map((event) => deliver(instance, instance.url, encodeEvent(event)));
     assert.deepEqual(await Promise.all(outcomes), ['late', 'delivered']);
-    assert.deepEqual(kept, ['PingResponse']);
+    assert.deepEqual(
+      kept.map(({ type }) => type),
+      ['PingResponse'],
+    );
+  });
+
+  it('that others may ask for are kept when it does not take them, once, and tried again all the same', async () => {
+    const instance = await start(respond(500));
+    const kept = await keepLater(['failing', 'delivered']);
+    const [asked, unasked, gone, progress] = ['1', '2', '3', '4'].map((correlationid) =>
+      encodeEvent(newEvent(correlationid === '4' ? PROGRESS_TYPE : 'PingResponse', { correlationid })),
+    ) as [EncodedEvent, EncodedEvent, EncodedEvent, EncodedEvent];
+    for (let times = 0; times < 3; times += 1)
+      assert.equal(await deliver(instance, instance.url, asked, KEPT), 'failing');
+    assert.equal(await deliver(instance, instance.url, unasked), 'failing');
+    assert.equal(await deliver(instance, instance.url, progress, KEPT), 'failing');
+    instance.onBatch = respond(410);
+    assert.equal(await deliver(instance, instance.url, gone, KEPT), 'delivered');
+    assert.equal(await deliver(instance, instance.url, unasked), 'gone');
+    assert.deepEqual(
+      kept.map(({ correlationid }) => correlationid),
+      ['1', '1', '3'],
+    );
   });
 
   it('are put off when it takes none for the moment, and the address counts as well', async () => {

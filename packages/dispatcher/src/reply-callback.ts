@@ -1,8 +1,9 @@
 /** Delivers replies to public-web instances, by calls of their `/dispatch`. */
 
+import { createBoundedCache } from '@waybill/common/bounded-cache.ts';
 import { type EncodedEvent, encodeBatch, encodeEvent } from '@waybill/common/event/event-json.ts';
 import { createCallTier, type TierAnswer } from '@waybill/common/internal-call/call-tier.ts';
-import { toCallbackAddress } from '@waybill/common/internal-call/callback-address.ts';
+import { isKept, toCallbackAddress } from '@waybill/common/internal-call/callback-address.ts';
 import type { ClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import type { Key } from '@waybill/common/internal-call/internal-keys.ts';
 import { PROGRESS_TYPE } from '@waybill/common/internal-call/progress.ts';
@@ -19,6 +20,10 @@ import { createLanes, MAX_CALLS_PER_ADDRESS, type Target } from './lanes.ts';
 /** For a small call. */
 const CALL_TIMEOUT_MS = 1_000;
 
+/** Replies that a store has, and whose address is tried again once a second: remembered for twice the longest usual deadline. */
+const MAX_KEPT = 10_000;
+const KEPT_MS = 120_000;
+
 const CALLBACK_CHECK = {
   specversion: '1.0',
   id: 'callback-check',
@@ -28,7 +33,7 @@ const CALLBACK_CHECK = {
 
 /**
  * Creates the {@link Deliverer} of addresses of the kind `callback`. What comes too late for the request that waited goes to `later`,
- * where there is a store.
+ * where there is a store, and so does what others may ask for when its instance does not take it.
  */
 export function createReplyCallback({
   keys,
@@ -49,6 +54,7 @@ export function createReplyCallback({
     connections: MAX_CALLS_PER_ADDRESS,
     connect: { timeout: CALL_TIMEOUT_MS },
   });
+  const kept = createBoundedCache<object>({ windowMs: KEPT_MS, maxEntries: MAX_KEPT, bytesOf: () => 1 });
   const lanes = createLanes({
     // By both: an instance that is given its id from outside keeps it when it starts anew at another address.
     keyOf: ({ instance, url }) => `${instance} ${url}`,
@@ -84,12 +90,25 @@ export function createReplyCallback({
     return { fields: { url: href }, send };
   }
 
+  /** For whoever asks for it elsewhere. Its address is tried again all the same: it may only be slow. */
+  async function keepOnce(
+    address: ReplyAddress,
+    reply: EncodedEvent,
+    store: Pick<Deliverer, 'deliver'>,
+  ): Promise<void> {
+    const id = reply.event.correlationid ?? '';
+    if (kept.get(id)) return;
+    if ((await store.deliver(address, reply)) === 'delivered') kept.set(id, {});
+  }
+
   return {
     async deliver(address, reply) {
       const outcome = await lanes.deliver(address, reply);
       // What an answer tells of an id holds for the progress beside the reply, too, which is no answer to keep.
-      if (outcome !== 'late' || !later || reply.event.type === PROGRESS_TYPE) return outcome;
-      return later.deliver(address, reply);
+      if (!later || reply.event.type === PROGRESS_TYPE) return outcome;
+      if (outcome === 'late' || (outcome === 'gone' && isKept(address))) return later.deliver(address, reply);
+      if (outcome === 'failing' && isKept(address)) await keepOnce(address, reply, later);
+      return outcome;
     },
     async check(address, replyto) {
       const { origin, pathname: path } = new URL(toCallbackAddress(address).url);

@@ -19,7 +19,7 @@ import { drainHttpServer, portOf } from '@waybill/common/http/http-server.ts';
 import { keyPairOf } from '@waybill/common/http/tls.ts';
 import { instanceId } from '@waybill/common/instance.ts';
 import { createCallStore } from '@waybill/common/internal-call/call-store.ts';
-import { callbackAddress } from '@waybill/common/internal-call/callback-address.ts';
+import { callbackAddress, KEPT } from '@waybill/common/internal-call/callback-address.ts';
 import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import { createInternalApp } from '@waybill/common/internal-call/internal-app.ts';
 import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
@@ -111,11 +111,10 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
   const boundUrl = await internalApp.listen({ host: config.INTERNAL_HOST, port: config.INTERNAL_PORT });
   const internalUrl = config.INTERNAL_URL ?? boundUrl;
 
-  const replyAddresses = createReplyAddresses({
-    address: callbackAddress(`${internalUrl}/dispatch`, instanceId),
-    keys: keys.replyAddress,
-    maxDeadlineMs: config.DEADLINE_MS,
-  });
+  const address = callbackAddress(`${internalUrl}/dispatch`, instanceId);
+  const signing = { keys: keys.replyAddress, maxDeadlineMs: config.DEADLINE_MS };
+  const replyAddresses = createReplyAddresses({ address, ...signing });
+  const keptReplyAddresses = createReplyAddresses({ address: { ...address, ...KEPT }, ...signing });
   const dispatchers = await createDispatcherClient({
     urls: config.DISPATCHER_URLS,
     keys: keys.call,
@@ -157,7 +156,11 @@ await runService(loadPublicWebConfig, async ({ config, log, isStopping }) => {
     isPublicType: isPublic,
     labelOf,
     troubles,
-    late: late && { ...late, moreMs: config.DEADLINE_MS },
+    late: late && {
+      ...late,
+      moreMs: config.DEADLINE_MS,
+      currentReplyAddress: keptReplyAddresses.current,
+    },
   };
   const ask = createAsk(askOptions);
   const ofThoseWhoStay = { dispatchers: sendInOrder(sendUntilTaken(dispatchers)) };

@@ -61,6 +61,9 @@ export function createAnswerCall({
       case 'keep-key':
         await values.keep({ ...call, key: idOf(call) });
         return '{}';
+      case 'amend-key':
+        await values.amend({ ...call, key: idOf(call) });
+        return '{}';
       case 'release-key':
         await values.release({ ...call, key: idOf(call) });
         return '{}';

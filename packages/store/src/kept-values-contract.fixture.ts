@@ -70,6 +70,18 @@ export function keptValuesContract(name: string, open: () => Promise<Database>):
       assert.equal(await values.read(key), 'value');
     });
 
+    it('are amended by whom they are claimed, until something else is kept', async () => {
+      const key = randomUUID();
+      await claim(key, 'mine');
+      await values.amend({ key, claim: 'of another', value: 'amended by another' });
+      assert.equal(await values.read(key), 'mine');
+      await values.amend({ key, claim: 'of mine', value: 'amended' });
+      assert.equal(await claim(key, 'another'), 'amended');
+      await keep(key, 'value');
+      await values.amend({ key, claim: 'of mine', value: 'too late' });
+      assert.equal(await values.read(key), 'value');
+    });
+
     it('are there for the window, counted from when they were kept, and not after it', async () => {
       const key = randomUUID();
       await claim(key, 'claim');

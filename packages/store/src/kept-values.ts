@@ -34,6 +34,8 @@ export type KeptValues = {
    * @throws AppError `too-large` for one of more than {@link KEPT_VALUE_MAX_BYTES}.
    */
   keep(value: NewValue): Promise<void>;
+  /** Puts `value` in place of that of a claim, if it is still one. */
+  amend(claim: Claim & Pick<NewValue, 'value'>): Promise<void>;
   /** Removes a claim, if it is still one. */
   release(claim: Claim): Promise<void>;
   /** Removes what is older than it is kept, in many transactions if need be, until `isStopping`; resolves with how many. */
@@ -83,6 +85,13 @@ export function createKeptValues({
     async keep({ key, value, keepMs }) {
       assertFits(value);
       await transaction((sql) => sql(INSERT, [key, value, null, nowMs() + keepMs]));
+    },
+    async amend({ key, claim, value }) {
+      assertFits(value);
+      const params = [value, key, claim];
+      await transaction((sql) =>
+        sql('UPDATE kept_values SET value = $1 WHERE id = $2 AND claim = $3', params),
+      );
     },
     async release({ key, claim }) {
       await transaction((sql) => sql('DELETE FROM kept_values WHERE id = $1 AND claim = $2', [key, claim]));

@@ -6,6 +6,17 @@ import type { ReplyAddress } from './reply-address.ts';
 /** `POST` the reply to `url`, public-web's internal `/dispatch`, for `instance`. */
 export type CallbackAddress = { kind: 'callback'; url: string; instance: string };
 
+/**
+ * The claim by which a callback address says that others may ask for the reply, by an idempotency key: should the instance not take
+ * it, it belongs in a store. A dispatcher of before sets it aside for the instance alone.
+ */
+export const KEPT = { kept: true } as const;
+
+/** Whether a callback address says so. */
+export function isKept({ kept }: ReplyAddress): boolean {
+  return kept === true;
+}
+
 /** The address of a public-web instance, with what it says besides. Throws `invalid-config` unless `url` is an http(s) URL. */
 export function callbackAddress(url: string, instance: string): CallbackAddress & typeof TAKES_PROGRESS {
   if (!isHttpUrl(url)) throw new AppError('invalid-config', `the reply address is no http(s) URL: ${url}`);

@@ -59,6 +59,7 @@ export type MailboxName = { mailbox: string } | { owner: string; client: string 
  *   Asked once more under its `claim`, it is answered the same.
  * - `read-key`: what is kept under one.
  * - `keep-key`: `value` is, in place of whatever was.
+ * - `amend-key`: `value` is in place of that of this claim, if it still was.
  * - `release-key`: nothing is, if this claim was.
  * - `save-connection`: what a site of a mesh has on record of a connection, as text.
  * - `list-connections`: its `records`, the oldest first.
@@ -87,6 +88,7 @@ export type StoreCall =
   | { call: 'claim-key'; key: string; claim: string; value: string; keepMs: number }
   | { call: 'read-key'; key: string }
   | { call: 'keep-key'; key: string; value: string; keepMs: number }
+  | { call: 'amend-key'; key: string; claim: string; value: string }
   | { call: 'release-key'; key: string; claim: string }
   | { call: 'save-connection'; site: string; id: string; isEnded: boolean; record: string }
   | { call: 'list-connections'; site: string };

@@ -63,3 +63,32 @@ it('an event that provably is not in the broker is not waited for', async () => 
     assert.equal(parked.size(), 0);
   }
 });
+
+it('an event whose reply others may ask for says so, and they are told where that will be before it is sent', async () => {
+  const told: unknown[] = [];
+  const ask = createAsk({
+    parked: createParkedRequests({ inbox: createInbox(), maxParked: 10 }),
+    expectedWait: createExpectedWait(),
+    dispatchers: {
+      async send(event) {
+        told.push(event.replyto);
+        return new AppError('not-accepted', 'why');
+      },
+    },
+    isPublicType: () => true,
+    labelOf: (type) => type,
+    currentReplyAddress: () => 'address',
+    late: { moreMs: 1_000, add() {}, currentReplyAddress: () => 'kept address' },
+  });
+  const client = { onGone() {}, hold: () => true };
+  const onParked = (place: { id: string; dueMs: number; eventId: string }) => told.push(place);
+  const send = (isAsked: boolean) => {
+    const event: CloudEvent = { specversion: '1.0', id: 'e1', source: '/test', type: 'PingRequest' };
+    const options = { deadlineMs: 1_000, bytes: 1, client: isAsked ? { ...client, onParked } : client };
+    return assert.rejects(ask(event, options)).then(() => event);
+  };
+  await send(false);
+  const { correlationid: id, expirytime } = await send(true);
+  const place = { id, dueMs: Date.parse(String(expirytime)), eventId: 'e1' };
+  assert.deepEqual(told, ['address', place, 'kept address']);
+});

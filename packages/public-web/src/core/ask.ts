@@ -18,6 +18,8 @@ export type WaitingClient = {
   hold(bytes: number): boolean;
   /** Where it may look for a reply that comes too late, if its way in has such a place. */
   locate?(request: { id: string; dueMs: number; eventId: string }): string;
+  /** Told, before anything is sent, where the reply will be should this instance die; only for who has others ask for it then. */
+  onParked?: ((request: { id: string; dueMs: number; eventId: string }) => void) | undefined;
 };
 
 /** Where replies are kept that come too late. */
@@ -26,6 +28,8 @@ export type Late = {
   moreMs: number;
   /** Has the reply to a request kept. */
   add(correlationId: string): void;
+  /** Of replies that are kept when this instance does not take them. */
+  currentReplyAddress(): string;
 };
 
 export type AskOptions = {
@@ -80,7 +84,8 @@ export function createAsk({
       const request = parked.park(deadlineMs, bytes, client.hold);
       event.correlationid = request.correlationId;
       event.expirytime = expiryTime(deadlineMs + moreMs);
-      event.replyto = currentReplyAddress();
+      event.replyto = late && client.onParked ? late.currentReplyAddress() : currentReplyAddress();
+      client.onParked?.({ id: request.correlationId, dueMs: expiryMs(event), eventId: event.id });
       void send(event, request, series);
       client.onGone(() => request.fail(new AppError('client-gone', 'the client has gone')));
       const reply = await request.reply;

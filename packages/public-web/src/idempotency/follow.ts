@@ -3,6 +3,7 @@ import { AppError } from '@waybill/common/errors.ts';
 import { createAwaitAnswer } from '../later/await-answer.ts';
 import type { KeyedRequest } from './idempotency.ts';
 import type { IdempotencyEntry, IdempotencyStore, KeptAnswer } from './idempotency-store.ts';
+import { answerAt } from './kept-answer.ts';
 
 /** Between two looks, for all at this instance that wait for the same: 50, 100, 200, 400, 800, 1,000, 1,000 … ms. */
 const LOOK_AGAIN = { lookAgainMs: 50, maxLookAgainMs: 1_000 };
@@ -39,9 +40,9 @@ export function createFollow({
     }
     if (!entry) throw new AppError('not-accepted', 'the first request with this idempotency key did not run');
     if (isAnswered(entry)) return entry;
-    if (entry.dueMs !== undefined && entry.dueMs < Date.now())
-      throw new AppError('outcome-unknown', 'the instance that was at the first request has not answered it');
-    return undefined;
+    if (entry.dueMs === undefined || entry.dueMs >= Date.now()) return undefined;
+    if (entry.reply) return { ...entry, answer: answerAt(entry.reply.location) };
+    throw new AppError('outcome-unknown', 'the instance that was at the first request has not answered it');
   }
 
   return async ({ key, fingerprint, waitMs, onGone }) => {

@@ -40,6 +40,18 @@ export function idempotencyStoreContract(name: string, open: (windowMs: number) 
         assert.deepEqual(await store.read(key), answered(body));
       });
 
+    it('says of a claim where its reply may be found, until it has its answer', async () => {
+      const [store, key] = [open(60_000), randomUUID()];
+      const located = { ...claimed, reply: { id: 'r'.repeat(22), location: '/requests/r' } };
+      await store.claim(key, claimed);
+      await store.amend(key, located);
+      assert.deepEqual(await store.read(key), located);
+      assert.deepEqual(await store.claim(key, claimed), located);
+      await store.keep(key, answered('a'));
+      await store.amend(key, located);
+      assert.deepEqual(await store.read(key), answered('a'));
+    });
+
     it('takes a claim back, as though the key had never been used', async () => {
       const [store, key] = [open(60_000), randomUUID()];
       await store.claim(key, claimed);

@@ -13,9 +13,14 @@ export type IdempotencyEntry = {
   fingerprint: string;
   /** Absent while the request is being handled. */
   answer?: KeptAnswer;
+  /** Of one without an answer: where the reply to its event may be found, in case its instance dies. */
+  reply?: ReplyLocation;
   /** Of one without an answer: when its instance has either answered or died, in milliseconds of the epoch. */
   dueMs?: number;
 };
+
+/** The id under which a reply is in the store tier, if it is, and where its client may fetch it. */
+export type ReplyLocation = { id: string; location: string };
 
 /**
  * A store of answers. A call that fails, or takes longer than the store allows itself, rejects: then the request is
@@ -29,6 +34,8 @@ export type IdempotencyStore = {
   claim(key: string, entry: IdempotencyEntry): MaybePromise<IdempotencyEntry | undefined>;
   /** What is kept under `key`. */
   read(key: string): MaybePromise<IdempotencyEntry | undefined>;
+  /** Puts `entry`, which has no answer either, in place of the claim of this caller; nothing when it has none any more. */
+  amend(key: string, entry: IdempotencyEntry): MaybePromise<void>;
   /** Keeps `entry` in place of the claim, from now on for the window. */
   keep(key: string, entry: IdempotencyEntry): MaybePromise<void>;
   /** Gives the claim up, as though the key had never been used. */
@@ -63,6 +70,10 @@ export function createMemoryIdempotencyStore({
       return kept;
     },
     read: entries.get,
+    amend(key, entry) {
+      const kept = entries.get(key);
+      if (kept && !kept.answer) entries.set(key, entry);
+    },
     keep: entries.set,
     release: entries.delete,
   };

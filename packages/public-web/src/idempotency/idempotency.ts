@@ -19,14 +19,15 @@
  *
  * What another instance has under way is looked for in the store until it is there. Should it turn out not to have run, whoever
  * waits is told 503, and comes again. An instance that dies leaves a claim without an answer: its event may have been handled, so that
- * is 504 for the window, at once when the deadline of the request has passed.
+ * is never run again. Where the claim says where the reply may be found, and it comes, that is the answer; otherwise 504, at once when
+ * the deadline of the request has passed.
  */
 import { AppError, toAppError } from '@waybill/common/errors.ts';
 import { within } from '@waybill/common/within.ts';
 import type { Logger } from 'pino';
 import type { WaitingClient } from '../core/ask.ts';
 import { assertSame, createFollow, unanswered } from './follow.ts';
-import type { IdempotencyEntry, IdempotencyStore, KeptAnswer } from './idempotency-store.ts';
+import type { IdempotencyEntry, IdempotencyStore, KeptAnswer, ReplyLocation } from './idempotency-store.ts';
 import { provesNothingRan, toKeep } from './kept-answer.ts';
 
 /** A request that came with a key. */
@@ -50,6 +51,8 @@ export type Run = {
   /** What the store has under the key; nothing: the key is claimed for this run. */
   kept: Promise<IdempotencyEntry | undefined>;
   hasClaim: boolean;
+  /** Says where the reply to its event will be, should this instance die. Nothing waits for that. */
+  locate(reply: ReplyLocation): void;
   /** Nothing: another instance is at it. */
   answer: Promise<KeptAnswer | undefined>;
   resolve(answer: KeptAnswer | undefined): void;
@@ -94,9 +97,10 @@ export function createIdempotency({
 
   function start({ key, fingerprint, log }: KeyedRequest): Run {
     const { promise: answer, resolve } = Promise.withResolvers<KeptAnswer | undefined>();
-    const dueMs = Date.now() + deadlineMs + KEPT_WITHIN_MS;
-    const kept = claim(key, { fingerprint, dueMs }, log);
-    const run: Run = { key, fingerprint, kept, hasClaim: false, answer, resolve };
+    const entry = { fingerprint, dueMs: Date.now() + deadlineMs + KEPT_WITHIN_MS };
+    const kept = claim(key, entry, log);
+    const locate = (reply: ReplyLocation) => void amend(key, { ...entry, reply });
+    const run: Run = { key, fingerprint, kept, hasClaim: false, locate, answer, resolve };
     running.set(key, run);
     return run;
   }
@@ -117,6 +121,13 @@ export function createIdempotency({
       logUnlessAway(cause, log, 'the store of idempotency keys fails');
       throw new AppError('not-accepted', 'the store of idempotency keys does not answer', { cause });
     }
+  }
+
+  /** Never rejects: one that is not amended is as one of an instance that died a moment sooner. */
+  async function amend(key: string, entry: IdempotencyEntry): Promise<void> {
+    try {
+      await store.amend(key, entry);
+    } catch {}
   }
 
   /** Releases what is claimed when nobody waits for it any more. */

@@ -24,3 +24,13 @@ export function toKeep(answer: KeptAnswer): KeptAnswer {
   const headers = { 'content-type': 'application/problem+json' };
   return { status: problem.status, headers, body: JSON.stringify(problem) };
 }
+
+/** The answer to a request of which is known where its reply may be found: whoever gives it again looks there. */
+export function answerAt(location: string): KeptAnswer {
+  const problem = problemFor(
+    'outcome-unknown',
+    'the instance that was at the first request has not answered it',
+  );
+  const headers = { 'content-type': 'application/problem+json', location };
+  return { status: problem.status, headers, body: JSON.stringify({ ...problem, location }) };
+}

@@ -9,7 +9,7 @@ import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import type { Caller } from '../admission/admission.ts';
 import { createHeldReplies } from '../replies/held-replies.ts';
-import { createIdempotencyHooks } from '../ways-in/http/idempotency-hooks.ts';
+import { createIdempotencyHooks, locateReply } from '../ways-in/http/idempotency-hooks.ts';
 import { createIdempotency } from './idempotency.ts';
 import {
   createMemoryIdempotencyStore,
@@ -132,6 +132,19 @@ describe('requests with one key at two instances that share a store', () => {
     assert.equal((await send(startInstance(t, { store, work }))).body, 'effect 1');
   });
 
+  it('are told 504, and where to look, when the one that must have died has said where its reply will be', async (t) => {
+    const { store, asked } = shared();
+    const work = createWork();
+    const located = asked('amend');
+    const dead = startInstance(t, { store, work, deadlineMs: -60_000, location: '/requests/x' });
+    const first = send(dead);
+    await located;
+    const told = await send(startInstance(t, { store, work }));
+    assert.deepEqual([told.statusCode, told.headers.location], [504, '/requests/x']);
+    work.finish();
+    assert.equal((await first).body, 'effect 1');
+  });
+
   it('are told 504 at once by an instance that stops, when another one is at it', async (t) => {
     const { store, asked } = shared();
     const work = createWork();
@@ -243,6 +256,7 @@ function shared() {
         return kept;
       }),
     read: (key) => call('read', () => entries.get(key)),
+    amend: (key, entry) => call('amend', () => void (entries.get(key)?.answer || entries.set(key, entry))),
     keep: (key, entry) => call('keep', () => void entries.set(key, entry)),
     release: (key) => call('release', () => void entries.delete(key)),
   };
@@ -302,11 +316,13 @@ type InstanceOptions = {
   maxJoined?: number;
   deadlineMs?: number;
   stopping?: AbortSignal;
+  /** Where the reply will be. */
+  location?: string;
 };
 
 function startInstance(
   t: TestContext,
-  { work, maxJoined = 100, deadlineMs = 60_000, ...options }: InstanceOptions,
+  { work, maxJoined = 100, deadlineMs = 60_000, location, ...options }: InstanceOptions,
 ): FastifyInstance {
   const app = createHttpServer({ log: pino({ level: 'silent' }) });
   const caller = { apiKeyId: undefined } as Caller;
@@ -321,7 +337,10 @@ function startInstance(
       deadlineMs: 60_000,
       held: createHeldReplies(),
     }),
-    (_request, reply) => work.run().then((body) => reply.send(body)),
+    (request, reply) => {
+      if (location !== undefined) locateReply(request, { id: 'reply', location });
+      return work.run().then((body) => reply.send(body));
+    },
   );
   t.after(() => app.close());
   return app;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ import { needsPostgresql, type Postgresql, startPostgresql } from '@waybill/test
 import type { Service } from '@waybill/test-harness/service.ts';
 import { pino } from 'pino';
 import { type AskStore, createAskStore } from '../later/store-client.ts';
-import { keys, startStore } from '../public-web.fixture.ts';
+import { append, keys, startStore } from '../public-web.fixture.ts';
 import { idempotencyStoreContract } from './idempotency-store-contract.fixture.ts';
 import { createStoredIdempotencyStore } from './stored-idempotency-store.ts';
 
@@ -55,6 +55,25 @@ function atStore(database: () => Promise<Record<string, string>>): void {
     assert.equal((await two.claim(key, { fingerprint: 'other' }))?.fingerprint, 'f');
     await two.release(key);
     assert.equal((await two.read(key))?.fingerprint, 'f');
+  });
+
+  it('lead to where the reply is, once the store has it, though its instance has died', async () => {
+    const [dead, other, key] = [open(askStore), open(askStore), randomUUID()];
+    const reply = { id: randomBytes(16).toString('base64url'), location: '/requests/x' };
+    const claimed = { fingerprint: 'f', dueMs: Date.now() + 60_000 };
+    await dead.claim(key, claimed);
+    await dead.amend(key, { ...claimed, reply });
+    assert.equal((await other.claim(key, claimed))?.answer, undefined);
+    const event = {
+      specversion: '1.0' as const,
+      id: 'r',
+      source: '/t',
+      type: 'Pong',
+      correlationid: reply.id,
+    };
+    await append(store, [event]);
+    for (const found of [await other.claim(key, claimed), await other.read(key)])
+      assert.deepEqual([found?.answer?.status, found?.answer?.headers.location], [504, '/requests/x']);
   });
 
   it('are claimed once by a claim that is carried out twice', async () => {

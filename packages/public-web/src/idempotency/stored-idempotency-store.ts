@@ -3,12 +3,15 @@
  *
  * A claim of which no store has told may have been made all the same. So each has an id, by which one that is for nobody is
  * released. That, and an answer that could not be kept, is told to the store again.
+ *
+ * A claim whose instance has died has no answer; but the reply to its event may be in the store, and then that is its answer.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { backOff } from '@waybill/common/back-off.ts';
-import type { ReadValue, StoreCall } from '@waybill/common/internal-call/store-calls.ts';
+import type { ReadAnswer, ReadValue, StoreCall } from '@waybill/common/internal-call/store-calls.ts';
 import type { AskStore } from '../later/store-client.ts';
 import type { IdempotencyEntry, IdempotencyStore } from './idempotency-store.ts';
+import { answerAt } from './kept-answer.ts';
 
 /** What is told again, and its bytes; beyond, claims stay for the window, without their answers. */
 const MAX_UNHEARD = 1_000;
@@ -30,6 +33,13 @@ export function createStoredIdempotencyStore({
   const claims = new Map<string, string>();
   const tell = createTell(askStore);
 
+  async function withReply(entry: IdempotencyEntry): Promise<IdempotencyEntry> {
+    if (entry.answer || !entry.reply) return entry;
+    const { id, location } = entry.reply;
+    const { state } = await askStore<ReadAnswer>({ call: 'read-answer', id });
+    return state === 'answered' ? { ...entry, answer: answerAt(location) } : entry;
+  }
+
   return {
     async claim(key, entry) {
       const claim = randomUUID();
@@ -37,7 +47,7 @@ export function createStoredIdempotencyStore({
       try {
         const call = { call: 'claim-key', ...claimed, value: toText(entry), keepMs } as const;
         const { value } = await askStore<ReadValue>(call);
-        if (value !== undefined) return toEntry(value);
+        if (value !== undefined) return await withReply(toEntry(value));
         claims.set(key, claim);
         return undefined;
       } catch (error) {
@@ -47,7 +57,12 @@ export function createStoredIdempotencyStore({
     },
     async read(key) {
       const { value } = await askStore<ReadValue>({ call: 'read-key', key: idOf(key) });
-      return value === undefined ? undefined : toEntry(value);
+      return value === undefined ? undefined : await withReply(toEntry(value));
+    },
+    async amend(key, entry) {
+      const claim = claims.get(key);
+      if (claim !== undefined)
+        await askStore({ call: 'amend-key', key: idOf(key), claim, value: toText(entry) });
     },
     async keep(key, entry) {
       claims.delete(key);
@@ -97,16 +112,16 @@ function idOf(key: string): string {
   return createHash('sha256').update(key).digest('base64url');
 }
 
-function toText({ fingerprint, dueMs, answer }: IdempotencyEntry): string {
-  if (!answer) return JSON.stringify({ fingerprint, dueMs });
+function toText({ fingerprint, dueMs, reply, answer }: IdempotencyEntry): string {
+  if (!answer) return JSON.stringify({ fingerprint, dueMs, reply });
   const { status, headers, body } = answer;
   const encoded = typeof body === 'string' ? { body } : { base64: body.toString('base64') };
   return JSON.stringify({ fingerprint, answer: { status, headers, ...encoded } });
 }
 
 function toEntry(text: string): IdempotencyEntry {
-  const { fingerprint, dueMs, answer } = JSON.parse(text);
-  if (!answer) return { fingerprint, dueMs };
+  const { answer, ...entry } = JSON.parse(text);
+  if (!answer) return entry;
   const { status, headers, body, base64 } = answer;
-  return { fingerprint, answer: { status, headers, body: body ?? Buffer.from(base64, 'base64') } };
+  return { ...entry, answer: { status, headers, body: body ?? Buffer.from(base64, 'base64') } };
 }

@@ -1,7 +1,7 @@
 /** The hooks by which HTTP routes honour the `Idempotency-Key` header (`idempotency.ts` says what is promised). */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Idempotency, Run } from '../../idempotency/idempotency.ts';
-import type { KeptAnswer } from '../../idempotency/idempotency-store.ts';
+import type { KeptAnswer, ReplyLocation } from '../../idempotency/idempotency-store.ts';
 import type { Later } from '../../later/later.ts';
 import type { HeldReplies } from '../../replies/held-replies.ts';
 import { clientGone } from './client-gone.ts';
@@ -30,6 +30,11 @@ const runs = new WeakMap<FastifyRequest, Run>();
 /** Whether others may ask for the answer to `request`, so that it is worth having without its client. */
 export function isAwaitedByOthers(request: FastifyRequest): boolean {
   return request.headers[HEADER] !== undefined && runs.has(request);
+}
+
+/** Says where the reply to the event of a request with a key will be, should this instance die. */
+export function locateReply(request: FastifyRequest, reply: ReplyLocation): void {
+  runs.get(request)?.locate(reply);
 }
 
 /**

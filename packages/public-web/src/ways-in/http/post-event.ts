@@ -14,6 +14,7 @@ import type { AnswerMode } from '../../later/request-locations.ts';
 import type { HeldReplies } from '../../replies/held-replies.ts';
 import { clientGone } from './client-gone.ts';
 import { decodeRequest, encodeBatchResponse } from './event-http.ts';
+import { isAwaitedByOthers, locateReply } from './idempotency-hooks.ts';
 import { preferredDeadlineMs, prefersAsync, waitIn } from './prefer.ts';
 import { sendAccepted, sendAnswer, sendFetched } from './requests.ts';
 import { sendEncoded } from './send-exactly.ts';
@@ -101,19 +102,27 @@ function createLocate(later: Later, mode: AnswerMode, { apiKeyId }: Pick<Caller,
     later.locations.locationOf({ ...request, mode, apiKeyId });
 }
 
+/** Has others who ask under the same idempotency key know where the answer will be, should this instance die. */
+function createOnParked({ request }: FastifyReply, locate: ReturnType<typeof createLocate>) {
+  return (place: Parameters<typeof locate>[0]) =>
+    locateReply(request, { id: place.id, location: locate(place) });
+}
+
 /** Who asks for the answers to `count` events. Those of a batch are fetched one by one, as they would be sent alone. */
 function toRequester(
   reply: FastifyReply,
   count: number,
   { held, later, deadlineMs }: PostEventOptions,
-  mode: AnswerMode = 'structured',
+  mode?: AnswerMode,
 ): Requester {
   const { headers, body, caller, log } = reply.request;
   const waitMs = preferredDeadlineMs(headers.prefer, deadlineMs);
   if (waitMs < deadlineMs) reply.header('preference-applied', `wait=${waitMs / 1000}`);
   const { hold, release } = held.answer();
-  const locate = later && createLocate(later, mode, caller);
-  const client = { hold, onGone: clientGone(reply, release), locate };
+  const locate = later && createLocate(later, mode ?? 'structured', caller);
+  const onParked =
+    locate && mode && isAwaitedByOthers(reply.request) ? createOnParked(reply, locate) : undefined;
+  const client = { hold, onGone: clientGone(reply, release), locate, onParked };
   const bytes = Buffer.isBuffer(body) ? body.length / count : 0;
   return { caller, log, client, deadlineMs: waitMs, bytes };
 }
