@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { connect as connectHttp2, constants } from 'node:http2';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
@@ -142,6 +143,32 @@ describe('the gRPC server', () => {
         assert.equal(response.status, answer.status);
       });
   }
+
+  it('keeps a connection on which very many calls are given up, and as many at once as there may be', async (t) => {
+    const { port } = await start(t, {});
+    const session = connectHttp2(`http://127.0.0.1:${port}`);
+    t.after(() => session.destroy());
+    session.on('error', () => {});
+    await once(session, 'remoteSettings');
+    const headers = {
+      ':method': 'POST',
+      ':path': `/${SERVICE}/GetBatch`,
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    };
+    for (let round = 0; round < 14; round += 1) {
+      const ends = Array.from({ length: 100 }, () => {
+        const stream = session.request(headers);
+        stream.on('error', () => {});
+        stream.close(constants.NGHTTP2_CANCEL);
+        return once(stream, 'close');
+      });
+      await Promise.all(ends);
+    }
+    await new Promise<void>((resolve, reject) =>
+      session.ping((error) => (error ? reject(error) : resolve())),
+    );
+  });
 
   it('rejects with the code, the address and the port when the port is taken', async (t) => {
     const { port } = await start(t, {});

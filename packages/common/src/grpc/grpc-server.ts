@@ -35,6 +35,13 @@ const MAX_IDLE_MS = 5 * 60_000;
 /** A peer that is gone without a word is noticed after both. */
 const KEEPALIVE_MS = 30_000;
 const KEEPALIVE_TIMEOUT_MS = 10_000;
+/**
+ * What Node would end a connection for, with every call on it. One connection may carry the calls of many, that of a proxy or of
+ * another site, and calls that they give up cost no more than others: Node's defaults are 1,000 of those at once and 33 a second.
+ * Streams that are refused are those beyond the bound, which a client keeps, but that Node counts calls that were given up a moment
+ * longer; its default is 100 in the life of a connection.
+ */
+const PATIENCE = { streamResetBurst: 10_000, streamResetRate: 10_000, maxSessionRejectedStreams: 1_000_000 };
 
 export type GrpcServer = {
   port: number;
@@ -101,6 +108,8 @@ export async function createGrpcServer({
     'grpc.keepalive_time_ms': KEEPALIVE_MS,
     'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
   });
+  // Private to grpc-js, which passes on no option of Node's for it.
+  Object.assign(Reflect.get(server, 'commonServerOptions'), PATIENCE);
   for (const { name, definition, implementation } of services)
     server.addService(definition[name] as ServiceDefinition, guard(implementation, log));
   health.addTo(server);
