@@ -8,7 +8,7 @@ import type { Neighbour } from './neighbour.ts';
 const CHECK_MS = 2_000;
 const ANSWER_MS = 2_000;
 const CONNECT_MS = 3_000;
-/** Silent checks after which a connection has failed; a refused one has at once. */
+/** Silent checks after which a connection has failed; a refused one has at once. One that has answered a call meanwhile is neither. */
 const MAX_SILENT = 2;
 /** A mesh that heals is whole again within 10 s: one try may have been lost, and the next be as late as this. */
 const RECONNECT = { baseMs: 250, capMs: 2_000 };
@@ -42,6 +42,7 @@ export async function keepConnected(
     // Also after a success, or a peer that drops each connection as soon as it is made would be connected at any rate.
     else if (round > 0) await backOff(Math.max(1, failures), { ...RECONNECT, signal });
     if (signal.aborted) return;
+    const askedMs = performance.now();
     try {
       if (!isKnown()) await dial({ deadlineMs: CONNECT_MS });
       await neighbour.check({ deadlineMs: ANSWER_MS });
@@ -50,10 +51,12 @@ export async function keepConnected(
       [failures, silent, lastSeenMs] = [0, 0, performance.now()];
     } catch (thrown) {
       failures += 1;
-      silent += 1;
-      neighbour.noteHealth(true);
       const { code, message } = toAppError(thrown);
-      if (!signal.aborted && (code === 'not-accepted' || silent >= MAX_SILENT))
+      const isBusy = neighbour.heardMs() > askedMs;
+      silent = isBusy ? 0 : silent + 1;
+      neighbour.noteHealth(!isBusy);
+      if (isBusy) lastSeenMs = performance.now();
+      else if (!signal.aborted && (code === 'not-accepted' || silent >= MAX_SILENT))
         await neighbour.end('FAILED', message);
     }
   }

@@ -38,6 +38,8 @@ export type Link = {
   inFlight(): number;
   /** Whether the breaker lets calls through. */
   isClosed(): boolean;
+  /** When the peer was last heard of, by an answer to a call or a health check; by `performance.now()`. */
+  heardMs(): number;
   /** As {@link Peer.serve}. Rejects with `not-accepted` at once when the bulkhead is full or the breaker open. */
   serve(request: ServeRequest, options: CallOptions): Promise<ServeResponse>;
   /** As {@link Peer.check}; closes a breaker that is open. */
@@ -72,6 +74,7 @@ export function createLink(peer: Pick<Peer, 'serve' | 'check'>, { maxInFlight = 
   return {
     inFlight: () => maxInFlight - room.executionSlots,
     isClosed,
+    heardMs: () => heardMs,
     serve(request, options) {
       if (!isClosed()) return Promise.reject(notCalled('it has not answered lately'));
       return guarded(() =>

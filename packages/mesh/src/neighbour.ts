@@ -20,7 +20,7 @@ export type MeshLog = {
 /** What a Connect has settled, whichever side sent it. */
 export type Settled = Pick<Connection, 'direction' | 'peerId' | 'sharedNamespaces'>;
 
-export type Neighbour = Pick<Link, 'inFlight' | 'isClosed' | 'check'> &
+export type Neighbour = Pick<Link, 'inFlight' | 'isClosed' | 'heardMs' | 'check'> &
   Pick<Peer, 'connect'> & {
     address: string;
     /** What metrics call it. */
@@ -103,6 +103,7 @@ export function createNeighbour({
     signal: stopping.signal,
     inFlight: link.inFlight,
     isClosed: link.isClosed,
+    heardMs: link.heardMs,
     check: link.check,
     connect: (request, options) => peer.connect(request, options),
     connection: () => connection,

@@ -35,7 +35,7 @@ const REFUSED: ReadonlySet<status> = new Set([
 /** Where there is nobody, or nobody who answers; with any other status somebody has. */
 const SILENT: ReadonlySet<status> = new Set([status.UNAVAILABLE, status.DEADLINE_EXCEEDED, status.CANCELLED]);
 /** How grpc-js words that a call was never sent, and that the peer took none of it. It has no other sign of them. */
-const NOT_SENT = /^(?:No connection established|Stream refused by server)/;
+const NOT_SENT = /^(?:No connection established|Channel closed before call started|Stream refused by server)/;
 /** How it words that a message is larger than `grpc.max_send_message_length`. */
 const TOO_LARGE = /^Attempted to send message with a size larger than/;
 /** What gRPC takes by default, and so a peer that knows the contract alone. */
@@ -100,8 +100,12 @@ export function createGrpcPeers({
 
     async function call<Answer>(start: Start<Answer>, { deadlineMs, signal }: CallOptions): Promise<Answer> {
       const deadline = Date.now() + deadlineMs;
-      await connected.ready(Math.min(CONNECT_MS, deadlineMs));
+      if (!connected.isUp()) {
+        await connected.comesUp(Math.min(CONNECT_MS, deadlineMs));
+        if (connected.isClosed()) throw new AppError('not-accepted', 'the peer is called no more');
+      }
       if (signal?.aborted) throw new AppError('not-accepted', 'the caller has gone');
+      connected.watch();
       return answerOf((callback) => start(metadata.clone(), { deadline }, callback), signal);
     }
 
@@ -178,22 +182,21 @@ function createConnected(client: Client, onDropped: () => void) {
   let isClosed = false;
   let isWatched = false;
 
-  function watch(): void {
-    if (isWatched) return;
-    isWatched = true;
-    channel.watchConnectivityState(connectivityState.READY, Number.POSITIVE_INFINITY, () => {
-      isWatched = false;
-      if (!isClosed) onDropped();
-    });
-  }
-
   return {
+    /** Begins to connect where it is not. */
+    isUp: () => channel.getConnectivityState(true) === connectivityState.READY,
     /** @throws AppError `not-accepted` as soon as nobody can be reached, or after `deadlineMs`. */
-    async ready(deadlineMs: number): Promise<void> {
-      if (channel.getConnectivityState(true) !== connectivityState.READY)
-        await untilReady(channel, Date.now() + deadlineMs);
-      watch();
+    comesUp: (deadlineMs: number) => untilReady(channel, Date.now() + deadlineMs),
+    /** Has `onDropped` called when the connection, which is up, is lost. */
+    watch(): void {
+      if (isWatched) return;
+      isWatched = true;
+      channel.watchConnectivityState(connectivityState.READY, Number.POSITIVE_INFINITY, () => {
+        isWatched = false;
+        if (!isClosed) onDropped();
+      });
     },
+    isClosed: () => isClosed,
     close() {
       isClosed = true;
     },

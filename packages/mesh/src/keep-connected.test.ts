@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { AppError } from '@waybill/common/errors.ts';
+import { createMemoryConnections } from './connections.ts';
+import { keepConnected } from './keep-connected.ts';
+import { patient, serveRequest } from './mesh.fixture.ts';
+import { OK } from './messages.ts';
+import { createNeighbour } from './neighbour.ts';
+
+const CHECKS = 3;
+
+/** Keeps a neighbour that answers no health check, until it was asked {@link CHECKS} times; `meanwhile` comes before each end. */
+async function keepSilent(meanwhile: (serve: () => Promise<unknown>) => Promise<unknown>) {
+  let checks = 0;
+  const neighbour = createNeighbour({
+    ...{ address: 'b:1', name: 'b', sessionId: 's', store: createMemoryConnections() },
+    openPeer: () => ({
+      connect: () => Promise.reject(new AppError('outcome-unknown', 'no answer')),
+      serve: async () => ({
+        status: { code: OK, message: 'OK', details: {} },
+        output: null,
+        executor_id: 'b',
+      }),
+      async check() {
+        checks += 1;
+        await meanwhile(() => neighbour.serve(serveRequest(), patient));
+        if (checks === CHECKS) neighbour.stop();
+        throw new AppError('outcome-unknown', 'no answer');
+      },
+      close() {},
+    }),
+    log: { info() {}, warn() {} },
+  });
+  const connection = await neighbour.settle({ direction: 'outbound', peerId: 'b', sharedNamespaces: [] });
+  const dial = async () => {};
+  await keepConnected(neighbour, { dial, isWanted: true, checkMs: 1 });
+  return { connection, isSilent: neighbour.isSilent() };
+}
+
+test('a neighbour that is too busy for health checks is kept, as long as it answers calls', async () => {
+  const { connection, isSilent } = await keepSilent((serve) => serve());
+  assert.deepEqual([connection.status, isSilent], ['ACTIVE', false]);
+});
+
+test('a neighbour that answers nothing has failed', async () => {
+  const { connection, isSilent } = await keepSilent(async () => {});
+  assert.deepEqual([connection.status, connection.reason, isSilent], ['FAILED', 'no answer', true]);
+});
