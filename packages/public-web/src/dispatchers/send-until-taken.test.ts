@@ -36,3 +36,19 @@ it('sends nothing again that was refused', async () => {
 it('sends nothing again that has no time left', async () => {
   assert.deepEqual(await sendAgainst(['not-accepted'], eventFor(500)), { sent: 1, code: 'not-accepted' });
 });
+
+it('says of an event that may have been taken that nobody knows, whatever refuses it later', async () => {
+  assert.equal((await sendAgainst(['outcome-unknown', 'unroutable'])).code, 'outcome-unknown');
+  assert.equal(
+    (await sendAgainst(['outcome-unknown', 'not-accepted'], lastingTwoTries())).code,
+    'outcome-unknown',
+  );
+});
+
+/** An event whose time is over behind its second try. */
+function lastingTwoTries(): CloudEvent {
+  let asked = 0;
+  return Object.defineProperty(eventFor(0), 'expirytime', {
+    get: () => new Date(Date.now() + (asked++ === 0 ? 60_000 : 0)).toISOString(),
+  });
+}
