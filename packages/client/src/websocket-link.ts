@@ -9,6 +9,9 @@ const TAKEN_OVER = 4001;
 /** How long a WebSocket may take to open, as long as public-web may take to answer; and to close. */
 const OPEN_MS = 10_000;
 const CLOSE_MS = 2_000;
+/** A heartbeat comes every 30 s. Nobody tells a page of a connection that has gone without a word, as when it changes its network. */
+const SILENCE_MS = 45_000;
+const HEARTBEAT_TYPE = 'waybill.Heartbeat';
 
 export type WebSocketLinkOptions = LinkOptions & {
   /** Gets a ticket. Default: from public-web by the `headers`, where they have a key. */
@@ -37,18 +40,25 @@ export function openWebSocketLink({ onOpen, onMessage, ...options }: WebSocketLi
     if (isOver) return;
     endAfter(OPEN_MS, { kind: 'unopened' });
     const { origin, client, after } = options;
-    const url = urlOf(origin, '/ws', { client, acks: 'client', after: after(), ticket: shown });
+    const url = urlOf(origin, '/ws', {
+      client,
+      acks: 'client',
+      heartbeats: 'true',
+      after: after(),
+      ticket: shown,
+    });
     url.protocol = url.protocol.replace('http', 'ws');
     socket = new WebSocket(url, 'cloudevents.json');
     socket.onopen = () => {
-      clearTimeout(timer);
+      endAfter(SILENCE_MS, { kind: 'lost' });
       isOpen = true;
       onOpen();
     };
     socket.onmessage = ({ data }) => {
-      const message = parse(String(data));
-      if (message) onMessage(message as Message);
-      else end({ kind: 'lost' });
+      if (socket?.readyState === 1) endAfter(SILENCE_MS, { kind: 'lost' });
+      const message = parse(String(data)) as Message | undefined;
+      if (!message) end({ kind: 'lost' });
+      else if (message.type !== HEARTBEAT_TYPE) onMessage(message);
     };
     socket.onclose = ({ code }) => end(isOpen ? endOf(code) : { kind: 'unopened' });
   }

@@ -25,6 +25,8 @@ import { createSocketWatch, endSocket } from './socket-watch.ts';
 /** The type of the message by which a client acknowledges; one has no more than so many bytes. */
 const ACK_TYPE = 'waybill.Ack';
 const MAX_ACK_BYTES = 512;
+/** What a client that has asked for it is sent at each check: pages are not told of pings, and learn by it that the connection is. */
+const HEARTBEAT = JSON.stringify({ type: 'waybill.Heartbeat' });
 
 const CLOSED_WITH: Record<EndReason, [code: number, reason: string]> = {
   'taken-over': [CLOSE.takenOver, 'the client has connected once more'],
@@ -37,6 +39,8 @@ export type MailboxClient = {
   after: string | undefined;
   /** Whether the client acknowledges by itself. */
   isAcknowledging: boolean;
+  /** Whether it wants to be sent something every 30 s. */
+  hasHeartbeats: boolean;
   caller: Caller;
   log: Pick<Logger, 'info' | 'debug' | 'error'>;
 };
@@ -79,7 +83,7 @@ export async function attachWebSocket(sessions: Sessions, options: MailboxClient
 function serveMailbox(
   socket: WebSocket,
   session: Session,
-  { isAcknowledging, caller, log }: MailboxClient,
+  { isAcknowledging, hasHeartbeats, caller, log }: MailboxClient,
 ): { sink: Sink; connection: Connection } {
   const watch = createSocketWatch(socket);
   const unread: Buffer[] = [];
@@ -170,8 +174,14 @@ function serveMailbox(
         socket.resume();
       },
     },
-    // When the instance stops, sessions end by themselves.
-    connection: { drain() {}, check: watch.check },
+    connection: {
+      // When the instance stops, sessions end by themselves.
+      drain() {},
+      check() {
+        watch.check();
+        if (hasHeartbeats && socket.readyState === socket.OPEN) watch.send(HEARTBEAT, () => {});
+      },
+    },
   };
 }
 

@@ -91,10 +91,11 @@ export function addWebSocketRoutes(
 
   /** Undefined for a client without an id. */
   async function attach({ query, caller, log }: FastifyRequest): Promise<AttachedClient | undefined> {
-    const { client, after, acks } = query as Record<string, string | undefined>;
+    const { client, after, acks, heartbeats } = query as Record<string, string | undefined>;
     if (client === undefined) return undefined;
     const { sessions } = assertClients(clients);
-    return attachWebSocket(sessions, { client, after, isAcknowledging: acks === 'client', caller, log });
+    const asks = { isAcknowledging: acks === 'client', hasHeartbeats: heartbeats === 'true' };
+    return attachWebSocket(sessions, { client, after, ...asks, caller, log });
   }
 
   function serve(socket: WebSocket, { caller, log }: FastifyRequest, attached?: AttachedClient): void {
