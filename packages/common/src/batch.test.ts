@@ -194,6 +194,24 @@ describe('a batcher', () => {
     );
   });
 
+  test('takes more however long the oldest has waited, while the queue moves fast enough for all of them', async (t) => {
+    const { batcher, sent } = setUp({ maxWaitMs: 10_000, maxItems: 4, maxQueued: 100 });
+    const now = performance.now.bind(performance);
+    const clock = t.mock.method(performance, 'now', now);
+    for (let item = 1; item <= 16; item += 1) void batcher.add(item, 1);
+    await nextTurn();
+    for (const batch of [0, 1]) {
+      clock.mock.mockImplementation(() => now() + (batch + 1) * 3_000);
+      answer(sent[batch] as Sent);
+      await nextTurn();
+    }
+    // 12 have had their turn in 6 s: of those that wait, 20 would have it in 10 s.
+    assert.equal(batcher.queued(), 4);
+    for (let item = 17; item <= 32; item += 1) void batcher.add(item, 1);
+    assert.equal(batcher.queued(), 20);
+    await assert.rejects(batcher.add(33, 1), { code: 'not-accepted' });
+  });
+
   test('asks once whether an item is cancelled, when its turn comes', async () => {
     const { batcher, sent, batches } = setUp();
     const asked: number[] = [];

@@ -26,8 +26,9 @@ export type BatcherOptions<Item, Result> = {
   /** Most bytes waiting (default 64 MiB); more are refused. */
   maxQueuedBytes?: number;
   /**
-   * Longest wait for a turn; then an item is refused. More are refused at once when the oldest has waited half as
-   * long, or nothing has had a turn for all that time: they would wait too long as well. Default: no limit.
+   * Longest wait for a turn; then an item is refused. More are refused at once that would wait too long as well: when the oldest
+   * has waited half as long, and either nothing has had a turn for a quarter, or at the pace at which the oldest came forward they
+   * had none in time; and when nothing waits and nothing has had a turn for all that time. Default: no limit.
    */
   maxWaitMs?: number;
   /** Sends one batch. Resolves with a result per item, in order; a rejection is the outcome of every item. */
@@ -54,6 +55,8 @@ type Waiting<Item, Result> = {
   item: Item;
   bytes: number;
   addedMs: number;
+  /** How many had had their turn by then. */
+  turnsBefore: number;
   isCancelled: (() => boolean) | undefined;
   resolve(result: Result | undefined): void;
   reject(error: unknown): void;
@@ -68,6 +71,7 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
   let inFlight = 0;
   let isScheduled = false;
   let lastTurnMs = 0;
+  let turns = 0;
   let waitTimer: NodeJS.Timeout | undefined;
 
   /** Whether the next batch may go. */
@@ -110,7 +114,11 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
     if (hasTurn()) return false;
     const [oldest] = queue;
     const nowMs = performance.now();
-    return oldest ? nowMs - oldest.addedMs >= maxWaitMs / 2 : nowMs - lastTurnMs >= maxWaitMs;
+    const stuckMs = nowMs - lastTurnMs;
+    if (!oldest) return stuckMs >= maxWaitMs;
+    const waitedMs = nowMs - oldest.addedMs;
+    if (waitedMs < maxWaitMs / 2) return false;
+    return stuckMs >= maxWaitMs / 4 || waitedMs * queue.length >= maxWaitMs * (turns - oldest.turnsBefore);
   }
 
   /** A timer only while something waits for sends under way. */
@@ -154,6 +162,7 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
       }
     }
     queue.splice(0, taken);
+    turns += taken;
     lastTurnMs = performance.now();
     return batch;
   }
@@ -179,7 +188,8 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
         return refuse('too many events are waiting to be sent');
       if (isBehind()) return refuse('events wait too long to be sent');
       return new Promise((resolve, reject) => {
-        queue.push({ item, bytes, addedMs: performance.now(), isCancelled, resolve, reject });
+        const addedMs = performance.now();
+        queue.push({ item, bytes, addedMs, turnsBefore: turns, isCancelled, resolve, reject });
         queuedBytes += bytes;
         schedule();
       });
