@@ -36,16 +36,17 @@ function measureStep(
     const system = { name: WAYBILL, ...waybill };
     await answering(system);
     for (const url of system.urls) await runLoad({ url, ...WARM_UP });
-    return measure({ ...step, system, brokerPid: broker.pid, seconds });
+    return measure({ ...step, system, brokerPid: broker.pid, seconds, countsRefused: true });
   });
 }
 
 function toRow(measurement: Measurement): Record<string, number> {
-  const { requestsPerS, p50Ms, p99Ms, errors, cpuUs, brokerCpuUs, rssBytes } = measurement;
+  const { requestsPerS, p50Ms, p99Ms, refused = 0, errors, cpuUs, brokerCpuUs, rssBytes } = measurement;
   return {
     'req/s': requestsPerS,
     'p50 ms': p50Ms,
     'p99 ms': p99Ms,
+    refused,
     errors,
     'CPU µs': sum(Object.values(cpuUs)) + brokerCpuUs,
     ...cpuUs,

@@ -6,7 +6,7 @@
  *     npm run bench:growth -- --only parked,payload         some of it
  *     npm run bench:growth -- --seconds 20 --out folder     longer, and the result elsewhere than bench/results
  *
- * Exits 1 when an answer is an error.
+ * Exits 1 when an answer is an error. Refusals (503) are none: what cannot be answered in time is to be refused.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -11,6 +11,8 @@ export type Measurement = {
   /** Of the slowest address, where there are several. */
   p50Ms: number;
   p99Ms: number;
+  /** Answers of 503, where these are counted apart, and then in no other figure but the times. */
+  refused?: number;
   /** Answers of 400 and above, and requests without one. */
   errors: number;
   /** CPU time per request of each kind of process of the system, in microseconds. */
@@ -44,7 +46,8 @@ export async function measure(options: MeasureOptions): Promise<Measurement> {
   );
   const after = used();
 
-  const requests = sum(reports.map((report) => report.requests));
+  const refused = sum(reports.map((report) => report.refused));
+  const requests = sum(reports.map((report) => report.requests)) - refused;
   const perRequest = (us: number) => us / Math.max(requests, 1);
   const ownCpuUs = Object.entries(after.own).map(([name, us]) => [
     name,
@@ -55,6 +58,7 @@ export async function measure(options: MeasureOptions): Promise<Measurement> {
     requestsPerS: requests / (Math.max(...reports.map(({ durationUs }) => durationUs)) / 1e6),
     p50Ms: Math.max(...reports.map(({ p50Us }) => p50Us)) / 1e3,
     p99Ms: Math.max(...reports.map(({ p99Us }) => p99Us)) / 1e3,
+    ...(options.countsRefused && { refused }),
     errors: sum(reports.map(({ errors }) => errors)),
     cpuUs: Object.fromEntries(ownCpuUs),
     brokerCpuUs: perRequest(after.broker - before.broker),

@@ -15,6 +15,8 @@ export type LoadOptions = {
   /** The event to send, as JSON; default {@link PING}. Each `@` in it becomes `paddingBytes` letters. */
   body?: string;
   paddingBytes?: number;
+  /** Counts answers of 503 apart from the errors (default: they are errors). */
+  countsRefused?: boolean;
 };
 
 export type LoadReport = {
@@ -23,6 +25,8 @@ export type LoadReport = {
   durationUs: number;
   p50Us: number;
   p99Us: number;
+  /** Answers of 503, where these are counted apart. */
+  refused: number;
   /** Answers of 400 and above, and requests without one. */
   errors: number;
 };
@@ -39,13 +43,18 @@ export const WARM_UP = { connections: 32, seconds: 3 };
  * @throws when wrk is not installed or cannot reach the system.
  */
 export async function runLoad(options: LoadOptions): Promise<LoadReport> {
-  const { url, connections, seconds, body = PING, paddingBytes = 0 } = options;
+  const { url, connections, seconds, body = PING, paddingBytes = 0, countsRefused } = options;
   const args = [
     ...['--threads', '1', '--connections', String(connections), '--duration', `${seconds}s`],
     ...['--timeout', `${TIMEOUT_S}s`, '--script', script, url],
   ];
   const { stdout } = await promisify(execFile)('wrk', args, {
-    env: { ...process.env, BENCH_BODY: body, BENCH_PADDING: String(paddingBytes) },
+    env: {
+      ...process.env,
+      BENCH_BODY: body,
+      BENCH_PADDING: String(paddingBytes),
+      ...(countsRefused && { BENCH_COUNT_REFUSED: '1' }),
+    },
   });
   const [, report] = stdout.match(/^REPORT (.*)$/m) ?? [];
   if (!report) throw new Error(`wrk reported nothing of ${url}: ${stdout}`);
