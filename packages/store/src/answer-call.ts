@@ -5,7 +5,7 @@ import { parseForwardedJson } from '@waybill/common/event/event-json.ts';
 import type { InternalCall } from '@waybill/common/internal-call/internal-app.ts';
 import type { ClosedFence, StoreCall } from '@waybill/common/internal-call/store-calls.ts';
 import type { Answers, FoundAnswer } from './answers.ts';
-import type { KeptValues } from './kept-values.ts';
+import type { TakeKeySteps } from './key-steps.ts';
 import type { Mailboxes, TextPage } from './mailboxes.ts';
 import type { MeshConnections } from './mesh-connections.ts';
 
@@ -13,18 +13,18 @@ import type { MeshConnections } from './mesh-connections.ts';
 type DetachOne = { call: 'detach'; fences?: undefined; deadlineMs: number } & ClosedFence;
 
 /** Calls that take what nobody else may have then. */
-const TAKING: readonly StoreCall['call'][] = ['attach', 'reserve', 'claim-key'];
+const TAKING: readonly StoreCall['call'][] = ['attach', 'reserve', 'keys'];
 
 /** What handles `POST /calls`, one {@link StoreCall}: answers 200 with what `store-calls.ts` has for it, as JSON text. */
 export function createAnswerCall({
   mailboxes,
   answers,
-  values,
+  takeKeySteps,
   connections,
 }: {
   mailboxes: Mailboxes;
   answers: Answers;
-  values: KeptValues;
+  takeKeySteps: TakeKeySteps;
   connections: MeshConnections;
 }) {
   return async ({ body, isGone }: InternalCall): Promise<string> => {
@@ -54,19 +54,8 @@ export function createAnswerCall({
       case 'cancel-answer':
         await answers.cancel(call.id);
         return '{}';
-      case 'claim-key':
-        return JSON.stringify({ value: await values.claim({ ...call, key: idOf(call) }) });
-      case 'read-key':
-        return JSON.stringify({ value: await values.read(idOf(call)) });
-      case 'keep-key':
-        await values.keep({ ...call, key: idOf(call) });
-        return '{}';
-      case 'amend-key':
-        await values.amend({ ...call, key: idOf(call) });
-        return '{}';
-      case 'release-key':
-        await values.release({ ...call, key: idOf(call) });
-        return '{}';
+      case 'keys':
+        return JSON.stringify({ results: await takeKeySteps(call.steps) });
       case 'save-connection':
         await connections.save(call);
         return '{}';
@@ -76,11 +65,6 @@ export function createAnswerCall({
         throw new AppError('invalid-request', 'a store knows no such call');
     }
   }
-}
-
-/** Under what a value of public-web is kept: another one than any of a listener. */
-function idOf({ key }: { key: string }): string {
-  return `key ${key}`;
 }
 
 /**

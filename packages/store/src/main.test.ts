@@ -7,7 +7,13 @@ import { after, before, describe, it } from 'node:test';
 import { signRequest } from '@waybill/common/internal-call/http-signature.ts';
 import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
 import { PROGRESS_TYPE } from '@waybill/common/internal-call/progress.ts';
-import type { Attached, Page, ReadAnswer, Reserved } from '@waybill/common/internal-call/store-calls.ts';
+import {
+  type Attached,
+  KEPT_VALUE_MAX_BYTES,
+  type Page,
+  type ReadAnswer,
+  type Reserved,
+} from '@waybill/common/internal-call/store-calls.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
 import { append, call, callAndLeave, newReply, post, randomKey, startStore } from './store.fixture.ts';
 
@@ -100,10 +106,11 @@ describe('a store', () => {
     for (const client of clients)
       await callAndLeave(store, { call: 'attach', holder: { ...holder, instance: 'gone' }, ...of(client) });
     for (const client of clients) await callAndLeave(store, { call: 'reserve', count: 1, ...of(client) });
-    const claim = { call: 'claim-key', claim: 'gone', value: '', keepMs: 60_000 } as const;
-    for (const key of clients) await callAndLeave(store, { key, ...claim });
+    const claim = { step: 'claim', claim: 'gone', value: '', keepMs: 60_000 } as const;
+    for (const key of clients) await callAndLeave(store, { call: 'keys', steps: [{ key, ...claim }] });
     store.kill('SIGCONT');
-    for (const key of clients) assert.deepEqual(await call(store, { call: 'read-key', key }), {});
+    const steps = clients.map((key) => ({ step: 'read' as const, key }));
+    assert.deepEqual(await call(store, { call: 'keys', steps }), { results: clients.map(() => ({})) });
     for (const client of clients) {
       const { fence, previous } = await attach(store, client);
       assert.deepEqual([fence, previous], [1, undefined]);
@@ -114,6 +121,18 @@ describe('a store', () => {
     for (const path of ['/append', '/calls']) assert.equal((await post(store, path, [], {})).status, 401);
     assert.equal((await post(store, '/calls', { call: 'drop' })).status, 400);
   });
+});
+
+it('a store takes each step with a key by itself, and refuses them when all fail', async () => {
+  const store = await startStore(`sqlite:${join(folder, 'keys.db')}`);
+  await store.ready();
+  const keep = (key: string, value: string) => ({ step: 'keep' as const, key, value, keepMs: 60_000 });
+  const tooLarge = keep('large', 'x'.repeat(KEPT_VALUE_MAX_BYTES + 1));
+  const steps = [keep('a', '1'), tooLarge, { step: 'read' as const, key: 'large' }];
+  const results = [{}, { isFailed: true }, {}];
+  assert.deepEqual(await call(store, { call: 'keys', steps }), { results });
+  assert.equal((await post(store, '/calls', { call: 'keys', steps: [tooLarge] })).status, 413);
+  await store.stop();
 });
 
 it('what listeners sign opens their results, which no other tier signs for, and nothing else', async () => {
@@ -130,9 +149,11 @@ it('what listeners sign opens their results, which no other tier signs for, and 
   assert.deepEqual(await (await ask('/results', { call: 'read-result', key: 'k' })).json(), { value: '{}' });
   assert.equal((await ask('/results', { call: 'drop', key: 'k' })).status, 400);
   assert.equal((await post(store, '/results', kept)).status, 401);
-  assert.equal((await ask('/calls', { call: 'read-key', key: 'k' })).status, 401);
+  assert.equal((await ask('/calls', { call: 'keys', steps: [] })).status, 401);
   // The keys of public-web are others.
-  assert.deepEqual(await call(store, { call: 'read-key', key: 'k' }), {});
+  assert.deepEqual(await call(store, { call: 'keys', steps: [{ step: 'read', key: 'k' }] }), {
+    results: [{}],
+  });
   await store.stop();
 });
 

@@ -3,7 +3,7 @@
  * positions.
  *
  *     dispatcher ─▶ POST /append → take-replies → mailboxes, answers ─▶ database (sqlite, postgresql)
- *     public-web ─▶ POST /calls → answer-call → the same, kept-values, mesh-connections ↗
+ *     public-web ─▶ POST /calls → answer-call → the same, key-steps → kept-values, mesh-connections ↗
  *     a listener ─▶ POST /results → answer-result → kept-values ↗
  */
 import { setTimeout } from 'node:timers/promises';
@@ -22,6 +22,7 @@ import { createAnswers } from './answers.ts';
 import { loadStoreConfig } from './config.ts';
 import { createMailboxes } from './create-mailboxes.ts';
 import { createKeptValues } from './kept-values.ts';
+import { createTakeKeySteps } from './key-steps.ts';
 import { createMeshConnections } from './mesh-connections.ts';
 import { migrate } from './migrations.ts';
 import { openDatabase } from './open-database.ts';
@@ -76,6 +77,7 @@ await runService(loadStoreConfig, async ({ config, log, isStopping }) => {
   }
 
   const connections = createMeshConnections({ database });
+  const takeKeySteps = createTakeKeySteps({ values });
   const app = createInternalApp({
     log,
     tls: keyPairOf(config),
@@ -83,7 +85,7 @@ await runService(loadStoreConfig, async ({ config, log, isStopping }) => {
     clock,
     routes: {
       '/append': createTakeReplies({ mailboxes, answers }),
-      '/calls': createAnswerCall({ mailboxes, answers, values, connections }),
+      '/calls': createAnswerCall({ mailboxes, answers, takeKeySteps, connections }),
       ...(config.RESULTS_SECRETS && {
         [RESULTS_PATH]: {
           keys: deriveInternalKeys(config.RESULTS_SECRETS).call,

@@ -55,12 +55,7 @@ export type MailboxName = { mailbox: string } | { owner: string; client: string 
  * - `acknowledge`: the same without reading.
  * - `read-answer`: the answer to a request, of which `holder` wants to be told if it is not there yet.
  * - `cancel-answer`: it is never kept, and removed if it is.
- * - `claim-key`: what is kept under an idempotency key; or, if nothing is, `value` is, as a claim, and the answer has no value.
- *   Asked once more under its `claim`, it is answered the same.
- * - `read-key`: what is kept under one.
- * - `keep-key`: `value` is, in place of whatever was.
- * - `amend-key`: `value` is in place of that of this claim, if it still was.
- * - `release-key`: nothing is, if this claim was.
+ * - `keys`: steps with idempotency keys, each by itself; the answer has a {@link KeyResult} for each, in their order.
  * - `save-connection`: what a site of a mesh has on record of a connection, as text.
  * - `list-connections`: its `records`, the oldest first.
  */
@@ -85,11 +80,7 @@ export type StoreCall =
   | { call: 'acknowledge'; tokens: { mailbox: string; after: string }[] }
   | { call: 'read-answer'; id: string; holder?: Holder }
   | { call: 'cancel-answer'; id: string }
-  | { call: 'claim-key'; key: string; claim: string; value: string; keepMs: number }
-  | { call: 'read-key'; key: string }
-  | { call: 'keep-key'; key: string; value: string; keepMs: number }
-  | { call: 'amend-key'; key: string; claim: string; value: string }
-  | { call: 'release-key'; key: string; claim: string }
+  | { call: 'keys'; steps: KeyStep[] }
   | { call: 'save-connection'; site: string; id: string; isEnded: boolean; record: string }
   | { call: 'list-connections'; site: string };
 
@@ -147,7 +138,26 @@ export type Reserved = { mailbox: string; fence: number };
 /** `pending` is also one of which the store has never heard. */
 export type ReadAnswer = { state: 'pending' | 'cancelled' } | { state: 'answered'; event: CloudEvent };
 
-/** What `claim-key`, `read-key` and `read-result` are answered. */
+/**
+ * One step with one idempotency key.
+ * - `claim`: tells what is kept under it; or, if nothing is, keeps `value` as a claim, and tells no value. Taken once more under its
+ *   `claim`, it tells the same.
+ * - `read`: tells what is kept under it.
+ * - `amend`: puts `value` in place of that of this claim, if it still is one.
+ * - `keep`: keeps `value` in place of whatever was.
+ * - `release`: removes this claim, if it still is one.
+ */
+export type KeyStep =
+  | { step: 'claim'; key: string; claim: string; value: string; keepMs: number }
+  | { step: 'read'; key: string }
+  | { step: 'amend'; key: string; claim: string; value: string }
+  | { step: 'keep'; key: string; value: string; keepMs: number }
+  | { step: 'release'; key: string; claim: string };
+
+/** What `claim` and `read` tell; of any step that it may not have been done. */
+export type KeyResult = ReadValue & { isFailed?: boolean };
+
+/** What is kept under a key; nothing where nothing is. */
 export type ReadValue = { value?: string };
 
 /** Where a store keeps results of listeners: they sign with keys of their own, which open nothing else. */

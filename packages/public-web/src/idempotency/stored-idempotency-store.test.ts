@@ -7,7 +7,7 @@ import { after, before, describe, it } from 'node:test';
 import { AppError } from '@waybill/common/errors.ts';
 import { type CallStore, createCallStore } from '@waybill/common/internal-call/call-store.ts';
 import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
-import type { StoreCall } from '@waybill/common/internal-call/store-calls.ts';
+import type { KeyStep, StoreCall } from '@waybill/common/internal-call/store-calls.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import { needsPostgresql, type Postgresql, startPostgresql } from '@waybill/test-harness/postgresql.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
@@ -85,24 +85,40 @@ function atStore(database: () => Promise<Record<string, string>>): void {
   });
 
   it('are held for nobody after a claim whose answer was lost', async () => {
-    const deaf = losing(askStore, 'claim-key');
+    const deaf = losing(askStore, 'claim');
     const key = randomUUID();
     await assert.rejects(async () => open(deaf).claim(key, { fingerprint: 'f' }), { code: 'not-accepted' });
     const other = open(askStore);
     await eventually(async () => assert.equal(await other.read(key), undefined));
   });
 
-  for (const call of ['keep-key', 'release-key'] as const)
-    it(`are told again what the store has not heard: ${call}`, async () => {
-      const failing = failingOnce(askStore, call);
+  for (const step of ['keep', 'release'] as const)
+    it(`are told again what the store has not heard: ${step}`, async () => {
+      const failing = failingOnce(askStore, step);
       const [instance, key] = [open(failing), randomUUID()];
       await instance.claim(key, { fingerprint: 'f', dueMs: 1 });
       const entry = { fingerprint: 'f', answer: { status: 200, headers: {}, body: 'a' } };
-      const told = async () => (call === 'keep-key' ? instance.keep(key, entry) : instance.release(key));
+      const told = async () => (step === 'keep' ? instance.keep(key, entry) : instance.release(key));
       await assert.rejects(told, { code: 'not-accepted' });
-      const expected = call === 'keep-key' ? entry : undefined;
+      const expected = step === 'keep' ? entry : undefined;
       await eventually(async () => assert.deepEqual(await instance.read(key), expected));
     });
+
+  it('go in one call where they come together, and each gets what is its own', async () => {
+    const calls: StoreCall[] = [];
+    const counted: AskStore = (call) => {
+      calls.push(call);
+      return askStore(call);
+    };
+    const [instance, all] = [open(counted), Array.from({ length: 50 }, () => randomUUID())];
+    await Promise.all(all.map((key) => instance.claim(key, { fingerprint: key })));
+    assert.equal(calls.length, 1);
+    const found = await Promise.all(all.map((key) => open(askStore).read(key)));
+    assert.deepEqual(
+      found.map((entry) => entry?.fingerprint),
+      all,
+    );
+  });
 
   it('are not told to the store, nor what they may be guessed from', async () => {
     const calls: StoreCall[] = [];
@@ -120,20 +136,24 @@ function atStore(database: () => Promise<Record<string, string>>): void {
 }
 
 /** Has `lost` carried out, and its answer lost. */
-function losing(askStore: AskStore, lost: StoreCall['call']): AskStore {
+function losing(askStore: AskStore, lost: KeyStep['step']): AskStore {
   return async (call) => {
     const answer = await askStore(call);
-    if (call.call === lost) throw new AppError('not-accepted', 'no store answers now');
+    if (has(call, lost)) throw new AppError('not-accepted', 'no store answers now');
     return answer as never;
   };
 }
 
 /** The first `failing` does not get there. */
-function failingOnce(askStore: AskStore, failing: StoreCall['call']): AskStore {
+function failingOnce(askStore: AskStore, failing: KeyStep['step']): AskStore {
   let hasFailed = false;
   return async (call) => {
-    if (call.call !== failing || hasFailed) return askStore(call);
+    if (hasFailed || !has(call, failing)) return askStore(call);
     hasFailed = true;
     throw new AppError('not-accepted', 'no store answers now');
   };
+}
+
+function has(call: StoreCall, name: KeyStep['step']): boolean {
+  return call.call === 'keys' && call.steps.some(({ step }) => step === name);
 }

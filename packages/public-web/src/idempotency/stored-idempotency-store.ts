@@ -8,11 +8,22 @@
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { backOff } from '@waybill/common/back-off.ts';
-import type { ReadAnswer, ReadValue, StoreCall } from '@waybill/common/internal-call/store-calls.ts';
+import { createBatcher } from '@waybill/common/batch.ts';
+import {
+  HTTP_MAX_EVENTS,
+  MAX_BATCH_BYTES,
+  MAX_BATCHES_IN_FLIGHT,
+  MAX_PARTIAL_BATCHES_IN_FLIGHT,
+} from '@waybill/common/batch-limits.ts';
+import { AppError } from '@waybill/common/errors.ts';
+import type { KeyResult, KeyStep, ReadAnswer } from '@waybill/common/internal-call/store-calls.ts';
 import type { AskStore } from '../later/store-client.ts';
 import type { IdempotencyEntry, IdempotencyStore } from './idempotency-store.ts';
 import { answerAt } from './kept-answer.ts';
 
+/** Steps that wait for their turn, and how long: a request waits no longer for its claim. */
+const MAX_QUEUED = 10_000;
+const MAX_WAIT_MS = 1_000;
 /** What is told again, and its bytes; beyond, claims stay for the window, without their answers. */
 const MAX_UNHEARD = 1_000;
 const MAX_UNHEARD_BYTES = 16 * 1024 * 1024;
@@ -31,7 +42,8 @@ export function createStoredIdempotencyStore({
 }): IdempotencyStore {
   /** Of the requests of this instance that have claimed a key. */
   const claims = new Map<string, string>();
-  const tell = createTell(askStore);
+  const take = createTakeStep(askStore);
+  const tell = createTell(take);
 
   async function withReply(entry: IdempotencyEntry): Promise<IdempotencyEntry> {
     if (entry.answer || !entry.reply) return entry;
@@ -45,35 +57,52 @@ export function createStoredIdempotencyStore({
       const claim = randomUUID();
       const claimed = { key: idOf(key), claim };
       try {
-        const call = { call: 'claim-key', ...claimed, value: toText(entry), keepMs } as const;
-        const { value } = await askStore<ReadValue>(call);
+        const { value } = await take({ step: 'claim', ...claimed, value: toText(entry), keepMs });
         if (value !== undefined) return await withReply(toEntry(value));
         claims.set(key, claim);
         return undefined;
       } catch (error) {
-        void tell({ call: 'release-key', ...claimed }).catch(() => {});
+        void tell({ step: 'release', ...claimed }).catch(() => {});
         throw error;
       }
     },
     async read(key) {
-      const { value } = await askStore<ReadValue>({ call: 'read-key', key: idOf(key) });
+      const { value } = await take({ step: 'read', key: idOf(key) });
       return value === undefined ? undefined : await withReply(toEntry(value));
     },
     async amend(key, entry) {
       const claim = claims.get(key);
-      if (claim !== undefined)
-        await askStore({ call: 'amend-key', key: idOf(key), claim, value: toText(entry) });
+      if (claim !== undefined) await take({ step: 'amend', key: idOf(key), claim, value: toText(entry) });
     },
     async keep(key, entry) {
       claims.delete(key);
-      const value = toText(entry);
-      await tell({ call: 'keep-key', key: idOf(key), value, keepMs }, value.length);
+      await tell({ step: 'keep', key: idOf(key), value: toText(entry), keepMs });
     },
     async release(key) {
       const claim = claims.get(key);
       claims.delete(key);
-      if (claim !== undefined) await tell({ call: 'release-key', key: idOf(key), claim });
+      if (claim !== undefined) await tell({ step: 'release', key: idOf(key), claim });
     },
+  };
+}
+
+type TakeStep = (step: KeyStep) => Promise<KeyResult>;
+
+/** Creates what has a store take a step, and those that come meanwhile together. It throws `not-accepted` for one that may not be done. */
+function createTakeStep(askStore: AskStore): TakeStep {
+  const batcher = createBatcher<KeyStep, KeyResult>({
+    maxItems: HTTP_MAX_EVENTS,
+    maxBytes: MAX_BATCH_BYTES,
+    maxInFlight: () => MAX_BATCHES_IN_FLIGHT,
+    maxPartialInFlight: () => MAX_PARTIAL_BATCHES_IN_FLIGHT,
+    maxQueued: MAX_QUEUED,
+    maxWaitMs: MAX_WAIT_MS,
+    send: async (steps) => (await askStore<{ results: KeyResult[] }>({ call: 'keys', steps })).results,
+  });
+  return async (step) => {
+    const result = await batcher.add(step, bytesOf(step));
+    if (!result || result.isFailed) throw new AppError('not-accepted', 'the store has not taken it');
+    return result;
   };
 }
 
@@ -81,30 +110,38 @@ export function createStoredIdempotencyStore({
  * Creates what tells a store something: it resolves or rejects with the first try, and goes on trying in the background, as far
  * as the bounds allow.
  */
-function createTell(askStore: AskStore) {
+function createTell(take: TakeStep) {
   let unheard = 0;
   let unheardBytes = 0;
 
-  async function tell(call: StoreCall, bytes = 0, tries = 1): Promise<void> {
+  async function tell(step: KeyStep, tries = 1): Promise<void> {
     try {
-      await askStore(call);
+      await take(step);
     } catch (error) {
-      void tellAgain(call, bytes, tries);
+      void tellAgain(step, tries);
       throw error;
     }
   }
 
-  async function tellAgain(call: StoreCall, bytes: number, tries: number): Promise<void> {
+  async function tellAgain(step: KeyStep, tries: number): Promise<void> {
+    const bytes = bytesOf(step);
     if (tries >= MAX_TRIES || unheard >= MAX_UNHEARD || unheardBytes + bytes > MAX_UNHEARD_BYTES) return;
     unheard += 1;
     unheardBytes += bytes;
     await backOff(tries, AGAIN);
     unheard -= 1;
     unheardBytes -= bytes;
-    await tell(call, bytes, tries + 1).catch(() => {});
+    await tell(step, tries + 1).catch(() => {});
   }
 
   return tell;
+}
+
+/** About what a step takes besides its value. */
+const STEP_BYTES = 200;
+
+function bytesOf(step: KeyStep): number {
+  return STEP_BYTES + ('value' in step ? step.value.length : 0);
 }
 
 /** The store never learns a key, and so cannot guess what a fingerprint is of. */

@@ -1,0 +1,44 @@
+/** Steps with idempotency keys that come together from one public-web: an HTTP call for each would cost more than they do. */
+import { AppError } from '@waybill/common/errors.ts';
+import type { KeyResult, KeyStep } from '@waybill/common/internal-call/store-calls.ts';
+import type { KeptValues } from './kept-values.ts';
+
+/**
+ * Takes each step by itself, all at once; resolves with what becomes of each, in their order.
+ *
+ * @throws AppError what failed, when all have.
+ */
+export type TakeKeySteps = (steps: readonly KeyStep[]) => Promise<KeyResult[]>;
+
+/** Creates {@link TakeKeySteps}. */
+export function createTakeKeySteps({ values }: { values: KeptValues }): TakeKeySteps {
+  return async (steps) => {
+    const taken = await Promise.allSettled(steps.map((step) => take(step, values)));
+    const failures = taken.filter(({ status }) => status === 'rejected');
+    if (failures.length > 0 && failures.length === taken.length)
+      throw (failures[0] as PromiseRejectedResult).reason;
+    return taken.map((each) => (each.status === 'fulfilled' ? each.value : { isFailed: true }));
+  };
+}
+
+async function take(step: KeyStep, values: KeptValues): Promise<KeyResult> {
+  // Another one than any of a listener.
+  const key = `key ${step.key}`;
+  switch (step.step) {
+    case 'claim':
+      return { value: await values.claim({ ...step, key }) };
+    case 'read':
+      return { value: await values.read(key) };
+    case 'amend':
+      await values.amend({ ...step, key });
+      return {};
+    case 'keep':
+      await values.keep({ ...step, key });
+      return {};
+    case 'release':
+      await values.release({ ...step, key });
+      return {};
+    default:
+      throw new AppError('invalid-request', 'a store knows no such step');
+  }
+}
