@@ -232,13 +232,20 @@ function isInDeletedQueue({ startMs, deadlineMs, outcome }: Operation, { injecte
   return outcome === 'unknown' && injected.some(isOver);
 }
 
-/** But for what says that somebody has deleted or forbidden something, or that a store has lost its database. */
+/**
+ * But for what says that somebody has deleted or forbidden something, or that a store has lost its database, or takes it for lost: of
+ * one that was frozen the time limits of its questions pass before it reads the answers.
+ */
 function alarmingLines({ injected, evidence }: RunResult): string[] {
   const isAllowed = [
     ...(injected.some((fault) => 'which' in fault) ? [/NOT_FOUND|ACCESS_REFUSED/] : []),
-    ...(injected.some(({ kind }) => kind === DATABASE_FAULT) ? [/the database fails/] : []),
+    ...(injected.some(isSilenceOfDatabase) ? [/the database fails/] : []),
   ];
   return evidence.alarmingLines.filter((line) => !isAllowed.some((allowed) => allowed.test(line)));
+}
+
+function isSilenceOfDatabase({ kind, target }: InjectedFault): boolean {
+  return kind === DATABASE_FAULT || (kind === 'freeze' && target.startsWith('store'));
 }
 
 function isGivenUp(id: string, { deadLetters }: Pick<RunResult, 'deadLetters'>): boolean {
