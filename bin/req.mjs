@@ -107,8 +107,8 @@ function positive(name, text) {
 /** @param {Options} options */
 async function sendOne(options) {
   const { event, roundtripMs, traceId } = await send(options);
-  console.log(printable(JSON.stringify(event, null, 2)));
-  const { sentAt, receivedAt } = event.data ?? {};
+  console.log(event ? printable(JSON.stringify(event, null, 2)) : 'handled, and answered without content (204)');
+  const { sentAt, receivedAt } = event?.data ?? {};
   if (Number.isFinite(receivedAt - sentAt)) console.log(`Response received at ${receivedAt - sentAt} ms`);
   console.log(`Roundtrip time ${roundtripMs.toFixed(1)} ms`);
   console.log(`trace id: ${traceId ?? 'none (telemetry is off)'}`);
@@ -154,7 +154,8 @@ function printSummary({ latenciesMs, failures, seconds }) {
 }
 
 /**
- * Sends one event and resolves with its answer. Throws a RequestError for every outcome but a 2xx with JSON.
+ * Sends one event and resolves with its answer, undefined where the listener has nothing to say. Throws a RequestError for every
+ * outcome but these.
  * @param {Options} options
  */
 async function send({ url, type, data, timeoutMs }) {
@@ -165,7 +166,7 @@ async function send({ url, type, data, timeoutMs }) {
   const roundtripMs = performance.now() - startedAt;
   const answer = parseAnswer(text);
   if (!response.ok) throw new RequestError(String(response.status), describeProblem(response, answer));
-  if (answer === undefined)
+  if (answer === undefined && response.status !== 204)
     throw new RequestError('not JSON', `${url} answered ${response.status} without JSON`);
   return { event: answer, roundtripMs, traceId: traceIdOf(response.headers) };
 }

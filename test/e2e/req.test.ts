@@ -57,6 +57,15 @@ describe('req', () => {
     assert.match(stdout, /^trace id: none \(telemetry is off\)$/m);
   });
 
+  it('takes an answer without content for what it is', async (t) => {
+    const url = await serve(t, (_, response) => response.writeHead(204).end());
+    const { code, stdout, stderr } = await req('Stock.Take', '--url', url);
+    assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+    assert.match(stdout, /^handled, and answered without content \(204\)\nRoundtrip time /);
+    const many = await req('Stock.Take', '--url', url, '--count', '2');
+    assert.match(many.stdout, /^ok {6}2\nfailed {2}0\n/);
+  });
+
   it('sums up many requests and counts failures by status', async (t) => {
     let calls = 0;
     const url = await serve(t, (_, response) => {
