@@ -107,7 +107,9 @@ function positive(name, text) {
 /** @param {Options} options */
 async function sendOne(options) {
   const { event, roundtripMs, traceId } = await send(options);
-  console.log(event ? printable(JSON.stringify(event, null, 2)) : 'handled, and answered without content (204)');
+  console.log(
+    event ? printable(JSON.stringify(event, null, 2)) : 'handled, and answered without content (204)',
+  );
   const { sentAt, receivedAt } = event?.data ?? {};
   if (Number.isFinite(receivedAt - sentAt)) console.log(`Response received at ${receivedAt - sentAt} ms`);
   console.log(`Roundtrip time ${roundtripMs.toFixed(1)} ms`);

@@ -5,7 +5,8 @@ import { within } from '@waybill/common/within.ts';
 import { type Channel, type ChannelModel, connect } from 'amqplib';
 import { UserError } from '../../../bin/plain/user-error.mjs';
 
-const CONNECT_TIMEOUT_MS = 5_000;
+/** Of silence, while somebody waits. */
+const CONNECT_TIMEOUT_MS = 3_000;
 const CLOSE_TIMEOUT_MS = 2_000;
 const HEARTBEAT_S = 10;
 

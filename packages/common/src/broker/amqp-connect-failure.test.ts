@@ -5,7 +5,9 @@ import { type AddressInfo, createServer, type Server } from 'node:net';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { freePort } from '@waybill/test-harness/free-port.ts';
 import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
+import { connect } from 'amqplib';
 import { pino } from 'pino';
+import { describeConnectFailure } from './amqp-connect-failure.ts';
 import { createAmqpPublisher } from './amqp-publisher.ts';
 import { createTopologyWatch } from './topology-watch.ts';
 
@@ -47,6 +49,20 @@ describe('what is said when there is no connection to the broker', () => {
   it('says that something hangs up at once', async (t) => {
     const server = createServer((socket) => socket.destroy());
     await expectReason(t, await urlOf(t, server), /^what answers at \S+ hung up at once/);
+  });
+
+  it('says that nothing answers, of a server that waits for more', async (t) => {
+    const server = createServer((socket) => socket.on('error', () => {}));
+    const { hostname, port } = new URL(await urlOf(t, server));
+    const target = { hostname, port: Number(port), username: 'guest', vhost: '/' };
+    // As in amqp-connection.ts, but for how long it waits.
+    const error = await connect(target, { timeout: 50 }).then(
+      () => assert.fail('it is connected'),
+      (thrown) => thrown,
+    );
+    const { reason, isMistake } = describeConnectFailure(error, target);
+    assert.match(reason, /^nothing at 127\.0\.0\.1:\d+ answers as a broker does: is it one/);
+    assert.equal(isMistake, false);
   });
 
   it('says that nobody listens', async (t) => {

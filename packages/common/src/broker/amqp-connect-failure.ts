@@ -32,6 +32,11 @@ export function describeConnectFailure(
     return mistake(`what answers at ${where} speaks no TLS: amqp:// instead of amqps://?`);
   if (/closed abruptly/.test(message))
     return absent(`what answers at ${where} hung up at once: is it an AMQP broker, and without TLS?`);
+  // amqplib's own timeout, which has no code: a host that drops what is sent looks as a server that waits for more.
+  if (message === 'connect ETIMEDOUT' && code === undefined)
+    return absent(
+      `nothing at ${where} answers as a broker does: is it one (its AMQP port is usually 5672), and does no firewall drop what is sent?`,
+    );
   if (code === 'ECONNREFUSED') return absent(`no broker listens at ${where}`);
   if (code === 'ENOTFOUND') return mistake(`there is no host ${hostname}`);
   return absent(`the broker at ${where} cannot be reached: ${message || code}`);

@@ -26,7 +26,8 @@ import {
 import type { AmqpTopology, Binding } from './amqp-topology.ts';
 import type { TopologyWatch } from './topology-watch.ts';
 
-const CONNECT_TIMEOUT_MS = 5_000;
+/** Of silence. Whoever has named no broker is told within 5 s. */
+const CONNECT_TIMEOUT_MS = 4_000;
 const SETUP_TIMEOUT_MS = 10_000;
 const CLOSE_TIMEOUT_MS = 2_000;
 /** A peer is given up after two silent intervals, so within 15 s; measured 9 s. */
