@@ -1,6 +1,5 @@
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
-import { markInternal } from '../telemetry/internal-server.ts';
 import { addHealthRoutes, createHttpServer, type Readiness } from './http-server.ts';
 
 /**
@@ -21,7 +20,6 @@ export function createHealthApp({
   describe?: (() => object) | undefined;
 }): FastifyInstance {
   const app = createHttpServer({ log, maxConnections: 100 });
-  markInternal(app.server);
   addHealthRoutes(app, readiness, facts);
   if (describe) app.get('/types', async () => describe());
   return app;

@@ -32,6 +32,7 @@ import { STATUS_CODES } from './node-http.ts';
 import { cutOff, keepSockets } from './open-sockets.ts';
 import { createBodyReader } from './read-body.ts';
 import type { KeyPair } from './tls.ts';
+import { leaveUninstrumented, type RequestTracing, traceRequests } from './trace-requests.ts';
 import { keepUnanswered, unansweredOn } from './unanswered.ts';
 
 /** Why a process is not ready; `undefined` when it is. */
@@ -47,6 +48,8 @@ export type HttpServerOptions = {
   silenceTimeoutMs?: number;
   /** Makes it an HTTPS server. */
   tls?: KeyPair;
+  /** Has its requests traced and measured, as a public server's are; default: none of them. */
+  tracing?: RequestTracing;
   /** Which requests leave HTTP for another protocol; default: none, whatever they ask for. */
   isUpgrade?: (request: IncomingMessage) => boolean;
 };
@@ -70,6 +73,7 @@ export function createHttpServer({
   bodyLimitBytes = DEFAULT_EVENT_BYTES,
   silenceTimeoutMs = 60_000,
   tls,
+  tracing,
   isUpgrade = () => false,
 }: HttpServerOptions): FastifyInstance {
   const nodeOptions = { ...NODE_OPTIONS, shouldUpgradeCallback: isUpgrade };
@@ -93,6 +97,8 @@ export function createHttpServer({
     clientErrorHandler: refuseMalformed,
     // Fastify's types keep the two kinds of server apart, which nothing here needs.
   } as FastifyHttpOptions<Server, FastifyBaseLogger>);
+  leaveUninstrumented(app.server);
+  if (tracing) traceRequests(app, tracing);
   app.server.maxConnections = maxConnections;
   // A connection that cannot be accepted, as no more files may be open, must not end the process.
   app.server.on('error', () => {});

@@ -2,7 +2,6 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { INTERNAL_BODY_LIMIT_BYTES } from '../batch-limits.ts';
 import { createHttpServer } from '../http/http-server.ts';
 import type { KeyPair } from '../http/tls.ts';
-import { markInternal } from '../telemetry/internal-server.ts';
 import type { ClockCheck } from './clock-check.ts';
 import type { Key } from './internal-keys.ts';
 import { refuseUnsigned, verifyCall } from './verify-call.ts';
@@ -37,7 +36,6 @@ export function createInternalApp({
   routes: Readonly<Record<string, HandleInternalCall | { keys: Key[]; handle: HandleInternalCall }>>;
 }): FastifyInstance {
   const app = createHttpServer({ log, tls, bodyLimitBytes: INTERNAL_BODY_LIMIT_BYTES });
-  markInternal(app.server);
   for (const [path, route] of Object.entries(routes)) {
     const { handle, keys: taken } = typeof route === 'function' ? { handle: route, keys } : route;
     app.post(path, { onRequest: refuseUnsigned(taken) }, async (request, reply) => {

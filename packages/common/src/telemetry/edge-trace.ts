@@ -2,16 +2,17 @@
  * Traces at the public edge: a client's `traceparent` never becomes the parent of our SERVER span, because a stranger
  * would then choose our trace ids and what is sampled; it is kept as a link. Baggage is neither read nor passed on.
  *
- * Every HTTP server that is traced is public (internal ones are marked, see `internal-server.ts`), so this holds for
- * all inbound HTTP. Inbound gRPC comes from our own tiers and keeps its parent, unless the process says that strangers
+ * Every HTTP server that is traced is public (`createHttpServer` traces no other), so this holds for all inbound HTTP, that of
+ * servers of a listener's handlers too. Inbound gRPC comes from our own tiers and keeps its parent, unless the process says that strangers
  * reach its gRPC port ({@link isolateGrpcTraces}); there too that of a caller who is none ({@link continueGrpcTrace}).
  * Outbound requests carry the active span as usual.
  */
-import type { ClientRequest, IncomingMessage } from 'node:http';
+import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import {
   type Context,
   createContextKey,
   context as currentContext,
+  defaultTextMapGetter,
   ROOT_CONTEXT,
   type Span,
   type SpanContext,
@@ -41,6 +42,12 @@ export const edgePropagator: TextMapPropagator = {
     return inbound === undefined ? context : context.setValue(INBOUND, inbound);
   },
 };
+
+/** The span that a client of a public HTTP server says it calls from. */
+export function namedByClient(headers: IncomingHttpHeaders): SpanContext | undefined {
+  if (headers.traceparent === undefined) return undefined;
+  return trace.getSpanContext(w3c.extract(ROOT_CONTEXT, headers, withinLimits(defaultTextMapGetter)));
+}
 
 /** W3C Trace Context, section 3.3: of one tracestate. */
 const MAX_TRACESTATE_MEMBERS = 32;

@@ -9,12 +9,17 @@ import { createCounter } from './counter.ts';
 
 const meter = metrics.getMeter('waybill');
 
-/** Those of http.server.request.duration, and two more above: the default deadline is 30 s. */
-const DURATIONS = {
-  explicitBucketBoundaries: [
-    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 30,
-  ],
-};
+/** OpenTelemetry's conventions for HTTP say these. */
+const HTTP_DURATIONS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
+/** And two more above: the default deadline is 30 s. */
+const DURATIONS = { explicitBucketBoundaries: [...HTTP_DURATIONS, 20, 30] };
+
+/** Seconds until a request to a public server was answered. Attributes: those of the conventions for HTTP. */
+export const requestDuration = meter.createHistogram('http.server.request.duration', {
+  description: 'Duration of HTTP server requests.',
+  unit: 's',
+  advice: { explicitBucketBoundaries: HTTP_DURATIONS },
+});
 
 /** Events a tier is done with. Attributes: `tier` (`public-web`, `dispatcher`, `listener`), `type`, `outcome`. */
 export const events = createCounter(meter, 'waybill.events', {

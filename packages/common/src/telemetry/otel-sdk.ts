@@ -18,7 +18,6 @@ import { resourceAttributes } from '../instance.ts';
 import { within } from '../within.ts';
 import { edgePropagator, linkInboundTrace } from './edge-trace.ts';
 import { isExported } from './exported-signals.ts';
-import { isInternalRequest } from './internal-server.ts';
 import { SHUTDOWN_TELEMETRY } from './shutdown-telemetry.ts';
 import { failingExports, watchExports } from './watch-exports.ts';
 
@@ -70,7 +69,6 @@ async function flushMetrics(): Promise<void> {
 function instrumentations() {
   return [
     new HttpInstrumentation({
-      ignoreIncomingRequestHook: isInternalRequest,
       requestHook: linkInboundTrace,
     }),
     new UndiciInstrumentation(),

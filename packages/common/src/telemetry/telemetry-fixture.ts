@@ -2,12 +2,12 @@
 import { createNoopMeter, metrics } from '@opentelemetry/api';
 import { fastify } from 'fastify';
 import { request } from 'undici';
+import { createHttpServer } from '../http/http-server.ts';
 import { instanceId, nameService } from '../instance.ts';
-import { markInternal } from './internal-server.ts';
 import { createLogger, flushLogs } from './logging.ts';
 import { events, parked, reconnects } from './metrics.ts';
 import { shutdownTelemetry } from './shutdown-telemetry.ts';
-import { type MessagingDestination, setHttpRoute, startEventSpan, untraced } from './tracing.ts';
+import { type MessagingDestination, startEventSpan, untraced } from './tracing.ts';
 import { failingExports } from './watch-exports.ts';
 
 nameService('fixture-service');
@@ -66,12 +66,13 @@ async function stop(): Promise<void> {
 }
 
 async function serve(): Promise<void> {
-  const edge = fastify();
-  const internal = fastify();
-  markInternal(internal.server);
+  const silent = log.child({}, { level: 'silent' });
+  const edge = createHttpServer({ log: silent, tracing: { clientAddressOf: () => '192.0.2.1' } });
+  const internal = createHttpServer({ log: silent });
+  const ofHandler = fastify();
   let upstream = '';
 
-  edge.addHook('onRequest', async (incoming) => setHttpRoute(incoming.routeOptions.url ?? ''));
+  ofHandler.put('/of/handler', async () => ({}));
   edge.get('/health/live', async () => ({}));
   edge.get('/headers', async ({ headers }) => headers);
   edge.post('/call/:id', async () => {
@@ -113,9 +114,10 @@ async function serve(): Promise<void> {
 
   upstream = await edge.listen({ host: '127.0.0.1', port: 0 });
   const internalAddress = await internal.listen({ host: '127.0.0.1', port: 0 });
+  const ofHandlerAddress = await ofHandler.listen({ host: '127.0.0.1', port: 0 });
   process.on('disconnect', () => process.exit(0));
   process.once('SIGTERM', () => void stop());
-  process.send?.({ edge: upstream, internal: internalAddress, instanceId });
+  process.send?.({ edge: upstream, internal: internalAddress, ofHandler: ofHandlerAddress, instanceId });
 }
 
 function destinationNamed(name: string): MessagingDestination {

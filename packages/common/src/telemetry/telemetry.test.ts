@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { request } from 'node:http';
 import { createServer, type Socket } from 'node:net';
 import type { Readable } from 'node:stream';
-import { text } from 'node:stream/consumers';
+import { json, text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { bareEnvironment } from '@waybill/test-harness/bare-environment.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
@@ -53,7 +54,18 @@ function lines({ stdout }: Ended): Record<string, unknown>[] {
 }
 
 async function post(url: string, headers: Record<string, string> = {}): Promise<Record<string, string>> {
-  return (await (await fetch(url, { method: 'POST', headers })).json()) as Record<string, string>;
+  const response = await fetch(url, { method: 'POST', headers, body: '{}' });
+  return (await response.json()) as Record<string, string>;
+}
+
+/** The same with a body that comes when its request is being handled. */
+async function postInPieces(url: string, headers: Record<string, string>): Promise<Record<string, string>> {
+  const posting = request(url, { method: 'POST', headers: { ...headers, expect: '100-continue' } });
+  posting.flushHeaders();
+  await once(posting, 'continue');
+  posting.end('{}');
+  const [response] = await once(posting, 'response');
+  return (await json(response)) as Record<string, string>;
 }
 
 test('an OTLP endpoint without a scheme ends the start in words, but by gRPC', async () => {
@@ -71,7 +83,7 @@ test('an OTLP endpoint without a scheme ends the start in words, but by gRPC', a
 describe('a program of fastify, undici and pino under the preload', () => {
   let receiver: OtlpReceiver;
   let program: Program;
-  let urls: { edge: string; internal: string; instanceId: string };
+  let urls: { edge: string; internal: string; ofHandler: string; instanceId: string };
   let ended: Ended;
   let forwarded: Record<string, string>;
   let sent: Record<string, string>;
@@ -85,9 +97,12 @@ describe('a program of fastify, undici and pino under the preload', () => {
       NODE_OPTIONS: '--import @waybill/common/telemetry',
     });
     urls = await program.message();
-    forwarded = await post(`${urls.edge}/call/7`, { traceparent: TRACEPARENT, baggage: 'a=b' });
+    forwarded = await postInPieces(`${urls.edge}/call/7?a=b&ticket=secret`, {
+      ...{ traceparent: TRACEPARENT, baggage: 'a=b', 'user-agent': 'a client' },
+    });
     sent = await post(`${urls.edge}/send`);
     routed = await post(`${urls.internal}/events`);
+    await fetch(`${urls.ofHandler}/of/handler`, { method: 'PUT', headers: { traceparent: TRACEPARENT } });
     await fetch(`${urls.edge}/health/live`);
     await receiver.waitFor(() => receiver.metricNames().includes('waybill.parked'));
     await receiver.waitFor(() => receiver.counts('waybill.events')[0]?.includes(1));
@@ -107,7 +122,23 @@ describe('a program of fastify, undici and pino under the preload', () => {
     const server = span('POST /call/:id');
     const client = span('GET');
     assert.equal(server.kind, 'server');
-    assert.equal(server.attributes['http.route'], '/call/:id');
+    const { 'network.peer.port': port, ...attributes } = server.attributes;
+    assert.equal(typeof port, 'number');
+    const { hostname, port: serverPort } = new URL(urls.edge);
+    assert.deepEqual(attributes, {
+      'http.request.method': 'POST',
+      'http.response.status_code': 200,
+      'http.route': '/call/:id',
+      'url.scheme': 'http',
+      'url.path': '/call/7',
+      'url.query': 'a=b&ticket=REDACTED',
+      'server.address': hostname,
+      'server.port': Number(serverPort),
+      'client.address': '192.0.2.1',
+      'network.peer.address': '127.0.0.1',
+      'network.protocol.version': '1.1',
+      'user_agent.original': 'a client',
+    });
     assert.equal(client.kind, 'client');
     assert.equal(client.traceId, server.traceId);
     assert.equal(client.parentSpanId, server.spanId);
@@ -121,6 +152,13 @@ describe('a program of fastify, undici and pino under the preload', () => {
     assert.deepEqual(span('GET').links, []);
     assert.equal(forwarded.traceparent, `00-${server.traceId}-${span('GET').spanId}-01`);
     assert.equal(forwarded.baggage, undefined);
+  });
+
+  test('makes a SERVER span with a link for a server that is none of ours, too', () => {
+    const { kind, links, traceId } = span('PUT');
+    assert.equal(kind, 'server');
+    assert.notEqual(traceId, CLIENT_TRACE);
+    assert.deepEqual(links, [{ traceId: CLIENT_TRACE, spanId: CLIENT_SPAN }]);
   });
 
   test('writes the active span on each log line, on stdout and over OTLP, once', () => {
@@ -238,6 +276,7 @@ describe('a program of fastify, undici and pino under the preload', () => {
       'GET /headers',
       'POST /call/:id',
       'POST /send',
+      'PUT',
       'route _OTHER',
       'send PingRequest',
     ]);

@@ -1,12 +1,9 @@
 /** The public port: routes, their OpenAPI description, and its docs page. */
-import { trace } from '@opentelemetry/api';
 import type { TypeDescriptions } from '@waybill/common/event/type-descriptions.ts';
 import { createAllowedHosts, refuseOtherHosts } from '@waybill/common/http/allowed-hosts.ts';
 import { limitAnswerTime } from '@waybill/common/http/answer-time.ts';
 import { addHealthRoutes, createHttpServer, type Readiness } from '@waybill/common/http/http-server.ts';
 import type { KeyPair } from '@waybill/common/http/tls.ts';
-import { traceResponse } from '@waybill/common/telemetry/server-span.ts';
-import { setHttpRoute } from '@waybill/common/telemetry/tracing.ts';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Admit } from '../../admission/admission.ts';
@@ -85,6 +82,7 @@ export async function createPublicApp(options: PublicAppOptions): Promise<Public
   const silenceTimeoutMs = Math.min(deadlineMs + READ_MS, MAX_TIMER_MS);
   const app = createHttpServer({
     ...{ log, maxConnections, bodyLimitBytes, silenceTimeoutMs, tls },
+    tracing: { clientAddressOf: (request) => addressOf(request, clientAddress) },
     isUpgrade: isWebSocketUpgrade,
   });
   limitAnswerTime(app, READ_MS);
@@ -94,17 +92,6 @@ export async function createPublicApp(options: PublicAppOptions): Promise<Public
   app.setSerializerCompiler(() => JSON.stringify);
   refuseOtherHosts(app, createAllowedHosts(options.allowedHosts));
   await allowOrigins(app, options.allowedOrigins);
-
-  app.addHook('onRequest', (request, reply, done) => {
-    const traceresponse = traceResponse();
-    if (traceresponse === undefined) return done();
-    // The instrumentation believes whoever says so.
-    trace.getActiveSpan()?.setAttribute('client.address', addressOf(request, clientAddress));
-    const { url } = request.routeOptions;
-    if (url) setHttpRoute(url);
-    reply.header('traceresponse', traceresponse);
-    done();
-  });
 
   // Health and the descriptions stay open to all.
   await addDocs(app, options.types);
