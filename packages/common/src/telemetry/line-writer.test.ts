@@ -27,59 +27,62 @@ function fullDisk(t: TestContext) {
   };
 }
 
-test('a full disk is told once, and gets what waited when it has room again', async (t) => {
-  const disk = fullDisk(t);
-  const errors: (string | undefined)[] = [];
-  const writer = createLineWriter({
-    fd: disk.fd,
-    maxWaitingBytes: 1_000,
-    onFailing: ({ code }) => errors.push(code),
-  });
-  for (const line of ['one', 'two', 'three']) writer.write(`${line}\n`);
-  await writer.flushed();
-  writer.write('four\n');
-  disk.makeRoom();
-  await eventually(async () => assert.deepEqual(disk.lines(), ['one', 'two', 'three', 'four']));
-  assert.deepEqual(errors, ['ENOSPC']);
-});
+for (const isNonBlocking of [false, true]) {
+  const by = isNonBlocking ? 'at once' : 'by a thread of the pool';
 
-test('the lines of one turn of the event loop go in one write', async (t) => {
-  const disk = fullDisk(t);
-  disk.makeRoom();
-  const write = t.mock.method(fs, 'write');
-  syncBuiltinESMExports();
-  t.after(() => {
-    write.mock.restore();
+  test(`a full disk is told once, and gets what waited when it has room again: ${by}`, async (t) => {
+    const disk = fullDisk(t);
+    const errors: (string | undefined)[] = [];
+    const writer = createLineWriter({
+      ...{ fd: disk.fd, isNonBlocking },
+      maxWaitingBytes: 1_000,
+      onFailing: ({ code }) => errors.push(code),
+    });
+    for (const line of ['one', 'two', 'three']) writer.write(`${line}\n`);
+    await writer.flushed();
+    writer.write('four\n');
+    disk.makeRoom();
+    await eventually(async () => assert.deepEqual(disk.lines(), ['one', 'two', 'three', 'four']));
+    assert.deepEqual(errors, ['ENOSPC']);
+  });
+
+  test(`the lines of one turn of the event loop go in one write: ${by}`, async (t) => {
+    const disk = fullDisk(t);
+    disk.makeRoom();
+    const write = t.mock.method(fs, isNonBlocking ? 'writeSync' : 'write');
     syncBuiltinESMExports();
+    t.after(() => {
+      write.mock.restore();
+      syncBuiltinESMExports();
+    });
+    const writer = createLineWriter({ fd: disk.fd, isNonBlocking, maxWaitingBytes: 1_000 });
+    for (const line of ['one', 'two', 'three']) writer.write(`${line}\n`);
+    await writer.flushed();
+    writer.write('four\n');
+    await writer.flushed();
+    const written = write.mock.calls.map(({ arguments: [, bytes] }) => String(bytes));
+    assert.deepEqual(written, ['one\ntwo\nthree\n', 'four\n']);
+    assert.deepEqual(disk.lines(), ['one', 'two', 'three', 'four']);
   });
-  const writer = createLineWriter({ fd: disk.fd, maxWaitingBytes: 1_000 });
-  for (const line of ['one', 'two', 'three']) writer.write(`${line}\n`);
-  await writer.flushed();
-  writer.write('four\n');
-  await writer.flushed();
-  const written = write.mock.calls.map(({ arguments: [, bytes] }) => String(bytes));
-  assert.deepEqual(written, ['one\ntwo\nthree\n', 'four\n']);
-  assert.deepEqual(disk.lines(), ['one', 'two', 'three', 'four']);
-});
 
-test('lines beyond the bound are dropped and counted, none of the others is cut', async (t) => {
-  const disk = fullDisk(t);
-  let dropped = 0;
-  const told: number[] = [];
-  const writer = createLineWriter({
-    fd: disk.fd,
-    maxWaitingBytes: 12,
-    onDropped: () => {
-      dropped += 1;
-    },
-    onRecovered: (count) => told.push(count),
+  test(`lines beyond the bound are dropped and counted, none of the others is cut: ${by}`, async (t) => {
+    const disk = fullDisk(t);
+    let dropped = 0;
+    const told: number[] = [];
+    const writer = createLineWriter({
+      ...{ fd: disk.fd, isNonBlocking },
+      maxWaitingBytes: 12,
+      onDropped: () => {
+        dropped += 1;
+      },
+      onRecovered: (count) => told.push(count),
+    });
+    for (const line of ['four', 'five', 'more', 'even more', 'x']) writer.write(`${line}\n`);
+    assert.equal(dropped, 2);
+    disk.makeRoom();
+    await eventually(async () => assert.deepEqual([disk.lines(), told], [['four', 'five', 'x'], [2]]));
   });
-  for (const line of ['four', 'five', 'more', 'even more', 'x']) writer.write(`${line}\n`);
-  assert.equal(dropped, 2);
-  disk.makeRoom();
-  await eventually(async () => assert.deepEqual(disk.lines(), ['four', 'five', 'x']));
-  assert.deepEqual(told, [2]);
-});
+}
 
 test('at the exit what waits is written in order', (t) => {
   const disk = fullDisk(t);

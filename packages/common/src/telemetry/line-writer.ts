@@ -30,6 +30,8 @@ export type LineWriter = {
  * Creates a {@link LineWriter}.
  *
  * @param fd must not block if it is a pipe: a write that never ends would hold up the exit of the process.
+ * @param isNonBlocking whether a write to `fd` waits for nothing. Then it is made at once; a file's disk may stall, so that needs a
+ *   thread of Node's pool, which has to be woken and to wake in turn.
  * @param maxWaitingBytes lines beyond are dropped.
  * @param onFailing called when writing begins to fail, but not for a reader that stalls.
  * @param onDropped called for each line that is dropped.
@@ -37,12 +39,14 @@ export type LineWriter = {
  */
 export function createLineWriter({
   fd,
+  isNonBlocking = false,
   maxWaitingBytes,
   onFailing = () => {},
   onDropped = () => {},
   onRecovered = () => {},
 }: {
   fd: number;
+  isNonBlocking?: boolean;
   maxWaitingBytes: number;
   onFailing?(error: NodeJS.ErrnoException): void;
   onDropped?(): void;
@@ -62,7 +66,19 @@ export function createLineWriter({
     if (rest.length === 0) rest = Buffer.from(take(waiting));
     state = rest.length === 0 ? 'idle' : 'writing';
     if (state === 'idle') tellFlushed();
+    else if (isNonBlocking) writeNow();
     else startWrite(fd, rest, onWritten);
+  }
+
+  function writeNow(): void {
+    let error: NodeJS.ErrnoException | null = null;
+    let bytes = 0;
+    try {
+      bytes = writeSync(fd, rest);
+    } catch (thrown) {
+      error = thrown as NodeJS.ErrnoException;
+    }
+    onWritten(error, bytes);
   }
 
   function onWritten(error: NodeJS.ErrnoException | null, bytes: number): void {

@@ -100,10 +100,12 @@ async function flushOtlp(): Promise<void> {
 /** Drops lines while 4 MB wait to be written. At the exit it waits for a reader no longer than half a second. */
 function startStdout(log: () => Logger): LineWriter {
   const stats = fstatSync(1);
+  const isStream = stats.isFIFO() || stats.isSocket();
   // Looked at, it becomes a stream of Node's, and those do not block.
-  if (stats.isFIFO() || stats.isSocket()) void process.stdout;
+  if (isStream) void process.stdout;
   const writer = createLineWriter({
     fd: isatty(1) ? openTerminal() : 1,
+    isNonBlocking: isStream,
     maxWaitingBytes: MAX_WAITING_BYTES,
     onFailing: (error) => log().error({ err: error }, 'stdout takes no log lines'),
     onDropped: () => logLinesDropped.add(1, { to: 'stdout' }),
