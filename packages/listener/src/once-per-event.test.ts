@@ -97,6 +97,22 @@ describe('a handler that is run once per event', () => {
     assert.equal(effects(), 1);
   });
 
+  it('is not run when its attempt ended before the store had answered', async () => {
+    const gate = Promise.withResolvers<undefined>();
+    const store = { get: () => gate.promise, set() {} };
+    const { handle, effects } = counted(() => ({}), { store });
+    const attempt = new AbortController();
+    const ended = assert.rejects(async () => handle(event, { ...context, signal: attempt.signal }), {
+      message: 'too late',
+    });
+    attempt.abort(new Error('too late'));
+    gate.resolve(undefined);
+    await ended;
+    assert.equal(effects(), 0);
+    await handle(event, context);
+    assert.equal(effects(), 1);
+  });
+
   it('is run again for an event whose attempt has not settled within the window', async () => {
     const { handle, effects } = counted((count) => (count === 1 ? new Promise(() => {}) : {}), {
       windowMs: 0,

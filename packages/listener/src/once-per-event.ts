@@ -82,6 +82,8 @@ export function oncePerEvent<Event extends CloudEvent>(
   async function handleOnce(key: string, event: Event, context: HandlerContext): Promise<HandlerResult> {
     const known = await store.get(key);
     if (known) return known;
+    // The store may have taken as long as the attempt had, and who is to make the next one may be another instance.
+    context.signal.throwIfAborted();
     const result = withIds(resultOf(await handler(event, context)));
     try {
       await store.set(key, result);
