@@ -1,7 +1,7 @@
 import { cpuUs, endedChildrenCpuUs, rssBytes } from './process-usage.ts';
 import { sum } from './statistics.ts';
 import type { RunningSystem } from './systems.ts';
-import { type LoadOptions, runLoad } from './wrk.ts';
+import { type LoadOptions, type LoadReport, runLoad } from './wrk.ts';
 
 /** What one system did under one load. */
 export type Measurement = {
@@ -18,7 +18,7 @@ export type Measurement = {
   /** CPU time per request of each kind of process of the system, in microseconds. */
   cpuUs: Record<string, number>;
   brokerCpuUs: number;
-  /** CPU time per request of what asks, which no system is charged with. */
+  /** CPU time per request of what asks, as processes of its own; no system is charged with it. */
   loadCpuUs: number;
   /** Memory at the end, of each kind of process. */
   rssBytes: Record<string, number>;
@@ -28,11 +28,13 @@ export type MeasureOptions = Omit<LoadOptions, 'url'> & {
   system: RunningSystem;
   /** The broker's process. */
   brokerPid: number;
+  /** What asks; default: wrk. */
+  load?: (options: LoadOptions) => Promise<LoadReport>;
 };
 
 /** Asks a system for so many seconds and looks at what that took. Nothing else may be asked meanwhile. */
 export async function measure(options: MeasureOptions): Promise<Measurement> {
-  const { system, brokerPid, connections } = options;
+  const { system, brokerPid, connections, load = runLoad } = options;
   const used = () => ({
     own: byName(system, cpuUs),
     broker: cpuUs(brokerPid),
@@ -41,7 +43,7 @@ export async function measure(options: MeasureOptions): Promise<Measurement> {
   const before = used();
   const reports = await Promise.all(
     system.urls.map((url) =>
-      runLoad({ ...options, url, connections: Math.ceil(connections / system.urls.length) }),
+      load({ ...options, url, connections: Math.ceil(connections / system.urls.length) }),
     ),
   );
   const after = used();

@@ -1,5 +1,6 @@
 /** What processes of this machine use, from `/proc` (Linux). */
 import { readFileSync } from 'node:fs';
+import { sum } from './statistics.ts';
 
 /** The kernel counts CPU time in these (`sysconf(_SC_CLK_TCK)`, 100 a second on every Linux that Node runs on). */
 const TICK_US = 10_000;
@@ -8,6 +9,13 @@ const TICK_US = 10_000;
 export function cpuUs(pid: number): number {
   const [userTicks, systemTicks] = cpuTicks(pid);
   return (userTicks + systemTicks) * TICK_US;
+}
+
+/** CPU time that a process, its children and those of them that have ended have used, in microseconds. */
+export function cpuWithChildrenUs(pid: number): number {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
+  const ticks = [...cpuTicks(pid), ...children.flatMap((child) => cpuTicks(Number(child)).slice(0, 2))];
+  return sum(ticks) * TICK_US;
 }
 
 /** CPU time of the children of this process that have ended, in microseconds. */
@@ -20,6 +28,11 @@ export function endedChildrenCpuUs(): number {
 export function rssBytes(pid: number): number {
   const [, kB] = readFileSync(`/proc/${pid}/status`, 'utf8').match(/VmRSS:\s+(\d+)/) ?? [];
   return Number(kB) * 1024;
+}
+
+/** What a process has had written to disk (`write_bytes` of proc_pid_io(5)). */
+export function writtenBytes(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/io`, 'utf8').match(/^write_bytes: (\d+)$/m)?.[1]);
 }
 
 /** utime, stime, cutime and cstime of proc_pid_stat(5). */

@@ -43,9 +43,10 @@ const NOBODY = 65_534;
 /**
  * Starts a PostgreSQL that lives as long as this process and resolves when it takes connections (about 2 s).
  *
+ * @param options.isSynced whether a commit waits for the disk; default: no, which is faster.
  * @throws when none is installed, or when it does not start within 60 s; the message has its last output.
  */
-export async function startPostgresql(): Promise<Postgresql> {
+export async function startPostgresql({ isSynced = false } = {}): Promise<Postgresql> {
   const programs = findPostgresql();
   if (!programs) throw new Error('PostgreSQL is not installed');
   const folder = await mkdtemp(join(tmpdir(), 'waybill-postgresql-'));
@@ -60,7 +61,8 @@ export async function startPostgresql(): Promise<Postgresql> {
   const url = `postgresql://waybill@127.0.0.1:${port}/postgres`;
 
   function launch() {
-    const settings = ['listen_addresses=127.0.0.1', `unix_socket_directories=${folder}`, 'fsync=off'];
+    const fsync = isSynced ? 'on' : 'off';
+    const settings = ['listen_addresses=127.0.0.1', `unix_socket_directories=${folder}`, `fsync=${fsync}`];
     const args = ['-D', data, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])];
     const child = spawn(join(programs ?? '', 'postgres'), args, {
       ...options,

@@ -28,7 +28,7 @@ const together = [
   'packages/*/src/**/*.test.ts',
   'test/{*,{e2e,fuzz}/**/*}.test.ts',
   `test/faults/!(${tight}).test.ts`,
-  'bench/*.test.ts',
+  'bench/{*,clients/*}.test.ts',
 ];
 /**
  * Whose outcome a broker can change: what is declared, routed, acked, dead-lettered, moved, and where a trace breaks. The

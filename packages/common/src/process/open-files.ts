@@ -22,7 +22,8 @@ export function warnOfFewOpenFiles(
   );
 }
 
-function allowedOpenFiles(): number | undefined {
+/** Most files that this process may have open; undefined where the system does not tell. */
+export function allowedOpenFiles(): number | undefined {
   try {
     const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
     return soft === undefined ? undefined : Number(soft);
