@@ -66,6 +66,7 @@ The standard \`OTEL_*\` variables of OpenTelemetry apply to every process. Nothi
 | \`OTEL_SERVICE_NAME\` | Name of the process; default: the \`service\` of a listener, of other processes the name of their package |
 | \`OTEL_RESOURCE_ATTRIBUTES\` | \`service.instance.id\` here names the instance; default: a random UUID |
 | \`OTEL_TRACES_SAMPLER\`, \`OTEL_TRACES_SAMPLER_ARG\` | Sampling, decided at the edge; the other tiers follow |
+| \`OTEL_SPAN_ATTRIBUTE_…\`, \`OTEL_ATTRIBUTE_…\` | Limits of attributes; they do not hold for those that the spans of HTTP requests to public-web and of events begin with |
 | \`OTEL_EXPORTER_OTLP_LOGS_TIMEOUT\` | Milliseconds that an export of logs may take, at most and by default 1000: it can hold up the exit |
 | \`OTEL_METRICS_EXPORTER\` | \`prometheus\`: metrics are not sent, but scraped from \`/metrics\`; no endpoint is needed ([operations](operations.md#metrics-that-are-scraped)). \`otlp,prometheus\` does both, \`none\` neither |
 | \`OTEL_EXPORTER_PROMETHEUS_HOST\`, \`OTEL_EXPORTER_PROMETHEUS_PORT\` | Where: default \`localhost\` and 9464. Under \`npm start\` the port is that of the process's health and 1400 more |
