@@ -16,6 +16,7 @@ import { dirname, join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { collectLog } from '@waybill/test-harness/collect-log.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
@@ -119,13 +120,17 @@ const STRICT = {
   noEmit: true,
 };
 
+/** How CommonJS and TypeScript before 4.7 resolve imports; the packages are ES modules alone. */
+const UNSERVED = ['node10', 'node16-cjs'];
+
 let project: string;
+let tarballs: string[];
 let packages: string[];
 /** What npx runs. */
 let waybill: string[];
 before(async () => {
   project = await mkdtemp(join(tmpdir(), 'waybill-installed-'));
-  const tarballs = await packPackages(join(project, 'tarballs'));
+  tarballs = await packPackages(join(project, 'tarballs'));
   packages = tarballs.map((tarball) => install(tarball, project));
   symlinkSync(join(root, 'node_modules/@types'), join(project, 'node_modules/@types'));
   writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'elsewhere', type: 'module' }));
@@ -144,6 +149,17 @@ describe('the packages, packed and installed elsewhere', () => {
       const { messages, pkg } = await publint({ pkgDir, pack: false });
       const told = messages.map((message) => `${pkg.name}: ${formatMessage(message, pkg)}`);
       assert.deepEqual(told, []);
+    }
+  });
+
+  it('have types and JavaScript that resolve to each other', async () => {
+    for (const tarball of tarballs) {
+      const checked = await checkPackage(createPackageFromTarballData(readFileSync(tarball)));
+      assert.ok(checked.types, `${tarball} has no types`);
+      const problems = checked.problems.filter(
+        (problem) => !('resolutionKind' in problem && UNSERVED.includes(problem.resolutionKind)),
+      );
+      assert.deepEqual(problems, [], tarball);
     }
   });
 
