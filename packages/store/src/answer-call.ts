@@ -3,14 +3,27 @@ import { setImmediate } from 'node:timers/promises';
 import { AppError } from '@waybill/common/errors.ts';
 import { parseForwardedJson } from '@waybill/common/event/event-json.ts';
 import type { InternalCall } from '@waybill/common/internal-call/internal-app.ts';
-import type { ClosedFence, StoreCall } from '@waybill/common/internal-call/store-calls.ts';
+import type {
+  AttachingClient,
+  ClosedFence,
+  Holder,
+  StoreCall,
+} from '@waybill/common/internal-call/store-calls.ts';
 import type { Answers, FoundAnswer } from './answers.ts';
+import { attachAll } from './attach-all.ts';
 import type { TakeKeySteps } from './key-steps.ts';
-import type { Mailboxes, TextPage } from './mailboxes.ts';
+import type { Mailboxes } from './mailboxes.ts';
 import type { MeshConnections } from './mesh-connections.ts';
+import { pageText } from './page-text.ts';
 
-/** As public-webs asked it before they told of many fences at once: one may be replaced later than its store. */
+/** As public-webs asked before they did so for many at once: one may be replaced later than its store. */
 type DetachOne = { call: 'detach'; fences?: undefined; deadlineMs: number } & ClosedFence;
+type AttachOne = {
+  call: 'attach';
+  clients?: undefined;
+  holder: Holder;
+  deadlineMs: number;
+} & AttachingClient;
 
 /** Calls that take what nobody else may have then. */
 const TAKING: readonly StoreCall['call'][] = ['attach', 'reserve', 'keys'];
@@ -28,15 +41,16 @@ export function createAnswerCall({
   connections: MeshConnections;
 }) {
   return async ({ body, isGone }: InternalCall): Promise<string> => {
-    const call = parseForwardedJson(body) as StoreCall | DetachOne;
+    const call = parseForwardedJson(body) as StoreCall | AttachOne | DetachOne;
     if (TAKING.includes(call.call)) await assertThere(isGone);
     return answer(call);
   };
 
-  async function answer(call: StoreCall | DetachOne): Promise<string> {
+  async function answer(call: StoreCall | AttachOne | DetachOne): Promise<string> {
     switch (call.call) {
       case 'attach':
-        return pageText(await mailboxes.attach(call));
+        if (!call.clients) return pageText(await mailboxes.attach(call));
+        return `{"results":[${(await attachAll(mailboxes, call)).join(',')}]}`;
       case 'reserve':
         return JSON.stringify(await mailboxes.reserve(call));
       case 'detach':
@@ -76,12 +90,6 @@ async function assertThere(isGone: () => boolean): Promise<void> {
   await setImmediate();
   await setImmediate();
   if (isGone()) throw new AppError('client-gone', 'whoever has called has given it up');
-}
-
-/** Events are stored as the text that is sent, so that no number in them is read and rounded. */
-function pageText({ entries, ...rest }: TextPage): string {
-  const list = entries.map(({ offset, event }) => `{"offset":${offset},"event":${event}}`);
-  return `${JSON.stringify(rest).slice(0, -1)},"entries":[${list.join(',')}]}`;
 }
 
 function answerText(found: FoundAnswer): string {

@@ -46,39 +46,33 @@ export function createMailboxes({
   const { transaction, lockRows } = database;
   const load = (sql: Sql, ids: readonly string[]) => loadMailboxes(sql, ids, lockRows);
 
+  type Work<T> = (mailbox: Mailbox, sql: Sql) => T | Promise<T>;
+
   /** Runs `work` on one mailbox, in which all that can be read is, and saves what it did. */
-  function withMailbox<T>(
-    name: MailboxName,
-    work: (mailbox: Mailbox, sql: Sql) => T | Promise<T>,
-  ): Promise<T> {
-    return transaction(async (sql) => {
-      const id = 'mailbox' in name ? name.mailbox : await findId(sql, name);
-      const mailbox = id === undefined ? undefined : (await load(sql, [id])).get(id);
-      if (!mailbox) throw new AppError('not-found', 'there is no such mailbox');
-      if (settle(mailbox, nowMs())) await saveMailboxes(sql, [mailbox], nowMs());
-      const before = { ...mailbox };
-      const result = await work(mailbox, sql);
-      settle(mailbox, nowMs());
-      const isNoted = mailbox.usedMs + NOTE_USE_MS > nowMs();
-      mailbox.usedMs = nowMs();
-      if (!isNoted || isChanged(before, mailbox)) await saveMailboxes(sql, [mailbox], nowMs());
-      return result;
-    });
+  async function inMailbox<T>(sql: Sql, id: string | undefined, work: Work<T>): Promise<T> {
+    const mailbox = id === undefined ? undefined : (await load(sql, [id])).get(id);
+    if (!mailbox) throw new AppError('not-found', 'there is no such mailbox');
+    if (settle(mailbox, nowMs())) await saveMailboxes(sql, [mailbox], nowMs());
+    const before = { ...mailbox };
+    const result = await work(mailbox, sql);
+    settle(mailbox, nowMs());
+    const isNoted = mailbox.usedMs + NOTE_USE_MS > nowMs();
+    mailbox.usedMs = nowMs();
+    if (!isNoted || isChanged(before, mailbox)) await saveMailboxes(sql, [mailbox], nowMs());
+    return result;
+  }
+
+  function withMailbox<T>(name: MailboxName, work: Work<T>): Promise<T> {
+    return transaction(async (sql) =>
+      inMailbox(sql, 'mailbox' in name ? name.mailbox : await findId(sql, name), work),
+    );
   }
 
   /** As {@link withMailbox}; a client without one gets one. */
-  async function withMailboxOf<T>(
-    { owner, client }: ClientName,
-    work: (mailbox: Mailbox, sql: Sql) => T | Promise<T>,
-  ): Promise<T> {
-    await transaction((sql) =>
-      sql(
-        `INSERT INTO mailboxes (id, owner, client, epoch, fence, head, trimmed, entries, bytes, used_ms)
-         VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0, $5) ON CONFLICT (owner, client) DO NOTHING`,
-        [randomBytes(16).toString('base64url'), owner, client, randomBytes(6).toString('hex'), nowMs()],
-      ),
+  function withMailboxOf<T>(name: ClientName, work: Work<T>): Promise<T> {
+    return transaction(async (sql) =>
+      inMailbox(sql, (await findId(sql, name)) ?? (await addMailbox(sql, name, nowMs())), work),
     );
-    return withMailbox({ owner, client }, work);
   }
 
   return {
@@ -162,6 +156,20 @@ export function createMailboxes({
       return { entries, mailboxes };
     },
   };
+}
+
+/** Resolves with the id of the one that there is now: another process may have been faster. */
+async function addMailbox(
+  sql: Sql,
+  { owner, client }: ClientName,
+  nowMs: number,
+): Promise<string | undefined> {
+  await sql(
+    `INSERT INTO mailboxes (id, owner, client, epoch, fence, head, trimmed, entries, bytes, used_ms)
+     VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0, $5) ON CONFLICT (owner, client) DO NOTHING`,
+    [randomBytes(16).toString('base64url'), owner, client, randomBytes(6).toString('hex'), nowMs],
+  );
+  return findId(sql, { owner, client });
 }
 
 async function findId(sql: Sql, { owner, client }: ClientName): Promise<string | undefined> {

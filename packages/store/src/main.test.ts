@@ -20,15 +20,12 @@ import { append, call, callAndLeave, newReply, post, randomKey, startStore } fro
 const folder = mkdtempSync(join(tmpdir(), 'waybill-store-'));
 after(() => rmSync(folder, { recursive: true }));
 const holder = { instance: 'one', url: 'http://127.0.0.1:1/push' };
-const attach = (store: Service, client: string, after?: string) =>
-  call<Attached>(store, {
-    call: 'attach',
-    owner: '',
-    client,
-    holder,
-    deadlineMs: 1_000,
-    ...(after && { after }),
-  });
+const attach = async (store: Service, client: string, after?: string): Promise<Attached> => {
+  const clients = [{ owner: '', client, ...(after && { after }) }];
+  const asked = { call: 'attach', holder, deadlineMs: 1_000, clients } as const;
+  const { results } = await call<{ results: Attached[] }>(store, asked);
+  return results[0] as Attached;
+};
 const read = (store: Service, mailbox: string, after?: string) =>
   call<Page>(store, { call: 'read', mailbox, ...(after && { after }) });
 const idsOf = ({ entries }: Page) => entries.map(({ event }) => event.id);
@@ -103,8 +100,9 @@ describe('a store', () => {
     const of = (client: string) => ({ owner: '', client, deadlineMs: 1_000 });
     const clients = ['one', 'two', 'three', 'four', 'five', 'six'];
     store.kill('SIGSTOP');
+    const attaching = { call: 'attach', holder: { ...holder, instance: 'gone' }, deadlineMs: 1_000 } as const;
     for (const client of clients)
-      await callAndLeave(store, { call: 'attach', holder: { ...holder, instance: 'gone' }, ...of(client) });
+      await callAndLeave(store, { ...attaching, clients: [{ owner: '', client }] });
     for (const client of clients) await callAndLeave(store, { call: 'reserve', count: 1, ...of(client) });
     const claim = { step: 'claim', claim: 'gone', value: '', keepMs: 60_000 } as const;
     for (const key of clients) await callAndLeave(store, { call: 'keys', steps: [{ key, ...claim }] });
@@ -115,6 +113,13 @@ describe('a store', () => {
       const { fence, previous } = await attach(store, client);
       assert.deepEqual([fence, previous], [1, undefined]);
     }
+  });
+
+  it('attaches one client as public-webs asked for it before they did so for many', async () => {
+    const asked = { call: 'attach', owner: '', client: 'of before', holder, deadlineMs: 1_000 };
+    const response = await post(store, '/calls', asked);
+    const { fence, mailbox } = (await response.json()) as Attached;
+    assert.deepEqual([response.status, fence, (await attach(store, 'of before')).mailbox], [200, 1, mailbox]);
   });
 
   it('refuses callers that do not sign, and calls that it does not know', async () => {

@@ -5,7 +5,7 @@ import { startAfter, toToken } from './token.ts';
 
 /** What is read at once: the answer to a call has 1 MiB at the most, and holds at least one event. */
 const PAGE_ENTRIES = 256;
-const PAGE_BYTES = 512 * 1024;
+export const PAGE_BYTES = 512 * 1024;
 
 /** Reads what comes after the token, which acknowledges what is up to it; or `beyond` an offset, which does not. */
 export async function readPage(

@@ -1,5 +1,6 @@
 /** What public-web and dispatchers ask of a store, and what it answers. */
 import type { CloudEvent } from '../event/event.ts';
+import type { Problem } from '../problem.ts';
 
 /** The `source` of the problems that a store makes. */
 export const STORE_SOURCE = '/waybill/store';
@@ -45,8 +46,8 @@ export type MailboxName = { mailbox: string } | { owner: string; client: string 
 
 /**
  * What `POST /calls` is asked, one at a time.
- * - `attach`: the client is connected to `holder` now, which counts the events that it takes for it under the fence it gets.
- *   Asked once more under its `id`, it gets the same fence; likewise `reserve`.
+ * - `attach`: each of `clients` is connected to `holder` now, which counts the events that it takes for it under the fence it gets;
+ *   the answer has an {@link AttachResult} for each, in their order. Asked once more under its `id`, one gets the same fence; likewise `reserve`.
  * - `reserve`: `count` events are taken for the mailbox at once, by nobody who stays: theirs are the slots 0 to `count` - 1 of
  *   the fence it gets. `eventId` is the event of the only one, for whoever is told that it has no reply. Refused with `mailbox-full`, and with `not-found` when `isExisting` and the client has no mailbox.
  * - `detach`: no more slots are taken under these fences.
@@ -60,13 +61,7 @@ export type MailboxName = { mailbox: string } | { owner: string; client: string 
  * - `list-connections`: its `records`, the oldest first.
  */
 export type StoreCall =
-  | ({
-      call: 'attach';
-      id?: string;
-      holder: Holder;
-      after?: string | undefined;
-      deadlineMs: number;
-    } & ClientName)
+  | { call: 'attach'; holder: Holder; deadlineMs: number; clients: AttachingClient[] }
   | ({
       call: 'reserve';
       id?: string;
@@ -90,6 +85,12 @@ export type StoreCall =
  */
 export type ClosedFence = { mailbox: string; fence: number; lastN: number } | ({ id: string } & ClientName);
 
+/** A client that attaches, with the last token that it has. */
+export type AttachingClient = ClientName & { id?: string; after?: string | undefined };
+
+/** What becomes of one that attaches: the `problem` says what is wrong with it alone. */
+export type AttachResult = Attached | { problem: Problem };
+
 export type ClientName = { owner: string; client: string };
 
 /** Connections of a site that have ended, of which a store keeps the record: one answer has them all. */
@@ -111,6 +112,7 @@ export type Page = {
   entries: MailboxEntry[];
 };
 
+/** As a page; of many that attach at once, some may have none of what there is, and read it. */
 export type Attached = Page & {
   fence: number;
   /** Who held it before, and is to let go of it. */

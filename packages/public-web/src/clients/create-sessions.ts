@@ -12,6 +12,7 @@ import {
 import { within } from '@waybill/common/within.ts';
 import type { Watches } from '../later/watches.ts';
 import { createAcks } from './acks.ts';
+import { createAttach } from './attach.ts';
 import { assertClientId } from './client-id.ts';
 import { createSession, type HeldSession, type SessionContext } from './create-session.ts';
 import { createDetach, isNotAccepted } from './detach.ts';
@@ -48,6 +49,7 @@ export function createSessions({
 }: SessionsOptions): Sessions {
   const { askStore, deadlineMs } = options;
   const acks = createAcks({ askStore });
+  const attach = createAttach({ askStore, holder, deadlineMs, maxWaiting: maxSessions });
   const drained = new AbortController();
   const detach = createDetach({ askStore, deadlineMs, drained: drained.signal });
   const context = {
@@ -154,13 +156,16 @@ export function createSessions({
         throw new AppError('not-accepted', 'too many clients are connected');
       attaching += 1;
       const call = { id: randomUUID(), owner, client };
+      let isAsked = false;
       try {
-        const attached = await askStore<Attached>({ call: 'attach', ...call, holder, after, deadlineMs });
+        const attached = await attach({ ...call, after }, () => {
+          isAsked = true;
+        });
         if (isStopping) throw stopping();
         return begin(attached, { after, sink, room });
       } catch (error) {
         // Or what it has got without anybody's knowledge would hold back what the client gets next.
-        if (isNotAccepted(error)) track(detach(call));
+        if (isAsked && isNotAccepted(error)) track(detach(call));
         throw error;
       } finally {
         attaching -= 1;

@@ -17,6 +17,7 @@ import { eventually } from '@waybill/test-harness/eventually.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
 import { append, pong, startStore } from '../public-web.fixture.ts';
 import {
+  type Client,
   connect,
   type Instance,
   newPing,
@@ -279,6 +280,38 @@ describe('sessions of clients that stay', () => {
     isAway = false;
     await Promise.all(closed);
     assert.equal(detached()[0], 40);
+  });
+
+  it('that begin together are attached together, and a token that is none harms no other', async () => {
+    const crowd = start('crowd');
+    const wrong = assert.rejects(connect(crowd, randomUUID(), { after: 'none' }), {
+      code: 'invalid-request',
+    });
+    const names = ids(40).map(() => randomUUID());
+    const clients = await Promise.all(names.map((name) => connect(crowd, name)));
+    await wrong;
+    assert.equal(crowd.calls.filter(({ call }) => call === 'attach').length, 1);
+    const [first, last] = [clients[0], clients.at(-1)] as [Client, Client];
+    await first.send('first');
+    await last.send('last');
+    await reply(store, [crowd], await sentBy(crowd, 'first', 'last'));
+    assert.deepEqual([await first.answers(1), await last.answers(1)], [['first'], ['last']]);
+    await Promise.all(clients.map(({ session }) => session.close()));
+  });
+
+  it('that begin together get all that waits for them, however much it is', async () => {
+    const crowd = start('crowd');
+    const names = ids(4).map(() => randomUUID());
+    for (const name of names) {
+      const { session, send } = await connect(crowd, name);
+      await send('large', 'small');
+      const [large, small] = await sentBy(crowd, 'large', 'small');
+      await append(store, [pong(large, { data: 'x'.repeat(200_000) }), pong(small)]);
+      await session.close();
+    }
+    const clients = await Promise.all(names.map((name) => connect(crowd, name)));
+    for (const client of clients) assert.deepEqual(await client.answers(2), ['large', 'small']);
+    await Promise.all(clients.map(({ session }) => session.close()));
   });
 
   it('of an instance that was killed wait for a deadline, and for no more than came', async () => {
