@@ -68,6 +68,16 @@ describe('a link by WebSocket', () => {
     assert.deepEqual(await link.ended, { kind: 'lost' });
   });
 
+  it('waits for ever where no heartbeats come, as from a public-web of before', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { link, peer, messages, say } = await open(t);
+    await say({ id: '1', type: 'Other', token: 'e.1' });
+    t.mock.timers.tick(600_000);
+    await say({ id: '2', type: 'Other', token: 'e.2' });
+    assert.equal(messages.length, 2);
+    await Promise.all([once(peer, 'close'), link.close()]);
+  });
+
   it('ends within 2 s of being closed, though its other end goes on sending', async (t) => {
     const own = globalThis.WebSocket;
     t.after(() => {

@@ -23,6 +23,8 @@ export function openWebSocketLink({ onOpen, onMessage, ...options }: WebSocketLi
   const { promise: ended, resolve: end } = Promise.withResolvers<End>();
   let socket: WebSocket | undefined;
   let isOpen = false;
+  /** A public-web of before sends none: its silence says nothing. */
+  let hasHeartbeats = false;
   let isOver = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
   // Whatever keeps a page or a process from opening one may not keep it from something else.
@@ -50,15 +52,17 @@ export function openWebSocketLink({ onOpen, onMessage, ...options }: WebSocketLi
     url.protocol = url.protocol.replace('http', 'ws');
     socket = new WebSocket(url, 'cloudevents.json');
     socket.onopen = () => {
-      endAfter(SILENCE_MS, { kind: 'lost' });
+      clearTimeout(timer);
       isOpen = true;
       onOpen();
     };
     socket.onmessage = ({ data }) => {
-      if (socket?.readyState === 1) endAfter(SILENCE_MS, { kind: 'lost' });
       const message = parse(String(data)) as Message | undefined;
+      const isHeartbeat = message?.type === HEARTBEAT_TYPE;
+      hasHeartbeats ||= isHeartbeat;
+      if (hasHeartbeats && socket?.readyState === 1) endAfter(SILENCE_MS, { kind: 'lost' });
       if (!message) end({ kind: 'lost' });
-      else if (message.type !== HEARTBEAT_TYPE) onMessage(message);
+      else if (!isHeartbeat) onMessage(message);
     };
     socket.onclose = ({ code }) => end(isOpen ? endOf(code) : { kind: 'unopened' });
   }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { it, type TestContext } from 'node:test';
+import { eventually } from '@waybill/test-harness/eventually.ts';
 import { pino } from 'pino';
 import { WebSocket, WebSocketServer } from 'ws';
 import type { Caller } from '../../admission/admission.ts';
@@ -27,14 +28,15 @@ async function connected(t: TestContext, { hasHeartbeats }: { hasHeartbeats: boo
   return { connection: attached.serve(socket), socket, client, told };
 }
 
-it('sends a heartbeat at each check to a client that has asked for it', async (t) => {
+it('sends a heartbeat at once and at each check to a client that has asked for it', async (t) => {
   const { connection, socket, client, told } = await connected(t, { hasHeartbeats: true });
   for (let count = 0; count < 2; count += 1) {
+    await eventually(() => assert.equal(told.length, count + 1));
     const heard = [once(client, 'message'), once(socket, 'pong')];
     connection.check();
     await Promise.all(heard);
   }
-  assert.deepEqual(told, Array(2).fill('{"type":"waybill.Heartbeat"}'));
+  assert.deepEqual(told, Array(3).fill('{"type":"waybill.Heartbeat"}'));
 });
 
 it('sends nothing but pings to any other', async (t) => {

@@ -25,7 +25,7 @@ import { createSocketWatch, endSocket } from './socket-watch.ts';
 /** The type of the message by which a client acknowledges; one has no more than so many bytes. */
 const ACK_TYPE = 'waybill.Ack';
 const MAX_ACK_BYTES = 512;
-/** What a client that has asked for it is sent at each check: pages are not told of pings, and learn by it that the connection is. */
+/** What a client that has asked for it is sent at once, and at each check: pages are not told of pings, and learn by it that the connection is. */
 const HEARTBEAT = JSON.stringify({ type: 'waybill.Heartbeat' });
 
 const CLOSED_WITH: Record<EndReason, [code: number, reason: string]> = {
@@ -39,7 +39,7 @@ export type MailboxClient = {
   after: string | undefined;
   /** Whether the client acknowledges by itself. */
   isAcknowledging: boolean;
-  /** Whether it wants to be sent something every 30 s. */
+  /** Whether it wants to be sent something at once, and every 30 s. */
   hasHeartbeats: boolean;
   caller: Caller;
   log: Pick<Logger, 'info' | 'debug' | 'error'>;
@@ -155,12 +155,18 @@ function serveMailbox(
     });
   }
 
+  function beat(): void {
+    if (hasHeartbeats && socket.readyState === socket.OPEN) watch.send(HEARTBEAT, () => {});
+  }
+
   function askForReceipt(): void {
     if (isAcknowledging || pingedToken !== undefined || lastToken === receivedToken) return;
     pingedToken = lastToken;
     socket.ping(pingedToken);
   }
 
+  // At once, so that the client knows that they come.
+  beat();
   return {
     sink: {
       take(entry, written) {
@@ -179,7 +185,7 @@ function serveMailbox(
       drain() {},
       check() {
         watch.check();
-        if (hasHeartbeats && socket.readyState === socket.OPEN) watch.send(HEARTBEAT, () => {});
+        beat();
       },
     },
   };
