@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { createHook } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import { describe, it } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Publisher, PublishOutcome } from '@waybill/common/broker/ports.ts';
 import { encodeEvent } from '@waybill/common/event/event-json.ts';
 import { PROGRESS_TYPE } from '@waybill/common/internal-call/progress.ts';
@@ -37,6 +39,22 @@ describe('publishing a reply', () => {
     const early = [];
     for (let round = 0; round < 40; round += 1) early.push(...(await Promise.all([isEarly(), isEarly()])));
     assert.equal(early.filter(Boolean).length, 0);
+  });
+
+  it('leaves no timer behind once the broker has it', async (t) => {
+    const timers = new Set<number>();
+    const hook = createHook({
+      init(id, type) {
+        if (type === 'Timeout') timers.add(id);
+      },
+      destroy: (id) => void timers.delete(id),
+    }).enable();
+    t.after(() => hook.disable());
+    const publishReply = createPublishReply({ publisher: publisherThat(async () => 'confirmed') });
+    assert.equal(await publishReply(replyWithin(60_000)), 'confirmed');
+    // What has ended is told within a turn of the event loop; of a signal that is forgotten, when it is collected some time.
+    for (let turns = 0; turns < 10; turns += 1) await nextTurn();
+    assert.equal(timers.size, 0);
   });
 
   it('takes whatever handlers made while the broker takes nothing', async () => {

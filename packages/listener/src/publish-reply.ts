@@ -48,7 +48,7 @@ export function createPublishReply({ publisher }: { publisher: Publisher }): Pub
       const outcome = await publishInTime(
         publisher,
         { to, ...encodeMessage(replies) },
-        untilAllExpired(replies),
+        msUntilAllExpired(replies),
       );
       return replies.map(() => outcome);
     },
@@ -66,8 +66,23 @@ export function createPublishReply({ publisher }: { publisher: Publisher }): Pub
   };
 }
 
-/** A queue that is missing is waited for like one that is full: it is declared anew, by this process or by another. */
+/** `AbortSignal.timeout()` would leave a timer behind for each message, long after the broker has confirmed it. */
 async function publishInTime(
+  publisher: Publisher,
+  message: OutgoingMessage,
+  maxMs: number,
+): Promise<'confirmed' | 'expired'> {
+  const expired = new AbortController();
+  const timer = setTimeout(() => expired.abort(), maxMs).unref();
+  try {
+    return await publishUntil(publisher, message, expired.signal);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A queue that is missing is waited for like one that is full: it is declared anew, by this process or by another. */
+async function publishUntil(
   publisher: Publisher,
   message: OutgoingMessage,
   expired: AbortSignal,
@@ -87,8 +102,8 @@ const MISSING_QUEUE_MS = 1_000;
 /** Longest `setTimeout` can wait; a reply without a deadline is tried for as long. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-function untilAllExpired(replies: readonly EncodedEvent[]): AbortSignal {
+function msUntilAllExpired(replies: readonly EncodedEvent[]): number {
   const lastMs = Math.max(...replies.map(({ event }) => expiryMs(event)));
   // Node's timers may fire a millisecond early: the event would not have expired yet, and so have failed.
-  return AbortSignal.timeout(Math.min(MAX_TIMER_MS, Math.max(1, lastMs - Date.now()) + 1));
+  return Math.min(MAX_TIMER_MS, Math.max(1, lastMs - Date.now()) + 1);
 }
