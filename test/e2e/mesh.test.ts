@@ -96,6 +96,19 @@ describe('two sites', () => {
     assert.match(shouted.stdout, /^200 OK, by paris\nAHOY\n/);
   });
 
+  it('are called with the fields that a .proto file declares', async () => {
+    const proto = 'test/e2e/shouter.proto';
+    const shout = (...args: string[]) => mesh('call', 'acme', 'Shouter', 'Shout', '--proto', proto, ...args);
+    const shouted = await shout('--data', '{"value":"ahoy"}', '--json');
+    const { code, handledBy, output } = JSON.parse(shouted.stdout);
+    assert.deepEqual([code, handledBy, JSON.parse(output)], [200, 'paris', { value: 'AHOY' }]);
+    const misspelt = await shout('--data', '{"valeu":"ahoy"}');
+    assert.deepEqual([misspelt.code, misspelt.stdout], [1, '']);
+    assert.match(misspelt.stderr, /^--data: google.protobuf.StringValue has no field valeu$/m);
+    const missing = await mesh('call', 'acme', 'Shouter', 'Sing', '--proto', proto);
+    assert.match(missing.stderr, /declares no method Sing of acme.Shouter$/m);
+  });
+
   it('make one trace of a call over both', async () => {
     const { stdout } = await mesh('call', 'acme', 'Shouter', 'Shout', '--data', 'ahoy');
     const traceId = /^trace id: (.*)$/m.exec(stdout)?.[1];

@@ -8,9 +8,11 @@ const START_DEADLINE_MS = 60_000;
 /** Of each service, for the case that it fails. */
 const KEPT_LINES = 20;
 
-/** Telemetry goes to the demo's own collector, whatever is set. */
+/** Telemetry goes to the demo's own collector, and nothing speaks TLS, whatever is set. */
 export function demoEnv() {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('OTEL_')));
+  return Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !name.startsWith('OTEL_') && !name.startsWith('TLS_')),
+  );
 }
 
 /** Keeps the last lines of each service. */

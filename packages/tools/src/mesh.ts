@@ -26,7 +26,8 @@ const usage = `usage: ${program} COMMAND [options]
   --json               for programs
   --help               print this
 
-WAYBILL_API_KEY is sent as the API key, where one is needed; all but call need one with "mesh": true.`;
+WAYBILL_API_KEY is sent as the API key, where one is needed; all but call need one with "mesh": true. A site that asks for a
+certificate (GRPC_CLIENT_CA) is shown that of WAYBILL_CERT_FILE and WAYBILL_KEY_FILE.`;
 
 type Options = ReturnType<typeof readOptions>;
 type Command = { takes: string[]; run(client: MeshClient, options: Options): Promise<number | undefined> };

@@ -25,3 +25,11 @@ it('where clients have to show a key, it is said before what needs it, and sent 
   assert.match(String(key), /^ {2}key/);
   assert.match(String(curl), /curl \S+ -H "authorization: Bearer \$WAYBILL_API_KEY" /);
 });
+
+it('programs are told where a system is that speaks TLS, at whichever port', () => {
+  const urls = { publicUrl: 'https://localhost:8080', grpcAddress: 'https://localhost:50051' };
+  const lines = startLines({ ...system, ...urls, tcpAddress: 'localhost:9000' });
+  assert.match(String(told(lines, 'or')), /node bin\/req\.mjs --url https:\/\/localhost:8080\/$/);
+  for (const what of ['gRPC', 'stream'])
+    assert.match(String(told(lines, what)), / --url https:\/\/localhost:50051$/);
+});

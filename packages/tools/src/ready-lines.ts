@@ -16,7 +16,7 @@ export function startLines(system: Ready): string[] {
       'try',
       `curl ${url}/ ${needsKey ? KEY_HEADER : ''}-H 'content-type: application/json' -d '{"type":"PingRequest","data":{"sentAt":1}}'`,
     ],
-    ['or', `node bin/req.mjs${url.endsWith(':8080') ? '' : ` --url ${url}/`}`],
+    ['or', `node bin/req.mjs${toHttp(url)}`],
   ];
   if (tcpAddress)
     lines.push(
@@ -31,10 +31,9 @@ export function startLines(system: Ready): string[] {
 /** Of `npx waybill dev`. */
 export function devLines(system: Ready): string[] {
   const { publicUrl: url, telemetryUrl } = system;
-  const at = url.endsWith(':8080') ? '' : ` --url ${url}/`;
   return toText([
     ...firstLines(system),
-    ['send', `npx waybill send TYPE --data '{}'${at}`],
+    ['send', `npx waybill send TYPE --data '{}'${toHttp(url)}`],
     ...(telemetryUrl ? [['trace', 'npx waybill trace --last']] : []),
     ['status', 'npx waybill status --watch'],
     ...brokerLine(system),
@@ -55,7 +54,7 @@ function toText(lines: string[][]): string[] {
 }
 
 function datasetCommand({ grpcAddress, brokerUrl }: Ready): string {
-  const atOtherPort = grpcAddress.endsWith(':50051') ? '' : ` --url ${grpcAddress}`;
+  const atOtherPort = toGrpc(grpcAddress);
   // A broker of the user's is not named: its URL may hold a password.
   if (!brokerUrl) return `AMQP_URL=<as here> node bin/dataset-client.mjs${atOtherPort}`;
   const atOtherBroker = brokerUrl.endsWith(':5672') ? '' : ` --amqp ${brokerUrl}`;
@@ -63,7 +62,17 @@ function datasetCommand({ grpcAddress, brokerUrl }: Ready): string {
 }
 
 function streamCommand({ grpcAddress }: Ready): string {
-  return `node bin/stream-client.mjs${grpcAddress.endsWith(':50051') ? '' : ` --url ${grpcAddress}`}`;
+  return `node bin/stream-client.mjs${toGrpc(grpcAddress)}`;
+}
+
+/** The option by which programs find the public port, where it is not where they look. */
+function toHttp(url: string): string {
+  return url === 'http://localhost:8080' ? '' : ` --url ${url}/`;
+}
+
+/** The same of the gRPC port. */
+function toGrpc(address: string): string {
+  return address === 'localhost:50051' ? '' : ` --url ${address}`;
 }
 
 function tcpCommand(address: string): string {

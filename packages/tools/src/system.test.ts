@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
+import { createAuthority } from '@waybill/test-harness/certificates.ts';
 import { freePort } from '@waybill/test-harness/free-port.ts';
 import { freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { noteRunningSystem } from '../../../bin/plain/running-systems.mjs';
@@ -69,6 +73,44 @@ it('the services of npm start log all that a trace shows, as those of the demo d
     assert.equal(env.LOG_LEVEL, 'debug', name);
     assert.equal(env.OTEL_EXPORTER_OTLP_LOGS_ENDPOINT, `${telemetryUrl}/v1/logs`, name);
   }
+});
+
+describe('a certificate that npm start is given', () => {
+  const authority = createAuthority();
+
+  it('is that of public-web alone, which the dispatcher then calls by its name', async () => {
+    const pair = authority.issue({ names: ['localhost'] });
+    const env = await freePorts({ TLS_CERT: pair.cert, TLS_KEY: pair.key });
+    const { stages, publicUrl, grpcAddress } = await describeSystem(env);
+    assert.equal(publicUrl, `https://localhost:${env.PORT}`);
+    assert.equal(grpcAddress, `https://localhost:${env.GRPC_PORT}`);
+    const having = stages.flat().filter((service) => service.env.TLS_CERT || service.env.TLS_KEY);
+    assert.deepEqual(
+      having.map(({ name, env: { INTERNAL_URL } }) => [name, INTERNAL_URL]),
+      [['public-web', `https://localhost:${env.INTERNAL_PORT}`]],
+    );
+  });
+
+  it('has to be for localhost, unless dispatchers call it otherwise', async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'waybill-certificate-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const { cert, key } = authority.issue({ names: ['elsewhere.test'] });
+    writeFileSync(join(folder, 'cert.pem'), cert);
+    const env = await freePorts({ TLS_CERT_FILE: join(folder, 'cert.pem'), TLS_KEY: key });
+    await assert.rejects(describeSystem(env), /the certificate \(TLS_CERT\) is not for localhost/);
+    await describeSystem({ ...env, INTERNAL_URL: 'https://elsewhere.test:8081' });
+  });
+});
+
+it('npm start gives the keys of peers of a mesh to public-web alone', async () => {
+  const peer = { id: 'a', address: 'a:1', hash: `sha256:${'0'.repeat(64)}`, key: 'k'.repeat(40) };
+  const mesh = { MESH_ID: 'b', MESH_ADDRESS: 'b:1', MESH_NAMESPACES: 'acme' };
+  const { stages } = await describeSystem(await freePorts({ ...mesh, MESH_PEERS: JSON.stringify([peer]) }));
+  const having = stages.flat().filter(({ env }) => env.MESH_PEERS);
+  assert.deepEqual(
+    having.map(({ name }) => name),
+    ['public-web'],
+  );
 });
 
 describe('the ports of npm start', () => {

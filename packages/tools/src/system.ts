@@ -4,7 +4,10 @@
  *
  * Without AMQP_URL there is an embedded broker; without an OTLP endpoint, a collector that bin/trace.mjs can read.
  */
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import type { RunningSystem } from '../../../bin/plain/running-systems.mjs';
+import { UserError } from '../../../bin/plain/user-error.mjs';
 import { BrokerError, connectToBroker, toBroker } from './broker-connection.ts';
 import { readBrokerUrl } from './broker-url.ts';
 import { checkSettings } from './check-settings.ts';
@@ -12,7 +15,7 @@ import { listenerPorts, portSettingOf } from './packaged-listeners.ts';
 import { checkAreFree, readPorts } from './ports.ts';
 import { modulePath } from './programs.ts';
 import type { Service } from './run-services.ts';
-import { DATASET_SERVICES, describeTiers, withoutSecrets } from './tiers.ts';
+import { DATASET_SERVICES, describeTiers, hasTls, withoutSecrets } from './tiers.ts';
 
 /** Each port by the variable that changes it here. */
 export const defaultPorts = {
@@ -38,7 +41,7 @@ export type System = {
   stages: Service[][];
   /** Without a slash at its end. */
   publicUrl: string;
-  /** `host:port`. */
+  /** `host:port`, with TLS `https://host:port`. */
   grpcAddress: string;
   /** `host:port`, where datasets come by TCP; undefined where there are none. */
   tcpAddress: string | undefined;
@@ -106,14 +109,16 @@ export async function describeSystem(
     ...describeTiers(forServices, ports, { listeners, descriptionsFile, withoutDatasets }),
   ].filter((stage) => stage.length > 0);
   const doubts = await checkSettings(stages.flat(), env);
+  const isTls = hasTls(env);
+  if (isTls && !env.INTERNAL_URL) checkCertificate(env);
   await checkAreFree(used);
   if (namedBroker) doubts.push(...(await checkBroker(namedBroker)));
   return {
     stages,
     doubts,
     ports: used.map(([, port]) => port),
-    publicUrl: `http://localhost:${ports.PORT}`,
-    grpcAddress: `localhost:${ports.GRPC_PORT}`,
+    publicUrl: `${isTls ? 'https' : 'http'}://localhost:${ports.PORT}`,
+    grpcAddress: `${isTls ? 'https://' : ''}localhost:${ports.GRPC_PORT}`,
     tcpAddress: hasDatasets ? `localhost:${ports.TCP_PORT}` : undefined,
     clientBrokerUrl: inDefaultVhost(clientBroker),
     needsKey: Boolean(env.API_KEYS || env.API_KEYS_FILE || env.JWT_JWKS_URL),
@@ -142,6 +147,14 @@ function inDefaultVhost(url: URL) {
   const copy = new URL(url);
   copy.pathname = '';
   return copy.href;
+}
+
+/** The dispatcher, and whoever is told how to try it, call public-web by this name. */
+function checkCertificate({ TLS_CERT: cert, TLS_CERT_FILE: file = '' }: NodeJS.ProcessEnv): void {
+  if (new X509Certificate(cert || readFileSync(file)).checkHost('localhost') === undefined)
+    throw new UserError(
+      'the certificate (TLS_CERT) is not for localhost, by which public-web is called here',
+    );
 }
 
 /** One that is not there may be on its way up; one that refuses us will go on to. */

@@ -10,7 +10,7 @@ import type { defaultPorts } from './system.ts';
 /** What sends datasets, and where they come from. */
 export const DATASET_SERVICES = ['data-dispatch-listener', 'dataset-generator'];
 
-/** Each goes to those services only that need it; those of TLS to none, as everything is on loopback. */
+/** Each goes to those services only that need it; those of TLS to public-web alone, as everything is on loopback. */
 const secretSettings = [
   'AMQP_URL',
   'INTERNAL_SECRETS',
@@ -20,6 +20,7 @@ const secretSettings = [
   'DATABASE_URL',
   'TLS_CERT',
   'TLS_KEY',
+  'MESH_PEERS',
 ];
 
 /**
@@ -80,6 +81,8 @@ export function describeTiers(
     ...internal,
     ...stores,
     ...sealing.publicKey,
+    ...pick(env, 'MESH_PEERS'),
+    ...tlsOf(env, ports.INTERNAL_PORT),
     // A type that nobody takes is refused in any case, by the dispatcher, which knows of new ones at once.
     PUBLIC_EVENT_TYPES: env.PUBLIC_EVENT_TYPES || (listeners.length > 0 ? '*' : 'PingRequest,nimbus.sq'),
     PORT: `${ports.PORT}`,
@@ -102,6 +105,18 @@ export function describeTiers(
   const stages = [[datasetGenerator, store], [dispatcher, ...ourListeners], [publicWeb]];
   if (!withoutDatasets) return stages;
   return stages.map((stage) => stage.filter(({ name }) => !DATASET_SERVICES.includes(name)));
+}
+
+/** What public-web has a certificate by, if it has one; the dispatcher then calls it by the name that the certificate is for. */
+function tlsOf(env: NodeJS.ProcessEnv, internalPort: number): NodeJS.ProcessEnv {
+  if (!hasTls(env)) return {};
+  const internalUrl = env.INTERNAL_URL || `https://localhost:${internalPort}`;
+  return { ...pick(env, 'TLS_CERT'), ...pick(env, 'TLS_KEY'), INTERNAL_URL: internalUrl };
+}
+
+/** Whether public-web speaks TLS. */
+export function hasTls(env: NodeJS.ProcessEnv): boolean {
+  return isSet(pick(env, 'TLS_CERT')) || isSet(pick(env, 'TLS_KEY'));
 }
 
 /** A file of its own for each system that runs in a folder, by its port: a store lets no other one at its file. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { createSecureContext } from 'node:tls';
 import { credentials, status } from '@grpc/grpc-js';
+import { bareEnvironment } from '@waybill/test-harness/bare-environment.ts';
 import { createAuthority, type KeyPair, trust } from '@waybill/test-harness/certificates.ts';
 import { type Answer, createStranger, type Stranger } from '@waybill/test-harness/collector-stranger.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
@@ -208,6 +210,22 @@ describe('two sites that trust each other alone, by mutual TLS and keys', () => 
     assert.equal(elsewhere, '500 handler error: no peer may be at that address');
   });
 
+  it('are seen by whoever shows bin/mesh.mjs a certificate and a key that they know', async () => {
+    const list = (env: NodeJS.ProcessEnv) => runMesh(['list', '--url', `https://${berlin}`], env);
+    const trusting = { NODE_EXTRA_CA_CERTS: join(folder, 'ca.pem'), WAYBILL_API_KEY: keys.operator };
+    const certificate = {
+      WAYBILL_CERT_FILE: file('cert.pem', pair.cert),
+      WAYBILL_KEY_FILE: file('key.pem', pair.key),
+    };
+    const seen = await list({ ...trusting, ...certificate });
+    assert.match(seen.stdout, /^paris +localhost:\d+ +ACTIVE +acme/m);
+    const unseen = await list(trusting);
+    assert.deepEqual([unseen.code, unseen.stdout], [1, '']);
+    assert.match(unseen.stderr, /WAYBILL_CERT_FILE/);
+    const missing = await list({ ...trusting, ...certificate, WAYBILL_KEY_FILE: join(folder, 'none.pem') });
+    assert.match(missing.stderr, /^WAYBILL_CERT_FILE, WAYBILL_KEY_FILE: ENOENT/);
+  });
+
   it('let nobody connect but the peer, at its own address', async () => {
     const client = connect(berlin, pair);
     const refused = '400 address is none that the caller may have';
@@ -218,6 +236,20 @@ describe('two sites that trust each other alone, by mutual TLS and keys', () => 
     assert.equal(await attempt(paris, keys.paris), '200 Connected with 1 shared namespaces');
   });
 });
+
+function runMesh(
+  args: string[],
+  env: NodeJS.ProcessEnv,
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  return new Promise((resolve) =>
+    execFile(
+      process.execPath,
+      ['bin/mesh.mjs', ...args],
+      { env: { ...bareEnvironment(), ...env } },
+      (error, stdout, stderr) => resolve({ code: Number(error?.code ?? 0), stdout, stderr }),
+    ),
+  );
+}
 
 /** The spans from `first` to the one that sends an event, each the parent of the next; nothing while one is missing. */
 function wayOf(first: ReceivedSpan | undefined, spans: ReceivedSpan[]): ReceivedSpan[] | undefined {
