@@ -30,8 +30,9 @@ export type LineWriter = {
  * Creates a {@link LineWriter}.
  *
  * @param fd must not block if it is a pipe: a write that never ends would hold up the exit of the process.
- * @param isNonBlocking whether a write to `fd` waits for nothing. Then it is made at once; a file's disk may stall, so that needs a
- *   thread of Node's pool, which has to be woken and to wake in turn.
+ * @param isNonBlocking whether a write to `fd` waits for nothing, for good: not so where another process shares the description that
+ *   was opened, and can have it otherwise. Then it is made at once; a file's disk may stall, so that needs a thread of Node's pool,
+ *   which has to be woken and to wake in turn.
  * @param maxWaitingBytes lines beyond are dropped.
  * @param onFailing called when writing begins to fail, but not for a reader that stalls.
  * @param onDropped called for each line that is dropped.

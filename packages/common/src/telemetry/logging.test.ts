@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, fork, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { openSync } from 'node:fs';
+import { closeSync, constants, existsSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { bareEnvironment } from '@waybill/test-harness/bare-environment.ts';
@@ -87,6 +89,32 @@ test('a process whose stdout is not read goes on, and ends when told to', async 
   (child.stdout as Socket).pause();
   for (let i = 0; i < 3; i += 1) await tellToLog(child, 2_000);
   assert.equal(await stop(child), 0);
+});
+
+/** The end of a pipe to write to, which blocks; its reader takes nothing. */
+function stalledPipe(t: TestContext): number {
+  const folder = mkdtempSync(join(tmpdir(), 'waybill-'));
+  const path = join(folder, 'pipe');
+  assert.equal(spawnSync('mkfifo', [path]).status, 0);
+  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const fd = openSync(path, 'w');
+  t.after(() => {
+    closeSync(fd);
+    closeSync(reader);
+    rmSync(folder, { recursive: true });
+  });
+  return fd;
+}
+
+test('a process whose stdout is not read goes on when one that shares the pipe has ended', {
+  skip: existsSync('/proc/self/fd/1') ? false : 'needs /proc',
+}, async (t) => {
+  const pipe = stalledPipe(t);
+  const first = await start(t, pipe);
+  const second = await start(t, pipe);
+  assert.equal(await stop(first), 0);
+  for (let i = 0; i < 3; i += 1) await tellToLog(second, 2_000);
+  assert.equal(await stop(second), 0);
 });
 
 /** A terminal of `script` (util-linux), which holds it when its own output is not read, as Ctrl-S does. */

@@ -100,12 +100,12 @@ async function flushOtlp(): Promise<void> {
 /** Drops lines while 4 MB wait to be written. At the exit it waits for a reader no longer than half a second. */
 function startStdout(log: () => Logger): LineWriter {
   const stats = fstatSync(1);
-  const isStream = stats.isFIFO() || stats.isSocket();
-  // Looked at, it becomes a stream of Node's, and those do not block.
-  if (isStream) void process.stdout;
+  const own = stats.isFIFO() || isatty(1) ? openOwn() : undefined;
+  // Looked at, it becomes a stream of Node's, which does not block until another process that shares it ends.
+  if (own === undefined && (stats.isFIFO() || stats.isSocket())) void process.stdout;
   const writer = createLineWriter({
-    fd: isatty(1) ? openTerminal() : 1,
-    isNonBlocking: isStream,
+    fd: own ?? 1,
+    isNonBlocking: own !== undefined,
     maxWaitingBytes: MAX_WAITING_BYTES,
     onFailing: (error) => log().error({ err: error }, 'stdout takes no log lines'),
     onDropped: () => logLinesDropped.add(1, { to: 'stdout' }),
@@ -115,13 +115,16 @@ function startStdout(log: () => Logger): LineWriter {
   return writer;
 }
 
-/** The terminal that is stdout, opened once more: a write to stdout itself blocks while it is held (Ctrl-S). */
-function openTerminal(): number {
+/**
+ * The pipe or the terminal that is stdout, opened once more: a write to it waits for nothing, whatever a process that shares stdout
+ * makes of that. A write to stdout itself blocks while its reader stalls, or the terminal is held (Ctrl-S).
+ */
+function openOwn(): number | undefined {
   try {
     return openSync('/proc/self/fd/1', constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
   } catch {
-    // No such file, as outside of Linux, or a terminal of another user.
-    return 1;
+    // No such file, as outside of Linux, one of another user, or a pipe that nobody reads any more.
+    return undefined;
   }
 }
 
