@@ -11,12 +11,17 @@ import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Server as TcpServer } from 'node:net';
 
-/** Connections taken before requests have their turn, or those without end would hold them up: some 5 ms of work. */
+/**
+ * Connections taken before requests have their turn, or those without end would hold them up; and for how long, as the handshakes of
+ * TLS fall in between, each some milliseconds of work.
+ */
 const MOST_AT_ONCE = 64;
+const MOST_MS = 5;
 
 const waiting: (() => void)[] = [];
 let isAccepting = false;
 let taken = 0;
+let sinceMs = 0;
 
 /** Has connections to `server` taken before requests are handled that are put off (`putOffRequests`). */
 export function acceptFirst(server: TcpServer): void {
@@ -24,6 +29,7 @@ export function acceptFirst(server: TcpServer): void {
     taken += 1;
     if (isAccepting) return;
     isAccepting = true;
+    sinceMs = performance.now();
     setImmediate(lookForMore, 0);
   });
 }
@@ -50,13 +56,16 @@ export function afterRequests(act: () => void): void {
 }
 
 function lookForMore(takenBefore: number): void {
-  if (taken > takenBefore && taken < MOST_AT_ONCE) {
+  if (taken > takenBefore && taken < MOST_AT_ONCE && performance.now() < sinceMs + MOST_MS) {
     setImmediate(lookForMore, taken);
     return;
   }
-  // What is put off meanwhile stands behind.
-  for (const act of waiting) act();
-  waiting.length = 0;
-  taken = 0;
-  isAccepting = false;
+  try {
+    // What is put off meanwhile stands behind.
+    for (const act of waiting) act();
+  } finally {
+    waiting.length = 0;
+    taken = 0;
+    isAccepting = false;
+  }
 }
