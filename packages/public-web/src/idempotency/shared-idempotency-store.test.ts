@@ -117,6 +117,20 @@ describe('requests with one key at two instances that share a store', () => {
     assert.equal((await send(two)).body, 'effect 2');
   });
 
+  it('are never answered what another request has got that has claimed their key meanwhile', async (t) => {
+    const { store, asked } = shared();
+    const work = createWork();
+    const first = send(startInstance(t, { store, work }));
+    await work.started;
+    const second = send(startInstance(t, { store, work }));
+    await asked('read');
+    const answer = { status: 200, headers: {}, body: 'to another' };
+    await store.keep('[null,"key"]', { fingerprint: 'of another', answer });
+    assert.equal((await second).statusCode, 422);
+    work.finish();
+    await first;
+  });
+
   it('are told 504, and do not run, once an instance must have died with the first of them', async (t) => {
     const { store } = shared();
     const work = createWork();
