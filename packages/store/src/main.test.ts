@@ -107,12 +107,12 @@ describe('a store', () => {
     const claim = { step: 'claim', claim: 'gone', value: '', keepMs: 60_000 } as const;
     for (const key of clients) await callAndLeave(store, { call: 'keys', steps: [{ key, ...claim }] });
     store.kill('SIGCONT');
-    const steps = clients.map((key) => ({ step: 'read' as const, key }));
-    assert.deepEqual(await call(store, { call: 'keys', steps }), { results: clients.map(() => ({})) });
     for (const client of clients) {
       const { fence, previous } = await attach(store, client);
       assert.deepEqual([fence, previous], [1, undefined]);
     }
+    const steps = clients.map((key) => ({ step: 'read' as const, key }));
+    assert.deepEqual(await call(store, { call: 'keys', steps }), { results: clients.map(() => ({})) });
   });
 
   it('attaches one client as public-webs asked for it before they did so for many', async () => {
