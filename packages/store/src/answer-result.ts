@@ -11,7 +11,7 @@ export function createAnswerResult({ values }: { values: Pick<KeptValues, 'read'
     const call = parseForwardedJson(body) as ResultCall;
     switch (call.call) {
       case 'read-result':
-        return { value: await values.read(idOf(call)) };
+        return { value: (await values.read(idOf(call))) ?? undefined };
       case 'keep-result':
         await values.keep({ ...call, key: idOf(call) });
         return {};

@@ -106,6 +106,21 @@ export function keptValuesContract(name: string, open: () => Promise<Database>):
       assert.equal((await values.read(key))?.length, KEPT_VALUE_MAX_BYTES);
     });
 
+    it('are told to whom they are not too large, and of others that there is one', async () => {
+      const [key, text] = [randomUUID(), 'é'.repeat(50)];
+      const ask = (maxBytes?: number) => [
+        values.read(key, maxBytes),
+        values.claim({ key, claim: 'of another', value: 'another', keepMs: WINDOW_MS }, maxBytes),
+      ];
+      assert.equal(await values.read(key, 1), undefined);
+      await claim(key, text);
+      assert.deepEqual(await Promise.all(ask(99)), [null, null]);
+      for (const maxBytes of [100, undefined])
+        assert.deepEqual(await Promise.all(ask(maxBytes)), [text, text]);
+      const mine = { key, claim: `of ${text}`, value: text, keepMs: WINDOW_MS };
+      assert.equal(await values.claim(mine, 1), undefined);
+    });
+
     it('are all forgotten when their time is over, however many, and others stay', async () => {
       nowMs += WINDOW_MS;
       await values.forgetOld();

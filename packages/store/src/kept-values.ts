@@ -18,16 +18,24 @@ export type NewValue = {
 /** The id by which whoever has claimed a key knows its claim. */
 export type Claim = { key: string; claim: string };
 
+/** What is kept under a key: nothing, where nothing is; null, where it is larger than was asked for. */
+export type FoundValue = string | null | undefined;
+
 export type KeptValues = {
   /**
    * In one step: resolves with what is kept under the key; or, if nothing is, keeps `value` there as a claim, and resolves with
    * undefined, also when it is asked for once more. On disk when it resolves.
    *
+   * @param maxBytes as of {@link read}
    * @throws AppError `not-accepted` in the moment in which what was there is given up; as {@link keep}.
    */
-  claim(value: NewValue & Claim): Promise<string | undefined>;
-  /** What is kept under the key. */
-  read(key: string): Promise<string | undefined>;
+  claim(value: NewValue & Claim, maxBytes?: number): Promise<FoundValue>;
+  /**
+   * What is kept under the key.
+   *
+   * @param maxBytes what is larger stays in the database (default: nothing is)
+   */
+  read(key: string, maxBytes?: number): Promise<FoundValue>;
   /**
    * Keeps a value in place of whatever is there. On disk when it resolves.
    *
@@ -42,6 +50,9 @@ export type KeptValues = {
   forgetOld(isStopping?: () => boolean): Promise<number>;
 };
 
+/** Leaves what is too large where it is, instead of having a process read it that does not tell it. */
+const FIND = `SELECT claim, CASE WHEN octet_length(value) <= $3 THEN value END AS value FROM kept_values
+  WHERE id = $1 AND expires_ms > $2`;
 const INSERT = `INSERT INTO kept_values (id, value, claim, expires_ms) VALUES ($1, $2, $3, $4)
   ON CONFLICT (id) DO UPDATE SET value = excluded.value, claim = excluded.claim, expires_ms = excluded.expires_ms`;
 /** Asks twice, since another process may have kept another value by the time that this one gets at the row. */
@@ -58,29 +69,28 @@ export function createKeptValues({
 }): KeptValues {
   const { transaction } = database;
 
-  async function find(sql: Sql, key: string): Promise<Row | undefined> {
-    const params = [key, nowMs()];
-    const [row] = await sql('SELECT value, claim FROM kept_values WHERE id = $1 AND expires_ms > $2', params);
+  async function find(sql: Sql, key: string, maxBytes: number): Promise<Row | undefined> {
+    const [row] = await sql(FIND, [key, nowMs(), maxBytes]);
     return row;
   }
 
   return {
-    async claim({ key, value, claim, keepMs }) {
+    async claim({ key, value, claim, keepMs }, maxBytes = KEPT_VALUE_MAX_BYTES) {
       assertFits(value);
       const found = await transaction(async (sql) => {
         // First, as most that is asked for again is there, and reading locks and writes nothing.
-        const kept = await find(sql, key);
+        const kept = await find(sql, key, maxBytes);
         if (kept) return kept;
         const params = [key, value, claim, nowMs() + keepMs, nowMs()];
         const [claimed] = await sql(`${INSERT} WHERE kept_values.expires_ms <= $5 RETURNING claim`, params);
-        return claimed ?? (await find(sql, key));
+        return claimed ?? (await find(sql, key, maxBytes));
       });
       if (!found) throw new AppError('not-accepted', 'the key is being given up');
-      return found.claim === claim ? undefined : String(found.value);
+      return found.claim === claim ? undefined : (found.value as FoundValue);
     },
-    async read(key) {
-      const found = await transaction((sql) => find(sql, key));
-      return found && String(found.value);
+    async read(key, maxBytes = KEPT_VALUE_MAX_BYTES) {
+      const found = await transaction((sql) => find(sql, key, maxBytes));
+      return found?.value as FoundValue;
     },
     async keep({ key, value, keepMs }) {
       assertFits(value);

@@ -1,10 +1,14 @@
 /** Steps with idempotency keys that come together from one public-web: an HTTP call for each would cost more than they do. */
 import { AppError } from '@waybill/common/errors.ts';
-import type { KeyResult, KeyStep } from '@waybill/common/internal-call/store-calls.ts';
-import type { KeptValues } from './kept-values.ts';
+import {
+  type KeyResult,
+  type KeyStep,
+  TOLD_TOGETHER_MAX_BYTES,
+} from '@waybill/common/internal-call/store-calls.ts';
+import type { FoundValue, KeptValues } from './kept-values.ts';
 
 /**
- * Takes each step by itself, all at once; resolves with what becomes of each, in their order.
+ * Takes each step by itself, all at once; resolves with what becomes of each, in their order. Of several it tells no large value.
  *
  * @throws AppError what failed, when all have.
  */
@@ -13,7 +17,8 @@ export type TakeKeySteps = (steps: readonly KeyStep[]) => Promise<KeyResult[]>;
 /** Creates {@link TakeKeySteps}. */
 export function createTakeKeySteps({ values }: { values: KeptValues }): TakeKeySteps {
   return async (steps) => {
-    const taken = await Promise.allSettled(steps.map((step) => take(step, values)));
+    const maxBytes = steps.length > 1 ? TOLD_TOGETHER_MAX_BYTES : undefined;
+    const taken = await Promise.allSettled(steps.map((step) => take(step, values, maxBytes)));
     const failures = taken.filter(({ status }) => status === 'rejected');
     if (failures.length > 0 && failures.length === taken.length)
       throw (failures[0] as PromiseRejectedResult).reason;
@@ -21,14 +26,14 @@ export function createTakeKeySteps({ values }: { values: KeptValues }): TakeKeyS
   };
 }
 
-async function take(step: KeyStep, values: KeptValues): Promise<KeyResult> {
+async function take(step: KeyStep, values: KeptValues, maxBytes: number | undefined): Promise<KeyResult> {
   // Another one than any of a listener.
   const key = `key ${step.key}`;
   switch (step.step) {
     case 'claim':
-      return { value: await values.claim({ ...step, key }) };
+      return toResult(await values.claim({ ...step, key }, maxBytes));
     case 'read':
-      return { value: await values.read(key) };
+      return toResult(await values.read(key, maxBytes));
     case 'amend':
       await values.amend({ ...step, key });
       return {};
@@ -41,4 +46,8 @@ async function take(step: KeyStep, values: KeptValues): Promise<KeyResult> {
     default:
       throw new AppError('invalid-request', 'a store knows no such step');
   }
+}
+
+function toResult(value: FoundValue): KeyResult {
+  return value === null ? { isLarge: true } : { value };
 }

@@ -10,9 +10,11 @@ import { PROGRESS_TYPE } from '@waybill/common/internal-call/progress.ts';
 import {
   type Attached,
   KEPT_VALUE_MAX_BYTES,
+  type KeyStep,
   type Page,
   type ReadAnswer,
   type Reserved,
+  TOLD_TOGETHER_MAX_BYTES,
 } from '@waybill/common/internal-call/store-calls.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
 import { append, call, callAndLeave, newReply, post, randomKey, startStore } from './store.fixture.ts';
@@ -137,6 +139,22 @@ it('a store takes each step with a key by itself, and refuses them when all fail
   const results = [{}, { isFailed: true }, {}];
   assert.deepEqual(await call(store, { call: 'keys', steps }), { results });
   assert.equal((await post(store, '/calls', { call: 'keys', steps: [tooLarge] })).status, 413);
+  await store.stop();
+});
+
+it('a store tells what is large under a key only to a step that is alone', async () => {
+  const store = await startStore(`sqlite:${join(folder, 'large.db')}`);
+  await store.ready();
+  const value = 'x'.repeat(TOLD_TOGETHER_MAX_BYTES + 1);
+  const keep = { step: 'keep' as const, key: 'large', value, keepMs: 60_000 };
+  const claim = { ...keep, step: 'claim' as const, claim: 'c' };
+  const read = (key: string) => ({ step: 'read' as const, key });
+  const ask = (...steps: KeyStep[]) => call(store, { call: 'keys', steps });
+  await ask(keep, { ...keep, key: 'small', value: value.slice(1) });
+  assert.deepEqual(await ask(claim, read('large'), read('small')), {
+    results: [{ isLarge: true }, { isLarge: true }, { value: value.slice(1) }],
+  });
+  for (const step of [claim, read('large')]) assert.deepEqual(await ask(step), { results: [{ value }] });
   await store.stop();
 });
 

@@ -12,6 +12,12 @@ export const MAILBOX_MAX_BYTES = 16 * 1024 * 1024;
 /** Bytes of one value that is kept under a key: an answer of a MiB, each character of it escaped, and its headers. */
 export const KEPT_VALUE_MAX_BYTES = 2_500_000;
 
+/**
+ * Bytes of a value that is told beside others: of the most steps of one call (128) all values, each character escaped, are half of
+ * what its caller reads.
+ */
+export const TOLD_TOGETHER_MAX_BYTES = 32 * 1024;
+
 /** The public-web instance that a client is connected to: what is appended to its mailbox is pushed to `url`. */
 export type Holder = { instance: string; url: string };
 
@@ -156,8 +162,11 @@ export type KeyStep =
   | { step: 'keep'; key: string; value: string; keepMs: number }
   | { step: 'release'; key: string; claim: string };
 
-/** What `claim` and `read` tell; of any step that it may not have been done. */
-export type KeyResult = ReadValue & { isFailed?: boolean };
+/**
+ * What `claim` and `read` tell; of any step that it may not have been done. `isLarge`, and no value: what is kept is more than
+ * {@link TOLD_TOGETHER_MAX_BYTES}, and told to a `read` that is alone in its call.
+ */
+export type KeyResult = ReadValue & { isLarge?: boolean; isFailed?: boolean };
 
 /** What is kept under a key; nothing where nothing is. */
 export type ReadValue = { value?: string };

@@ -105,11 +105,7 @@ function atStore(database: () => Promise<Record<string, string>>): void {
     });
 
   it('go in one call where they come together, and each gets what is its own', async () => {
-    const calls: StoreCall[] = [];
-    const counted: AskStore = (call) => {
-      calls.push(call);
-      return askStore(call);
-    };
+    const { calls, counted } = count(askStore);
     const [instance, all] = [open(counted), Array.from({ length: 50 }, () => randomUUID())];
     await Promise.all(all.map((key) => instance.claim(key, { fingerprint: key })));
     assert.equal(calls.length, 1);
@@ -120,19 +116,49 @@ function atStore(database: () => Promise<Record<string, string>>): void {
     );
   });
 
+  it('are had also where many have large answers that are asked for together, and others with them', async () => {
+    const [instance, all] = [open(askStore), Array.from({ length: 10 }, () => randomUUID())];
+    // Escaped twice, all of them are more than is read of one answer.
+    const body = '"'.repeat(480_000);
+    const entry = { fingerprint: 'f', answer: { status: 200, headers: {}, body } };
+    for (const key of all) await instance.keep(key, entry);
+    const { calls, counted } = count(askStore);
+    const asked = open(counted);
+    const claim = (key: string) => asked.claim(key, { fingerprint: 'f' });
+    const innocent = [randomUUID(), randomUUID()];
+    const claimed = await Promise.all([...all, ...innocent].map(claim));
+    assert.deepEqual(
+      claimed.map((each) => each?.answer?.body.length),
+      [...all.map(() => body.length), undefined, undefined],
+    );
+    assert.deepEqual(await asked.read(String(all[0])), entry);
+    // None of them is released, for none was refused.
+    assert.deepEqual(calls.map(stepsOf), [12, ...Array(11).fill(1)]);
+  });
+
   it('are not told to the store, nor what they may be guessed from', async () => {
-    const calls: StoreCall[] = [];
-    const overheard: AskStore = (call) => {
-      calls.push(call);
-      return askStore(call);
-    };
-    const instance = open(overheard);
+    const { calls, counted } = count(askStore);
+    const instance = open(counted);
     await instance.claim('the secret key', { fingerprint: 'f' });
     await instance.read('the secret key');
     await instance.keep('the secret key', { fingerprint: 'f' });
     assert.equal(calls.length, 3);
     assert.doesNotMatch(JSON.stringify(calls), /secret/);
   });
+}
+
+/** Has the calls that are made. */
+function count(askStore: AskStore): { calls: StoreCall[]; counted: AskStore } {
+  const calls: StoreCall[] = [];
+  const counted: AskStore = (call) => {
+    calls.push(call);
+    return askStore(call);
+  };
+  return { calls, counted };
+}
+
+function stepsOf(call: StoreCall): number {
+  return call.call === 'keys' ? call.steps.length : 0;
 }
 
 /** Has `lost` carried out, and its answer lost. */

@@ -24,6 +24,8 @@ import { answerAt } from './kept-answer.ts';
 /** Steps that wait for their turn, and how long: a request waits no longer for its claim. */
 const MAX_QUEUED = 10_000;
 const MAX_WAIT_MS = 1_000;
+/** How long what is large waits for its turn to be read, which takes some 20 ms of both ends. */
+const MAX_LARGE_WAIT_MS = 5_000;
 /** What is told again, and its bytes; beyond, claims stay for the window, without their answers. */
 const MAX_UNHEARD = 1_000;
 const MAX_UNHEARD_BYTES = 16 * 1024 * 1024;
@@ -43,7 +45,14 @@ export function createStoredIdempotencyStore({
   /** Of the requests of this instance that have claimed a key. */
   const claims = new Map<string, string>();
   const take = createTakeStep(askStore);
+  const readLarge = createReadLarge(askStore);
   const tell = createTell(take);
+
+  /** What is kept, which a step has told, or only that it is large. */
+  async function toKept(id: string, told: KeyResult): Promise<IdempotencyEntry | undefined> {
+    const { value } = told.isLarge ? await readLarge(id) : told;
+    return value === undefined ? undefined : await withReply(toEntry(value));
+  }
 
   async function withReply(entry: IdempotencyEntry): Promise<IdempotencyEntry> {
     if (entry.answer || !entry.reply) return entry;
@@ -57,18 +66,19 @@ export function createStoredIdempotencyStore({
       const claim = randomUUID();
       const claimed = { key: idOf(key), claim };
       try {
-        const { value } = await take({ step: 'claim', ...claimed, value: toText(entry), keepMs });
-        if (value !== undefined) return await withReply(toEntry(value));
-        claims.set(key, claim);
-        return undefined;
+        const told = await take({ step: 'claim', ...claimed, value: toText(entry), keepMs });
+        const kept = await toKept(claimed.key, told);
+        if (told.isLarge && !kept) throw new AppError('not-accepted', 'the key is being given up');
+        if (!kept) claims.set(key, claim);
+        return kept;
       } catch (error) {
         void tell({ step: 'release', ...claimed }).catch(() => {});
         throw error;
       }
     },
     async read(key) {
-      const { value } = await take({ step: 'read', key: idOf(key) });
-      return value === undefined ? undefined : await withReply(toEntry(value));
+      const id = idOf(key);
+      return toKept(id, await take({ step: 'read', key: id }));
     },
     async amend(key, entry) {
       const claim = claims.get(key);
@@ -89,14 +99,17 @@ export function createStoredIdempotencyStore({
 type TakeStep = (step: KeyStep) => Promise<KeyResult>;
 
 /** Creates what has a store take a step, and those that come meanwhile together. It throws `not-accepted` for one that may not be done. */
-function createTakeStep(askStore: AskStore): TakeStep {
+function createTakeStep(
+  askStore: AskStore,
+  { maxItems = HTTP_MAX_EVENTS, maxWaitMs = MAX_WAIT_MS } = {},
+): TakeStep {
   const batcher = createBatcher<KeyStep, KeyResult>({
-    maxItems: HTTP_MAX_EVENTS,
+    maxItems,
     maxBytes: MAX_BATCH_BYTES,
     maxInFlight: () => MAX_BATCHES_IN_FLIGHT,
     maxPartialInFlight: () => MAX_PARTIAL_BATCHES_IN_FLIGHT,
     maxQueued: MAX_QUEUED,
-    maxWaitMs: MAX_WAIT_MS,
+    maxWaitMs,
     send: async (steps) => (await askStore<{ results: KeyResult[] }>({ call: 'keys', steps })).results,
   });
   return async (step) => {
@@ -104,6 +117,12 @@ function createTakeStep(askStore: AskStore): TakeStep {
     if (!result || result.isFailed) throw new AppError('not-accepted', 'the store has not taken it');
     return result;
   };
+}
+
+/** Creates what reads a value that a store tells to nobody but a call of its own; few are under way at once, as each may be a MiB. */
+function createReadLarge(askStore: AskStore) {
+  const take = createTakeStep(askStore, { maxItems: 1, maxWaitMs: MAX_LARGE_WAIT_MS });
+  return (key: string): Promise<KeyResult> => take({ step: 'read', key });
 }
 
 /**
