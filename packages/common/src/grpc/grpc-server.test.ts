@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect as connectHttp2, constants } from 'node:http2';
+import { type ClientHttp2Session, connect as connectHttp2, constants } from 'node:http2';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
@@ -80,7 +80,7 @@ describe('the gRPC server', () => {
 
   it('tells the health of the server and of the service, as it is', async (t) => {
     let isServing = false;
-    const { port } = await start(t, {}, () => isServing);
+    const { port } = await start(t, {}, { isServing: () => isServing });
     const health = connect(t, port, Client);
     const statuses = health.makeServerStreamRequest(
       Watch.path,
@@ -144,35 +144,23 @@ describe('the gRPC server', () => {
       });
   }
 
-  it('keeps a connection on which very many calls are given up, and as many at once as there may be', async (t) => {
-    const { port } = await start(t, {});
-    const session = connectHttp2(`http://127.0.0.1:${port}`);
-    t.after(() => session.destroy());
-    session.on('error', () => {});
-    await once(session, 'remoteSettings');
-    const headers = {
-      ':method': 'POST',
-      ':path': `/${SERVICE}/GetBatch`,
-      'content-type': 'application/grpc',
-      te: 'trailers',
-    };
-    for (let round = 0; round < 14; round += 1) {
-      const ends = Array.from({ length: 100 }, () => {
-        const stream = session.request(headers);
-        stream.on('error', () => {});
-        stream.close(constants.NGHTTP2_CANCEL);
-        return once(stream, 'close');
-      });
-      await Promise.all(ends);
-    }
+  it('keeps a connection on which as many calls are given up as there may be at once, and then some', async (t) => {
+    const { port } = await start(t, {}, { maxConcurrentStreams: 1_000 });
+    const session = await giveUpCalls(t, { port, rounds: 14 });
     await new Promise<void>((resolve, reject) =>
       session.ping((error) => (error ? reject(error) : resolve())),
     );
   });
 
+  it('ends a connection on which calls are started to be given up', async (t) => {
+    const { port } = await start(t, {});
+    const session = await giveUpCalls(t, { port, rounds: 50 });
+    assert.ok(session.closed, 'it is open');
+  });
+
   it('rejects with the code, the address and the port when the port is taken', async (t) => {
     const { port } = await start(t, {});
-    await assert.rejects(start(t, {}, undefined, port), { code: 'EADDRINUSE', address: '127.0.0.1', port });
+    await assert.rejects(start(t, {}, { port }), { code: 'EADDRINUSE', address: '127.0.0.1', port });
   });
 
   it('answers a call under way before it closes, and takes no more', async (t) => {
@@ -205,8 +193,7 @@ const datasetClient = clientOf(loadProto('dataset_service.proto'), ['dataset_ser
 async function start(
   t: TestContext,
   implementation: object,
-  isServing = () => true,
-  port = 0,
+  options: { isServing?: () => boolean; port?: number; maxConcurrentStreams?: number } = {},
 ): Promise<{ server: GrpcServer; port: number; client: Client }> {
   const server = await createGrpcServer({
     services: [
@@ -217,13 +204,41 @@ async function start(
       },
     ],
     host: '127.0.0.1',
-    port,
-    isServing,
+    port: 0,
+    isServing: () => true,
     maxReceiveBytes: MAX_RECEIVE_BYTES,
     log: pino({ level: 'silent' }),
+    ...options,
   });
   t.after(() => server.close(0));
   return { server, port: server.port, client: connect(t, server.port, datasetClient) };
+}
+
+/** A connection on which rounds of a hundred calls were started and given up at once, until it ended. */
+async function giveUpCalls(
+  t: TestContext,
+  { port, rounds }: { port: number; rounds: number },
+): Promise<ClientHttp2Session> {
+  const session = connectHttp2(`http://127.0.0.1:${port}`);
+  t.after(() => session.destroy());
+  session.on('error', () => {});
+  await once(session, 'remoteSettings');
+  const headers = {
+    ':method': 'POST',
+    ':path': `/${SERVICE}/GetBatch`,
+    'content-type': 'application/grpc',
+    te: 'trailers',
+  };
+  for (let round = 0; round < rounds && !session.closed; round += 1) {
+    const ends = Array.from({ length: 100 }, () => {
+      const stream = session.request(headers);
+      stream.on('error', () => {});
+      stream.close(constants.NGHTTP2_CANCEL);
+      return new Promise((resolve) => stream.once('close', resolve));
+    });
+    await Promise.all(ends);
+  }
+  return session;
 }
 
 function connect(

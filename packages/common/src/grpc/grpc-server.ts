@@ -36,12 +36,19 @@ const MAX_IDLE_MS = 5 * 60_000;
 const KEEPALIVE_MS = 30_000;
 const KEEPALIVE_TIMEOUT_MS = 10_000;
 /**
- * What Node would end a connection for, with every call on it. One connection may carry the calls of many, that of a proxy or of
- * another site, and calls that they give up cost no more than others: Node's defaults are 1,000 of those at once and 33 a second.
- * Streams that are refused are those beyond the bound, which a client keeps, but that Node counts calls that were given up a moment
- * longer; its default is 100 in the life of a connection.
+ * What Node ends a connection for, with every call on it, in calls that are given up or refused. One connection may carry the calls of
+ * many, that of a proxy or of another site, who give up together when that is slow: twice as many at once as there may be, then as
+ * many in a second. No more: a stream that is reset is none of those at once, so this alone bounds what a connection can start and
+ * give up (CVE-2023-44487). Node's defaults are 1,000 and 33.
+ *
+ * Refused are those beyond the bound, which a client keeps, but that Node counts calls that were given up a moment longer: a hundred
+ * times as many as there may be at once, in the life of a connection. Node's default is 100.
  */
-const PATIENCE = { streamResetBurst: 10_000, streamResetRate: 10_000, maxSessionRejectedStreams: 1_000_000 };
+const patienceFor = (maxConcurrentStreams: number) => ({
+  streamResetBurst: Math.max(1_000, 2 * maxConcurrentStreams),
+  streamResetRate: maxConcurrentStreams,
+  maxSessionRejectedStreams: 100 * maxConcurrentStreams,
+});
 
 export type GrpcServer = {
   port: number;
@@ -109,7 +116,7 @@ export async function createGrpcServer({
     'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
   });
   // Private to grpc-js, which passes on no option of Node's for it.
-  Object.assign(Reflect.get(server, 'commonServerOptions'), PATIENCE);
+  Object.assign(Reflect.get(server, 'commonServerOptions'), patienceFor(maxConcurrentStreams));
   for (const { name, definition, implementation } of services)
     server.addService(definition[name] as ServiceDefinition, guard(implementation, log));
   health.addTo(server);
