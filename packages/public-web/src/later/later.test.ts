@@ -150,7 +150,7 @@ describe('answers that are fetched later', () => {
         assert.equal((await call(path, { method }, key)).status, 404, `${method} ${path}`);
   });
 
-  it('cost a request nothing while the store is away, which is said where they are fetched', async () => {
+  it('cost a request nothing while the store is away, which is said where they are fetched, and to requests with a key', async () => {
     const away = await startPublicWeb([dispatcher], { STORE_URLS: 'http://127.0.0.1:1' });
     const response = await fetch(`${away.baseUrl}/events`, {
       method: 'POST',
@@ -162,6 +162,14 @@ describe('answers that are fetched later', () => {
     const fetched = await fetch(`${away.baseUrl}${location}`);
     assert.equal(fetched.status, 503);
     assert.equal(((await fetched.json()) as Told).code, 'not-accepted');
+    const before = dispatcher.batches.length;
+    const keyed = await fetch(`${away.baseUrl}/events`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'idempotency-key': `"${randomUUID()}"` },
+      body: '{"type":"PingRequest"}',
+    });
+    assert.deepEqual([keyed.status, keyed.headers.get('retry-after')], [503, '1']);
+    assert.equal(dispatcher.batches.length, before);
     await away.stop();
   });
 });
