@@ -72,3 +72,14 @@ test('a name of the mesh is one that events and gRPC can have, and no namespace 
     );
   loadPublicWebConfig({ ...secret, ...mesh, MESH_NAMESPACES: 'acme,acmes' });
 });
+
+test('with a store a key is known for as long as its event may run', () => {
+  const load = (env: Record<string, string>) => loadPublicWebConfig({ ...secret, ...env });
+  const STORE_URLS = 'http://localhost:8090';
+  const short = { IDEMPOTENCY_WINDOW_MS: '19999', DEADLINE_MS: '10000' };
+  load(short);
+  load({ STORE_URLS, ...short, IDEMPOTENCY_WINDOW_MS: '20000' });
+  load({ STORE_URLS, DEADLINE_MS: '300000' });
+  for (const env of [short, { DEADLINE_MS: '300001' }])
+    assert.throws(() => load({ STORE_URLS, ...env }), { message: /IDEMPOTENCY_WINDOW_MS.*at least twice/ });
+});

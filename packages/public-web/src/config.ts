@@ -196,7 +196,7 @@ export const publicWebSettings = {
   MAX_PARKED: count({ default: 10_000, desc: 'Most requests waiting for a reply; one more is answered 503' }),
   IDEMPOTENCY_WINDOW_MS: ms({
     default: 600_000,
-    desc: 'How long an answer is given again to requests with its Idempotency-Key (idempotency.md)',
+    desc: 'How long an answer is given again to requests with its Idempotency-Key (idempotency.md); with STORE_URLS at least twice DEADLINE_MS',
   }),
   IDEMPOTENCY_MAX_KEYS: count({
     default: 10_000,
@@ -288,10 +288,20 @@ const clientCaRelation: Relation<{ GRPC_CLIENT_CA: string | undefined; TLS_CERT:
   fault: ({ GRPC_CLIENT_CA: ca, TLS_CERT: cert }) => (ca && !cert ? 'the first needs the second' : undefined),
 };
 
+type WindowConfig = { IDEMPOTENCY_WINDOW_MS: number; DEADLINE_MS: number; STORE_URLS: string[] | undefined };
+
+/** With a store an event may run until twice its deadline, and a claim that is forgotten meanwhile lets a retry run beside it. */
+const windowRelation: Relation<WindowConfig> = {
+  settings: ['IDEMPOTENCY_WINDOW_MS', 'DEADLINE_MS', 'STORE_URLS'],
+  fault: ({ IDEMPOTENCY_WINDOW_MS: windowMs, DEADLINE_MS: deadlineMs, STORE_URLS: urls }) =>
+    urls && windowMs < 2 * deadlineMs ? 'with the third the first is at least twice the second' : undefined,
+};
+
+const relations = [tlsRelation, meshRelation, clientCaRelation, tokenRelation, windowRelation];
+
 /** What `TYPE_DESCRIPTIONS` says now, which of a file may be something else than at the start. Throws as {@link loadPublicWebConfig}. */
 export const readTypeDescriptions = (env?: NodeJS.ProcessEnv): TypeDescriptions =>
   loadConfig({ TYPE_DESCRIPTIONS: publicWebSettings.TYPE_DESCRIPTIONS }, env).TYPE_DESCRIPTIONS;
 
 /** Reads and checks the settings; throws one error that names every fault. */
-export const loadPublicWebConfig = (env?: NodeJS.ProcessEnv) =>
-  loadConfig(publicWebSettings, env, [tlsRelation, meshRelation, clientCaRelation, tokenRelation]);
+export const loadPublicWebConfig = (env?: NodeJS.ProcessEnv) => loadConfig(publicWebSettings, env, relations);
