@@ -8,7 +8,7 @@ import { eventually } from '@waybill/test-harness/eventually.ts';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import type { Caller } from '../admission/admission.ts';
-import { createHeldReplies } from '../replies/held-replies.ts';
+import { createHeldReplies, type HeldReplies } from '../replies/held-replies.ts';
 import { createIdempotencyHooks, locateReply } from '../ways-in/http/idempotency-hooks.ts';
 import { createIdempotency } from './idempotency.ts';
 import {
@@ -54,6 +54,30 @@ describe('requests with one key at one instance', () => {
     for (const answer of [await first, await second])
       assert.deepEqual([answer.statusCode, answer.headers['retry-after']], [503, '1']);
     assert.equal((await send(app)).body, 'effect 2');
+  });
+});
+
+describe('an answer that is given again', () => {
+  it('is held until its client has it, and refused while there is no room', async (t) => {
+    const held = createHeldReplies({ maxHeldBytes: 100 });
+    const work = createWork();
+    work.finish();
+    const app = startInstance(t, { store: memory(), work, held });
+    let heldBytes = 0;
+    app.addHook('onSend', async () => {
+      heldBytes = held.bytes();
+    });
+    await send(app);
+    assert.equal((await send(app)).body, 'effect 1');
+    assert.equal(heldBytes, 'effect 1'.length);
+    assert.equal(held.bytes(), 0);
+    const others = held.answer();
+    others.hold(100);
+    const refused = await send(app);
+    assert.deepEqual([refused.statusCode, refused.json().code], [503, 'not-accepted']);
+    assert.equal(refused.headers['idempotency-replayed'], undefined);
+    others.release();
+    assert.equal((await send(app)).body, 'effect 1');
   });
 });
 
@@ -330,13 +354,21 @@ type InstanceOptions = {
   maxJoined?: number;
   deadlineMs?: number;
   stopping?: AbortSignal;
+  held?: HeldReplies;
   /** Where the reply will be. */
   location?: string;
 };
 
 function startInstance(
   t: TestContext,
-  { work, maxJoined = 100, deadlineMs = 60_000, location, ...options }: InstanceOptions,
+  {
+    work,
+    maxJoined = 100,
+    deadlineMs = 60_000,
+    location,
+    held = createHeldReplies(),
+    ...options
+  }: InstanceOptions,
 ): FastifyInstance {
   const app = createHttpServer({ log: pino({ level: 'silent' }) });
   const caller = { apiKeyId: undefined } as Caller;
@@ -349,7 +381,7 @@ function startInstance(
     '/',
     createIdempotencyHooks(createIdempotency({ maxJoined, deadlineMs, ...options }), {
       deadlineMs: 60_000,
-      held: createHeldReplies(),
+      held,
     }),
     (request, reply) => {
       if (location !== undefined) locateReply(request, { id: 'reply', location });

@@ -7,7 +7,7 @@ import type { HeldReplies } from '../../replies/held-replies.ts';
 import { clientGone } from './client-gone.ts';
 import { fingerprintOf, keptUnder, parseIdempotencyKey } from './idempotency-key.ts';
 import { preferredDeadlineMs } from './prefer.ts';
-import { sendIfAnswered } from './requests.ts';
+import { assertRoom, sendIfAnswered } from './requests.ts';
 import { sendExactly } from './send-exactly.ts';
 
 /** What a route needs to honour the header. A request without it passes at the price of looking for it. */
@@ -18,7 +18,7 @@ export type IdempotencyHooks = {
 
 type SendDone = (error: Error | null, payload?: unknown) => void;
 
-/** What a later answer is fetched with. */
+/** What a later answer is fetched with; answers are held until their clients have read them. */
 type Fetching = { later?: Later | undefined; held: HeldReplies };
 
 const HEADER = 'idempotency-key';
@@ -83,17 +83,23 @@ export function createIdempotencyHooks(
   };
 }
 
+/** Counts what it gives again as held until its client has read it: any number may ask, and read nothing. */
 async function answerAgain(
   reply: FastifyReply,
   { status, headers, body }: KeptAnswer,
   fetching: Fetching,
 ): Promise<void> {
+  assertRoom(fetching.held);
   reply.log.info({ status }, 'answered as an earlier request with this idempotency key');
   reply.header('idempotency-replayed', 'true');
   const { location } = headers;
   if (status === 504 && location !== undefined && (await sendIfAnswered(reply, location, fetching))) return;
+  const { hold, release } = fetching.held.answer();
+  clientGone(reply, release);
+  const bytes = Buffer.isBuffer(body) ? body : Buffer.from(body);
+  hold(bytes.length);
   reply.code(status);
-  sendExactly(reply, { headers, body: Buffer.from(body as string) });
+  sendExactly(reply, { headers, body: bytes });
 }
 
 function toAnswer(reply: FastifyReply, payload: unknown): KeptAnswer {
