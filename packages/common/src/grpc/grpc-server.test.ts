@@ -155,7 +155,7 @@ describe('the gRPC server', () => {
   it('ends a connection on which calls are started to be given up', async (t) => {
     const { port } = await start(t, {});
     const session = await giveUpCalls(t, { port, rounds: 50 });
-    assert.ok(session.closed, 'it is open');
+    assert.ok(session.destroyed, 'it is open');
   });
 
   it('rejects with the code, the address and the port when the port is taken', async (t) => {
@@ -229,7 +229,7 @@ async function giveUpCalls(
     'content-type': 'application/grpc',
     te: 'trailers',
   };
-  for (let round = 0; round < rounds && !session.closed; round += 1) {
+  for (let round = 0; round < rounds && !session.destroyed; round += 1) {
     const ends = Array.from({ length: 100 }, () => {
       const stream = session.request(headers);
       stream.on('error', () => {});
