@@ -1,6 +1,7 @@
 /** A system in the foreground: its logs on this terminal, until Ctrl-C or the end of one of its services stops all. */
 
 import { noteRunningSystem } from '../../../bin/plain/running-systems.mjs';
+import { findNpm, isRunning } from './npm-process.ts';
 import { createPrinter } from './print-logs.ts';
 import { runServices } from './run-services.ts';
 import { noteOf, type System } from './system.ts';
@@ -66,9 +67,11 @@ export async function runSystem(
 function stopSignal() {
   return new Promise<undefined>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => resolve(undefined));
-    // A SIGTERM for npm ends npm and the shell between, and comes no further.
+    // A signal for npm ends npm, at most the shell between, and comes no further.
     const { ppid } = process;
-    const isGone = () => process.env.npm_lifecycle_event !== undefined && process.ppid !== ppid;
+    const npm = findNpm();
+    const isByNpm = process.env.npm_lifecycle_event !== undefined;
+    const isGone = () => isByNpm && (process.ppid !== ppid || !isRunning(npm));
     setInterval(() => isGone() && resolve(undefined), PARENT_INTERVAL_MS).unref();
   });
 }
