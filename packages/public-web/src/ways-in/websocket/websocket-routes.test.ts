@@ -1,10 +1,16 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { createHttpServer, portOf } from '@waybill/common/http/http-server.ts';
+import { cutOff } from '@waybill/common/http/open-sockets.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
+import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
+import { WebSocket } from 'ws';
 import { createHeldReplies } from '../../replies/held-replies.ts';
 import { addWebSocketRoutes, isWebSocketUpgrade } from './websocket-routes.ts';
 
@@ -15,8 +21,10 @@ const UPGRADE =
 /** How long a client may take to close its half. */
 const LINGER_MS = 5_000;
 
-test('a client whose WebSocket is refused, and who never closes, leaves no connection behind', async (t) => {
+/** A server with nothing but WebSockets. */
+async function startServer(t: TestContext): Promise<FastifyInstance> {
   const app = createHttpServer({ log: pino({ level: 'silent' }), isUpgrade: isWebSocketUpgrade });
+  app.decorateRequest('caller');
   addWebSocketRoutes(app, {
     answerEvent: async () => assert.fail('asked'),
     held: createHeldReplies(),
@@ -24,7 +32,34 @@ test('a client whose WebSocket is refused, and who never closes, leaves no conne
     isAllowedOrigin: () => true,
   });
   await app.listen({ host: '127.0.0.1', port: 0 });
-  t.after(() => app.close());
+  t.after(() => {
+    cutOff(app.server);
+    return app.close();
+  });
+  return app;
+}
+
+test('a WebSocket that is open holds nothing of the request that has asked for it', async (t) => {
+  setFlagsFromString('--expose-gc');
+  const collectGarbage = runInNewContext('gc') as () => void;
+  const app = await startServer(t);
+  let asked: WeakRef<IncomingMessage> | undefined;
+  app.server.once('upgrade', (request: IncomingMessage) => {
+    asked = new WeakRef(request);
+  });
+  const client = new WebSocket(`ws://127.0.0.1:${portOf(app)}/ws`, 'cloudevents.json');
+  t.after(() => client.terminate());
+  await once(client, 'open');
+  await eventually(() => {
+    collectGarbage();
+    assert.ok(asked);
+    assert.equal(asked.deref(), undefined);
+  });
+  assert.equal(client.readyState, WebSocket.OPEN);
+});
+
+test('a client whose WebSocket is refused, and who never closes, leaves no connection behind', async (t) => {
+  const app = await startServer(t);
   const client = connect({ port: portOf(app) as number, host: '127.0.0.1', allowHalfOpen: true });
   t.after(() => client.destroy());
   t.mock.timers.enable({ apis: ['setTimeout'] });

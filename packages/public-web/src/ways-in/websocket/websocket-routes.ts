@@ -153,7 +153,7 @@ function routeUpgrades(app: FastifyInstance): { get(request: IncomingMessage): U
   const upgrades = new WeakMap<IncomingMessage, Upgrade>();
   app.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     // Node has taken its own listener away, and a reset unheard would end the process.
-    socket.on('error', () => socket.destroy());
+    socket.on('error', destroy);
     // A client has to wait for its answers before it asks for this (RFC 6455, section 4.1), and no two can be written at once.
     if (unansweredOn(request.socket).length > 0) return socket.destroy();
     upgrades.set(request, { socket, head });
@@ -164,6 +164,11 @@ function routeUpgrades(app: FastifyInstance): { get(request: IncomingMessage): U
     app.routing(request, response);
   });
   return upgrades;
+}
+
+/** One for all: made for each request, it would hold that as long as the connection lasts. */
+function destroy(this: Duplex): void {
+  this.destroy();
 }
 
 function refuseWithoutUpgrade(reply: FastifyReply): FastifyReply {
