@@ -12,8 +12,9 @@ const CHECKS = 3;
 /** Keeps a neighbour that answers no health check, until it was asked {@link CHECKS} times; `meanwhile` comes before each end. */
 async function keepSilent(meanwhile: (serve: () => Promise<unknown>) => Promise<unknown>) {
   let checks = 0;
+  const store = createMemoryConnections();
   const neighbour = createNeighbour({
-    ...{ address: 'b:1', name: 'b', sessionId: 's', store: createMemoryConnections() },
+    ...{ address: 'b:1', name: 'b', sessionId: 's', store },
     openPeer: () => ({
       connect: () => Promise.reject(new AppError('outcome-unknown', 'no answer')),
       serve: async () => ({
@@ -34,12 +35,14 @@ async function keepSilent(meanwhile: (serve: () => Promise<unknown>) => Promise<
   const connection = await neighbour.settle({ direction: 'outbound', peerId: 'b', sharedNamespaces: [] });
   const dial = async () => {};
   await keepConnected(neighbour, { dial, isWanted: true, checkMs: 1 });
-  return { connection, isSilent: neighbour.isSilent() };
+  const [saved] = await store.list();
+  return { connection, saved, isSilent: neighbour.isSilent() };
 }
 
-test('a neighbour that is too busy for health checks is kept, as long as it answers calls', async () => {
-  const { connection, isSilent } = await keepSilent((serve) => serve());
+test('a neighbour that is too busy for health checks is kept, and its counts, as long as it answers calls', async () => {
+  const { connection, saved, isSilent } = await keepSilent((serve) => serve());
   assert.deepEqual([connection.status, isSilent], ['ACTIVE', false]);
+  assert.equal(saved?.calls, CHECKS);
 });
 
 test('a neighbour that answers nothing has failed', async () => {

@@ -50,13 +50,14 @@ export async function keepConnected(
       await neighbour.saveCounts();
       [failures, silent, lastSeenMs] = [0, 0, performance.now()];
     } catch (thrown) {
-      failures += 1;
       const { code, message } = toAppError(thrown);
       const isBusy = neighbour.heardMs() > askedMs;
-      silent = isBusy ? 0 : silent + 1;
+      [failures, silent] = isBusy ? [0, 0] : [failures + 1, silent + 1];
       neighbour.noteHealth(!isBusy);
-      if (isBusy) lastSeenMs = performance.now();
-      else if (!signal.aborted && (code === 'not-accepted' || silent >= MAX_SILENT))
+      if (isBusy) {
+        lastSeenMs = performance.now();
+        await neighbour.saveCounts();
+      } else if (!signal.aborted && (code === 'not-accepted' || silent >= MAX_SILENT))
         await neighbour.end('FAILED', message);
     }
   }
