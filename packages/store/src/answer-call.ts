@@ -7,6 +7,7 @@ import type {
   AttachingClient,
   ClosedFence,
   Holder,
+  KeyStep,
   StoreCall,
 } from '@waybill/common/internal-call/store-calls.ts';
 import type { Answers, FoundAnswer } from './answers.ts';
@@ -25,8 +26,8 @@ type AttachOne = {
   deadlineMs: number;
 } & AttachingClient;
 
-/** Calls that take what nobody else may have then. */
-const TAKING: readonly StoreCall['call'][] = ['attach', 'reserve', 'keys'];
+/** Calls that take what nobody else may have then; of steps with keys, claims do. */
+const TAKING: readonly StoreCall['call'][] = ['attach', 'reserve'];
 
 /** What handles `POST /calls`, one {@link StoreCall}: answers 200 with what `store-calls.ts` has for it, as JSON text. */
 export function createAnswerCall({
@@ -42,7 +43,9 @@ export function createAnswerCall({
 }) {
   return async ({ body, isGone }: InternalCall): Promise<string> => {
     const call = parseForwardedJson(body) as StoreCall | AttachOne | DetachOne;
-    if (TAKING.includes(call.call)) await assertThere(isGone);
+    if (call.call === 'keys') return answer({ ...call, steps: await stepsFor(call.steps, isGone) });
+    if (TAKING.includes(call.call) && (await hasLeft(isGone)))
+      throw new AppError('client-gone', 'whoever has called has given it up');
     return answer(call);
   };
 
@@ -81,15 +84,21 @@ export function createAnswerCall({
   }
 }
 
+/** All steps, but no claim of a caller that has gone: an answer that it has kept or a key that it has released stays so. */
+async function stepsFor(steps: KeyStep[], isGone: () => boolean): Promise<KeyStep[]> {
+  const hasClaim = steps.some(({ step }) => step === 'claim');
+  return hasClaim && (await hasLeft(isGone)) ? steps.filter(({ step }) => step !== 'claim') : steps;
+}
+
 /**
  * What a caller has given up while this process was held up must not take a mailbox from whoever has it by now, nor
  * a key that is then held for nobody. That the
  * connection has ended is read behind the call itself, in the next turn of the event loop.
  */
-async function assertThere(isGone: () => boolean): Promise<void> {
+async function hasLeft(isGone: () => boolean): Promise<boolean> {
   await setImmediate();
   await setImmediate();
-  if (isGone()) throw new AppError('client-gone', 'whoever has called has given it up');
+  return isGone();
 }
 
 function answerText(found: FoundAnswer): string {

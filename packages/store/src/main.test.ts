@@ -16,6 +16,7 @@ import {
   type Reserved,
   TOLD_TOGETHER_MAX_BYTES,
 } from '@waybill/common/internal-call/store-calls.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
 import { append, call, callAndLeave, newReply, post, randomKey, startStore } from './store.fixture.ts';
 
@@ -122,6 +123,23 @@ describe('a store', () => {
     const response = await post(store, '/calls', asked);
     const { fence, mailbox } = (await response.json()) as Attached;
     assert.deepEqual([response.status, fence, (await attach(store, 'of before')).mailbox], [200, 1, mailbox]);
+  });
+
+  it('keeps and releases for callers that have gone while it was frozen, and claims nothing with that', async (t) => {
+    t.after(() => store.kill('SIGCONT'));
+    const claim = (key: string) => ({ step: 'claim' as const, key, claim: 'c', value: '1', keepMs: 60_000 });
+    const read = (key: string) => ({ step: 'read' as const, key });
+    await call(store, { call: 'keys', steps: [claim('answered'), claim('released')] });
+    const keep = { step: 'keep' as const, key: 'answered', value: '2', keepMs: 60_000 };
+    const release = { step: 'release' as const, key: 'released', claim: 'c' };
+    store.kill('SIGSTOP');
+    await callAndLeave(store, { call: 'keys', steps: [claim('new'), keep] });
+    await callAndLeave(store, { call: 'keys', steps: [release] });
+    store.kill('SIGCONT');
+    const steps = [read('answered'), read('released'), read('new')];
+    await eventually(async () =>
+      assert.deepEqual(await call(store, { call: 'keys', steps }), { results: [{ value: '2' }, {}, {}] }),
+    );
   });
 
   it('refuses callers that do not sign, and calls that it does not know', async () => {
