@@ -14,7 +14,7 @@ import {
 } from '@waybill/common/internal-call/troubles.ts';
 import { within } from '@waybill/common/within.ts';
 
-/** A broker that is slower than this has not answered: the caller asks again. */
+/** A broker, or its management API, that is slower than this has not answered: the caller asks again. */
 const LOOK_MS = 2_000;
 
 /** What handles `POST /troubles`. Without a broker nothing is known of it, which is no trouble of anybody's. */
@@ -40,7 +40,7 @@ export function createTroubles({
       checkCallback(address, replyto),
       filter(types, async (type) => (await publisher.isDeclared(type)) === false),
       filter(services, async (service) => (await subscriber.consumersOf(service)) === 0),
-      wantsAnswerers ? findAnswerers?.() : undefined,
+      wantsAnswerers ? inTime(findAnswerers?.()) : undefined,
     ]);
     return { callback, undeclared, idle, answerers };
   };
@@ -68,4 +68,14 @@ async function filter(names: string[], holds: (name: string) => Promise<boolean>
   });
   await within(LOOK_MS, Promise.all(looks));
   return names.filter((name) => found.has(name));
+}
+
+/** What `promise` resolves with; undefined where that takes too long. */
+async function inTime<T>(promise: Promise<T> | undefined): Promise<T | undefined> {
+  let found: T | undefined;
+  const finding = promise?.then((value) => {
+    found = value;
+  });
+  await within(LOOK_MS, Promise.resolve(finding));
+  return found;
 }

@@ -1,4 +1,5 @@
 /** RabbitMQ's management API: what AMQP tells nobody, who is bound to what. */
+import { untraced } from '../telemetry/tracing.ts';
 
 const CALL_TIMEOUT_MS = 5_000;
 
@@ -31,8 +32,11 @@ export function createManagement({ managementUrl, amqpUrl }: ManagementOptions):
 
   async function get(path: string): Promise<unknown> {
     const signal = AbortSignal.timeout(CALL_TIMEOUT_MS);
-    const response = await fetch(`${managementUrl}/api/${path}`, { headers: { authorization }, signal });
+    const url = `${managementUrl}/api/${path}`;
+    const response = await untraced(() => fetch(url, { headers: { authorization }, signal }));
     if (response.ok) return response.json();
+    // Its connection would stay until it is collected.
+    await response.body?.cancel();
     throw new Error(`the management API answered ${response.status}`, { cause: response.status });
   }
 
@@ -47,7 +51,7 @@ export function createManagement({ managementUrl, amqpUrl }: ManagementOptions):
   };
 }
 
-/** Whether the API has refused the user: a wrong one, or one without the tag. Asked again, it would answer the same. */
+/** Whether the API has refused the user: a wrong one, or one without the tag. Asked again at once, it would answer the same. */
 export function isRefusal(error: unknown): boolean {
   const { cause } = error as Error;
   return cause === 401 || cause === 403;

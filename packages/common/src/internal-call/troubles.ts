@@ -33,6 +33,6 @@ export type TroublesAnswer = {
   undeclared: string[];
   /** Of the services, those whose queue nobody consumes. */
   idle: string[];
-  /** Of types that services have declared, a service that answers them; absent where nobody wants to know, or knows. */
-  answerers?: Record<string, string> | undefined;
+  /** Of types that services have declared, those that answer them; absent where nobody wants to know, or knows. */
+  answerers?: Record<string, string[]> | undefined;
 };

@@ -91,7 +91,7 @@ test('a type that clients may send and no listener takes is named once; patterns
 });
 
 test('a service that has not answered here is named all the same where a dispatcher knows of it', async () => {
-  const answerers = { PingRequest: 'ping', 'Order.Place': 'orders', Internal: 'audit' };
+  const answerers = { PingRequest: ['ping'], 'Order.Place': ['orders'], Internal: ['audit'] };
   const idle = { ...WELL, answerers, idle: ['orders'] };
   const { look, explain, questions, lines } = start({ ...WELL, answerers }, idle);
   assert.equal(await look(), false);
@@ -107,5 +107,27 @@ test('a service that has not answered here is named all the same where a dispatc
   assert.deepEqual(
     lines.map(({ service }) => service),
     ['orders'],
+  );
+});
+
+test('a service that is idle is named only where no other answers its type', async () => {
+  const answerers = { 'Order.Place': ['orders', 'shop'], 'Order.Find': ['orders'] };
+  const retired = { ...WELL, answerers: { 'Order.Place': ['orders', 'shop'] }, idle: ['orders'] };
+  const missed = { ...WELL, answerers, idle: ['orders'] };
+  const { look, explain, lines } = start(retired, retired, missed, missed, {
+    ...missed,
+    idle: ['shop', 'orders'],
+  });
+  await look();
+  assert.equal(await look(), true);
+  assert.deepEqual([explain('Order.Place'), lines], ['', []]);
+  await look();
+  assert.equal(await look(), false);
+  assert.equal(explain('Order.Place'), '');
+  assert.match(explain('Order.Find'), /^; nobody has consumed waybill\.orders since 2\S+Z at the latest$/);
+  await look();
+  assert.match(
+    explain('Order.Place'),
+    /^; nobody has consumed waybill\.orders, waybill\.shop since 2\S+Z at the latest$/,
   );
 });

@@ -53,7 +53,7 @@ export function createKnownTroubles({
   const types = publicTypes.filter((type) => !type.endsWith('*')).slice(0, MAX_ASKED);
   /** By replies that have come, and by what dispatchers say, if they know. */
   const serviceOf = new Map<string, string>();
-  let declared = new Map<string, string>();
+  let declared = new Map<string, readonly string[]>();
   /** Since when, as far as this instance knows. */
   const idleSince = new Map<string, Date>();
   const undeclared = new Set<string>();
@@ -97,19 +97,28 @@ export function createKnownTroubles({
   }
 
   /** Who answers each type, as far as it is known. A reply is better proof than what a service that may be retired has declared. */
-  const takers = () => new Map([...declared, ...serviceOf]);
+  const takers = () =>
+    new Map([...declared, ...[...serviceOf].map(([type, taker]) => [type, [taker]] as const)]);
   const typesOf = (service: string) =>
-    [...takers()].flatMap(([type, taker]) => (taker === service ? type : []));
+    [...takers()].flatMap(([type, services]) => (services.includes(service) ? type : []));
 
-  const publicOf = (answerers: Record<string, string>) =>
+  /** Whether nobody else answers a type that a service answers which is idle: else it may be retired, and another in its place. */
+  const isMissed = (service: string, idle: readonly string[]) =>
+    [...takers().values()].some(
+      (services) => services.includes(service) && services.every((one) => idle.includes(one)),
+    );
+
+  const publicOf = (answerers: Record<string, string[]>) =>
     new Map(
       Object.entries(answerers)
         .filter(([type]) => isPublicType(type))
-        .slice(0, MAX_ASKED),
+        .slice(0, MAX_ASKED)
+        // An older dispatcher names one, by itself.
+        .map(([type, services]) => [type, [services].flat()]),
     );
 
   async function look(): Promise<boolean> {
-    const known = new Set(takers().values());
+    const known = new Set([...takers().values()].flat());
     const services = [...known].slice(0, MAX_ASKED);
     // Of a pattern nobody knows all types.
     const wantsAnswerers = publicTypes.some((type) => !serviceOf.has(type));
@@ -117,10 +126,11 @@ export function createKnownTroubles({
     if (!answer) return false;
     noteCallback(answer.callback);
     noteUndeclared(answer.undeclared);
-    noteIdle(answer.idle);
+    const missed = answer.idle.filter((service) => isMissed(service, answer.idle));
+    noteIdle(missed);
     if (answer.answerers) declared = publicOf(answer.answerers);
-    const isNew = [...takers().values()].some((service) => !known.has(service));
-    const isWell = answer.callback === undefined && answer.undeclared.length + answer.idle.length === 0;
+    const isNew = [...takers().values()].flat().some((service) => !known.has(service));
+    const isWell = answer.callback === undefined && answer.undeclared.length + missed.length === 0;
     // Whether those run that are new is not known yet.
     return isWell && !isNew;
   }
@@ -130,10 +140,13 @@ export function createKnownTroubles({
     reached,
     readiness: () => (unreachable === undefined ? undefined : UNREACHABLE),
     explain(type) {
-      const service = takers().get(type);
-      const since = service && idleSince.get(service);
+      const services = takers().get(type) ?? [];
+      const idle = services.flatMap((service) => idleSince.get(service) ?? []);
+      const since =
+        idle.length === services.length ? idle.toSorted((a, b) => Number(b) - Number(a))[0] : undefined;
+      const queues = services.map((service) => `waybill.${service}`).join(', ');
       return [
-        since ? `; nobody has consumed waybill.${service} since ${since.toISOString()} at the latest` : '',
+        since ? `; nobody has consumed ${queues} since ${since.toISOString()} at the latest` : '',
         unreachable === undefined ? '' : '; replies are not delivered to this instance',
       ].join('');
     },
