@@ -67,9 +67,13 @@ export function measureActive(run: ClientsRun): Promise<string[]> {
 
 async function request(connection: Client): Promise<boolean> {
   const headers = { 'content-type': 'application/json' };
-  const { statusCode, body } = await connection.request({ method: 'POST', path: '/', headers, body: PING });
-  await body.dump();
-  return statusCode === 200;
+  try {
+    const { statusCode, body } = await connection.request({ method: 'POST', path: '/', headers, body: PING });
+    await body.dump();
+    return statusCode === 200;
+  } catch {
+    return false;
+  }
 }
 
 /** Each asks again when it was answered. What is under way after so many seconds is awaited, and counts. */

@@ -15,14 +15,14 @@ export type ClientsRun = {
   seconds: number;
 };
 
-/** Does `work` with a Waybill of its own that has a store, room for twice the clients, and answers. */
+/** Does `work` with a Waybill of its own that has a store, room enough, and answers. */
 export async function withStoredWaybill<T>(
   { broker, database, count }: ClientsRun,
   options: Pick<WaybillOptions, 'instances'>,
   work: (waybill: Waybill) => Promise<T>,
 ): Promise<T> {
-  // Those who have gone are not known to have gone at once.
-  const most = count * 2;
+  // Those who have gone are not known to have gone at once, and others may ask beside them.
+  const most = count * 3;
   const waybill = await startWaybill({
     ...options,
     amqpUrl: broker.url,
