@@ -20,7 +20,8 @@ describe('the secrets of npm start', () => {
     assert.deepEqual(secretsOf(tiers, 'dispatcher'), ['AMQP_URL', 'INTERNAL_SECRETS']);
     assert.deepEqual(secretsOf(tiers, 'store'), ['INTERNAL_SECRETS', 'RESULTS_SECRETS']);
     assert.deepEqual(secretsOf(tiers, 'data-dispatch-listener'), ['AMQP_URL', 'CREDENTIALS_PRIVATE_KEYS']);
-    assert.deepEqual(secretsOf(tiers, 'public-web'), ['CREDENTIALS_PUBLIC_KEY', 'INTERNAL_SECRETS']);
+    const ofPublicWeb = ['CREDENTIALS_PUBLIC_KEY', 'INTERNAL_SECRETS', 'TLS_KEY_FILE'];
+    assert.deepEqual(secretsOf(tiers, 'public-web'), ofPublicWeb);
     for (const env of tiers.values()) assert.equal(env.SHUFFLE_SEED, '7');
 
     const { publicKey, privateKeys } = keysOf(tiers);

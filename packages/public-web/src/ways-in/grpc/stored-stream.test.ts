@@ -190,8 +190,9 @@ describe('a stream of events, at a store', () => {
     stream.end();
     await Array.fromAsync(stream);
     await eventually(async () => {
-      const again = open(t, other, client);
-      const answers = numbersOf(await take(again, 2));
+      // It acknowledges nothing by itself: what the first look brings too much comes to the next one again.
+      const again = openWithToken(t, other, client);
+      const answers = numbersOf(await Array.fromAsync(takeOf(again, 2)));
       again.cancel();
       assert.deepEqual(answers, [3, 4]);
     });
