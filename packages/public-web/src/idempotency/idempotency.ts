@@ -136,7 +136,7 @@ export function createIdempotency({
   }
 
   /** What a request gets that is not the first with its key. */
-  async function waiting({ onWaiting }: KeyedRequest, wait: () => Promise<KeptAnswer>): Promise<KeptAnswer> {
+  async function waiting<T>({ onWaiting }: KeyedRequest, wait: () => Promise<T>): Promise<T> {
     if (joined >= maxJoined)
       throw new AppError('outcome-unknown', 'too many requests wait for the answer to another');
     joined += 1;
@@ -174,7 +174,7 @@ export function createIdempotency({
     const isInTime = await within(Math.min(request.waitMs, MAX_CLAIM_MS), run.kept);
     if (!isInTime) {
       giveUp(run).catch(() => {});
-      throw new AppError('not-accepted', 'the store of idempotency keys does not answer in time');
+      throw notInTime();
     }
     const kept = await run.kept;
     run.hasClaim = kept === undefined;
@@ -185,6 +185,8 @@ export function createIdempotency({
 
   /** Of two requests that differ the first need not be the key's: what the store has tells. */
   async function answerOther({ kept, fingerprint }: Run, request: KeyedRequest): Promise<KeptAnswer> {
+    const isInTime = await waiting(request, () => within(Math.min(request.waitMs, MAX_CLAIM_MS), kept));
+    if (!isInTime) throw notInTime();
     return answerIn((await kept) ?? { fingerprint }, request);
   }
 
@@ -216,6 +218,10 @@ export function createIdempotency({
       end(run, answer);
     },
   };
+}
+
+function notInTime(): AppError {
+  return new AppError('not-accepted', 'the store of idempotency keys does not answer in time');
 }
 
 /** That no store answers is logged once, by whoever asks it. */

@@ -240,6 +240,22 @@ describe('requests with one key at two instances that share a store', () => {
     assert.deepEqual([honest.body, honest.headers['idempotency-replayed']], ['effect 1', 'true']);
   });
 
+  it('are refused 503 in time while the store takes long to tell about another request with their key', async (t) => {
+    const { store, hold, asked } = shared();
+    const work = createWork();
+    const letGo = hold('claim');
+    const claimed = asked('claim');
+    const app = startInstance(t, { store, work, maxJoined: 1 });
+    const first = send(app);
+    await claimed;
+    const others = [send(app, '"other body"', 'wait=1'), send(app, '"third body"', 'wait=1')];
+    const told = await Promise.all(others);
+    assert.deepEqual(told.map(({ statusCode }) => statusCode).sort(), [503, 504]);
+    letGo();
+    work.finish();
+    await first;
+  });
+
   it('run elsewhere when the first did not', async (t) => {
     const { store } = shared();
     const work = createWork(new AppError('not-accepted', 'not now'));
