@@ -1,5 +1,5 @@
 /** Steps with idempotency keys that come together from one public-web: an HTTP call for each would cost more than they do. */
-import { AppError } from '@waybill/common/errors.ts';
+import { AppError, toAppError } from '@waybill/common/errors.ts';
 import {
   type KeyResult,
   type KeyStep,
@@ -22,7 +22,7 @@ export function createTakeKeySteps({ values }: { values: KeptValues }): TakeKeyS
     const failures = taken.filter(({ status }) => status === 'rejected');
     if (failures.length > 0 && failures.length === taken.length)
       throw (failures[0] as PromiseRejectedResult).reason;
-    return taken.map((each) => (each.status === 'fulfilled' ? each.value : { isFailed: true }));
+    return taken.map((each) => (each.status === 'fulfilled' ? each.value : failureOf(each.reason)));
   };
 }
 
@@ -50,4 +50,9 @@ async function take(step: KeyStep, values: KeptValues, maxBytes: number | undefi
 
 function toResult(value: FoundValue): KeyResult {
   return value === null ? { isLarge: true } : { value };
+}
+
+function failureOf(reason: unknown): KeyResult {
+  const { code } = toAppError(reason);
+  return code === 'too-large' ? { isFailed: true, code } : { isFailed: true };
 }

@@ -154,7 +154,7 @@ it('a store takes each step with a key by itself, and refuses them when all fail
   const keep = (key: string, value: string) => ({ step: 'keep' as const, key, value, keepMs: 60_000 });
   const tooLarge = keep('large', 'x'.repeat(KEPT_VALUE_MAX_BYTES + 1));
   const steps = [keep('a', '1'), tooLarge, { step: 'read' as const, key: 'large' }];
-  const results = [{}, { isFailed: true }, {}];
+  const results = [{}, { isFailed: true, code: 'too-large' }, {}];
   assert.deepEqual(await call(store, { call: 'keys', steps }), { results });
   assert.equal((await post(store, '/calls', { call: 'keys', steps: [tooLarge] })).status, 413);
   await store.stop();

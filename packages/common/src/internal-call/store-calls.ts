@@ -163,10 +163,10 @@ export type KeyStep =
   | { step: 'release'; key: string; claim: string };
 
 /**
- * What `claim` and `read` tell; of any step that it may not have been done. `isLarge`, and no value: what is kept is more than
+ * What `claim` and `read` tell; of any step that it may not have been done, with a `code` when it is refused for good. `isLarge`, and no value: what is kept is more than
  * {@link TOLD_TOGETHER_MAX_BYTES}, and told to a `read` that is alone in its call.
  */
-export type KeyResult = ReadValue & { isLarge?: boolean; isFailed?: boolean };
+export type KeyResult = ReadValue & { isLarge?: boolean; isFailed?: boolean; code?: 'too-large' };
 
 /** What is kept under a key; nothing where nothing is. */
 export type ReadValue = { value?: string };

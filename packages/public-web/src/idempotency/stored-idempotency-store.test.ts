@@ -7,7 +7,11 @@ import { after, before, describe, it } from 'node:test';
 import { AppError } from '@waybill/common/errors.ts';
 import { type CallStore, createCallStore } from '@waybill/common/internal-call/call-store.ts';
 import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
-import type { KeyStep, StoreCall } from '@waybill/common/internal-call/store-calls.ts';
+import {
+  type KeyStep,
+  type StoreCall,
+  TOLD_TOGETHER_MAX_BYTES,
+} from '@waybill/common/internal-call/store-calls.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import { needsPostgresql, type Postgresql, startPostgresql } from '@waybill/test-harness/postgresql.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
@@ -104,6 +108,29 @@ function atStore(database: () => Promise<Record<string, string>>): void {
       await eventually(async () => assert.deepEqual(await instance.read(key), expected));
     });
 
+  it('are told again what was not sent, but neither a claim that was not sent nor what is refused for good', async () => {
+    const told: KeyStep[] = [];
+    const ask = (async ({ steps }: { steps: KeyStep[] }) => {
+      told.push(...steps);
+      return {
+        results: steps.map((each) => (isOf('large', each) ? { isFailed: true, code: 'too-large' } : {})),
+      };
+    }) as unknown as AskStore;
+    const instance = open(ask);
+    const claims = Array.from({ length: 9_999 }, () => instance.claim(randomUUID(), { fingerprint: 'f' }));
+    const large = instance.keep('large', { fingerprint: 'large' });
+    // Beyond what the queue takes.
+    const refused = [instance.claim('refused', { fingerprint: 'f' })];
+    const keeps = Array.from({ length: 20 }, () => instance.keep(randomUUID(), { fingerprint: 'kept' }));
+    for (const each of [...refused, ...keeps])
+      await assert.rejects(async () => each, { code: 'not-accepted' });
+    await assert.rejects(async () => large, { code: 'too-large' });
+    await Promise.all(claims);
+    await eventually(() => assert.equal(told.filter((each) => isOf('kept', each)).length, 20));
+    assert.equal(told.filter((each) => isOf('large', each)).length, 1);
+    assert.equal(told.filter(({ step }) => step === 'release').length, 0);
+  });
+
   it('go in one call where they come together, and each gets what is its own', async () => {
     const { calls, counted } = count(askStore);
     const [instance, all] = [open(counted), Array.from({ length: 50 }, () => randomUUID())];
@@ -118,8 +145,7 @@ function atStore(database: () => Promise<Record<string, string>>): void {
 
   it('are had also where many have large answers that are asked for together, and others with them', async () => {
     const [instance, all] = [open(askStore), Array.from({ length: 10 }, () => randomUUID())];
-    // Escaped twice, all of them are more than is read of one answer.
-    const body = '"'.repeat(480_000);
+    const body = '"'.repeat(TOLD_TOGETHER_MAX_BYTES / 2);
     const entry = { fingerprint: 'f', answer: { status: 200, headers: {}, body } };
     for (const key of all) await instance.keep(key, entry);
     const { calls, counted } = count(askStore);
@@ -145,6 +171,10 @@ function atStore(database: () => Promise<Record<string, string>>): void {
     assert.equal(calls.length, 3);
     assert.doesNotMatch(JSON.stringify(calls), /secret/);
   });
+}
+
+function isOf(fingerprint: string, step: KeyStep): boolean {
+  return 'value' in step && JSON.parse(step.value).fingerprint === fingerprint;
 }
 
 /** Has the calls that are made. */

@@ -15,7 +15,7 @@ import {
   MAX_BATCHES_IN_FLIGHT,
   MAX_PARTIAL_BATCHES_IN_FLIGHT,
 } from '@waybill/common/batch-limits.ts';
-import { AppError } from '@waybill/common/errors.ts';
+import { AppError, toAppError } from '@waybill/common/errors.ts';
 import type { KeyResult, KeyStep, ReadAnswer } from '@waybill/common/internal-call/store-calls.ts';
 import type { AskStore } from '../later/store-client.ts';
 import type { IdempotencyEntry, IdempotencyStore } from './idempotency-store.ts';
@@ -50,7 +50,7 @@ export function createStoredIdempotencyStore({
 
   /** What is kept, which a step has told, or only that it is large. */
   async function toKept(id: string, told: KeyResult): Promise<IdempotencyEntry | undefined> {
-    const { value } = told.isLarge ? await readLarge(id) : told;
+    const { value } = assertTaken(told.isLarge ? await readLarge(id) : told);
     return value === undefined ? undefined : await withReply(toEntry(value));
   }
 
@@ -65,24 +65,24 @@ export function createStoredIdempotencyStore({
     async claim(key, entry) {
       const claim = randomUUID();
       const claimed = { key: idOf(key), claim };
-      try {
-        const told = await take({ step: 'claim', ...claimed, value: toText(entry), keepMs });
-        const kept = await toKept(claimed.key, told);
-        if (told.isLarge && !kept) throw new AppError('not-accepted', 'the key is being given up');
-        if (!kept) claims.set(key, claim);
-        return kept;
-      } catch (error) {
-        void tell({ step: 'release', ...claimed }).catch(() => {});
-        throw error;
+      const told = await take({ step: 'claim', ...claimed, value: toText(entry), keepMs });
+      if (told.failure) {
+        if (isWorthAnother(told.failure)) void tell({ step: 'release', ...claimed }).catch(() => {});
+        throw told.failure;
       }
+      const kept = await toKept(claimed.key, told);
+      if (told.isLarge && !kept) throw new AppError('not-accepted', 'the key is being given up');
+      if (!kept) claims.set(key, claim);
+      return kept;
     },
     async read(key) {
       const id = idOf(key);
-      return toKept(id, await take({ step: 'read', key: id }));
+      return toKept(id, assertTaken(await take({ step: 'read', key: id })));
     },
     async amend(key, entry) {
       const claim = claims.get(key);
-      if (claim !== undefined) await take({ step: 'amend', key: idOf(key), claim, value: toText(entry) });
+      if (claim === undefined) return;
+      assertTaken(await take({ step: 'amend', key: idOf(key), claim, value: toText(entry) }));
     },
     async keep(key, entry) {
       claims.delete(key);
@@ -96,33 +96,52 @@ export function createStoredIdempotencyStore({
   };
 }
 
-type TakeStep = (step: KeyStep) => Promise<KeyResult>;
+/** `failure`: it was sent, and may be done or not. */
+type TakenStep = KeyResult & { failure?: AppError };
 
-/** Creates what has a store take a step, and those that come meanwhile together. It throws `not-accepted` for one that may not be done. */
+/** Has a store take a step. It throws `not-accepted` for one that was not sent. */
+type TakeStep = (step: KeyStep) => Promise<TakenStep>;
+
+/** Creates what takes a step, and those that come meanwhile together with it. */
 function createTakeStep(
   askStore: AskStore,
   { maxItems = HTTP_MAX_EVENTS, maxWaitMs = MAX_WAIT_MS } = {},
 ): TakeStep {
-  const batcher = createBatcher<KeyStep, KeyResult>({
+  const batcher = createBatcher<KeyStep, TakenStep>({
     maxItems,
     maxBytes: MAX_BATCH_BYTES,
     maxInFlight: () => MAX_BATCHES_IN_FLIGHT,
     maxPartialInFlight: () => MAX_PARTIAL_BATCHES_IN_FLIGHT,
     maxQueued: MAX_QUEUED,
     maxWaitMs,
-    send: async (steps) => (await askStore<{ results: KeyResult[] }>({ call: 'keys', steps })).results,
+    async send(steps) {
+      try {
+        return (await askStore<{ results: KeyResult[] }>({ call: 'keys', steps })).results;
+      } catch (error) {
+        return steps.map(() => ({ failure: toAppError(error) }));
+      }
+    },
   });
   return async (step) => {
-    const result = await batcher.add(step, bytesOf(step));
-    if (!result || result.isFailed) throw new AppError('not-accepted', 'the store has not taken it');
-    return result;
+    const taken = (await batcher.add(step, bytesOf(step))) ?? { isFailed: true };
+    return taken.isFailed ? { failure: failureOf(taken) } : taken;
   };
+}
+
+function failureOf({ code }: KeyResult): AppError {
+  return new AppError(code ?? 'not-accepted', 'the store has not taken it');
+}
+
+/** @throws AppError why a step may not be done. */
+function assertTaken(taken: TakenStep): KeyResult {
+  if (taken.failure) throw taken.failure;
+  return taken;
 }
 
 /** Creates what reads a value that a store tells to nobody but a call of its own; few are under way at once, as each may be a MiB. */
 function createReadLarge(askStore: AskStore) {
   const take = createTakeStep(askStore, { maxItems: 1, maxWaitMs: MAX_LARGE_WAIT_MS });
-  return (key: string): Promise<KeyResult> => take({ step: 'read', key });
+  return (key: string): Promise<TakenStep> => take({ step: 'read', key });
 }
 
 /**
@@ -133,27 +152,44 @@ function createTell(take: TakeStep) {
   let unheard = 0;
   let unheardBytes = 0;
 
-  async function tell(step: KeyStep, tries = 1): Promise<void> {
+  async function tell(step: KeyStep): Promise<void> {
     try {
-      await take(step);
+      assertTaken(await take(step));
     } catch (error) {
-      void tellAgain(step, tries);
+      if (isWorthAnother(error)) void tellAgain(step);
       throw error;
     }
   }
 
-  async function tellAgain(step: KeyStep, tries: number): Promise<void> {
+  /** Counts a step until it is heard, also while it is being told. */
+  async function tellAgain(step: KeyStep): Promise<void> {
     const bytes = bytesOf(step);
-    if (tries >= MAX_TRIES || unheard >= MAX_UNHEARD || unheardBytes + bytes > MAX_UNHEARD_BYTES) return;
+    if (unheard >= MAX_UNHEARD || unheardBytes + bytes > MAX_UNHEARD_BYTES) return;
     unheard += 1;
     unheardBytes += bytes;
-    await backOff(tries, AGAIN);
+    for (let tries = 1; tries < MAX_TRIES; tries += 1) {
+      await backOff(tries, AGAIN);
+      if (await isOver(step)) break;
+    }
     unheard -= 1;
     unheardBytes -= bytes;
-    await tell(step, tries + 1).catch(() => {});
+  }
+
+  /** Whether a step is taken, or refused for good. */
+  async function isOver(step: KeyStep): Promise<boolean> {
+    try {
+      assertTaken(await take(step));
+      return true;
+    } catch (error) {
+      return !isWorthAnother(error);
+    }
   }
 
   return tell;
+}
+
+function isWorthAnother(error: unknown): boolean {
+  return toAppError(error).code === 'not-accepted';
 }
 
 /** About what a step takes besides its value. */
