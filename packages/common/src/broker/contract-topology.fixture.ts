@@ -67,7 +67,7 @@ export function describeTopology(contract: BrokerContract): void {
       const { service } = bench;
       const listener = await bench.connect();
       const { subscriber } = await bench.connect({ topology: 'dispatcher' });
-      assert.equal(await subscriber.consumersOf(`${service}-other`), undefined);
+      await soon(async () => assert.equal(await subscriber.consumersOf(`${service}-other`), undefined));
       // A quorum queue of RabbitMQ answers from what its members know, which may be a moment late.
       const expectConsumers = (count: number) =>
         soon(async () => assert.equal(await subscriber.consumersOf(service), count));

@@ -163,8 +163,8 @@ export type KeyStep =
   | { step: 'release'; key: string; claim: string };
 
 /**
- * What `claim` and `read` tell; of any step that it may not have been done, with a `code` when it is refused for good. `isLarge`, and no value: what is kept is more than
- * {@link TOLD_TOGETHER_MAX_BYTES}, and told to a `read` that is alone in its call.
+ * What `claim` and `read` tell; of any step that it may not have been done, with a `code` when it is refused for good. `isLarge`, and
+ * no value: what is kept is more than {@link TOLD_TOGETHER_MAX_BYTES}, and told to a `read` that is alone in its call.
  */
 export type KeyResult = ReadValue & { isLarge?: boolean; isFailed?: boolean; code?: 'too-large' };
 
