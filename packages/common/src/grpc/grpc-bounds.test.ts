@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
 import { connect as connectTcp } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { status } from '@grpc/grpc-js';
+import { Client, credentials, status } from '@grpc/grpc-js';
 import { pino } from 'pino';
 import type { DatasetServiceHandlers } from './generated/dataset_service/DatasetService.ts';
 import { createGrpcServer } from './grpc-server.ts';
@@ -55,6 +55,23 @@ async function refusalOf(stream: ClientHttp2Stream): Promise<number> {
   return Number(headers['grpc-status']);
 }
 
+/** The gRPC status of a call, whose answer is read; undefined where it was reset. */
+async function endOf(stream: ClientHttp2Stream): Promise<number | undefined> {
+  let told: string | undefined;
+  stream.on('response', (headers) => {
+    told = headers['grpc-status'] as string | undefined;
+  });
+  stream.on('trailers', (headers) => {
+    told = headers['grpc-status'] as string | undefined;
+  });
+  await closeOf(stream);
+  return told === undefined ? undefined : Number(told);
+}
+
+/** Resolves when a call is over, whose answer is read, however it ends. */
+const closeOf = (stream: ClientHttp2Stream) =>
+  new Promise((resolve) => stream.resume().once('close', resolve));
+
 const write = (stream: ClientHttp2Stream, chunk: Buffer) =>
   new Promise((resolve) => stream.write(chunk, resolve));
 
@@ -96,34 +113,86 @@ test('who is not admitted is told so before there is a message, and reset', asyn
   await closed;
 });
 
-test('a request that does not come to its end is given up within seconds', async (t) => {
-  const { session } = await start(t);
+test('a request that does not come to its end in time is given up', async (t) => {
+  const { session } = await start(t, { receiveMs: 1 });
   const stream = call(session);
   await write(stream, prefix(100));
   assert.equal(await refusalOf(stream), status.DEADLINE_EXCEEDED);
 });
 
-/** Begins more requests than may be coming at once. */
-function overwhelm(t: TestContext, port: number): void {
-  for (let index = 0; index < 11; index += 1) {
-    const other = connect(`http://127.0.0.1:${port}`).on('error', () => {});
-    t.after(() => other.destroy());
-    for (let calls = 0; calls < 100; calls += 1) call(other);
-  }
+/** Room for about a hundred requests that are coming. */
+const LITTLE_ROOM = { maxComingBytes: 2 * 1024 * 1024 };
+
+/** Begins more requests than {@link LITTLE_ROOM} has room for. */
+function overwhelm(session: ClientHttp2Session): ClientHttp2Stream[] {
+  return Array.from({ length: 200 }, () => call(session));
 }
 
-test('of more requests than may be coming at once, that which came first has had its time', async (t) => {
-  const { server, session } = await start(t);
+test('requests may all begin before the first of them has its message', async (t) => {
+  const { server } = await start(t, { maxConcurrentStreams: 1_000, receiveMs: 60_000 });
+  const sessions = [1, 2].map(() => connect(`http://127.0.0.1:${server.port}`).on('error', () => {}));
+  t.after(() => sessions.forEach((session) => void session.destroy()));
+  await Promise.all(sessions.map((session) => once(session, 'remoteSettings')));
+  const calls = sessions.flatMap((session) =>
+    Array.from({ length: 600 }, () => call(session, '/grpc.health.v1.Health/Check')),
+  );
+  const ends = calls.map((stream) => endOf(stream));
+  for (const session of sessions) await new Promise((resolve) => session.ping(resolve));
+  for (const stream of calls) stream.end(prefix(0));
+  assert.deepEqual([...new Set(await Promise.all(ends))], [status.OK]);
+});
+
+test('where requests that are coming hold too much, the oldest is refused, so that it may be sent again', async (t) => {
+  const { server, session } = await start(t, { ...LITTLE_ROOM, maxConcurrentStreams: 1_000 });
   const first = call(session);
   await write(first, prefix(100));
   await new Promise((resolve) => session.ping(resolve));
-  const refusal = refusalOf(first);
-  overwhelm(t, server.port);
-  assert.equal(await refusal, status.DEADLINE_EXCEEDED);
+  const closed = closeOf(first);
+  const other = connect(`http://127.0.0.1:${server.port}`).on('error', () => {});
+  t.after(() => other.destroy());
+  await once(other, 'remoteSettings');
+  const crowd = overwhelm(other);
+  await closed;
+  assert.equal(first.rstCode, constants.NGHTTP2_REFUSED_STREAM);
+  // Its last ones are still there.
+  const last = crowd.at(-1) as ClientHttp2Stream;
+  const answered = once(last, 'response');
+  last.end(prefix(0));
+  assert.equal((await answered)[0]['grpc-status'], undefined);
+});
+
+test('a gRPC client sends again by itself what was refused for others', async (t) => {
+  const { server } = await start(t, { ...LITTLE_ROOM, maxConcurrentStreams: 1_000 });
+  const client = new Client(`127.0.0.1:${server.port}`, credentials.createInsecure());
+  t.after(() => client.close());
+  const asIs = (bytes: Buffer) => bytes;
+  const check = () =>
+    new Promise((resolve, reject) =>
+      client.makeUnaryRequest('/grpc.health.v1.Health/Check', asIs, asIs, Buffer.alloc(0), (error) =>
+        error ? reject(error) : resolve(undefined),
+      ),
+    );
+  await check();
+  await Promise.all(Array.from({ length: 150 }, check));
+});
+
+test('large messages that come at once hold what they have, and leave no trace', async (t) => {
+  const { session } = await start(t, { maxComingBytes: 300_000, maxReceiveBytes: 200_000 });
+  for (let round = 0; round < 5; round += 1) {
+    const stream = call(session);
+    const end = endOf(stream);
+    stream.write(prefix(150_000));
+    // Field 100, which the request does not have.
+    stream.end(Buffer.concat([Buffer.from([0xa2, 0x06, 0xeb, 0x93, 0x09]), Buffer.alloc(149_995)]));
+    assert.equal(await end, status.OK);
+  }
 });
 
 test('a call of several messages may be long before the first and between two of them, but not within one', async (t) => {
-  const { server, session } = await start(t);
+  const { server, session } = await start(t, { ...LITTLE_ROOM, maxConcurrentStreams: 1_000 });
+  const other = connect(`http://127.0.0.1:${server.port}`).on('error', () => {});
+  t.after(() => other.destroy());
+  await once(other, 'remoteSettings');
   const listServices = Buffer.concat([prefix(3), Buffer.from([0x3a, 1, 0x2a])]);
   const silent = call(session, '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo');
   const stream = call(session, '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo');
@@ -132,18 +201,18 @@ test('a call of several messages may be long before the first and between two of
   const first = call(session);
   await write(first, prefix(100));
   await new Promise((resolve) => session.ping(resolve));
-  const refusal = refusalOf(first);
-  overwhelm(t, server.port);
-  assert.equal(await refusal, status.DEADLINE_EXCEEDED);
+  const closed = closeOf(first);
+  overwhelm(other);
+  await closed;
   for (const each of [stream, silent]) {
     each.write(listServices);
     await once(each, 'data');
   }
-  const ended = once(stream.resume(), 'end');
+  const ended = endOf(stream);
   await write(stream, prefix(100));
   await new Promise((resolve) => session.ping(resolve));
-  overwhelm(t, server.port);
-  await ended;
+  overwhelm(other);
+  assert.equal(await ended, status.RESOURCE_EXHAUSTED);
 });
 
 test('connections and the calls on each are bounded', async (t) => {

@@ -3,16 +3,23 @@
  *
  * A message is kept as the list of the DATA frames it came in, so 100 calls whose messages come byte by byte held 700 MB;
  * answers are kept for as long as nobody reads them. Both are bounded here, by interceptor, and so is who is read at all.
+ *
+ * Requests that come all at once are none of that: HTTP/2 lets a client begin a thousand on one connection before the first of
+ * them has its message. So what is bounded is what they hold, and not how many they are; and one that has to go for others is
+ * refused by HTTP/2, which tells its client that it may send it again (RFC 9113, section 8.7), as gRPC's do by themselves.
  */
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import { type Metadata, ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js';
 
 /** DATA frames of one request: clients write one, or one for each 16 kB. */
 const MAX_FRAMES = 1_024;
-/** How long a request may take to come. */
+/** How long a request may take to come, where the server does not say. */
 const RECEIVE_MS = 10_000;
-/** Requests that are still coming; with one more, that which came first has had its time. */
-const MAX_RECEIVING = 1_000;
+/** What requests that are still coming may hold; with more, that which came first has had its time. */
+const MAX_COMING_BYTES = 128 * 1024 * 1024;
+/** What one holds without any of its message, and each frame beside its bytes, about. */
+const REQUEST_BYTES = 16 * 1024;
+const FRAME_BYTES = 512;
 /** How long a caller may take for one message, where the server does not say. */
 const TAKE_MS = 30_000;
 /** How often those that are late are looked for. */
@@ -36,24 +43,31 @@ export type CallBounds = { interceptor: ServerInterceptor; close(): void };
 /**
  * Creates the interceptor of one server. A call ends with what `admit` says, before its message is read; with
  * RESOURCE_EXHAUSTED when its message comes in absurdly many frames, or when more than `maxUnreadBytes` of answers would wait
- * for their readers; with DEADLINE_EXCEEDED when its request, or one begun message of several, is not there within 10 s, or
- * sooner where it is the oldest of too many that are not. It is reset when a message is not taken within `takeMs`.
+ * for their readers; with DEADLINE_EXCEEDED when its request, or one begun message of several, is not there within `receiveMs`. It is
+ * refused when what is coming holds more than `maxComingBytes` and it is the oldest, and reset when a message is not taken within `takeMs`.
  */
 export function createCallBounds({
   admit,
   bytesOf = () => 0,
   maxUnreadBytes = Number.POSITIVE_INFINITY,
+  maxComingBytes = MAX_COMING_BYTES,
+  receiveMs = RECEIVE_MS,
   takeMs = TAKE_MS,
 }: {
   admit?: AdmitCall;
   /** About how many bytes an answer has. */
   bytesOf?(message: unknown): number;
   maxUnreadBytes?: number;
+  /** About how many bytes requests may hold that are still coming (default 128 MiB). */
+  maxComingBytes?: number;
+  /** How long a request may take to come (default 10 s). */
+  receiveMs?: number;
   /** How long a caller may take for one message (default 30 s). */
   takeMs?: number;
 }): CallBounds {
-  const receiving = createWaiting({ maxMs: RECEIVE_MS, maxCount: MAX_RECEIVING });
-  const sending = createWaiting({ maxMs: takeMs });
+  const receiving = createWaiting(receiveMs);
+  const sending = createWaiting(takeMs);
+  let comingBytes = 0;
   let unreadBytes = 0;
 
   return {
@@ -61,8 +75,10 @@ export function createCallBounds({
       // Private to grpc-js, which has no other way to see frames, or to have a caller stop sending.
       const stream = Reflect.get(call, 'stream') as ServerHttp2Stream;
       let frames = 0;
-      let ownBytes = 0;
       let isReceiving = false;
+      /** Of it, in what is coming, and in what is unread. */
+      let ownComing = 0;
+      let ownUnread = 0;
 
       const bounded = new ServerInterceptingCall(call, {
         start(next) {
@@ -107,23 +123,46 @@ export function createCallBounds({
 
       function receive(): void {
         isReceiving = true;
-        receiving.add(stream, () => refuse(status.DEADLINE_EXCEEDED, 'the request takes too long to come'));
+        receiving.add(stream, (why) => (why === 'late' ? tooLate() : crowdedOut()));
+        come(REQUEST_BYTES);
       }
 
       function received(): void {
         isReceiving = false;
         receiving.delete(stream);
+        comingBytes -= ownComing;
+        ownComing = 0;
       }
 
-      function onFrame(): void {
+      function come(bytes: number): void {
+        ownComing += bytes;
+        comingBytes += bytes;
+        while (comingBytes > maxComingBytes) if (!receiving.giveUpOldest()) return;
+      }
+
+      function onFrame({ length }: Buffer): void {
         frames += 1;
         // The next message of a call that has one already.
         if (!isReceiving) receive();
+        come(length + FRAME_BYTES);
         if (frames > MAX_FRAMES) refuse(status.RESOURCE_EXHAUSTED, 'the request comes in too many frames');
       }
 
+      function tooLate(): void {
+        refuse(status.DEADLINE_EXCEEDED, 'the request takes too long to come');
+      }
+
+      function crowdedOut(): void {
+        // Some of several may have been handled, of a single one nothing has.
+        if (requestStream) refuse(status.RESOURCE_EXHAUSTED, 'too much comes at once; try again');
+        else {
+          stopReading();
+          stream.close(constants.NGHTTP2_REFUSED_STREAM);
+        }
+      }
+
       function hold(bytes: number): void {
-        ownBytes += bytes;
+        ownUnread += bytes;
         unreadBytes += bytes;
       }
 
@@ -131,18 +170,25 @@ export function createCallBounds({
         end({ code, details });
       }
 
-      function end(refusal: CallRefusal): void {
+      function stopReading(): void {
         stream.off('data', onFrame);
-        receiving.delete(stream);
+        received();
+      }
+
+      function end(refusal: CallRefusal): void {
+        stopReading();
+        // A caller that goes on sending is not read any more. In the turn after the status, or the reset would overtake it.
+        const reset = () => setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
+        const isBegun = stream.headersSent;
         bounded.sendStatus(refusal);
-        // A caller that goes on sending is not read any more. In the next turn, or the reset would overtake the status.
-        setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
+        if (isBegun) stream.once('wantTrailers', reset);
+        else reset();
       }
 
       function onClose(): void {
-        receiving.delete(stream);
+        received();
         sending.delete(stream);
-        hold(-ownBytes);
+        hold(-ownUnread);
       }
     },
     close() {
@@ -152,27 +198,34 @@ export function createCallBounds({
   };
 }
 
-/** Calls that wait for their peer, the one that has waited longest first. */
-function createWaiting({ maxMs, maxCount = Number.POSITIVE_INFINITY }: { maxMs: number; maxCount?: number }) {
-  const waiting = new Map<ServerHttp2Stream, { sinceMs: number; giveUp(): void }>();
+/** Why one that has waited is given up: it has for too long, or for others. */
+type GiveUp = (why: 'late' | 'crowded') => void;
+
+/** Calls that wait for their peer, the one that has waited longest first; none waits longer than `maxMs`. */
+function createWaiting(maxMs: number) {
+  const waiting = new Map<ServerHttp2Stream, { sinceMs: number; giveUp: GiveUp }>();
   const timer = setInterval(() => {
     const lateMs = performance.now() - maxMs;
     for (const [stream, { sinceMs, giveUp }] of waiting) {
       if (sinceMs > lateMs) return;
       waiting.delete(stream);
-      giveUp();
+      giveUp('late');
     }
   }, SWEEP_MS).unref();
 
   return {
-    add(stream: ServerHttp2Stream, giveUp: () => void): void {
-      waiting.set(stream, { sinceMs: performance.now(), giveUp });
-      const [oldest] = waiting;
-      if (waiting.size <= maxCount || !oldest) return;
-      waiting.delete(oldest[0]);
-      oldest[1].giveUp();
-    },
+    add: (stream: ServerHttp2Stream, giveUp: GiveUp) =>
+      waiting.set(stream, { sinceMs: performance.now(), giveUp }),
     delete: (stream: ServerHttp2Stream) => waiting.delete(stream),
+    /** Whether there was one. */
+    giveUpOldest(): boolean {
+      const [oldest] = waiting;
+      if (!oldest) return false;
+      const [stream, { giveUp }] = oldest;
+      waiting.delete(stream);
+      giveUp('crowded');
+      return true;
+    },
     close: () => clearInterval(timer),
   };
 }
