@@ -13,9 +13,12 @@ const SAVE = `INSERT INTO mesh_connections (site, id, number, is_ended, record)
   VALUES ($1, $2, (SELECT COALESCE(MAX(number), 0) + 1 FROM mesh_connections WHERE site = $1), $3, $4)
   ON CONFLICT (site, id) DO UPDATE SET is_ended = excluded.is_ended, record = excluded.record
     WHERE mesh_connections.is_ended <= excluded.is_ended`;
-const FORGET = `DELETE FROM mesh_connections WHERE site = $1 AND is_ended = 1 AND number <= (
-  SELECT number FROM mesh_connections WHERE site = $1 AND is_ended = 1
-  ORDER BY number DESC LIMIT 1 OFFSET ${MAX_ENDED_CONNECTIONS})`;
+/** Connections of several peers that are saved at the same time may have the same number. */
+const ORDER = { oldestFirst: 'number, id', newestFirst: 'number DESC, id DESC' };
+const FORGET = `DELETE FROM mesh_connections WHERE site = $1 AND is_ended = 1 AND (number, id) <= (
+  SELECT number, id FROM mesh_connections WHERE site = $1 AND is_ended = 1
+  ORDER BY ${ORDER.newestFirst} LIMIT 1 OFFSET ${MAX_ENDED_CONNECTIONS})`;
+const LIST = `SELECT record FROM mesh_connections WHERE site = $1 ORDER BY ${ORDER.oldestFirst}`;
 
 /** Creates {@link MeshConnections} in a database with the tables of `migrations.ts`. */
 export function createMeshConnections({ database }: { database: Database }): MeshConnections {
@@ -27,9 +30,7 @@ export function createMeshConnections({ database }: { database: Database }): Mes
         if (isEnded) await sql(FORGET, [site]);
       }),
     list: async (site) => {
-      const rows = await transaction((sql) =>
-        sql('SELECT record FROM mesh_connections WHERE site = $1 ORDER BY number', [site]),
-      );
+      const rows = await transaction((sql) => sql(LIST, [site]));
       return rows.map(({ record }) => String(record));
     },
   };

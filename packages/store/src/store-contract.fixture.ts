@@ -566,6 +566,17 @@ export function storeContract(name: string, open: () => Promise<Database>): void
       const records = await connections.list(site);
       assert.deepEqual([records.length, ...records.slice(0, 2)], [MAX_ENDED_CONNECTIONS + 1, 'active', '1']);
     });
+
+    it('are forgotten one by one, however many end at the same time', async () => {
+      const site = randomUUID();
+      const end = (id: string) => save(site, id, id, true);
+      for (let n = 0; n < MAX_ENDED_CONNECTIONS; n += 10)
+        await Promise.all(Array.from({ length: 10 }, (_, index) => end(`${n + index}`)));
+      for (let n = 0; n < 30; n += 1) {
+        await end(`last ${n}`);
+        assert.equal((await connections.list(site)).length, MAX_ENDED_CONNECTIONS);
+      }
+    });
   });
 }
 
