@@ -33,3 +33,13 @@ it('programs are told where a system is that speaks TLS, at whichever port', () 
   for (const what of ['gRPC', 'stream'])
     assert.match(String(told(lines, what)), / --url https:\/\/localhost:50051$/);
 });
+
+it('curl is told of the authorities that Node is told of, where it speaks TLS', (t) => {
+  const curl = (publicUrl: string) => String(told(startLines({ ...system, publicUrl }), 'try'));
+  process.env.NODE_EXTRA_CA_CERTS = "/etc/Jo's ca.pem";
+  t.after(() => delete process.env.NODE_EXTRA_CA_CERTS);
+  assert.match(curl('https://localhost:8080'), / curl --cacert '\/etc\/Jo'\\''s ca\.pem' https:/);
+  assert.match(curl('http://localhost:8080'), / curl http:/);
+  delete process.env.NODE_EXTRA_CA_CERTS;
+  assert.match(curl('https://localhost:8080'), / curl https:/);
+});

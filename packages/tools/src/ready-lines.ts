@@ -14,7 +14,7 @@ export function startLines(system: Ready): string[] {
     ...firstLines(system),
     [
       'try',
-      `curl ${url}/ ${needsKey ? KEY_HEADER : ''}-H 'content-type: application/json' -d '{"type":"PingRequest","data":{"sentAt":1}}'`,
+      `curl ${trustOf(url)}${url}/ ${needsKey ? KEY_HEADER : ''}-H 'content-type: application/json' -d '{"type":"PingRequest","data":{"sentAt":1}}'`,
     ],
     ['or', `node bin/req.mjs${toHttp(url)}`],
   ];
@@ -63,6 +63,12 @@ function datasetCommand({ grpcAddress, brokerUrl }: Ready): string {
 
 function streamCommand({ grpcAddress }: Ready): string {
   return `node bin/stream-client.mjs${toGrpc(grpcAddress)}`;
+}
+
+/** The option by which curl trusts whom Node does besides: by itself it knows of no variable of Node's. */
+function trustOf(url: string): string {
+  const { NODE_EXTRA_CA_CERTS: file } = process.env;
+  return file && url.startsWith('https:') ? `--cacert '${file.replaceAll("'", "'\\''")}' ` : '';
 }
 
 /** The option by which programs find the public port, where it is not where they look. */

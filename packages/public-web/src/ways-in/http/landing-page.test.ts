@@ -38,4 +38,11 @@ describe('GET /', () => {
     assert.match(body, /<td>2 ms<\/td><td>&#60;script&#62;&#34;&#38;<\/td>[\s\S]*<td>first<\/td>/);
     assert.doesNotMatch(body, /forgotten|<script/);
   });
+
+  it('shows what to type for the protocol that it was asked by', async () => {
+    const app = Fastify({ trustProxy: true });
+    addLandingPage(app, { types: () => ({ PingRequest: {} }), recent: createRecentEvents({ max: 2 }) });
+    const headers = { host: 'localhost:8080', 'x-forwarded-proto': 'https' };
+    assert.match((await app.inject({ url: '/', headers })).body, /curl https:\/\/localhost:8080\/ /);
+  });
 });

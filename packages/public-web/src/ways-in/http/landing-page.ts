@@ -27,17 +27,22 @@ export function addLandingPage(
 ): void {
   app.get('/', { schema: { hide: true } }, async (request, reply) => {
     if (!recent) return reply.redirect('/docs');
-    const page = renderPage({ host: request.host, types: types(), events: recent.list() });
+    const page = renderPage({
+      url: `${request.protocol}://${request.host}/`,
+      types: types(),
+      events: recent.list(),
+    });
     return reply.headers({ ...HEADERS, 'content-type': 'text/html; charset=utf-8' }).send(page);
   });
 }
 
 function renderPage({
-  host,
+  url,
   types,
   events,
 }: {
-  host: string;
+  /** Of this page. */
+  url: string;
   types: TypeDescriptions;
   events: readonly RecentEvent[];
 }): string {
@@ -45,7 +50,7 @@ function renderPage({
   const commands = Object.entries(types).map(([type, description]) => {
     const [data] = examplesOf(description);
     const body = JSON.stringify({ type, data });
-    return html`<pre>curl http://${host}/ -H 'content-type: application/json' -d '${body.replaceAll("'", "'\\''")}'</pre>`;
+    return html`<pre>curl ${url} -H 'content-type: application/json' -d '${body.replaceAll("'", "'\\''")}'</pre>`;
   });
   const rows = events.map(
     ({ time, type, status, durationMs, id }) =>
