@@ -46,7 +46,8 @@ describe('an Idempotency-Key', () => {
 describe('two requests are the same', () => {
   const base = {
     method: 'POST',
-    routeOptions: { url: '/events' },
+    routeOptions: { url: '/clients/:client/events' },
+    params: { client: 'anna' },
     headers: { 'content-type': 'application/json', 'ce-id': 'e1', 'ce-type': 'PingRequest' },
     body: Buffer.from('{}'),
   };
@@ -68,6 +69,7 @@ describe('two requests are the same', () => {
     'another body': { body: Buffer.from('[]') },
     'no body': { body: undefined },
     'another route': { routeOptions: { url: '/' } },
+    'another client in the path': { params: { client: 'ben' } },
     'another content type': { headers: { ...base.headers, 'content-type': 'text/json' } },
     'another attribute': { headers: { ...base.headers, 'ce-type': 'Other' } },
     'one attribute more': { headers: { ...base.headers, 'ce-shop': '1' } },

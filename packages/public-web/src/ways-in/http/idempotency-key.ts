@@ -39,17 +39,21 @@ export function keptUnder(apiKeyId: string | undefined, key: string): string {
 }
 
 /** What of a request says what it asks for. */
-type Asked = Pick<FastifyRequest, 'method' | 'headers' | 'body'> & { routeOptions: { url?: string } };
+type Asked = Pick<FastifyRequest, 'method' | 'params' | 'headers' | 'body'> & {
+  routeOptions: { url?: string };
+};
 
 /**
- * The same for two requests under one key, to one route with the same body and the same event in their headers; SHA-256. The key
+ * The same for two requests under one key, to one path with the same body and the same event in their headers; SHA-256. The key
  * is part of it, so that whoever reads fingerprints without keys cannot try out what bodies, with passwords in them, they are of.
  */
-export function fingerprintOf({ method, routeOptions, headers, body }: Asked, key: string): string {
+export function fingerprintOf({ method, routeOptions, params, headers, body }: Asked, key: string): string {
   const attributes = Object.entries(headers)
     .filter(([name]) => name.startsWith('ce-') && !IGNORED.has(name))
     .sort(([a], [b]) => (a < b ? -1 : 1));
-  const head = JSON.stringify([key, method, routeOptions.url, headers['content-type'], attributes]);
+  const asked = [method, routeOptions.url, headers['content-type'], attributes];
+  // The parameters of the path last: a key of before that is still kept has none.
+  const head = JSON.stringify([key, ...asked, ...Object.values(params as object)]);
   const hash = createHash('sha256').update(head);
   if (Buffer.isBuffer(body)) hash.update(body);
   return hash.digest('base64url');
