@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { AppError } from '@waybill/common/errors.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import { needsPostgresql, type Postgresql, startPostgresql } from '@waybill/test-harness/postgresql.ts';
 import { pino } from 'pino';
@@ -82,6 +83,21 @@ describe('PostgreSQL', { skip: needsPostgresql() }, () => {
     await forgetting.removed;
     assert.equal((await mailboxes.read({ mailbox })).mailbox, mailbox);
     assert.deepEqual(await answers.read(mailbox), { state: 'answered', event: '{}' });
+    await database.close();
+  });
+
+  it('a call that is refused leaves nothing behind, and its connection open', async () => {
+    const database = openPostgresql(server.url, log);
+    const ask = async (what: string) =>
+      (await database.transaction((sql) => sql(`SELECT ${what} AS found`)))[0]?.found;
+    const connection = await ask('pg_backend_pid()');
+    const refused = database.transaction(async (sql) => {
+      await sql('CREATE TABLE refused (id BIGINT)');
+      throw new AppError('mailbox-full', 'the mailbox is full');
+    });
+    await assert.rejects(refused, { code: 'mailbox-full' });
+    assert.equal(await ask('pg_backend_pid()'), connection);
+    assert.equal(await ask("to_regclass('refused')"), null);
     await database.close();
   });
 

@@ -1,4 +1,5 @@
 /** PostgreSQL by `pg`: any number of processes at one database. */
+import { AppError } from '@waybill/common/errors.ts';
 import pg from 'pg';
 import type { Logger } from 'pino';
 import type { Database, Row, Sql } from './database.ts';
@@ -39,7 +40,7 @@ export function openPostgresql(url: string, log: Logger): Database {
       await sql('COMMIT');
       return result;
     } catch (error) {
-      failure = error as Error;
+      failure = error instanceof AppError ? await undo(sql) : (error as Error);
       throw error;
     } finally {
       // One that failed is closed, which ends its transaction whatever state it is in.
@@ -58,6 +59,19 @@ export function openPostgresql(url: string, log: Logger): Database {
       }),
     close: () => pool.end(),
   };
+}
+
+/**
+ * Ends a transaction whose work has refused a call, as of a full mailbox: strangers have it do so as often as they like, and a new
+ * connection costs more than the call. Resolves with what keeps the connection from being used again.
+ */
+async function undo(sql: Sql): Promise<Error | undefined> {
+  try {
+    await sql('ROLLBACK');
+    return undefined;
+  } catch (error) {
+    return error as Error;
+  }
 }
 
 /** Whole numbers of 64 bits are text to `pg`; none of these is beyond what a number holds. */
