@@ -23,6 +23,9 @@ import { startAfter } from './token.ts';
 /** That a mailbox is in use is noted this often at most, so that those who only look write nothing. */
 const NOTE_USE_MS = 60_000;
 
+/** Fences of one mailbox, each call of which loads them all. A session has four times less under way, and one fence. */
+const MAX_FENCES = 1_000;
+
 export type CreateMailboxesOptions = {
   /** With the tables of `migrations.ts`. */
   database: Database;
@@ -32,6 +35,8 @@ export type CreateMailboxesOptions = {
   maxEntries?: number;
   /** Default 16 MiB. */
   maxBytes?: number;
+  /** Under so many nothing more is reserved, since so many wait for their results then. Default 1,000. */
+  maxFences?: number;
   nowMs?: () => number;
 };
 
@@ -41,6 +46,7 @@ export function createMailboxes({
   retentionMs,
   maxEntries = MAILBOX_MAX_ENTRIES,
   maxBytes = MAILBOX_MAX_BYTES,
+  maxFences = MAX_FENCES,
   nowMs = Date.now,
 }: CreateMailboxesOptions): Mailboxes {
   const { transaction, lockRows } = database;
@@ -90,6 +96,8 @@ export function createMailboxes({
         if (known !== undefined) return { mailbox: mailbox.id, fence: known };
         if (mailbox.entries + count > maxEntries || mailbox.bytes >= maxBytes)
           throw new AppError('mailbox-full', 'the mailbox is full: acknowledge what was read of it');
+        if (mailbox.fences.length >= maxFences)
+          throw new AppError('mailbox-full', 'too many events for the mailbox wait for their results');
         const closesAtMs = nowMs() + deadlineMs;
         const fence = addFence(mailbox, { lastN: count - 1, closesAtMs, callId: id, eventId });
         return { mailbox: mailbox.id, fence };

@@ -13,7 +13,9 @@ export function takeOver(
   mailbox: Mailbox,
   { id, holder, closesAtMs }: { id: string | undefined; holder: Holder; closesAtMs: number },
 ): number {
-  for (const { fence } of mailbox.fences) closeFence(mailbox, fence, { closesAtMs });
+  mailbox.fences = mailbox.fences.map((each) =>
+    each.closesAtMs === undefined ? { ...each, closesAtMs } : each,
+  );
   mailbox.holder = holder;
   return addFence(mailbox, { callId: id });
 }
@@ -34,7 +36,7 @@ export function addFence(mailbox: Mailbox, bounds: Omit<Fence, 'fence' | 'nextN'
 }
 
 /** One that is closing already does not get more time. */
-function closeFence(mailbox: Mailbox, fence: number, bounds: { lastN?: number; closesAtMs: number }): void {
+function closeFence(mailbox: Mailbox, fence: number, bounds: { lastN: number; closesAtMs: number }): void {
   mailbox.fences = mailbox.fences.map((each) =>
     each.fence === fence ? { ...each, ...bounds, closesAtMs: each.closesAtMs ?? bounds.closesAtMs } : each,
   );

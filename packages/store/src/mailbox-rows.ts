@@ -100,14 +100,16 @@ async function moveEntries(sql: Sql, { id, waiting }: Mailbox): Promise<void> {
 }
 
 async function saveFences(sql: Sql, mailboxes: readonly Mailbox[]): Promise<void> {
-  const changed = mailboxes.flatMap(({ id, fences, savedFences }) =>
-    fences.filter((fence) => !savedFences.includes(fence)).map((fence) => toFenceRow(id, fence)),
-  );
+  const changed = mailboxes.flatMap(({ id, fences, savedFences }) => {
+    const saved = new Set(savedFences);
+    return fences.filter((fence) => !saved.has(fence)).map((fence) => toFenceRow(id, fence));
+  });
   await upsert(sql, 'fences', ['mailbox', 'fence'], changed);
-  for (const { id, fences, savedFences } of mailboxes)
+  for (const { id, fences, savedFences } of mailboxes) {
+    const left = new Set(fences.map(({ fence }) => fence));
     for (const { fence } of savedFences)
-      if (!fences.some((left) => left.fence === fence))
-        await sql('DELETE FROM fences WHERE mailbox = $1 AND fence = $2', [id, fence]);
+      if (!left.has(fence)) await sql('DELETE FROM fences WHERE mailbox = $1 AND fence = $2', [id, fence]);
+  }
 }
 
 function toMailbox(row: Row): Mailbox {

@@ -54,10 +54,11 @@ export type Release = { released: ReleasedSlot[]; fences: readonly Fence[] };
  */
 export function release(fences: readonly Fence[], filled: readonly FilledSlot[], nowMs: number): Release {
   const result: Changes = { released: [], fences: [] };
+  const slotsOf = Map.groupBy(filled, ({ fence }) => fence);
   let isHeldBack = false;
   for (const fence of fences) {
     if (isHeldBack) result.fences.push(fence);
-    else isHeldBack = releaseFence(fence, filled.filter(isOf(fence)), nowMs, result);
+    else isHeldBack = releaseFence(fence, slotsOf.get(fence.fence) ?? [], nowMs, result);
   }
   const isSame = result.released.length === 0 && result.fences.length === fences.length;
   return isSame ? { ...result, fences } : result;
@@ -82,10 +83,6 @@ function releaseFence(fence: Fence, slots: FilledSlot[], nowMs: number, result: 
 
 function isComplete({ lastN }: Fence, nextN: number): boolean {
   return lastN !== undefined && nextN > lastN;
-}
-
-function isOf({ fence }: Fence): (slot: Slot) => boolean {
-  return (slot) => slot.fence === fence;
 }
 
 function lastOf(slots: readonly Slot[]): number {

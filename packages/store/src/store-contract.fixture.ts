@@ -35,6 +35,7 @@ export function storeContract(name: string, open: () => Promise<Database>): void
         database,
         retentionMs: RETENTION_MS,
         maxEntries: 4,
+        maxFences: 4,
         nowMs: () => nowMs,
       });
     });
@@ -358,6 +359,18 @@ export function storeContract(name: string, open: () => Promise<Database>): void
       await assert.rejects(mailboxes.reserve({ ...name, count: 1 }), refusal('mailbox-full'));
       await mailboxes.acknowledge([{ mailbox, after: `${held.epoch}.1` }]);
       await mailboxes.reserve({ ...name, count: 1 });
+    });
+
+    it('reserves no more while too many events wait for their results', async () => {
+      const name = { owner: '', client: randomUUID(), deadlineMs: DEADLINE_MS };
+      const reserve = (id = randomUUID()) => mailboxes.reserve({ ...name, id, count: 1 });
+      const id = randomUUID();
+      const { mailbox, fence } = await reserve(id);
+      for (let n = 1; n < 4; n += 1) await reserve();
+      await assert.rejects(reserve(), refusal('mailbox-full'));
+      assert.deepEqual(await reserve(id), { mailbox, fence });
+      await append(mailbox, fence, 0);
+      await reserve();
     });
 
     it('keeps the mailboxes of one client id apart by their owners', async () => {
