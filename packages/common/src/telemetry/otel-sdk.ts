@@ -12,11 +12,13 @@ import { PinoInstrumentation } from '@opentelemetry/instrumentation-pino';
 import { RuntimeNodeInstrumentation } from '@opentelemetry/instrumentation-runtime-node';
 import { UndiciInstrumentation } from '@opentelemetry/instrumentation-undici';
 import { OTLPExporterBase } from '@opentelemetry/otlp-exporter-base';
+import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import { register as registerImportHooks } from 'import-in-the-middle/register-hooks.mjs';
 import { resourceAttributes } from '../instance.ts';
 import { within } from '../within.ts';
 import { edgePropagator, linkInboundTrace } from './edge-trace.ts';
+import { encodeSpans } from './encode-spans.ts';
 import { isExported } from './exported-signals.ts';
 import { SHUTDOWN_TELEMETRY } from './shutdown-telemetry.ts';
 import { failingExports, watchExports } from './watch-exports.ts';
@@ -40,6 +42,8 @@ const sdkAttributes = Object.fromEntries(
 export function startSdk(): void {
   // For modules that ESM imports; what CommonJS requires is patched without it.
   registerImportHooks({ include: ['http', 'https', 'pino', '@grpc/grpc-js'] });
+  // The exporter asks it for each export; the variables of the SDK choose and set up the exporter as ever.
+  ProtobufTraceSerializer.serializeRequest = encodeSpans;
   watchExports(OTLPExporterBase, (failing) => failingExports.publish(failing));
   const sdk = new NodeSDK({
     autoDetectResources: false,
