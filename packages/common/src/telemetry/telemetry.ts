@@ -6,6 +6,7 @@
  */
 import { isMainThread } from 'node:worker_threads';
 import { endpointFaults, isExported } from './exported-signals.ts';
+import { leaveOutExporters } from './leave-out-exporters.ts';
 
 const faults = isMainThread ? endpointFaults() : [];
 if (faults.length > 0) {
@@ -15,6 +16,8 @@ if (faults.length > 0) {
 
 // Worker threads inherit `--import`; a second SDK in the log worker would export metrics of its own.
 if (isMainThread && (isExported('traces') || isExported('metrics'))) {
+  const leftOut = leaveOutExporters();
   const { startSdk } = await import('./otel-sdk.ts');
+  leftOut();
   startSdk();
 }
