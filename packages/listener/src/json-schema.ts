@@ -1,8 +1,7 @@
+import { createRequire } from 'node:module';
 import type { StandardJSONSchemaV1, StandardSchemaV1 } from '@standard-schema/spec';
 import { AppError } from '@waybill/common/errors.ts';
 import type { ErrorObject } from 'ajv';
-import { Ajv2020 } from 'ajv/dist/2020.js';
-import addFormats from 'ajv-formats';
 import { MAX_DATA_ERRORS } from './invalid-data.ts';
 import type { Schema } from './schema.ts';
 
@@ -37,7 +36,12 @@ export function jsonSchema<Data = unknown>(schema: object): Schema<Data> & Descr
   };
 }
 
+/** With the first schema, as listeners without one start in less time so: these are a hundred modules. */
+const load = createRequire(import.meta.url);
+
 function compile(schema: object) {
+  const { Ajv2020 }: typeof import('ajv/dist/2020.js') = load('ajv/dist/2020.js');
+  const addFormats: typeof import('ajv-formats') = load('ajv-formats');
   // One of its own per schema, because those that were written apart may have the same `$id`.
   const ajv = new Ajv2020({ allErrors: true, strictTypes: false, strictTuples: false });
   addFormats.default(ajv);

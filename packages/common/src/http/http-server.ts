@@ -63,6 +63,15 @@ const TIMEOUTS = { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterv
 const NODE_OPTIONS = { ...TIMEOUTS, requireHostHeader: false };
 
 /**
+ * Schemas of routes are for their description. Bodies are checked by their handlers, whose errors name the fault; and what compiles
+ * schemas is a hundred modules, which Fastify loads where it is not given another.
+ */
+const NO_SCHEMAS: object = {
+  buildValidator: () => () => () => true,
+  buildSerializer: () => () => JSON.stringify,
+};
+
+/**
  * Creates a Fastify instance with these limits: headers within 5 s, and before them a TLS handshake; the
  * request within 10 s; a connection whose client does not read its answer is cut off; keep-alive longer than the 60 s
  * after which a client renews its connections, so that the server is never first to close one.
@@ -91,6 +100,7 @@ export function createHttpServer({
     https: tls && { ...tls, ...nodeOptions, handshakeTimeout: HEADERS_TIMEOUT_MS },
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    schemaController: { compilersFactory: NO_SCHEMAS },
     return503OnClosing: false,
     exposeHeadRoutes: true,
     frameworkErrors: (error, request, reply) => sendProblem(reply, fromFastifyError(error, request.log)),

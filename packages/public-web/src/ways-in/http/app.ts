@@ -86,10 +86,6 @@ export async function createPublicApp(options: PublicAppOptions): Promise<Public
     isUpgrade: isWebSocketUpgrade,
   });
   limitAnswerTime(app, READ_MS);
-  // Bodies are checked by their handlers, whose errors name the fault; the schemas here are for the docs, and may refer to
-  // what only a whole document has.
-  app.setValidatorCompiler(() => () => true);
-  app.setSerializerCompiler(() => JSON.stringify);
   refuseOtherHosts(app, createAllowedHosts(options.allowedHosts));
   await allowOrigins(app, options.allowedOrigins);
 
