@@ -2,7 +2,7 @@
 
 /** Full batches under way at once per receiver. */
 export const MAX_BATCHES_IN_FLIGHT = 4;
-/** Batches under way at once beside which one goes that is not full; to several receivers one for each, if that is more (ADR 16). */
+/** Batches under way at once beside which one goes that is not full; no more to several receivers that answer in time (ADR 16). */
 export const MAX_PARTIAL_BATCHES_IN_FLIGHT = 2;
 /** Events per HTTP call between tiers. */
 export const HTTP_MAX_EVENTS = 128;

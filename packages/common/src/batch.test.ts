@@ -122,6 +122,34 @@ describe('a batcher', () => {
     assert.deepEqual(batches, [[1], [2], [3]]);
   });
 
+  test('sends what waits, when it is told that more sends may be under way', async () => {
+    let maxInFlight = 1;
+    const sent: [string, number[]][] = [];
+    const batcher = createKeyedBatcher<number, string>({
+      maxItems: 1,
+      maxBytes: 1,
+      maxQueued: 10,
+      maxInFlight: () => maxInFlight,
+      send: (key, items) => {
+        sent.push([key, items]);
+        return new Promise(() => {});
+      },
+    });
+    for (const key of ['a', 'b']) for (const item of [1, 2]) batcher.add(key, item, 1);
+    await nextTurn();
+    maxInFlight = 2;
+    await nextTurn();
+    assert.equal(sent.length, 2);
+    batcher.wake();
+    await nextTurn();
+    assert.deepEqual(sent, [
+      ['a', [1]],
+      ['b', [1]],
+      ['a', [2]],
+      ['b', [2]],
+    ]);
+  });
+
   test('sends an item larger than maxBytes alone', async () => {
     const { batcher, batches } = setUp({ maxBytes: 10, maxInFlight: 9 });
     for (const [item, bytes] of [5, 5, 11, 6, 4, 1].entries()) batcher.add(item, bytes);

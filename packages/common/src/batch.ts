@@ -49,6 +49,8 @@ export type Batcher<Item, Result> = {
   queued(): number;
   /** Whether nothing waits and nothing is under way. */
   isIdle(): boolean;
+  /** Looks again whether a batch may go: to be called when `maxInFlight` or `maxPartialInFlight` has risen by itself. */
+  wake(): void;
 };
 
 type Waiting<Item, Result> = {
@@ -196,6 +198,9 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
     },
     queued: () => queue.length,
     isIdle,
+    wake() {
+      if (queue.length > 0) schedule();
+    },
   };
 }
 
@@ -203,6 +208,8 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
 export type KeyedBatcher<Item, Result> = {
   /** As {@link Batcher.add}, on the batcher of `key`. */
   add(key: string, item: Item, bytes: number, isCancelled?: () => boolean): Promise<Result | undefined>;
+  /** As {@link Batcher.wake}, on all of them. */
+  wake(): void;
 };
 
 /** Creates a {@link KeyedBatcher}; `send` is given the key of the batch; `maxItemsFor` may lower `maxItems` for a key. */
@@ -231,5 +238,10 @@ export function createKeyedBatcher<Item, Result>({
     return batcher;
   }
 
-  return { add: (key, ...item) => batcherFor(key).add(...item) };
+  return {
+    add: (key, ...item) => batcherFor(key).add(...item),
+    wake() {
+      for (const batcher of batchers.values()) batcher.wake();
+    },
+  };
 }

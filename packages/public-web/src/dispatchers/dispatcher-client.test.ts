@@ -104,6 +104,35 @@ describe('an event', () => {
     );
   });
 
+  it('waits for two batches under way although there are more dispatchers, until one of these is late', async (t) => {
+    const held: ServerResponse[] = [];
+    const all = await Promise.all(
+      Array.from({ length: 4 }, () => start((_events, response) => void held.push(response))),
+    );
+    const client = await clientOf(...all);
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const outcomes: Promise<string>[] = [];
+    async function sendAndSee(count: number, batches: number): Promise<void> {
+      for (let event = 0; event < count; event += 1) {
+        outcomes.push(send(client));
+        await nextTurn();
+      }
+      while (held.length < batches) await nextTurn();
+    }
+    await sendAndSee(1, 1);
+    await sendAndSee(1, 2);
+    await sendAndSee(2, 2);
+    answer(held[0] as ServerResponse);
+    await sendAndSee(0, 3);
+    await sendAndSee(3, 3);
+    t.mock.timers.tick(250);
+    await sendAndSee(0, 4);
+    for (const response of held.slice(1)) answer(response);
+    assert.deepEqual(await Promise.all(outcomes), Array(7).fill('confirmed'));
+    const sizes = all.flatMap(({ batches }) => batches.map(({ length }) => length));
+    assert.deepEqual(sizes.sort(), [1, 1, 2, 3]);
+  });
+
   it('is not sent when nobody waits for it at its turn, and those beside it are', async () => {
     const dispatcher = await start();
     const client = await clientOf(dispatcher);

@@ -81,15 +81,14 @@ export async function createDispatcherClient({
   const callTier = createCallTier({ keys, clock });
   /** Less the brackets of a batch. JSON can grow when it is written anew: 1e20 has 21 digits. */
   const maxForwardedBytes = 2 * maxEventBytes - 2;
-  const upstreams = await createUpstreams({ urls, probe, log });
+  const upstreams = await createUpstreams({ urls, probe, onLate: () => batcher.wake(), log });
 
   // By type, so that a type whose queue is stuck holds up no other.
   const batcher = createKeyedBatcher<EncodedEvent, SendOutcome>({
     maxItems: HTTP_MAX_EVENTS,
     maxBytes: MAX_BATCH_BYTES,
     maxInFlight: () => upstreams.capacity(MAX_BATCHES_IN_FLIGHT),
-    // One for each dispatcher, so that a frozen one leaves the others theirs; not two, which makes batches half as large.
-    maxPartialInFlight: () => upstreams.capacity(1, MAX_PARTIAL_BATCHES_IN_FLIGHT),
+    maxPartialInFlight: () => upstreams.partialCapacity(MAX_PARTIAL_BATCHES_IN_FLIGHT),
     maxQueued,
     maxWaitMs: MAX_WAIT_MS,
     send: (_type, events) => sendToAny(events),
@@ -113,7 +112,7 @@ export async function createDispatcherClient({
   }
 
   async function post(upstream: Upstream, body: Buffer): Promise<PostResult> {
-    upstream.inFlight += 1;
+    const end = upstreams.begin(upstream);
     const answer = await callTier({
       connections: upstream.pool,
       path: '/events',
@@ -121,7 +120,7 @@ export async function createDispatcherClient({
       timeoutMs: CALL_TIMEOUT_MS,
       parse: toIntakeAnswer,
     });
-    upstream.inFlight -= 1;
+    end();
     return toResult(answer, upstream);
   }
 

@@ -20,6 +20,8 @@ type Upstream = NonNullable<ReturnType<Upstreams['pick']>>;
 
 const log = pino({ level: 'silent' });
 let upstreams: Upstreams;
+/** How often it was told that an upstream is late. */
+let lateCalls = 0;
 afterEach(() => upstreams.close());
 
 function resolveTo(...hosts: string[]): void {
@@ -35,7 +37,11 @@ function setAddresses(name: string, hosts: string[]): void {
 
 async function create(...urls: string[]): Promise<void> {
   if (urls.length === 0) urls = ['http://dispatcher.test:8082'];
-  upstreams = await createUpstreams({ urls, probe: async () => false, log });
+  lateCalls = 0;
+  const onLate = () => {
+    lateCalls += 1;
+  };
+  upstreams = await createUpstreams({ urls, probe: async () => false, onLate, log });
 }
 
 /** The upstreams that would get the next batches. */
@@ -60,7 +66,7 @@ describe('a dispatcher name', () => {
     resolveTo('127.0.0.1', '127.0.0.2', '::1');
     await create();
     assert.deepEqual(origins(), ['http://127.0.0.1:8082', 'http://127.0.0.2:8082', 'http://[::1]:8082']);
-    assert.deepEqual([upstreams.capacity(4), upstreams.capacity(1, 2), upstreams.capacity(1, 5)], [12, 3, 5]);
+    assert.equal(upstreams.capacity(4), 12);
   });
 
   it('is resolved anew each minute: new addresses are used, old ones are not, and those that stay are kept', async (t) => {
@@ -150,6 +156,44 @@ describe('the next batch', () => {
     failing.inFlight = 3;
     upstreams.markFailing(failing, 'test');
     assert.equal(origins().length, 1);
-    assert.deepEqual([upstreams.capacity(4), upstreams.capacity(1, 2)], [4 + 3, 2 + 3]);
+    assert.deepEqual([upstreams.capacity(4), upstreams.partialCapacity(2)], [4 + 3, 2 + 3]);
+  });
+});
+
+describe('batches that are not full', () => {
+  it('are no more at once to several upstreams than to one, and one more for each that is late', async (t) => {
+    resolveTo('127.0.0.1', '127.0.0.2', '127.0.0.3', '127.0.0.4');
+    await create();
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const allowed: number[] = [];
+    const ends: (() => void)[] = [];
+    for (let batches = 0; batches < 4; batches += 1) {
+      allowed.push(upstreams.partialCapacity(2));
+      ends.push(upstreams.begin(upstreams.pick(new Set()) as Upstream));
+      t.mock.timers.tick(250);
+    }
+    assert.deepEqual(allowed, [2, 3, 4, 4]);
+    assert.equal(lateCalls, 4);
+    for (const end of ends) end();
+    assert.equal(upstreams.partialCapacity(2), 2);
+  });
+
+  it('make an upstream late only by what is still under way', async (t) => {
+    resolveTo('127.0.0.1', '127.0.0.2', '127.0.0.3');
+    await create();
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const upstream = upstreams.pick(new Set()) as Upstream;
+    upstreams.begin(upstream)();
+    t.mock.timers.tick(250);
+    assert.deepEqual([upstreams.partialCapacity(2), upstream.inFlight, lateCalls], [2, 0, 0]);
+  });
+
+  it('are as many to one that is late as before', async (t) => {
+    resolveTo('127.0.0.1');
+    await create();
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    upstreams.begin(upstreams.pick(new Set()) as Upstream);
+    t.mock.timers.tick(250);
+    assert.equal(upstreams.partialCapacity(2), 2);
   });
 });

@@ -21,6 +21,8 @@ const CONNECT_TIMEOUT_MS = 1_000;
 const MAX_CONNECTIONS = 64;
 /** How often a failing upstream is tried, with full jitter. */
 const PROBE_MS = 500;
+/** What a call takes longer than for a reason of its own: it takes some 40 ms where all processors are busy. */
+const LATE_MS = 250;
 
 export type Upstream = {
   /** `http://<address>:<port>`, or `https:`. */
@@ -29,17 +31,26 @@ export type Upstream = {
   hostname: string;
   pool: Pool;
   inFlight: number;
+  /** Of those under way, what has been so for longer than calls take. */
+  late: number;
   isFailing: boolean;
 };
 
 export type Upstreams = {
   /** The upstream with the fewest batches under way, of those neither failing nor in `tried`; undefined when none. */
   pick(tried: ReadonlySet<Upstream>): Upstream | undefined;
+  /** Counts a batch as under way to `upstream`, until the function is called that it returns. */
+  begin(upstream: Upstream): () => void;
   /**
-   * How many batches may be under way over all upstreams, when so many may be to each, and `atLeast` (default 1) over all:
-   * those that a failing one still holds take no room from the others, and one more can always fail when none is left.
+   * How many batches may be under way over all upstreams, when so many may be to each: those that a failing one still holds
+   * take no room from the others, and one more can always fail when none is left.
    */
-  capacity(perUpstream: number, atLeast?: number): number;
+  capacity(perUpstream: number): number;
+  /**
+   * How many may be under way that are not full: `atOnce`, as to a single upstream, because more of them would be smaller. One more
+   * for each upstream that is late, so that a frozen one takes no room from the others for long; then up to one to each.
+   */
+  partialCapacity(atOnce: number): number;
   /** No batches for this one until it answers a probe. */
   markFailing(upstream: Upstream, reason: string): void;
   /** Waits a second for what is under way, then cuts it off. */
@@ -50,14 +61,17 @@ export type Upstreams = {
  * Resolves `urls` once and keeps them resolved. A name that does not resolve now may later.
  *
  * @param probe sends an empty batch; resolves whether the upstream accepts events.
+ * @param onLate called when there is more room, as an upstream is late.
  */
 export async function createUpstreams({
   urls,
   probe,
+  onLate,
   log,
 }: {
   urls: readonly string[];
   probe(upstream: Upstream): Promise<boolean>;
+  onLate(): void;
   log: Logger;
 }): Promise<Upstreams> {
   let upstreams: Upstream[] = [];
@@ -108,6 +122,17 @@ export async function createUpstreams({
     }
   }
 
+  /** How many are not failing, how many of these are late, and what the failing ones still hold. */
+  function count(): { well: number; late: number; held: number } {
+    const counts = { well: 0, late: 0, held: 0 };
+    for (const { isFailing, inFlight, late } of upstreams) {
+      if (isFailing) counts.held += inFlight;
+      else counts.well += 1;
+      if (!isFailing && late > 0) counts.late += 1;
+    }
+    return counts;
+  }
+
   await renew();
 
   return {
@@ -122,13 +147,27 @@ export async function createUpstreams({
         undefined,
       );
     },
-    capacity(perUpstream, atLeast = 1) {
-      let well = 0;
-      let held = 0;
-      for (const { isFailing, inFlight } of upstreams)
-        if (isFailing) held += inFlight;
-        else well += perUpstream;
-      return Math.max(atLeast, well) + held;
+    begin(upstream) {
+      upstream.inFlight += 1;
+      let isLate = false;
+      const timer = setTimeout(() => {
+        isLate = true;
+        upstream.late += 1;
+        onLate();
+      }, LATE_MS);
+      return () => {
+        clearTimeout(timer);
+        upstream.inFlight -= 1;
+        if (isLate) upstream.late -= 1;
+      };
+    },
+    capacity(perUpstream) {
+      const { well, held } = count();
+      return Math.max(1, well * perUpstream) + held;
+    },
+    partialCapacity(atOnce) {
+      const { well, late, held } = count();
+      return Math.max(atOnce, Math.min(well, atOnce + late)) + held;
     },
     markFailing(upstream, reason) {
       if (upstream.isFailing || closing.signal.aborted) return;
@@ -172,7 +211,7 @@ function openUpstream({ origin, hostname }: Target): Upstream {
     clientTtl: RENEW_MS,
     connect: connector(hostname),
   });
-  return { origin, hostname, pool, inFlight: 0, isFailing: false };
+  return { origin, hostname, pool, inFlight: 0, late: 0, isFailing: false };
 }
 
 /**
