@@ -14,7 +14,8 @@ export async function answering({ urls }: RunningSystem): Promise<void> {
   );
 }
 
-async function expectPong(url: string): Promise<void> {
+/** Resolves when a public-web answers a ping as all must. */
+export async function expectPong(url: string): Promise<void> {
   const response = await fetch(url, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },

@@ -13,9 +13,13 @@ export function cpuUs(pid: number): number {
 
 /** CPU time that a process, its children and those of them that have ended have used, in microseconds. */
 export function cpuWithChildrenUs(pid: number): number {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
-  const ticks = [...cpuTicks(pid), ...children.flatMap((child) => cpuTicks(Number(child)).slice(0, 2))];
+  const ticks = [...cpuTicks(pid), ...childrenOf(pid).flatMap((child) => cpuTicks(child).slice(0, 2))];
   return sum(ticks) * TICK_US;
+}
+
+/** CPU time that a process and all that it has started, themselves or by others, have used, in microseconds. */
+export function cpuOfTreeUs(pid: number): number {
+  return sum(cpuTicks(pid)) * TICK_US + sum(childrenOf(pid).map(cpuOfTreeUs));
 }
 
 /** CPU time of the children of this process that have ended, in microseconds. */
@@ -33,6 +37,10 @@ export function rssBytes(pid: number): number {
 /** What a process has had written to disk (`write_bytes` of proc_pid_io(5)). */
 export function writtenBytes(pid: number): number {
   return Number(readFileSync(`/proc/${pid}/io`, 'utf8').match(/^write_bytes: (\d+)$/m)?.[1]);
+}
+
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
 }
 
 /** utime, stime, cutime and cstime of proc_pid_stat(5). */
