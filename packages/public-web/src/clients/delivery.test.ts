@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type { MailboxEntry, Page } from '@waybill/common/internal-call/store-calls.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
 import { createDelivery } from './delivery.ts';
 import { createUnwritten, type Unwritten } from './unwritten.ts';
 
@@ -40,6 +43,29 @@ describe('the delivery of a mailbox', () => {
       assert.deepEqual(handed, ['now.1']);
       delivery.acknowledge(1);
     });
+
+  it('holds nothing of the page that came with the attach once it is handed over', async () => {
+    setFlagsFromString('--expose-gc');
+    const collectGarbage = runInNewContext('gc') as () => void;
+    const begin = () => {
+      const entries = [entry(1)];
+      const attached = { epoch: 'now', head: 1, trimmed: 0, entries };
+      const take = (_entry: unknown, written: () => void) => written();
+      const read = () => Promise.reject(new Error('nothing is read'));
+      const delivery = createDelivery({
+        ...{ attached, take, read, onHanded() {} },
+        unwritten: createUnwritten(),
+      });
+      delivery.start();
+      return { delivery, page: new WeakRef(entries) };
+    };
+    const { delivery, page } = begin();
+    await eventually(() => {
+      collectGarbage();
+      assert.equal(page.deref(), undefined);
+    });
+    assert.equal(delivery.handed(), 1);
+  });
 
   it('goes on one by one while other clients do not read', async () => {
     const unwritten = createUnwritten({ maxBytes: 1 });

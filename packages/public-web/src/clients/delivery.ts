@@ -54,6 +54,8 @@ export type DeliveryOptions = {
 export function createDelivery({ attached, take, unwritten, read, onHanded }: DeliveryOptions): Delivery {
   const { epoch } = attached;
   let { head, trimmed: acked } = attached;
+  /** Let go of once it is handed over: it may have half a MiB, and thousands of sessions last for hours. */
+  let first: DeliveryOptions['attached'] | undefined = attached;
   let handed = acked;
   const unacked: { offset: number; bytes: number; time: string | undefined; handedMs: number }[] = [];
   let unackedBytes = 0;
@@ -139,9 +141,10 @@ export function createDelivery({ attached, take, unwritten, read, onHanded }: De
       return oldest.time === undefined ? oldest.handedMs : Date.parse(oldest.time) || oldest.handedMs;
     },
     start() {
-      if (isOver) return;
+      if (isOver || !first) return;
       isReading = false;
-      handPage(attached);
+      handPage(first);
+      first = undefined;
       catchUp();
     },
     pushed({ epoch: pushedEpoch, offset, head: pushedHead, event }) {
