@@ -51,6 +51,12 @@ function atStore(databaseUrl: () => Promise<string>): void {
   });
 }
 
+for (const windowMs of [Number.POSITIVE_INFINITY, Number.NaN, 0, 0.5])
+  it(`results cannot be kept for ${windowMs} ms`, () => {
+    const stores = { urls: ['http://127.0.0.1:1'], secrets: [SECRET] };
+    assert.throws(() => createStoredResults({ name: 'cards', windowMs, stores }), { code: 'invalid-config' });
+  });
+
 it('results that no store takes fail in time, and say why', async () => {
   const stores = { urls: ['http://127.0.0.1:1'], secrets: [SECRET] };
   const results = createStoredResults({ name: 'away', stores });

@@ -12,7 +12,7 @@ import type { ResultStore } from './result-store.ts';
 export type StoredResultsOptions = {
   /** Names the handler: what shares a name shares results, over services as well. */
   name: string;
-  /** How long a result is kept, in milliseconds (default 600,000). */
+  /** How long a result is kept: a whole number of milliseconds from 1 up (default 600,000). */
   windowMs?: number;
   /** Stores at one database, and what they know listeners by; default: the settings STORE_URLS and RESULTS_SECRETS. */
   stores?: { urls: readonly string[]; secrets: string[] };
@@ -34,6 +34,12 @@ export function createStoredResults({
   windowMs = 600_000,
   stores = loadResultsConfig(),
 }: StoredResultsOptions): ResultStore {
+  // JSON has no Infinity: with null in its place nothing would be remembered.
+  if (!Number.isSafeInteger(windowMs) || windowMs < 1)
+    throw new AppError(
+      'invalid-config',
+      `windowMs is no whole number of milliseconds from 1 up: ${windowMs}`,
+    );
   const call = createCall(stores);
   const idOf = (key: string) =>
     createHash('sha256')

@@ -7,6 +7,7 @@ import { needsPostgresql, type Postgresql, startPostgresql } from '@waybill/test
 import { pino } from 'pino';
 import { createAnswers } from './answers.ts';
 import { createMailboxes } from './create-mailboxes.ts';
+import { createKeptValues } from './kept-values.ts';
 import { keptValuesContract } from './kept-values-contract.fixture.ts';
 import { migrate } from './migrations.ts';
 import { openDatabase } from './open-database.ts';
@@ -98,6 +99,17 @@ describe('PostgreSQL', { skip: needsPostgresql() }, () => {
     await assert.rejects(refused, { code: 'mailbox-full' });
     assert.equal(await ask('pg_backend_pid()'), connection);
     assert.equal(await ask("to_regclass('refused')"), null);
+    await database.close();
+  });
+
+  it('a value that it cannot hold is a fault of the call, and not of the database', async () => {
+    const { database, readiness } = openDatabase(server.url, log);
+    await migrate(database);
+    const values = createKeptValues({ database });
+    await assert.rejects(values.read('a\0b'), { code: 'invalid-request' });
+    for (const keepMs of [0.5, 1e300])
+      await assert.rejects(values.keep({ key: 'k', value: '{}', keepMs }), { code: 'invalid-request' });
+    assert.equal(readiness(), undefined);
     await database.close();
   });
 

@@ -41,7 +41,7 @@ export function openPostgresql(url: string, log: Logger): Database {
       return result;
     } catch (error) {
       failure = error instanceof AppError ? await undo(sql) : (error as Error);
-      throw error;
+      throw isOfTheCall(error) ? cannotHold(error) : error;
     } finally {
       // One that failed is closed, which ends its transaction whatever state it is in.
       client.release(failure);
@@ -72,6 +72,15 @@ async function undo(sql: Sql): Promise<Error | undefined> {
   } catch (error) {
     return error as Error;
   }
+}
+
+/** Whether it is a data exception (SQLSTATE class 22), as of a text with a NUL, or a number that is no whole one. */
+function isOfTheCall(error: unknown): error is pg.DatabaseError {
+  return error instanceof pg.DatabaseError && error.code?.startsWith('22') === true;
+}
+
+function cannotHold(cause: pg.DatabaseError): AppError {
+  return new AppError('invalid-request', 'the database cannot hold a value of the call', { cause });
 }
 
 /** Whole numbers of 64 bits are text to `pg`; none of these is beyond what a number holds. */
