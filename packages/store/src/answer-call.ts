@@ -61,6 +61,8 @@ export function createAnswerCall({
         return '{}';
       case 'read':
         return pageText(await mailboxes.read(call));
+      case 'changes':
+        return JSON.stringify(await mailboxes.changes(call.since));
       case 'look':
         return JSON.stringify(await mailboxes.look(call));
       case 'acknowledge':

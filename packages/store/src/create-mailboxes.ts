@@ -12,8 +12,9 @@ import {
 } from '@waybill/common/internal-call/store-calls.ts';
 import type { Database, Sql } from './database.ts';
 import { addFence, fenceOf, letGo, takeOver } from './fences.ts';
+import { findChanged } from './find-changed.ts';
 import { removeAll, removeUnused, trimOld } from './forget-old.ts';
-import { findStale, lookAt } from './look.ts';
+import { findStale, lookAt, noteUse } from './look.ts';
 import { loadMailboxes, type Mailbox, saveMailboxes, type Waiting } from './mailbox-rows.ts';
 import type { Mailboxes } from './mailboxes.ts';
 import { readPage, trim } from './read-page.ts';
@@ -22,6 +23,8 @@ import { startAfter } from './token.ts';
 
 /** That a mailbox is in use is noted this often at most, so that those who only look write nothing. */
 const NOTE_USE_MS = 60_000;
+/** Holders look at one in which nothing happens once a minute; so its use is noted this late at most. */
+export const USE_IS_LATE_MS = 2 * NOTE_USE_MS;
 
 /** Fences of one mailbox, each call of which loads them all. A session has four times less under way, and one fence. */
 const MAX_FENCES = 1_000;
@@ -49,7 +52,8 @@ export function createMailboxes({
   maxFences = MAX_FENCES,
   nowMs = Date.now,
 }: CreateMailboxesOptions): Mailboxes {
-  const { transaction, lockRows } = database;
+  const { transaction, lockRows, seenWithinMs } = database;
+  const run = randomBytes(6).toString('hex');
   const load = (sql: Sql, ids: readonly string[]) => loadMailboxes(sql, ids, lockRows);
 
   type Work<T> = (mailbox: Mailbox, sql: Sql) => T | Promise<T>;
@@ -135,16 +139,18 @@ export function createMailboxes({
       }),
     read: ({ after, beyond, ...name }) =>
       withMailbox(name, (mailbox, sql) => readPage(sql, mailbox, { after, beyond })),
+    changes: (since) =>
+      transaction((sql) => findChanged(sql, { since, run, seenMs: nowMs() - seenWithinMs })),
     look: ({ instance, mailboxes: asked }) =>
       transaction(async (sql) => {
         const ids = asked.map(({ mailbox }) => mailbox);
         const stale = await findStale(sql, ids, { nowMs: nowMs(), usedBeforeMs: nowMs() - NOTE_USE_MS });
-        const mailboxes = await load(sql, stale);
-        for (const mailbox of mailboxes.values()) {
-          settle(mailbox, nowMs());
-          mailbox.usedMs = nowMs();
-        }
-        await saveMailboxes(sql, [...mailboxes.values()], nowMs());
+        const mailboxes = [...(await load(sql, stale)).values()];
+        for (const mailbox of mailboxes) mailbox.usedMs = nowMs();
+        const settled = mailboxes.filter((mailbox) => settle(mailbox, nowMs()));
+        await saveMailboxes(sql, settled, nowMs());
+        const others = mailboxes.filter((mailbox) => !settled.includes(mailbox));
+        await noteUse(sql, others, nowMs());
         return lookAt(sql, instance, asked);
       }),
     acknowledge: (tokens) =>
@@ -159,8 +165,9 @@ export function createMailboxes({
       }),
     async forgetOld(isStopping) {
       const options = { beforeMs: nowMs() - retentionMs, nowMs: nowMs(), lockRows };
+      const unused = { ...options, beforeMs: options.beforeMs - USE_IS_LATE_MS };
       const entries = await removeAll(database, (sql) => trimOld(sql, options), isStopping);
-      const mailboxes = await removeAll(database, (sql) => removeUnused(sql, options), isStopping);
+      const mailboxes = await removeAll(database, (sql) => removeUnused(sql, unused), isStopping);
       return { entries, mailboxes };
     },
   };

@@ -16,6 +16,8 @@ export type Database = {
   name: string;
   /** Ends a `SELECT` whose rows nobody else may change until the transaction ends. */
   lockRows: string;
+  /** How long after it was written a row may be seen for the first time: 0 where transactions come one after the other. */
+  seenWithinMs: number;
   /**
    * Runs `work` in a transaction. What it did is on disk when this resolves; when it rejects, with whatever `work` threw,
    * nothing of it is, unless the database went away while it committed: then nobody knows.

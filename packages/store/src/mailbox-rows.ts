@@ -64,7 +64,12 @@ function toWaiting({ fence, n, bytes, due_ms }: Row): Waiting {
 
 /** Saves what has changed: of `waiting` that is what is new or has got an offset. */
 export async function saveMailboxes(sql: Sql, mailboxes: readonly Mailbox[], nowMs: number): Promise<void> {
-  await upsert(sql, 'mailboxes', ['id'], mailboxes.map(toRow));
+  await upsert(
+    sql,
+    'mailboxes',
+    ['id'],
+    mailboxes.map((mailbox) => toRow(mailbox, nowMs)),
+  );
   await insertEntries(sql, mailboxes, nowMs);
   for (const mailbox of mailboxes) await moveEntries(sql, mailbox);
   await saveFences(sql, mailboxes);
@@ -132,8 +137,9 @@ function toMailbox(row: Row): Mailbox {
   };
 }
 
-function toRow({ holder, usedMs, fences, savedFences, waiting, ...same }: Mailbox): Row {
-  return { ...same, holder_instance: holder?.instance, holder_url: holder?.url, used_ms: usedMs };
+function toRow({ holder, usedMs, fences, savedFences, waiting, ...same }: Mailbox, changed_ms: number): Row {
+  const { instance: holder_instance, url: holder_url } = holder ?? {};
+  return { ...same, holder_instance, holder_url, used_ms: usedMs, changed_ms };
 }
 
 function toFence({ fence, next_n, last_n, closes_at_ms, call_id, event_id }: Row): Fence {

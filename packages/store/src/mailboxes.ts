@@ -10,6 +10,7 @@
  */
 import type {
   AppendResult,
+  Changes,
   ClientName,
   ClosedFence,
   Holder,
@@ -72,6 +73,8 @@ export type Mailboxes = {
    * @throws AppError `not-found` when there is no such mailbox, `invalid-request` when it is no token.
    */
   read(options: MailboxName & { after?: string | undefined; beyond?: number | undefined }): Promise<TextPage>;
+  /** Which mailboxes there may be something new to see in; to look at one does not change it. */
+  changes(since?: string): Promise<Changes>;
   /**
    * Where mailboxes stand that `instance` believes to hold. Those that there are not any more are left out, and those that it
    * holds under another fence than it believes. What is to be released by now is, and they count as used.

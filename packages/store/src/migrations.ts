@@ -75,6 +75,10 @@ const STEPS: readonly (readonly string[])[] = [
     )`,
     'CREATE INDEX kept_values_by_expiry ON kept_values (expires_ms)',
   ],
+  [
+    'ALTER TABLE mailboxes ADD COLUMN changed_ms BIGINT',
+    'CREATE INDEX mailboxes_by_change ON mailboxes (changed_ms)',
+  ],
 ];
 
 /**

@@ -9,6 +9,8 @@ const MAX_CONNECTIONS = 8;
 const CONNECT_TIMEOUT_MS = 2_000;
 /** Of one statement, by the server and by this end of the connection. */
 const STATEMENT_TIMEOUT_MS = 4_000;
+/** A statement and a commit that take long, or the clocks of two processes. */
+const SEEN_WITHIN_MS = STATEMENT_TIMEOUT_MS + 1_000;
 /** Processes of Waybill that do what is done once; any number that is always the same. */
 const ADVISORY_LOCK = 8_090;
 const INT8_OID = 20;
@@ -51,6 +53,7 @@ export function openPostgresql(url: string, log: Logger): Database {
   return {
     name: withoutPassword(url),
     lockRows: ' FOR UPDATE',
+    seenWithinMs: SEEN_WITHIN_MS,
     transaction,
     alone: (work) =>
       transaction(async (sql) => {

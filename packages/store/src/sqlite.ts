@@ -27,6 +27,7 @@ export function openSqlite(path: string): Database {
   return {
     name: path,
     lockRows: '',
+    seenWithinMs: 0,
     transaction,
     alone: transaction,
     async close() {

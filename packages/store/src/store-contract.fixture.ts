@@ -9,8 +9,9 @@ import { after, before, describe, it } from 'node:test';
 import type { ErrorCode } from '@waybill/common/errors.ts';
 import { type ClosedFence, MAX_ENDED_CONNECTIONS } from '@waybill/common/internal-call/store-calls.ts';
 import { createAnswers } from './answers.ts';
-import { createMailboxes } from './create-mailboxes.ts';
+import { createMailboxes, USE_IS_LATE_MS } from './create-mailboxes.ts';
 import type { Database, Row } from './database.ts';
+import { MAX_CHANGED } from './find-changed.ts';
 import { MAX_AT_ONCE } from './forget-old.ts';
 import type { Mailboxes, NewEntry, TextPage } from './mailboxes.ts';
 import { createMeshConnections, type MeshConnections } from './mesh-connections.ts';
@@ -198,7 +199,10 @@ export function storeContract(name: string, open: () => Promise<Database>): void
       const [found, ...others] = await look(holder.instance);
       assert.deepEqual(others, []);
       const { bytes, ...position } = found ?? {};
-      assert.deepEqual(position, { mailbox, epoch, head: 2, trimmed: 1, nextN: 2, isHeld: true });
+      assert.deepEqual(position, {
+        ...{ mailbox, epoch, head: 2, trimmed: 1, nextN: 2 },
+        ...{ isHeld: true, isAtRest: false },
+      });
       assert.ok(Number(bytes) > 0);
       nowMs += RETENTION_MS + 1;
       await look(holder.instance);
@@ -207,6 +211,57 @@ export function storeContract(name: string, open: () => Promise<Database>): void
       await attach(client, { holder: other });
       assert.equal((await look(holder.instance))[0]?.isHeld, false);
       assert.deepEqual(await mailboxes.look({ instance: holder.instance, mailboxes: [] }), []);
+    });
+
+    it('tells which mailboxes have changed, by whomever, and which are at rest', async () => {
+      const client = randomUUID();
+      const [{ mailbox, fence }, idle] = [await attach(client), await attach(randomUUID())];
+      let { asOf } = await mailboxes.changes();
+      const changed = async () => {
+        const found = await mailboxes.changes(asOf);
+        nowMs += database.seenWithinMs + 1;
+        ({ asOf } = await mailboxes.changes());
+        return [idle.mailbox, mailbox].map((each) => found.mailboxes?.includes(each));
+      };
+      const isAtRest = async () => {
+        const asked = [{ mailbox, fence }];
+        return (await mailboxes.look({ instance: holder.instance, mailboxes: asked }))[0]?.isAtRest;
+      };
+      assert.deepEqual([await isAtRest(), await changed()], [true, [true, true]]);
+      assert.deepEqual(await changed(), [false, false]);
+      await append(mailbox, fence, 1);
+      assert.deepEqual([await isAtRest(), await changed()], [false, [false, true]]);
+      await append(mailbox, fence, 0);
+      assert.deepEqual([await isAtRest(), await changed()], [true, [false, true]]);
+      const { fence: reserved } = await mailboxes.reserve({
+        owner: '',
+        client,
+        count: 1,
+        deadlineMs: DEADLINE_MS,
+      });
+      assert.deepEqual([await isAtRest(), await changed()], [false, [false, true]]);
+      await append(mailbox, reserved, 0);
+      assert.deepEqual([await isAtRest(), await changed()], [true, [false, true]]);
+      nowMs += RETENTION_MS;
+      assert.deepEqual([await isAtRest(), await changed()], [true, [false, false]]);
+      await attach(client, { holder: other });
+      assert.deepEqual(await changed(), [false, true]);
+    });
+
+    it('cannot tell what has changed since it was started, nor when that is too much', async () => {
+      const { asOf } = await mailboxes.changes();
+      assert.deepEqual((await mailboxes.changes(asOf)).mailboxes?.slice(0, 0), []);
+      const restarted = createMailboxes({ database, retentionMs: RETENTION_MS, nowMs: () => nowMs });
+      assert.equal((await restarted.changes(asOf)).mailboxes, undefined);
+      const owner = randomUUID();
+      const same = { owner, epoch: '0', fence: 0, head: 0, trimmed: 0, entries: 0, bytes: 0, used_ms: 0 };
+      const rows = Array.from({ length: MAX_CHANGED + 1 }, () => {
+        const id = randomKey();
+        return { ...same, id, client: id, changed_ms: nowMs };
+      });
+      await database.transaction((sql) => upsert(sql, 'mailboxes', ['id'], rows));
+      assert.equal((await mailboxes.changes(asOf)).mailboxes, undefined);
+      await mailboxes.forgetOld();
     });
 
     it('leaves out what its holder has attached once more, also when that fence is over', async () => {
@@ -406,7 +461,7 @@ export function storeContract(name: string, open: () => Promise<Database>): void
       const page = await mailboxes.read({ mailbox, after: `${epoch}.0` });
       assert.deepEqual(eventsOf(page), [`${fence}.1`]);
       assert.deepEqual(page.gap, { from: `${epoch}.0`, to: `${epoch}.1` });
-      nowMs += RETENTION_MS + 1;
+      nowMs += RETENTION_MS + USE_IS_LATE_MS + 1;
       const { mailboxes: removed } = await mailboxes.forgetOld();
       assert.ok(removed >= 1);
       await assert.rejects(mailboxes.read({ mailbox }), refusal('not-found'));

@@ -58,7 +58,8 @@ export type MailboxName = { mailbox: string } | { owner: string; client: string 
  *   the fence it gets. `eventId` is the event of the only one, for whoever is told that it has no reply. Refused with `mailbox-full`, and with `not-found` when `isExisting` and the client has no mailbox.
  * - `detach`: no more slots are taken under these fences.
  * - `read`: what comes after a token, which acknowledges all up to it; or `beyond` an offset, which acknowledges nothing.
- * - `look`: where mailboxes stand that `instance` holds under a fence; once a second, should a push have been lost.
+ * - `changes`: which mailboxes have changed lately, as a {@link Changes}; once a second, should a push have been lost.
+ * - `look`: where mailboxes stand that `instance` holds under a fence.
  * - `acknowledge`: the same without reading.
  * - `read-answer`: the answer to a request, of which `holder` wants to be told if it is not there yet.
  * - `cancel-answer`: it is never kept, and removed if it is.
@@ -77,6 +78,7 @@ export type StoreCall =
     } & ClientName)
   | { call: 'detach'; fences: ClosedFence[]; deadlineMs: number }
   | ({ call: 'read'; after?: string | undefined; beyond?: number } & MailboxName)
+  | { call: 'changes'; since?: string | undefined }
   | { call: 'look'; instance: string; mailboxes: { mailbox: string; fence: number }[] }
   | { call: 'acknowledge'; tokens: { mailbox: string; after: string }[] }
   | { call: 'read-answer'; id: string; holder?: Holder }
@@ -139,6 +141,18 @@ export type LookedAt = {
   nextN: number;
   /** False when another instance holds it by now. */
   isHeld: boolean;
+  /** Whether it stays as it is until something is done with it: no reply waits in it, and no fence is closing. */
+  isAtRest: boolean;
+};
+
+/**
+ * The mailboxes, whoever holds them, in which anything that a look shows has changed since `since`, and some in which nothing has.
+ * Without `mailboxes`, any may have: `since` is missing or of another process, or too many have.
+ */
+export type Changes = {
+  /** For the next question. */
+  asOf: string;
+  mailboxes?: string[];
 };
 
 export type Reserved = { mailbox: string; fence: number };

@@ -18,11 +18,15 @@ import type { AskStore } from '../later/store-client.ts';
 const MAX_WAIT_MS = 5_000;
 
 /**
- * Attaches a client; `onAsked` is called when it is asked of a store, from when on it may be done whatever comes of this.
+ * Attaches a client; `onAsked` is called when it is asked of a store, from when on it may be done whatever comes of this. For one that
+ * `isGone` when its turn comes nothing is asked, as it may be elsewhere by then.
  *
- * @throws AppError `invalid-request` for what is no token; `not-accepted` when no store answers, or too many wait.
+ * @throws AppError `invalid-request` for what is no token; `not-accepted` when no store answers, or too many wait; `client-gone`.
  */
-export type Attach = (client: AttachingClient, onAsked: () => void) => Promise<Attached>;
+export type Attach = (
+  client: AttachingClient,
+  options: { onAsked(): void; isGone: (() => boolean) | undefined },
+) => Promise<Attached>;
 
 /** Creates {@link Attach}: clients that come while others are being attached are attached together, up to `maxWaiting` of them. */
 export function createAttach({
@@ -51,8 +55,9 @@ export function createAttach({
     },
   });
 
-  return async (client, onAsked) => {
-    const result = await batcher.add({ client, onAsked }, 0);
+  return async (client, { onAsked, isGone }) => {
+    const result = await batcher.add({ client, onAsked }, 0, isGone);
+    if (!result && isGone?.()) throw new AppError('client-gone', 'the client has gone');
     if (!result) throw new AppError('not-accepted', 'no store has attached the client');
     if ('problem' in result) throw fromProblem(result.problem, 'unexpected');
     return result;

@@ -57,6 +57,8 @@ export type HeldSession = Session & {
   pushed(push: PushedEntry): void;
   /** The offset up to which its client was handed all. */
   handed(): number;
+  /** Whether it is to be looked at though nothing has changed: it, its client or something in its mailbox waits. */
+  isWaiting(): boolean;
   /** What the store says of its mailbox, undefined when there is no such mailbox; and what was handed over before it was asked. */
   looked(found: LookedAt | undefined, handedBefore: number): void;
   /** Fills the slots that are due. */
@@ -109,6 +111,8 @@ export function createSession({
   let answered = 0;
   /** Whether somebody else held the mailbox at the last look. */
   let isTaken = false;
+  /** Whether the mailbox stays as it is until the store says that it has changed. */
+  let isAtRest = false;
   let isOver = false;
   let isClosed = false;
   let progress = Promise.withResolvers<void>();
@@ -225,6 +229,7 @@ export function createSession({
       await gone;
     },
     handed: delivery.handed,
+    isWaiting: () => !isAtRest || answered < slots.taken() || delivery.handed() < delivery.head(),
     looked(found, handedBefore) {
       if (isOver) return;
       // A store that has gone back may be of the same epoch.
@@ -232,6 +237,7 @@ export function createSession({
       // An attach whose answer its instance has not heard is undone by it: only the next look shows that it is meant.
       if (!found.isHeld && isTaken) return end('taken-over');
       isTaken = !found.isHeld;
+      isAtRest = found.isAtRest && !isTaken;
       if (isTaken) return;
       storedBytes = found.bytes;
       slots.release(found.nextN);

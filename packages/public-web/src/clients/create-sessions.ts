@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { AppError } from '@waybill/common/errors.ts';
 import type { CallStore } from '@waybill/common/internal-call/call-store.ts';
-import type { Attached, Holder, LookedAt } from '@waybill/common/internal-call/store-calls.ts';
+import type { Attached, Holder } from '@waybill/common/internal-call/store-calls.ts';
 import { DRAIN_MS } from '@waybill/common/shutdown-bounds.ts';
 import {
   attaches,
@@ -16,13 +16,10 @@ import { createAttach } from './attach.ts';
 import { assertClientId } from './client-id.ts';
 import { createSession, type HeldSession, type SessionContext } from './create-session.ts';
 import { createDetach, isNotAccepted } from './detach.ts';
+import { createLooks } from './looks.ts';
 import { createAppendProblem } from './problems.ts';
 import type { Sessions } from './sessions.ts';
 import { createUnwritten } from './unwritten.ts';
-
-/** How often the store is asked where the mailboxes stand, in case a push was lost; so many in one call. */
-const LOOK_EVERY_MS = 1_000;
-const LOOK_AT_ONCE = 500;
 
 export type SessionsOptions = Omit<
   SessionContext,
@@ -34,7 +31,7 @@ export type SessionsOptions = Omit<
   holder: Holder;
   /** Most at once. */
   maxSessions: number;
-  /** Default: a second. */
+  /** As of {@link createLooks}. */
   lookEveryMs?: number;
 };
 
@@ -44,7 +41,7 @@ export function createSessions({
   watches,
   holder,
   maxSessions,
-  lookEveryMs = LOOK_EVERY_MS,
+  lookEveryMs,
   ...options
 }: SessionsOptions): Sessions {
   const { askStore, deadlineMs } = options;
@@ -64,8 +61,12 @@ export function createSessions({
   const underWay = new Set<Promise<unknown>>();
   let attaching = 0;
   let isStopping = false;
-  let isLooking = false;
-  const timer = setInterval(() => void look(), lookEveryMs).unref();
+  const looks = createLooks({
+    askStore,
+    instance: holder.instance,
+    sessions: () => sessions.values(),
+    everyMs: lookEveryMs,
+  });
 
   sessionsGauge.addCallback((result) => result.observe(sessions.size));
   mailboxDepth.addCallback((result) =>
@@ -84,30 +85,6 @@ export function createSessions({
   function track(promise: Promise<unknown>): void {
     underWay.add(promise);
     void promise.finally(() => underWay.delete(promise));
-  }
-
-  async function look(): Promise<void> {
-    const all = [...sessions.values()];
-    for (const session of all) session.fill(Date.now());
-    if (isLooking) return;
-    isLooking = true;
-    try {
-      for (let start = 0; start < all.length; start += LOOK_AT_ONCE)
-        await lookAt(all.slice(start, start + LOOK_AT_ONCE));
-    } catch {
-      // Told in the log; the next time is soon enough.
-    } finally {
-      isLooking = false;
-    }
-  }
-
-  async function lookAt(some: HeldSession[]): Promise<void> {
-    const mailboxes = some.map(({ mailbox, fence }) => ({ mailbox, fence }));
-    const handed = some.map((session) => session.handed());
-    const found = await askStore<LookedAt[]>({ call: 'look', instance: holder.instance, mailboxes });
-    const byMailbox = new Map(found.map((each) => [each.mailbox, each]));
-    for (const [index, session] of some.entries())
-      session.looked(byMailbox.get(session.mailbox), handed[index] ?? 0);
   }
 
   /** Of two for one mailbox, the one that the store attached last stays. */
@@ -149,7 +126,7 @@ export function createSessions({
   }
 
   return {
-    async attach({ client, apiKeyId: owner = '', after, sink, room }) {
+    async attach({ client, apiKeyId: owner = '', after, sink, room, isGone }) {
       assertClientId(client);
       if (isStopping) throw stopping();
       if (sessions.size + attaching >= maxSessions)
@@ -158,9 +135,10 @@ export function createSessions({
       const call = { id: randomUUID(), owner, client };
       let isAsked = false;
       try {
-        const attached = await attach({ ...call, after }, () => {
+        const onAsked = () => {
           isAsked = true;
-        });
+        };
+        const attached = await attach({ ...call, after }, { onAsked, isGone });
         if (isStopping) throw stopping();
         return begin(attached, { after, sink, room });
       } catch (error) {
@@ -174,7 +152,7 @@ export function createSessions({
     size: () => sessions.size,
     async drain() {
       isStopping = true;
-      clearInterval(timer);
+      looks.close();
       for (const session of sessions.values()) session.end('stopping');
       track(acks.flush());
       // What was acknowledged meanwhile is written as well.

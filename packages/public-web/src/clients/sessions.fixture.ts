@@ -112,15 +112,16 @@ export type Client = {
 export async function connect(
   { sessions }: Instance,
   client: string,
-  options: { after?: string | undefined; apiKeyId?: string; isSlow?: boolean } = {},
+  options: { after?: string | undefined; apiKeyId?: string; isSlow?: boolean; isGone?: () => boolean } = {},
 ): Promise<Client> {
   const entries: Entry[] = [];
   const { promise: ended, resolve } = Promise.withResolvers<EndReason>();
-  const { isSlow = false, apiKeyId, after } = options;
+  const { isSlow = false, apiKeyId, after, isGone } = options;
   const session = await sessions.attach({
     client,
     apiKeyId,
     after,
+    isGone,
     sink: {
       take(entry, written) {
         entries.push(entry);

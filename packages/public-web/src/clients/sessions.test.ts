@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { AppError } from '@waybill/common/errors.ts';
-import type { LookedAt, StoreCall } from '@waybill/common/internal-call/store-calls.ts';
+import type { LookedAt, Reserved, StoreCall } from '@waybill/common/internal-call/store-calls.ts';
 import {
   attaches,
   mailboxAge,
@@ -15,7 +15,7 @@ import {
 } from '@waybill/common/telemetry/metrics.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
-import { append, pong, startStore } from '../public-web.fixture.ts';
+import { append, pong, postSigned, startStore } from '../public-web.fixture.ts';
 import {
   type Client,
   connect,
@@ -91,6 +91,26 @@ describe('sessions of clients that stay', () => {
     await replyTogether(store, [], await sentBy(one, ...ids(50)));
     assert.deepEqual(await client.answers(50), ids(50));
     await client.session.close();
+  });
+
+  it('in which nothing happens cost one question for all, and find what they were not told of all the same', async () => {
+    const quiet = start('quiet', { lookEveryMs: 200 });
+    const names = ids(40).map(() => randomUUID());
+    const clients = await Promise.all(names.map((name) => connect(quiet, name)));
+    const lastLooks = () => quiet.calls.slice(-3).map(({ call }) => call);
+    await eventually(() => assert.deepEqual(lastLooks(), ['changes', 'changes', 'changes']));
+    const before = quiet.calls.length;
+    const [first] = clients as [Client];
+    const reserving = { call: 'reserve', owner: '', client: names[0], count: 1, deadlineMs: 60_000 };
+    const reserved = await (await postSigned(`${store.baseUrl}/calls`, reserving)).json();
+    const { mailbox, fence } = reserved as Reserved;
+    await append(store, [pong({ ...newPing('posted'), correlationid: `${mailbox}.${fence}.0` })]);
+    await first.answers(1);
+    const taker = await connect(other, names[1] as string);
+    assert.equal(await clients[1]?.ended, 'taken-over');
+    const looked = quiet.calls.slice(before).flatMap((each) => (each.call === 'look' ? each.mailboxes : []));
+    assert.ok(new Set(looked.map((each) => each.mailbox)).size <= 2, `${looked.length} were looked at`);
+    await Promise.all([taker, ...clients].map(({ session }) => session.close()));
   });
 
   it('go on when what the store says to a look is older than what was handed over', async () => {
@@ -297,6 +317,15 @@ describe('sessions of clients that stay', () => {
     await reply(store, [crowd], await sentBy(crowd, 'first', 'last'));
     assert.deepEqual([await first.answers(1), await last.answers(1)], [['first'], ['last']]);
     await Promise.all(clients.map(({ session }) => session.close()));
+  });
+
+  it('whose client has gone before its turn take nothing from where it is now', async () => {
+    const crowd = start('crowd');
+    const name = randomUUID();
+    const client = await connect(other, name);
+    await assert.rejects(connect(crowd, name, { isGone: () => true }), { code: 'client-gone' });
+    assert.deepEqual(crowd.calls, []);
+    await client.session.close();
   });
 
   it('that begin together get all that waits for them, however much it is', async () => {

@@ -102,7 +102,7 @@ export type Sessions = {
    *
    * @param after the last token that the client has, if any: without one it gets all that is kept.
    * @throws AppError `invalid-request` for what is no id (1 to 128 letters, digits, and `_ . : -`) or no token;
-   *   `not-accepted` (503) when no store answers, too many clients are connected, or this instance stops.
+   *   `not-accepted` (503) when no store answers, too many clients are connected, or this instance stops; `client-gone`.
    */
   attach(options: {
     client: string;
@@ -112,6 +112,8 @@ export type Sessions = {
     sink: Sink;
     /** Where each event takes a place until its result is known: {@link Session.send} waits for it. Default: there is room for all. */
     room?: Room | undefined;
+    /** Whether the client has given up: asked before a store is, so that it takes nothing from where it has gone. Default: it stays. */
+    isGone?: (() => boolean) | undefined;
   }): Promise<Session>;
   size(): number;
   /** Ends all sessions, and attaches no more; resolves when the outcome of each event that was sent is known to the store. */

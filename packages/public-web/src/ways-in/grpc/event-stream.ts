@@ -31,7 +31,11 @@ const FULL_MS = 200;
 export type EventCall = ServerDuplexStream<EventRequest, EventResponse>;
 
 export type EventStreamOptions = {
-  attach(options: { after: string | undefined; sink: Sink }): ReturnType<Sessions['attach']>;
+  attach(options: {
+    after: string | undefined;
+    sink: Sink;
+    isGone(): boolean;
+  }): ReturnType<Sessions['attach']>;
   requester: Requester & { log: Logger };
 };
 
@@ -85,7 +89,7 @@ export function serveEventStream(call: EventCall, { attach, requester }: EventSt
     const sinceMs = performance.now();
     for (let failures = 1; ; failures += 1)
       try {
-        return await attach({ after: shown || undefined, sink });
+        return await attach({ after: shown || undefined, sink, isGone: () => call.destroyed });
       } catch (error) {
         const isAway = error instanceof AppError && error.code === 'not-accepted';
         const isTooLate = performance.now() - sinceMs > ATTACH_MS || !isReading || call.destroyed;

@@ -49,6 +49,7 @@ export function createGetClientEvents({ clients }: { clients?: Clients | undefin
     // Whoever only looks takes over from nobody.
     if (request.method === 'HEAD') return reply.headers(HEADERS).send();
     const after = headers['last-event-id'] || query.after;
+    const { raw } = reply;
     let stream: Sink | undefined;
     const session = await sessions.attach({
       client: params.client,
@@ -58,9 +59,9 @@ export function createGetClientEvents({ clients }: { clients?: Clients | undefin
         take: (entry, written) => stream?.take(entry, written),
         end: (reason) => stream?.end(reason),
       },
+      isGone: () => raw.destroyed,
     });
     reply.hijack();
-    const { raw } = reply;
     raw.once('close', () => void session.close());
     // It went while it attached: 'close' has been told already, and would not end what begins now.
     if (raw.destroyed) {

@@ -17,6 +17,7 @@ async function connected(t: TestContext, { hasHeartbeats }: { hasHeartbeats: boo
   const session: Pick<Session, 'token' | 'close'> = { token: 'e.0', close: async () => {} };
   const attached = await attachWebSocket({ attach: async () => session } as unknown as Sessions, {
     ...{ client: 'a client', after: undefined, isAcknowledging: true, hasHeartbeats },
+    isGone: () => false,
     ...{ caller: {} as Caller, log: pino({ level: 'silent' }) },
   });
   const serving = once(server, 'connection');

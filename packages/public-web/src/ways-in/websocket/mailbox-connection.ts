@@ -41,6 +41,8 @@ export type MailboxClient = {
   isAcknowledging: boolean;
   /** Whether it wants to be sent something at once, and every 30 s. */
   hasHeartbeats: boolean;
+  /** Whether it has given up before it has a socket. */
+  isGone(): boolean;
   caller: Caller;
   log: Pick<Logger, 'info' | 'debug' | 'error'>;
 };
@@ -59,7 +61,7 @@ export type AttachedClient = {
  * @throws AppError as {@link Sessions.attach} does.
  */
 export async function attachWebSocket(sessions: Sessions, options: MailboxClient): Promise<AttachedClient> {
-  const { client, after, caller } = options;
+  const { client, after, caller, isGone } = options;
   let sink: Sink | undefined;
   const session = await sessions.attach({
     client,
@@ -69,6 +71,7 @@ export async function attachWebSocket(sessions: Sessions, options: MailboxClient
       take: (entry, written) => sink?.take(entry, written),
       end: (reason) => sink?.end(reason),
     },
+    isGone,
   });
   return {
     serve(socket) {

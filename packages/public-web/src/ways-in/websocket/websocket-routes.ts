@@ -77,7 +77,8 @@ export function addWebSocketRoutes(
     if (!upgrade) return refuseWithoutUpgrade(reply);
     const refusal = refusalOf(request.headers);
     if (refusal) throw refusal;
-    const attached = await attach(request);
+    const { socket } = upgrade;
+    const attached = await attach(request, () => socket.destroyed || socket.readableEnded);
     reply.hijack();
     reply.raw.detachSocket(request.raw.socket);
     let isServed = false;
@@ -90,12 +91,15 @@ export function addWebSocketRoutes(
   });
 
   /** Undefined for a client without an id. */
-  async function attach({ query, caller, log }: FastifyRequest): Promise<AttachedClient | undefined> {
+  async function attach(
+    { query, caller, log }: FastifyRequest,
+    isGone: () => boolean,
+  ): Promise<AttachedClient | undefined> {
     const { client, after, acks, heartbeats } = query as Record<string, string | undefined>;
     if (client === undefined) return undefined;
     const { sessions } = assertClients(clients);
     const asks = { isAcknowledging: acks === 'client', hasHeartbeats: heartbeats === 'true' };
-    return attachWebSocket(sessions, { client, after, ...asks, caller, log });
+    return attachWebSocket(sessions, { client, after, ...asks, isGone, caller, log });
   }
 
   function serve(socket: WebSocket, { caller, log }: FastifyRequest, attached?: AttachedClient): void {
