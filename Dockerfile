@@ -21,7 +21,7 @@ FROM node AS secrets
 COPY --from=manifests /app/packages packages
 RUN for package in packages/*; do install -d -o node -g node "/run/secrets/broker-${package#packages/}"; done \
   && install -d -o node -g node /run/secrets/broker /run/secrets/internal /run/secrets/grafana \
-    /run/secrets/private-keys /run/secrets/public-key
+    /run/secrets/private-keys /run/secrets/public-key /run/secrets/results
 COPY bin/make-secrets.mjs bin/
 COPY bin/plain/broker-users.mjs bin/plain/packaged-listeners.mjs bin/plain/sealing-keys.mjs bin/plain/
 USER node

@@ -27,6 +27,7 @@ const passwords = Object.fromEntries(
 write('broker/definitions.json', JSON.stringify(brokerDefinitions({ administrator, passwords })));
 write('broker/rabbitmq.conf', `load_definitions = ${join(folder, 'broker/definitions.json')}\n`);
 keep('internal/secrets');
+keep('results/secrets');
 const [privateKey] = JSON.parse(keep('private-keys/keys', () => JSON.stringify([makePrivateKey()])));
 write('public-key/key', JSON.stringify(publicKeyOf(privateKey)));
 keep('grafana/admin-password');

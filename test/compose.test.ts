@@ -204,13 +204,21 @@ test("a new project's docker-compose.yml runs what is installed, with settings t
   t.after(() => rmSync(into, { recursive: true }));
   createProject({ name: 'orders', language: 'typescript', into });
   const { services } = readCompose(join(into, 'orders'), 'docker-compose.yml');
-  const settings = { 'public-web': publicWebSettings, dispatcher: dispatcherSettings };
+  const settings = {
+    'public-web': publicWebSettings,
+    dispatcher: dispatcherSettings,
+    store: storeSettings,
+  };
   for (const [name, known] of Object.entries(settings)) {
     const { command = [], environment = {} } = services[name] ?? {};
     assert.equal(command.at(-1), `node_modules/@waybill/${name}/dist/main.js`);
     for (const setting of Object.keys(environment)) assert.ok(setting in known, setting);
   }
-  assert.ok(services.orders?.environment?.AMQP_URL);
+  const { AMQP_URL, STORE_URLS, RESULTS_SECRETS } = services.orders?.environment ?? {};
+  assert.ok(AMQP_URL);
+  assert.equal(STORE_URLS, services.dispatcher?.environment?.STORE_URLS);
+  assert.ok(RESULTS_SECRETS);
+  assert.equal(RESULTS_SECRETS, services.store?.environment?.RESULTS_SECRETS);
 });
 
 function readYaml<T>(path: string): T {

@@ -93,6 +93,7 @@ describe('the secrets of the stack', () => {
     assert.deepEqual(users('private-keys'), ['data-dispatch-listener', 'secrets']);
     assert.deepEqual(users('public-key'), ['public-web', 'secrets']);
     assert.deepEqual(users('internal-secrets'), ['dispatcher', 'public-web', 'secrets', 'store']);
+    assert.deepEqual(users('results-secrets'), ['secrets', 'store']);
     assert.deepEqual(users('broker-secrets'), ['rabbitmq', 'secrets']);
     for (const service of Object.keys(servicePermissions))
       assert.deepEqual(users(`broker-${service}`), [service, 'secrets'].sort());

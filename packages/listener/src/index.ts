@@ -27,4 +27,4 @@ export { RequestProblem } from './requests.ts';
 export type { ResultStore } from './result-store.ts';
 export { runListener } from './run-listener.ts';
 export type { DataOf, Schema } from './schema.ts';
-export { createStoredResults, type StoredResultsOptions } from './stored-results.ts';
+export { createStoredResults, type StoredResults, type StoredResultsOptions } from './stored-results.ts';

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -56,6 +59,23 @@ for (const windowMs of [Number.POSITIVE_INFINITY, Number.NaN, 0, 0.5])
     const stores = { urls: ['http://127.0.0.1:1'], secrets: [SECRET] };
     assert.throws(() => createStoredResults({ name: 'cards', windowMs, stores }), { code: 'invalid-config' });
   });
+
+it('end their connections when they are closed, and have none before they are needed', async (t) => {
+  const server = createServer((_request, response) => response.end('{}'));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const open = () =>
+    createStoredResults({
+      name: 'x',
+      stores: { urls: [`http://127.0.0.1:${port}`], secrets: [SECRET] },
+    });
+  await open().close();
+  const results = open();
+  const [[socket]] = await Promise.all([once(server, 'connection'), results.get('key')]);
+  await Promise.all([once(socket, 'close'), results.close()]);
+});
 
 it('results that no store takes fail in time, and say why', async () => {
   const stores = { urls: ['http://127.0.0.1:1'], secrets: [SECRET] };

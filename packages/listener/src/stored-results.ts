@@ -18,6 +18,11 @@ export type StoredResultsOptions = {
   stores?: { urls: readonly string[]; secrets: string[] };
 };
 
+export type StoredResults = ResultStore & {
+  /** Ends its connections, once the calls under way are answered. What ends its process need not close it. */
+  close(): Promise<void>;
+};
+
 /**
  * Creates a {@link ResultStore} in Waybill's store tier, for all processes that have this name in it, and over their ends. A call
  * is given up after 3 s for each store: then an attempt fails before its handler runs, or a result is not remembered. One
@@ -33,14 +38,14 @@ export function createStoredResults({
   name,
   windowMs = 600_000,
   stores = loadResultsConfig(),
-}: StoredResultsOptions): ResultStore {
+}: StoredResultsOptions): StoredResults {
   // JSON has no Infinity: with null in its place nothing would be remembered.
   if (!Number.isSafeInteger(windowMs) || windowMs < 1)
     throw new AppError(
       'invalid-config',
       `windowMs is no whole number of milliseconds from 1 up: ${windowMs}`,
     );
-  const call = createCall(stores);
+  const { call, close } = createCall(stores);
   const idOf = (key: string) =>
     createHash('sha256')
       .update(JSON.stringify([name, key]))
@@ -58,10 +63,11 @@ export function createStoredResults({
         keepMs: windowMs,
       });
     },
+    close,
   };
 }
 
-/** Creates what makes a call of a store; it throws `not-accepted` when none answers. */
+/** Creates what makes calls of a store; one throws `not-accepted` when none answers. */
 function createCall({ urls, secrets }: NonNullable<StoredResultsOptions['stores']>) {
   const keys = deriveInternalKeys(secrets).call;
   let store: Promise<CallStore> | undefined;
@@ -72,16 +78,21 @@ function createCall({ urls, secrets }: NonNullable<StoredResultsOptions['stores'
     return createCallStore({ urls, keys, clock: createClockCheck() });
   }
 
-  return async (call: ResultCall): Promise<ReadValue> => {
-    store ??= connect();
-    const answer = await (await store).call<ReadValue>({
-      path: RESULTS_PATH,
-      body: Buffer.from(JSON.stringify(call)),
-      contentType: 'application/json',
-      parse: JSON.parse,
-    });
-    if (answer.kind === 'answered') return answer.answer;
-    const reason = answer.kind === 'failed' ? answer.error.message : `it answered ${answer.status}`;
-    throw new AppError('not-accepted', `no store takes results of events: ${reason}`);
+  return {
+    async call(call: ResultCall): Promise<ReadValue> {
+      store ??= connect();
+      const answer = await (await store).call<ReadValue>({
+        path: RESULTS_PATH,
+        body: Buffer.from(JSON.stringify(call)),
+        contentType: 'application/json',
+        parse: JSON.parse,
+      });
+      if (answer.kind === 'answered') return answer.answer;
+      const reason = answer.kind === 'failed' ? answer.error.message : `it answered ${answer.status}`;
+      throw new AppError('not-accepted', `no store takes results of events: ${reason}`);
+    },
+    async close() {
+      await (await store)?.close();
+    },
   };
 }

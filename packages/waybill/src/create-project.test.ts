@@ -37,7 +37,7 @@ describe('waybill new', () => {
       return [...read('.env').matchAll(/=([\w-]{43})$/gm)].map(([, secret]) => secret);
     };
     const secrets = [...secretsOf('one'), ...secretsOf('two')];
-    assert.equal(new Set(secrets).size, 4);
+    assert.equal(new Set(secrets).size, 6);
   });
 
   for (const name of ['Orders', 'my_orders', '../orders', 'replies', '-x', 'x'.repeat(65)])
