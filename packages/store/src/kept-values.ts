@@ -4,11 +4,13 @@
  */
 import { AppError } from '@waybill/common/errors.ts';
 import { KEPT_VALUE_MAX_BYTES } from '@waybill/common/internal-call/store-calls.ts';
+import { keptValues } from '@waybill/common/telemetry/metrics.ts';
 import type { Database, Row, Sql } from './database.ts';
 import { MAX_AT_ONCE, removeAll } from './forget-old.ts';
 
 /** A value on its way in. */
 export type NewValue = {
+  /** Whose it is, `key` or `result`, a space, and what tells it from others. */
   key: string;
   value: string;
   /** How long it is kept, from now on. */
@@ -55,6 +57,7 @@ const FIND = `SELECT claim, CASE WHEN octet_length(value) <= $3 THEN value END A
   WHERE id = $1 AND expires_ms > $2`;
 const INSERT = `INSERT INTO kept_values (id, value, claim, expires_ms) VALUES ($1, $2, $3, $4)
   ON CONFLICT (id) DO UPDATE SET value = excluded.value, claim = excluded.claim, expires_ms = excluded.expires_ms`;
+const DELETE_CLAIM = 'DELETE FROM kept_values WHERE id = $1 AND claim = $2 RETURNING id';
 /** Asks twice, since another process may have kept another value by the time that this one gets at the row. */
 const DELETE_EXPIRED = `DELETE FROM kept_values WHERE expires_ms <= $1
   AND id IN (SELECT id FROM kept_values WHERE expires_ms <= $1 LIMIT $2) RETURNING id`;
@@ -86,15 +89,19 @@ export function createKeptValues({
         return claimed ?? (await find(sql, key, maxBytes));
       });
       if (!found) throw new AppError('not-accepted', 'the key is being given up');
-      return found.claim === claim ? undefined : (found.value as FoundValue);
+      const isOwn = found.claim === claim;
+      count(key, isOwn ? 'claimed' : outcomeOf(found));
+      return isOwn ? undefined : (found.value as FoundValue);
     },
     async read(key, maxBytes = KEPT_VALUE_MAX_BYTES) {
       const found = await transaction((sql) => find(sql, key, maxBytes));
+      count(key, outcomeOf(found));
       return found?.value as FoundValue;
     },
     async keep({ key, value, keepMs }) {
       assertFits(value);
       await transaction((sql) => sql(INSERT, [key, value, null, nowMs() + keepMs]));
+      count(key, 'kept');
     },
     async amend({ key, claim, value }) {
       assertFits(value);
@@ -104,13 +111,29 @@ export function createKeptValues({
       );
     },
     async release({ key, claim }) {
-      await transaction((sql) => sql('DELETE FROM kept_values WHERE id = $1 AND claim = $2', [key, claim]));
+      const released = await transaction((sql) => sql(DELETE_CLAIM, [key, claim]));
+      if (released.length > 0) count(key, 'released');
     },
-    forgetOld(isStopping) {
+    async forgetOld(isStopping) {
       const params = [nowMs(), MAX_AT_ONCE];
-      return removeAll(database, async (sql) => (await sql(DELETE_EXPIRED, params)).length, isStopping);
+      const all = await removeAll(
+        database,
+        async (sql) => (await sql(DELETE_EXPIRED, params)).length,
+        isStopping,
+      );
+      keptValues.add(all, { outcome: 'forgotten' });
+      return all;
     },
   };
+}
+
+function count(key: string, outcome: string): void {
+  keptValues.add(1, { of: key.split(' ', 1)[0], outcome });
+}
+
+function outcomeOf(found: Row | undefined): string {
+  if (!found) return 'missing';
+  return found.claim === null ? 'found' : 'under-way';
 }
 
 function assertFits(value: string): void {

@@ -73,6 +73,16 @@ export const attaches = createCounter(meter, 'waybill.attaches', {
   unit: '{session}',
 });
 
+/**
+ * What a store did with values under keys. Attributes: `of`, whose they are (`key`, an `Idempotency-Key`, or `result`, one of a listener);
+ * `outcome`: `claimed` by a request that runs, `under-way` where another is at it, `found`, `missing`, `kept`, `released` as nothing ran,
+ * or, without `of`, `forgotten` as its time was over.
+ */
+export const keptValues = createCounter(meter, 'waybill.kept_values', {
+  description: 'What a store did with values under keys',
+  unit: '{value}',
+});
+
 /** Events per batch sent. Attribute: `hop`, where they went: `dispatcher`, `broker`, `callback`. */
 export const batchSize = meter.createHistogram('waybill.batch.size', {
   description: 'Events per batch sent',
