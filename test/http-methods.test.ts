@@ -16,7 +16,7 @@ import { createMetricStore } from '../packages/dev-telemetry/src/metric-store.ts
 import { createTraceStore } from '../packages/dev-telemetry/src/store.ts';
 import { createAdmit } from '../packages/public-web/src/admission/admission.ts';
 import { createTickets } from '../packages/public-web/src/admission/tickets.ts';
-import { createIdempotency } from '../packages/public-web/src/idempotency/idempotency.ts';
+import { createIdempotency } from '../packages/public-web/src/idempotency/create-idempotency.ts';
 import { createMemoryIdempotencyStore } from '../packages/public-web/src/idempotency/idempotency-store.ts';
 import { createHeldReplies } from '../packages/public-web/src/replies/held-replies.ts';
 import { createPublicApp } from '../packages/public-web/src/ways-in/http/app.ts';

@@ -10,7 +10,7 @@
  *     ways-in/http: POST /clients, ways-in/grpc → core/accept-client → dispatchers/dispatcher-client
  *     ways-in/grpc: Serve, Dispatch → mesh/create-site → core/run-method → core/answer-event, or another site
  *     ways-in/http: Prefer: respond-async → core/accept-event; GET /requests → later/fetch-answer ─▶ a store
- *     ways-in/http: Idempotency-Key → idempotency/idempotency → stored-idempotency-store ─▶ a store
+ *     ways-in/http: Idempotency-Key → idempotency/create-idempotency → stored-idempotency-store ─▶ a store
  *     a dispatcher ─▶ POST /dispatch (internal port) → replies/post-replies → inbox
  *     a dispatcher ─▶ POST /push (internal port) → later/watches → clients/sessions, later/await-answer
  */
@@ -50,7 +50,7 @@ import { createSendConfirmed } from './core/send-confirmed.ts';
 import { createDispatcherClient } from './dispatchers/dispatcher-client.ts';
 import { sendInOrder } from './dispatchers/send-in-order.ts';
 import { sendUntilTaken } from './dispatchers/send-until-taken.ts';
-import { createIdempotency } from './idempotency/idempotency.ts';
+import { createIdempotency } from './idempotency/create-idempotency.ts';
 import { createMemoryIdempotencyStore } from './idempotency/idempotency-store.ts';
 import { createStoredIdempotencyStore } from './idempotency/stored-idempotency-store.ts';
 import { createLater } from './later/create-later.ts';

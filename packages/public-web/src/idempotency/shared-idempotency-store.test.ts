@@ -10,7 +10,7 @@ import { pino } from 'pino';
 import type { Caller } from '../admission/admission.ts';
 import { createHeldReplies, type HeldReplies } from '../replies/held-replies.ts';
 import { createIdempotencyHooks, locateReply } from '../ways-in/http/idempotency-hooks.ts';
-import { createIdempotency } from './idempotency.ts';
+import { createIdempotency } from './create-idempotency.ts';
 import {
   createMemoryIdempotencyStore,
   type IdempotencyEntry,

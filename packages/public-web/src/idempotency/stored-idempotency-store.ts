@@ -7,31 +7,14 @@
  * A claim whose instance has died has no answer; but the reply to its event may be in the store, and then that is its answer.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { backOff } from '@waybill/common/back-off.ts';
-import { createBatcher } from '@waybill/common/batch.ts';
-import {
-  HTTP_MAX_EVENTS,
-  MAX_BATCH_BYTES,
-  MAX_BATCHES_IN_FLIGHT,
-  MAX_PARTIAL_BATCHES_IN_FLIGHT,
-} from '@waybill/common/batch-limits.ts';
-import { AppError, toAppError } from '@waybill/common/errors.ts';
-import type { KeyResult, KeyStep, ReadAnswer } from '@waybill/common/internal-call/store-calls.ts';
+import { AppError } from '@waybill/common/errors.ts';
+import type { KeyResult, ReadAnswer } from '@waybill/common/internal-call/store-calls.ts';
 import type { AskStore } from '../later/store-client.ts';
+import { toEntry, toText } from './entry-text.ts';
 import type { IdempotencyEntry, IdempotencyStore } from './idempotency-store.ts';
 import { answerAt } from './kept-answer.ts';
-
-/** Steps that wait for their turn, and how long: a request waits no longer for its claim. */
-const MAX_QUEUED = 10_000;
-const MAX_WAIT_MS = 1_000;
-/** How long what is large waits for its turn to be read, which takes some 20 ms of both ends. */
-const MAX_LARGE_WAIT_MS = 5_000;
-/** What is told again, and its bytes; beyond, claims stay for the window, without their answers. */
-const MAX_UNHEARD = 1_000;
-const MAX_UNHEARD_BYTES = 16 * 1024 * 1024;
-/** In half a minute at the most: a store that starts anew is back by then. */
-const MAX_TRIES = 12;
-const AGAIN = { baseMs: 250, capMs: 5_000 };
+import { assertTaken, createReadLarge, createTakeStep } from './take-step.ts';
+import { createTell, isWorthAnother } from './tell-again.ts';
 
 /** Creates an {@link IdempotencyStore} in the store tier. */
 export function createStoredIdempotencyStore({
@@ -96,124 +79,7 @@ export function createStoredIdempotencyStore({
   };
 }
 
-/** `failure`: it was sent, and may be done or not. */
-type TakenStep = KeyResult & { failure?: AppError };
-
-/** Has a store take a step. It throws `not-accepted` for one that was not sent. */
-type TakeStep = (step: KeyStep) => Promise<TakenStep>;
-
-/** Creates what takes a step, and those that come meanwhile together with it. */
-function createTakeStep(
-  askStore: AskStore,
-  { maxItems = HTTP_MAX_EVENTS, maxWaitMs = MAX_WAIT_MS } = {},
-): TakeStep {
-  const batcher = createBatcher<KeyStep, TakenStep>({
-    maxItems,
-    maxBytes: MAX_BATCH_BYTES,
-    maxInFlight: () => MAX_BATCHES_IN_FLIGHT,
-    maxPartialInFlight: () => MAX_PARTIAL_BATCHES_IN_FLIGHT,
-    maxQueued: MAX_QUEUED,
-    maxWaitMs,
-    async send(steps) {
-      try {
-        return (await askStore<{ results: KeyResult[] }>({ call: 'keys', steps })).results;
-      } catch (error) {
-        return steps.map(() => ({ failure: toAppError(error) }));
-      }
-    },
-  });
-  return async (step) => {
-    const taken = (await batcher.add(step, bytesOf(step))) ?? { isFailed: true };
-    return taken.isFailed ? { failure: failureOf(taken) } : taken;
-  };
-}
-
-function failureOf({ code }: KeyResult): AppError {
-  return new AppError(code ?? 'not-accepted', 'the store has not taken it');
-}
-
-/** @throws AppError why a step may not be done. */
-function assertTaken(taken: TakenStep): KeyResult {
-  if (taken.failure) throw taken.failure;
-  return taken;
-}
-
-/** Creates what reads a value that a store tells to nobody but a call of its own; few are under way at once, as each may be a MiB. */
-function createReadLarge(askStore: AskStore) {
-  const take = createTakeStep(askStore, { maxItems: 1, maxWaitMs: MAX_LARGE_WAIT_MS });
-  return (key: string): Promise<TakenStep> => take({ step: 'read', key });
-}
-
-/**
- * Creates what tells a store something: it resolves or rejects with the first try, and goes on trying in the background, as far
- * as the bounds allow.
- */
-function createTell(take: TakeStep) {
-  let unheard = 0;
-  let unheardBytes = 0;
-
-  async function tell(step: KeyStep): Promise<void> {
-    try {
-      assertTaken(await take(step));
-    } catch (error) {
-      if (isWorthAnother(error)) void tellAgain(step);
-      throw error;
-    }
-  }
-
-  /** Counts a step until it is heard, also while it is being told. */
-  async function tellAgain(step: KeyStep): Promise<void> {
-    const bytes = bytesOf(step);
-    if (unheard >= MAX_UNHEARD || unheardBytes + bytes > MAX_UNHEARD_BYTES) return;
-    unheard += 1;
-    unheardBytes += bytes;
-    for (let tries = 1; tries < MAX_TRIES; tries += 1) {
-      await backOff(tries, AGAIN);
-      if (await isOver(step)) break;
-    }
-    unheard -= 1;
-    unheardBytes -= bytes;
-  }
-
-  /** Whether a step is taken, or refused for good. */
-  async function isOver(step: KeyStep): Promise<boolean> {
-    try {
-      assertTaken(await take(step));
-      return true;
-    } catch (error) {
-      return !isWorthAnother(error);
-    }
-  }
-
-  return tell;
-}
-
-function isWorthAnother(error: unknown): boolean {
-  return toAppError(error).code === 'not-accepted';
-}
-
-/** About what a step takes besides its value. */
-const STEP_BYTES = 200;
-
-function bytesOf(step: KeyStep): number {
-  return STEP_BYTES + ('value' in step ? step.value.length : 0);
-}
-
 /** The store never learns a key, and so cannot guess what a fingerprint is of. */
 function idOf(key: string): string {
   return createHash('sha256').update(key).digest('base64url');
-}
-
-function toText({ fingerprint, dueMs, reply, answer }: IdempotencyEntry): string {
-  if (!answer) return JSON.stringify({ fingerprint, dueMs, reply });
-  const { status, headers, body } = answer;
-  const encoded = typeof body === 'string' ? { body } : { base64: body.toString('base64') };
-  return JSON.stringify({ fingerprint, answer: { status, headers, ...encoded } });
-}
-
-function toEntry(text: string): IdempotencyEntry {
-  const { answer, ...entry } = JSON.parse(text);
-  if (!answer) return entry;
-  const { status, headers, body, base64 } = answer;
-  return { ...entry, answer: { status, headers, body: body ?? Buffer.from(base64, 'base64') } };
 }

@@ -8,7 +8,7 @@ import { portOf } from '@waybill/common/http/http-server.ts';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { createAdmit } from '../../admission/admission.ts';
-import { createIdempotency } from '../../idempotency/idempotency.ts';
+import { createIdempotency } from '../../idempotency/create-idempotency.ts';
 import { createMemoryIdempotencyStore } from '../../idempotency/idempotency-store.ts';
 import { createHeldReplies } from '../../replies/held-replies.ts';
 import { createPublicApp } from './app.ts';

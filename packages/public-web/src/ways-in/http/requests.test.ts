@@ -8,7 +8,7 @@ import { pino } from 'pino';
 import { anyCaller } from '../../admission/caller.fixture.ts';
 import { createAcceptEvent } from '../../core/accept-event.ts';
 import type { Answer } from '../../core/answer-event.ts';
-import { createIdempotency } from '../../idempotency/idempotency.ts';
+import { createIdempotency } from '../../idempotency/create-idempotency.ts';
 import { createMemoryIdempotencyStore } from '../../idempotency/idempotency-store.ts';
 import type { Later } from '../../later/later.ts';
 import { createRequestLocations } from '../../later/request-locations.ts';
