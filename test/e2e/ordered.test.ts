@@ -51,18 +51,26 @@ describe('events with a key, of a handler that takes them in order', () => {
     rmSync(folder, { recursive: true });
   });
 
-  it('are handled one after the other as a client sent them, though attempts fail and the client goes elsewhere', async () => {
+  it('are handled one after the other as a client sent them, though attempts fail, a dispatcher is slow and the client goes elsewhere', async () => {
     const sent = KEYS.map((): string[] => []);
     const asked: Promise<unknown>[] = [];
     for (const [half, { baseUrl }] of system.publicWebs.entries()) {
       const connection = createClient({ url: baseUrl }).connect({ client: 'in-order' });
-      for (let step = 0; step < PER_KEY / 2; step += 1)
+      await connection.request('steps.Step', {}, { partitionkey: 'first' });
+      // What the other dispatcher is sent meanwhile must not overtake what waits for this one.
+      const [frozen] = system.dispatchers;
+      frozen?.kill('SIGSTOP');
+      for (let step = 0; step < PER_KEY / 2; step += 1) {
         for (const [index, partitionkey] of KEYS.entries()) {
           const id = `${partitionkey} ${half} ${step}`;
           sent[index]?.push(id);
           const data = { ms: 5, stumbles: step === 2 ? 1 : 0 };
           asked.push(connection.request('steps.Step', data, { id, partitionkey, timeoutMs: 60_000 }));
         }
+        // By then public-web has read them, and sends the next by another call.
+        await fetch(`${baseUrl}/openapi.json`).then((response) => response.text());
+      }
+      frozen?.kill('SIGCONT');
       await Promise.all(asked);
       await connection.close();
     }
