@@ -11,7 +11,7 @@ import { createKeptValues } from './kept-values.ts';
 import { keptValuesContract } from './kept-values-contract.fixture.ts';
 import { migrate } from './migrations.ts';
 import { openDatabase } from './open-database.ts';
-import { openPostgresql } from './postgresql.ts';
+import { MAX_CONNECTIONS, openPostgresql } from './postgresql.ts';
 import { storeContract } from './store-contract.fixture.ts';
 
 const log = pino({ level: 'silent' });
@@ -110,6 +110,29 @@ describe('PostgreSQL', { skip: needsPostgresql() }, () => {
     for (const keepMs of [0.5, 1e300])
       await assert.rejects(values.keep({ key: 'k', value: '{}', keepMs }), { code: 'invalid-request' });
     assert.equal(readiness(), undefined);
+    await database.close();
+  });
+
+  it('that is busy refuses what waits too long for a connection, and has not failed', async () => {
+    const { database, readiness } = openDatabase(server.url, log);
+    const held = Promise.withResolvers<void>();
+    const hold = () => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const ended = database.transaction(() => {
+        resolve();
+        return held.promise;
+      });
+      return { ended, begun: Promise.race([promise, ended]) };
+    };
+    const all = Array.from({ length: MAX_CONNECTIONS }, hold);
+    await Promise.all(all.map(({ begun }) => begun));
+    await assert.rejects(
+      database.transaction((sql) => sql('SELECT 1')),
+      { code: 'not-accepted', message: /wait/ },
+    );
+    assert.equal(readiness(), undefined);
+    held.resolve();
+    await Promise.all(all.map(({ ended }) => ended));
     await database.close();
   });
 

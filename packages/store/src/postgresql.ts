@@ -5,8 +5,10 @@ import type { Logger } from 'pino';
 import type { Database, Row, Sql } from './database.ts';
 
 /** Connections of one process: transactions are short, and appends go one after the other. */
-const MAX_CONNECTIONS = 8;
+export const MAX_CONNECTIONS = 8;
 const CONNECT_TIMEOUT_MS = 2_000;
+/** How pg-pool words that others have kept all connections for as long; it has no other sign of it. */
+const ALL_IN_USE = 'timeout exceeded when trying to connect';
 /** Of one statement, by the server and by this end of the connection. */
 const STATEMENT_TIMEOUT_MS = 4_000;
 /** A statement and a commit that take long, or the clocks of two processes. */
@@ -33,7 +35,7 @@ export function openPostgresql(url: string, log: Logger): Database {
   pool.on('connect', (client) => client.on('error', () => {}));
 
   async function transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
-    const client = await pool.connect();
+    const client = await pool.connect().catch(refuse);
     const sql: Sql = async (text, params = []) => (await client.query<Row>(text, [...params])).rows;
     let failure: Error | undefined;
     try {
@@ -62,6 +64,12 @@ export function openPostgresql(url: string, log: Logger): Database {
       }),
     close: () => pool.end(),
   };
+}
+
+/** @throws AppError `not-accepted` where all connections are in use, which is no failure of the database; else what is given. */
+function refuse(error: Error): never {
+  if (error.message !== ALL_IN_USE) throw error;
+  throw new AppError('not-accepted', 'too many calls wait for the database', { cause: error });
 }
 
 /**
