@@ -8,7 +8,7 @@
  * | is that of one answered within the window | the answer to that one, with `idempotency-replayed: true` |
  * | was used for another body or route | 422 `idempotency-key-reused` |
  *
- * Every answer is kept but those that prove that nothing ran, 503 `not-accepted`, 429 `rate-limited` and 404
+ * Every answer is kept but those that prove that nothing ran, 503 `not-accepted`, 429 `rate-limited` and `mailbox-full`, and 404
  * `unroutable`: there a retry runs. A 504 `outcome-unknown` is kept like any other. Its event may have been handled or may still be, so to run it
  * again under the same key could make two effects; who wants that nevertheless sends the same event id under a new key.
  *

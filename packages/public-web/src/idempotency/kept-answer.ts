@@ -5,16 +5,15 @@ import type { KeptAnswer } from './idempotency-store.ts';
 /** Room for a batch of ordinary replies, and 64 of them in memory. */
 const MAX_ANSWER_BYTES = 1024 * 1024;
 /** By status. A listener's own problem may have the first of these statuses, but none of these codes. */
-const NOTHING_RAN: ReadonlyMap<number, string> = new Map([
-  [404, 'unroutable'],
-  [429, 'rate-limited'],
-  [503, 'not-accepted'],
+const NOTHING_RAN: ReadonlyMap<number, readonly string[]> = new Map([
+  [404, ['unroutable']],
+  [429, ['rate-limited', 'mailbox-full']],
+  [503, ['not-accepted']],
 ]);
 
 /** Whether a retry is to run. */
 export function provesNothingRan({ status, body }: KeptAnswer): boolean {
-  const code = NOTHING_RAN.get(status);
-  return code !== undefined && JSON.parse(String(body)).code === code;
+  return NOTHING_RAN.get(status)?.includes(JSON.parse(String(body)).code) === true;
 }
 
 /** What is kept of it: one effect is promised even where its answer is too large to give again. */
