@@ -43,10 +43,11 @@ export function createAnswerCall({
 }) {
   return async ({ body, isGone }: InternalCall): Promise<string> => {
     const call = parseForwardedJson(body) as StoreCall | AttachOne | DetachOne;
-    if (call.call === 'keys') return answer({ ...call, steps: await stepsFor(call.steps, isGone) });
-    if (TAKING.includes(call.call) && (await hasLeft(isGone)))
-      throw new AppError('client-gone', 'whoever has called has given it up');
-    return answer(call);
+    const isTaking = call.call === 'keys' ? call.steps.some(isClaim) : TAKING.includes(call.call);
+    if (!isTaking || !(await hasLeft(isGone))) return answer(call);
+    // An answer that it has kept, or a key that it has released, stays so.
+    if (call.call === 'keys') await takeKeySteps(call.steps.filter((step) => !isClaim(step)));
+    throw new AppError('client-gone', 'whoever has called has given it up');
   };
 
   async function answer(call: StoreCall | AttachOne | DetachOne): Promise<string> {
@@ -86,16 +87,13 @@ export function createAnswerCall({
   }
 }
 
-/** All steps, but no claim of a caller that has gone: an answer that it has kept or a key that it has released stays so. */
-async function stepsFor(steps: KeyStep[], isGone: () => boolean): Promise<KeyStep[]> {
-  const hasClaim = steps.some(({ step }) => step === 'claim');
-  return hasClaim && (await hasLeft(isGone)) ? steps.filter(({ step }) => step !== 'claim') : steps;
+function isClaim({ step }: KeyStep): boolean {
+  return step === 'claim';
 }
 
 /**
  * What a caller has given up while this process was held up must not take a mailbox from whoever has it by now, nor
- * a key that is then held for nobody. That the
- * connection has ended is read behind the call itself, in the next turn of the event loop.
+ * a key that is then held for nobody. That the connection has ended is read behind the call itself, in the next turn of the event loop.
  */
 async function hasLeft(isGone: () => boolean): Promise<boolean> {
   await setImmediate();
