@@ -3,6 +3,8 @@ import { LRUCache } from 'lru-cache';
 
 /** All values of one cache. */
 const MAX_BYTES = 64 * 1024 * 1024;
+/** As many of 256 bytes. For the most entries a cache takes its memory when it is made, whatever comes of them: 50 bytes for each. */
+const MOST_ENTRIES = MAX_BYTES / 256;
 
 export type BoundedCache<Value> = {
   get(key: string): Value | undefined;
@@ -11,7 +13,7 @@ export type BoundedCache<Value> = {
   delete(key: string): void;
 };
 
-/** Creates a cache. Beyond `maxEntries`, or 64 MiB, what was asked for longest ago is forgotten before its time. */
+/** Creates a cache. Beyond `maxEntries`, or 262,144 of them, or 64 MiB, what was asked for longest ago is forgotten before its time. */
 export function createBoundedCache<Value extends object>({
   windowMs,
   maxEntries,
@@ -27,7 +29,7 @@ export function createBoundedCache<Value extends object>({
   nowMs?: () => number;
 }): BoundedCache<Value> {
   const cache = new LRUCache<string, Value>({
-    max: maxEntries,
+    max: Math.min(maxEntries, MOST_ENTRIES),
     ttl: windowMs,
     ttlResolution: 0,
     maxSize: MAX_BYTES,
