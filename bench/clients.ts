@@ -6,6 +6,7 @@
  *     npm run bench:clients -- mailboxes                    100,000 mailboxes of clients that have gone
  *     npm run bench:clients -- storm                        10,000 clients lose their connections at once
  *     npm run bench:clients -- active                       2,000 clients that send all the time, beside plain requests
+ *     npm run bench:clients -- plain                        plain requests where there is a store, beside such where there is none
  *     npm run bench:clients -- active --database postgresql --count 500 --seconds 5
  *
  * Exits 1 when something was lost or wrong, or takes more than is promised.
@@ -14,18 +15,19 @@ import { parseArgs } from 'node:util';
 import { allowedOpenFiles } from '@waybill/common/process/open-files.ts';
 import { measureActive } from './clients/active.ts';
 import { createDatabase } from './clients/database.ts';
+import { startEmbeddedBroker } from './clients/embedded-broker.ts';
 import { measureIdle } from './clients/idle.ts';
 import { measureMailboxes } from './clients/mailboxes.ts';
-import type { BenchBroker } from './clients/stored-waybill.ts';
+import { measurePlain } from './clients/plain.ts';
 import { measureStorm } from './clients/storm.ts';
 import { toCount } from './options.ts';
 import { startBroker } from './start-broker.ts';
-import { startProcess } from './start-process.ts';
 
 const MODES = {
-  idle: { measure: measureIdle, count: '10000', openBroker: startEmbedded },
-  mailboxes: { measure: measureMailboxes, count: '100000', openBroker: startEmbedded },
-  storm: { measure: measureStorm, count: '10000', openBroker: startEmbedded },
+  idle: { measure: measureIdle, count: '10000', openBroker: startEmbeddedBroker },
+  mailboxes: { measure: measureMailboxes, count: '100000', openBroker: startEmbeddedBroker },
+  storm: { measure: measureStorm, count: '10000', openBroker: startEmbeddedBroker },
+  plain: { measure: measurePlain, count: '64', openBroker: startEmbeddedBroker },
   active: { measure: measureActive, count: '2000', openBroker: startBroker },
 };
 /** What a process has open besides its clients. */
@@ -57,9 +59,3 @@ await database.stop();
 for (const fault of faults.slice(0, MAX_SHOWN)) console.error(fault);
 if (faults.length > MAX_SHOWN) console.error(`and ${faults.length - MAX_SHOWN} more`);
 process.exit(faults.length > 0 ? 1 : 0);
-
-async function startEmbedded(): Promise<BenchBroker> {
-  const program = 'packages/embedded-broker/src/main.ts';
-  const { pid, port } = await startProcess({ name: 'broker', program, env: { PORT: 0 } });
-  return { pid, url: `amqp://127.0.0.1:${port}` };
-}

@@ -10,12 +10,16 @@ import { type ClientsRun, withStoredWaybill } from './stored-waybill.ts';
 
 /** What one that does nothing may take of public-web. */
 const MAX_KB = 40;
-/** What may be left of one that has gone. */
+/** What may be left of one that has gone; and what it may leave besides when it comes and goes once more. */
 const MAX_LEFT_KB = 1;
+const MAX_LEFT_AGAIN_KB = 0.3;
 /** Connected and gone before, so that all code that is needed is there. */
 const WARM_UP = 500;
-/** For what is done a moment later: acknowledgements, detaching. */
+/** For what is done a moment later: acknowledgements, the first looks. */
 const SETTLE_MS = 2_000;
+/** Who takes no more of the processors has nothing left to do; found out by so many looks of a second at the most. */
+const QUIET_MS_PER_S = 20;
+const MAX_LOOKS = 60;
 
 /**
  * WebSockets that do nothing, without a client id and with one: what each takes of public-web's memory, what all of them take of
@@ -46,8 +50,18 @@ async function measure(
     Array.from({ length }, (_, index) =>
       createStayingClient({ urlOf: () => url, ...(hasMailbox && { client: `${name}-${index}` }) }),
     );
-  await comeAndGo(create('first', WARM_UP));
-  const before = await askUsage(publicWeb);
+  const comeAndGo = async (clients: readonly StayingClient[]) => {
+    await connectAll(clients);
+    await pingAll(clients);
+    return leave(clients);
+  };
+  // The store has to be told of each that goes, which takes seconds for thousands.
+  const leave = async (clients: readonly StayingClient[]) => {
+    for (const client of clients) client.close();
+    await quiet([publicWeb, store]);
+    return askUsage(publicWeb);
+  };
+  const before = await comeAndGo(create('first', WARM_UP));
 
   const clients = create('idle', count);
   await connectAll(clients);
@@ -59,15 +73,15 @@ async function measure(
   const lost = clients.filter((client) => client.connectedTo() !== url || client.awayMs.length > 0).length;
   const faults = clients.flatMap(faultsOf);
 
-  for (const client of clients) client.close();
-  await delay(SETTLE_MS);
-  const after = await askUsage(publicWeb);
+  const after = await leave(clients);
+  const afterAgain = await comeAndGo(create('idle', count));
   const kB = (bytes: number) => bytes / count / 1024;
   const figures = {
     'kB each': kB(during.rssBytes - before.rssBytes),
     'before garbage is collected': kB(asItComesBytes - before.rssBytes),
     heap: kB(during.heapBytes - before.heapBytes),
     'heap left after': kB(after.heapBytes - before.heapBytes),
+    'and once more': kB(afterAgain.heapBytes - after.heapBytes),
     'public-web CPU ms/s': idle[0] ?? 0,
     'store CPU ms/s': idle[1] ?? 0,
   };
@@ -76,14 +90,18 @@ async function measure(
   if (figures['kB each'] > MAX_KB) faults.push(`${name}: more than ${MAX_KB} kB each`);
   if (figures['heap left after'] > MAX_LEFT_KB)
     faults.push(`${name}: more than ${MAX_LEFT_KB} kB left of each`);
+  if (figures['and once more'] > MAX_LEFT_AGAIN_KB)
+    faults.push(`${name}: more than ${MAX_LEFT_AGAIN_KB} kB left of each that has come once more`);
   return { name, figures, faults };
 }
 
-async function comeAndGo(clients: readonly StayingClient[]): Promise<void> {
-  await connectAll(clients);
-  await pingAll(clients);
-  for (const client of clients) client.close();
-  await delay(SETTLE_MS);
+/** Resolves when processes have nothing left to do. */
+async function quiet(processes: readonly BenchProcess[]): Promise<void> {
+  for (let looks = 0; looks < MAX_LOOKS; looks += 1) {
+    const used = await cpuMsPerS(processes, 1);
+    if (used.every((msPerS) => msPerS < QUIET_MS_PER_S)) return;
+  }
+  throw new Error(`processes go on working for ${MAX_LOOKS} s after all clients have gone`);
 }
 
 async function cpuMsPerS(processes: readonly BenchProcess[], seconds: number): Promise<number[]> {

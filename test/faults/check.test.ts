@@ -4,6 +4,7 @@ import type { Received } from '../e2e/dataset-consumer.ts';
 import { BUSY_SLACK_MS, findViolations, type RunResult } from './check.ts';
 import { noEvidence } from './evidence.ts';
 import type { InjectedFault } from './inject.ts';
+import { KEYED_FROM, type KeyedTry } from './keyed-load.ts';
 import { fromAnswer, type Operation } from './operation.ts';
 import type { StreamOperation } from './stream-load.ts';
 
@@ -78,6 +79,13 @@ describe('the checks of a fault run', () => {
       run.evidence.ran.set('handled', [START_MS]);
       run.injected.push({ ...fault({ kind: 'retire-service', target: 'broker' }), moved: ['handled', 'x'] });
     },
+    'a key has one effect': (run) => void addKeyed(run, ['one', 'other'], [NO_REPLY, { eventId: 'one' }]),
+    'what is answered under a key has run': (run) => void addKeyed(run, [], [{ eventId: 'one' }]),
+    'a key that is refused at every try has no effect': (run) => void addKeyed(run, ['one'], [REFUSED]),
+    'only documented answers to requests with keys': (run) =>
+      void addKeyed(run, [], [{ outcome: 'wrong', status: 500 }]),
+    'every new key after the recovery leads to an answer': (run) =>
+      void addKeyed(run, [], [{ ...NO_REPLY, startMs: run.recoveredMs ?? 0 }]),
     'only documented answers, each to its own request': (run) => {
       const ping = { id: 'x', sentAt: 1 };
       add(run, { id: 'x', ...fromAnswer(500, '{"code":"unexpected"}', ping) }, {});
@@ -124,6 +132,13 @@ describe('the checks of a fault run', () => {
       breach(run);
       assert.deepEqual(broken(run), [promise]);
     });
+
+  it('find nothing wrong with a key that was refused, lost its connection, and led to what had run meanwhile', () => {
+    const run = cleanRun();
+    const cut = { outcome: 'unknown', status: 0, code: 'ECONNRESET' } as const;
+    addKeyed(run, ['one'], [REFUSED, cut, NO_REPLY, { eventId: 'one' }]);
+    assert.deepEqual(broken(run), []);
+  });
 
   const LATE = 'nobody waits past the deadline';
   it('find an answer later than 250 ms past the deadline by the log of public-web, but for the time it was frozen', () => {
@@ -273,6 +288,15 @@ function add(
 function fault(what: Pick<InjectedFault, 'kind' | 'target'>, atMs = 0): InjectedFault {
   const startMs = START_MS + atMs;
   return { ...what, atMs, durationMs: 1_000, startMs, endMs: startMs + 1_000 } as InjectedFault;
+}
+
+/** Adds a request with a key, these events of which have run; by default a try was answered. */
+function addKeyed(run: RunResult, ran: string[], tries: Partial<KeyedTry>[]): void {
+  const usual = { publicWeb: 0, startMs: START_MS, waitMs: 10, eventId: undefined };
+  const answered = { outcome: 'answered', status: 200, code: '', detail: '' } as const;
+  run.evidence.idsOf.set(KEYED_FROM, new Set(ran));
+  const made = tries.map((each) => ({ ...usual, ...answered, ...each }));
+  run.keyed = [{ key: 'key', number: KEYED_FROM, tries: made }];
 }
 
 /** Adds a stream of three batches of which these came; by default it was accepted. */

@@ -1,9 +1,11 @@
 /** The promises of `docs/reliability.md`, held against what a run left behind. */
 import { clientPromises } from './check-clients.ts';
+import { keyPromises } from './check-keys.ts';
 import { streamPromises } from './check-streams.ts';
 import type { StayingClient } from './client-load.ts';
 import type { DeadLetter, Evidence } from './evidence.ts';
 import type { InjectedFault } from './inject.ts';
+import type { KeyedRequest } from './keyed-load.ts';
 import type { Operation } from './operation.ts';
 import { DATABASE_FAULT } from './schedule.ts';
 import type { StreamOperation } from './stream-load.ts';
@@ -15,6 +17,8 @@ export type RunResult = {
   streams?: StreamOperation[];
   /** Of a run with clients that stay. */
   clients?: StayingClient[];
+  /** Requests with keys, of the same. */
+  keyed?: KeyedRequest[];
   injected: InjectedFault[];
   evidence: Evidence;
   deadLetters: DeadLetter[];
@@ -90,6 +94,7 @@ export function findViolations(run: RunResult, { slackMs = PROMISED_SLACK_MS } =
     'no fault from outside is an error to log': alarmingLines(run),
     ...streamPromises(run),
     ...clientPromises(run),
+    ...keyPromises(run),
   };
   return Object.entries(promises).flatMap(([promise, breaches]) =>
     breaches.map((what) => ({ promise, what })),

@@ -6,11 +6,14 @@ import type { LogLine } from '@waybill/test-harness/collect-log.ts';
 import { connect } from 'amqplib';
 import { numberOf } from './client-ways.ts';
 import type { FaultySystem } from './faulty-system.ts';
+import { KEYED_FROM } from './keyed-load.ts';
 
 /** What became of events, by their ids. Logs may lack the last lines of a killed process; `ran` lacks nothing. */
 export type Evidence = {
   /** When handlers started on it, since the epoch. */
   ran: Map<string, number[]>;
+  /** The events that ran for each number in the data of a request with a key. */
+  idsOf: Map<number, Set<string>>;
   /** A dispatcher had the broker's confirm. */
   confirmed: Set<string>;
   /** When a listener had the broker's confirm of its reply, the first time. */
@@ -42,6 +45,7 @@ export type DeadLetter = {
 export function noEvidence(): Evidence {
   return {
     ran: new Map(),
+    idsOf: new Map(),
     confirmed: new Set(),
     replied: new Map(),
     expired: new Map(),
@@ -62,11 +66,13 @@ export function gatherEvidence({ processes, recordings }: FaultySystem): Evidenc
   return evidence;
 }
 
-function readRecording(file: string, { ran }: Evidence): void {
+function readRecording(file: string, { ran, idsOf }: Evidence): void {
   if (!existsSync(file)) return;
   for (const line of readFileSync(file, 'utf8').split('\n').filter(Boolean)) {
-    const [id = '', time] = line.split(' ');
+    const [id = '', time, sentAt] = line.split(' ');
     ran.set(id, [...(ran.get(id) ?? []), Number(time)]);
+    const number = Number(sentAt);
+    if (number >= KEYED_FROM) idsOf.set(number, (idsOf.get(number) ?? new Set()).add(id));
   }
 }
 

@@ -43,6 +43,7 @@ export async function keepEvidence(
     'operations.jsonl': lines(run.operations),
     'streams.jsonl': lines(run.streams ?? []),
     'clients.jsonl': lines(run.clients ?? []),
+    'keyed.jsonl': lines(run.keyed ?? []),
     'dead-letters.jsonl': lines(run.deadLetters),
     'late-replies.jsonl': lines(lateReplies(run)),
     'alarming-lines.txt': run.evidence.alarmingLines.join('\n'),

@@ -8,6 +8,7 @@ import { gatherEvidence, takeDeadLetters } from './evidence.ts';
 import type { DatabaseName } from './faulty-database.ts';
 import { type FaultySystem, startFaultySystem } from './faulty-system.ts';
 import { type InjectedFault, injectAll } from './inject.ts';
+import { startKeyedLoad } from './keyed-load.ts';
 import { startLoad } from './load.ts';
 import type { ScheduledFault } from './schedule.ts';
 import { startStreamLoad } from './stream-load.ts';
@@ -45,13 +46,15 @@ export async function runSchedule(options: {
     const { urls, clientsUrl, broker } = system;
     const streamLoad = clientsUrl && startStreamLoad({ urls, clientsUrl, amqpUrl: broker.url });
     const clientLoad = clientsAt && startClientLoad({ edges: system.edges, seed, deadlineMs });
+    const edges = system.edges.map(({ url }) => url);
+    const keyedLoad = clientsAt && startKeyedLoad({ urls: edges, seed, deadlineMs });
     await injectAll(schedule, system, injected);
     const healedMs = Date.now();
     const recoveredMs = await recovered(system.urls, [2_000, deadlineMs]);
     await delay(AFTERWARDS_MS);
     const { operations, maxLagMs } = await load.stop();
     const streams = streamLoad ? await streamLoad.stop() : [];
-    const clients = clientLoad ? await clientLoad.stop() : [];
+    const [clients = [], keyed = []] = await Promise.all([clientLoad?.stop(), keyedLoad?.stop()]);
     const leftInQueues = await drained(system);
     if (streamLoad) await streamLoad.close();
     const deadLetters = await takeDeadLetters(system.broker.url);
@@ -59,7 +62,7 @@ export async function runSchedule(options: {
     await system.stop();
     troubles.push(...processTroubles(system));
     const evidence = gatherEvidence(system);
-    const asked = { operations, streams, clients, maxLagMs };
+    const asked = { operations, streams, clients, keyed, maxLagMs };
     const result = { injected, leftInQueues, deadLetters, troubles, evidence };
     return { ...asked, ...result, healedMs, recoveredMs, system };
   } catch (error) {

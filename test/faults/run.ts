@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { findViolations, summarize } from './check.ts';
 import { summarizeClients } from './check-clients.ts';
+import { summarizeKeys } from './check-keys.ts';
 import { summarizeStreams } from './check-streams.ts';
 import { DATABASES } from './faulty-database.ts';
 import { describeFaults, describeViolations, keepEvidence } from './report.ts';
@@ -69,7 +70,12 @@ async function runOne(runSeed: number): Promise<Record<string, unknown>> {
   const options = { seed: runSeed, ratePerS, deadlineMs, hasStreams, clientsAt, folder };
   const run = await runSchedule({ schedule, ...options });
   const violations = findViolations(run);
-  const figures = { ...summarize(run), ...summarizeStreams(run), ...summarizeClients(run) };
+  const figures = {
+    ...summarize(run),
+    ...summarizeStreams(run),
+    ...summarizeClients(run),
+    ...summarizeKeys(run),
+  };
   if (violations.length > 0) {
     console.log(`seed ${runSeed} FAILED\n${describeViolations(violations)}`);
     console.log(`its faults:\n${describeFaults(run.injected)}`);
