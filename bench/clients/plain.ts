@@ -3,12 +3,13 @@ import { type Measurement, measure } from '../measure.ts';
 import { median, sum } from '../statistics.ts';
 import { WAYBILL } from '../systems.ts';
 import { toTable } from '../table.ts';
-import { startWaybill, type Waybill } from '../waybill.ts';
+import { startWaybill } from '../waybill.ts';
 import { runLoad, WARM_UP } from '../wrk.ts';
 import { startEmbeddedBroker } from './embedded-broker.ts';
-import { type BenchBroker, type ClientsRun, withStoredWaybill } from './stored-waybill.ts';
+import type { ClientsRun } from './stored-waybill.ts';
 
-const ROUNDS = 7;
+/** In turns, the first of each round being the other one: what the machine has to do besides changes. */
+const ROUNDS = 8;
 /** How many times the CPU of a request without a store one with it may take, in the middle of the rounds. */
 const MAX_TIMES = 1.05;
 
@@ -19,29 +20,34 @@ type Round = Record<Way, Measurement>;
  * Plain requests, without a key and of clients without an id, to a Waybill that has a store beside one that has none, each with a
  * broker of its own: in turns. Resolves with what is against the promise.
  */
-export function measurePlain(run: ClientsRun): Promise<string[]> {
-  return withStoredWaybill(run, {}, async (stored) => {
-    const broker = await startEmbeddedBroker();
-    const plain = await startWaybill({ amqpUrl: broker.url });
-    await answering({ name: WAYBILL, ...plain });
-    const take = (waybill: Waybill, { pid }: BenchBroker) =>
-      measure({
-        system: { name: WAYBILL, ...waybill },
-        brokerPid: pid,
-        connections: run.count,
-        seconds: run.seconds,
-      });
-    for (const { urls } of [plain, stored]) await runLoad({ url: String(urls[0]), ...WARM_UP });
-    const rounds: Round[] = [];
-    for (let round = 0; round < ROUNDS; round += 1)
-      rounds.push({
-        'without a store': await take(plain, broker),
-        'with a store': await take(stored, run.broker),
-      });
-    await Promise.all(plain.processes.map((each) => each.kill()));
-    print(rounds);
-    return faultsIn(rounds);
-  });
+export async function measurePlain(run: ClientsRun): Promise<string[]> {
+  const brokers = { 'without a store': await startEmbeddedBroker(), 'with a store': run.broker };
+  const waybills = {
+    'without a store': await startWaybill({ amqpUrl: brokers['without a store'].url }),
+    'with a store': await startWaybill({ amqpUrl: run.broker.url, databaseUrl: run.database.url }),
+  };
+  const take = (way: Way) =>
+    measure({
+      system: { name: WAYBILL, ...waybills[way] },
+      brokerPid: brokers[way].pid,
+      connections: run.count,
+      seconds: run.seconds,
+    });
+  for (const waybill of Object.values(waybills)) {
+    await answering({ name: WAYBILL, ...waybill });
+    await runLoad({ url: String(waybill.urls[0]), ...WARM_UP });
+  }
+  const rounds: Round[] = [];
+  const order: Way[] = ['without a store', 'with a store'];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const taken = {} as Round;
+    for (const way of order.reverse()) taken[way] = await take(way);
+    rounds.push(taken);
+  }
+  for (const { processes } of Object.values(waybills))
+    await Promise.all(processes.map((each) => each.kill()));
+  print(rounds);
+  return faultsIn(rounds);
 }
 
 /** CPU time per request of all processes that it takes, in microseconds. */

@@ -247,8 +247,8 @@ export function createSession({
       wake();
     },
     fill(nowMs) {
-      const error = new AppError('outcome-unknown', `no reply within ${deadlineMs} ms`);
-      for (const slot of slots.toFill(nowMs)) track(fill(slot, error));
+      for (const slot of slots.toFill(nowMs))
+        track(fill(slot, new AppError('outcome-unknown', `no reply within ${deadlineMs} ms`)));
     },
     end,
   };
