@@ -144,6 +144,14 @@ describe('a request that comes again with its Idempotency-Key', () => {
       assert.equal(sent().length, 1);
     });
 
+  it('is logged ten times a second at most, however often it comes', async () => {
+    const input = { key: randomUUID() };
+    await tell(input);
+    await Promise.all(Array.from({ length: 100 }, () => tell(input)));
+    const line = await publicWeb.waitForLog(({ left_out }) => left_out !== undefined);
+    assert.ok((line.left_out as { replayed: number }).replayed > 0);
+  });
+
   it('has nothing to do with the same key of another caller', async () => {
     const key = randomUUID();
     const first = await tell({ key });

@@ -398,6 +398,7 @@ function startInstance(
     createIdempotencyHooks(createIdempotency({ maxJoined, deadlineMs, ...options }), {
       deadlineMs: 60_000,
       held,
+      log: app.log,
     }),
     (request, reply) => {
       if (location !== undefined) locateReply(request, { id: 'reply', location });

@@ -1,5 +1,7 @@
 /** The hooks by which HTTP routes honour the `Idempotency-Key` header (`idempotency.ts` says what is promised). */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import { createLineLimit, type LineLimit } from '../../core/line-limit.ts';
 import type { Idempotency, Run } from '../../idempotency/idempotency.ts';
 import type { KeptAnswer, ReplyLocation } from '../../idempotency/idempotency-store.ts';
 import type { Later } from '../../later/later.ts';
@@ -39,12 +41,15 @@ export function locateReply(request: FastifyRequest, reply: ReplyLocation): void
 
 /**
  * Creates the hooks; all routes share one. `deadlineMs` is the longest a client waits. An answer that only says where the
- * answer may be found is replaced by that, once it is there.
+ * answer may be found is replaced by that, once it is there. What is given again costs its client nothing but the asking, so ten
+ * lines a second of it are logged at `info`; how many were spared is told in `log`.
  */
 export function createIdempotencyHooks(
   idempotency: Idempotency,
-  { deadlineMs, ...fetching }: { deadlineMs: number } & Fetching,
+  { deadlineMs, log, ...fetching }: { deadlineMs: number; log: Pick<Logger, 'info'> } & Fetching,
 ): IdempotencyHooks {
+  const limit = createLineLimit(log);
+
   /** The answer to an earlier request; undefined for the first. */
   async function begin(
     request: FastifyRequest,
@@ -72,7 +77,7 @@ export function createIdempotencyHooks(
       const header = request.headers[HEADER];
       if (header === undefined) return done();
       begin(request, reply, header)
-        .then((answer) => (answer ? answerAgain(reply, answer, fetching) : done()))
+        .then((answer) => (answer ? answerAgain(reply, answer, { ...fetching, limit }) : done()))
         .catch(done);
     },
     onSend(request, reply, payload, done) {
@@ -87,10 +92,11 @@ export function createIdempotencyHooks(
 async function answerAgain(
   reply: FastifyReply,
   { status, headers, body }: KeptAnswer,
-  fetching: Fetching,
+  { limit, ...fetching }: Fetching & { limit: LineLimit },
 ): Promise<void> {
   assertRoom(fetching.held);
-  reply.log.info({ status }, 'answered as an earlier request with this idempotency key');
+  const level = limit.allows('replayed') ? 'info' : 'debug';
+  reply.log[level]({ status }, 'answered as an earlier request with this idempotency key');
   reply.header('idempotency-replayed', 'true');
   const { location } = headers;
   if (status === 504 && location !== undefined && (await sendIfAnswered(reply, location, fetching))) return;

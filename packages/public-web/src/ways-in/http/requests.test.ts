@@ -56,10 +56,10 @@ function start(t: TestContext, held: HeldReplies = createHeldReplies()) {
   const later: Later = { locations, acceptEvent, answers: { fetch: () => found(), async cancel() {} } };
   const store = createMemoryIdempotencyStore({ windowMs: 60_000, maxKeys: 10 });
   const options = { answerEvent: async () => assert.fail(), held, later, deadlineMs: 1_000 };
-  const hooks = createIdempotencyHooks(
-    createIdempotency({ store, deadlineMs: 1_000, maxJoined: 10 }),
-    options,
-  );
+  const hooks = createIdempotencyHooks(createIdempotency({ store, deadlineMs: 1_000, maxJoined: 10 }), {
+    ...options,
+    log: app.log,
+  });
   app.post('/events', hooks, createPostEvent(options));
   app.get('/requests/:place', createGetRequest(options));
 
