@@ -2,7 +2,7 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { INTERNAL_BODY_LIMIT_BYTES } from '../batch-limits.ts';
 import { createHttpServer } from '../http/http-server.ts';
 import type { KeyPair } from '../http/tls.ts';
-import type { ClockCheck } from './clock-check.ts';
+import { type ClockCheck, createClockCheck } from './clock-check.ts';
 import type { Key } from './internal-keys.ts';
 import { refuseUnsigned, verifyCall } from './verify-call.ts';
 
@@ -32,14 +32,19 @@ export function createInternalApp({
   tls?: KeyPair;
   keys: Key[];
   clock: ClockCheck;
-  /** By the path that is posted to; those with `keys` of their own take calls signed with these alone. */
+  /**
+   * By the path that is posted to; those with `keys` of their own take calls signed with these alone, by whoever is no tier: what they
+   * say of the time makes no process unready.
+   */
   routes: Readonly<Record<string, HandleInternalCall | { keys: Key[]; handle: HandleInternalCall }>>;
 }): FastifyInstance {
   const app = createHttpServer({ log, tls, bodyLimitBytes: INTERNAL_BODY_LIMIT_BYTES });
   for (const [path, route] of Object.entries(routes)) {
-    const { handle, keys: taken } = typeof route === 'function' ? { handle: route, keys } : route;
-    app.post(path, { onRequest: refuseUnsigned(taken) }, async (request, reply) => {
-      const body = verifyCall(request, { keys: taken, clock });
+    const own =
+      typeof route === 'function' ? { handle: route, keys, clock } : { ...route, clock: createClockCheck() };
+    const { handle, ...verifying } = own;
+    app.post(path, { onRequest: refuseUnsigned(verifying.keys) }, async (request, reply) => {
+      const body = verifyCall(request, verifying);
       const contentType = request.headers['content-type'] ?? '';
       const { socket } = request.raw;
       const isGone = () => socket.destroyed || socket.readableEnded;
