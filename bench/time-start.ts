@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -50,7 +51,10 @@ async function timeRestart(folder: string, env: NodeJS.ProcessEnv): Promise<numb
   const args = ['--watch', '--watch-preserve-output', '--import', WAYBILL_PRELOAD, LISTENER];
   // It listens before there is a broker.
   const settings = { AMQP_URL: 'amqp://127.0.0.1:1', HEALTH_PORT: '0' };
-  const listener = run(process.execPath, args, folder, { ...env, ...settings });
+  // As `npx waybill dev` has it do; before that there was one, nothing was kept.
+  const compiled = join(folder, 'node_modules/.cache/compiled');
+  const kept = existsSync(compiled) && { NODE_COMPILE_CACHE: compiled };
+  const listener = run(process.execPath, args, folder, { ...kept, ...env, ...settings });
   try {
     await listener.says(isListening);
     const savedMs = performance.now();

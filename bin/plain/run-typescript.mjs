@@ -1,9 +1,9 @@
 /** Runs a program of the project that is written in TypeScript. Plain JavaScript for any Node from 20 up. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import * as module from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { findNode } from './find-node.mjs';
+import { keepCompiled } from './keep-compiled.mjs';
 import { runProgram } from './user-error.mjs';
 
 /** A SIGKILL reaches this process alone. */
@@ -23,18 +23,6 @@ export async function runTypeScript(program) {
   const node = await find();
   if (node === process.execPath) await import(url.href);
   else if (node !== undefined) await runBy(node, fileURLToPath(url));
-}
-
-/**
- * Keeps compiled modules in `node_modules/.cache/compiled`, or where NODE_COMPILE_CACHE says, for this process and those
- * that it starts: half of what starting one costs is compiling the same modules again.
- */
-function keepCompiled() {
-  process.env.NODE_COMPILE_CACHE ??= fileURLToPath(
-    new URL('../../node_modules/.cache/compiled', import.meta.url),
-  );
-  // From Node 22.1 on.
-  module.enableCompileCache?.(process.env.NODE_COMPILE_CACHE);
 }
 
 /** Says why there is none. */

@@ -100,12 +100,10 @@ export async function describeSystem(
     CLIENT_BROKERS: env.CLIENT_BROKERS || namesOf(clientBroker).join(','),
     ...(telemetryUrl && telemetryEnv(telemetryUrl, env)),
   };
-  const infrastructure = [
-    ...(brokerUrl ? [broker(env, ports.AMQP_PORT)] : []),
-    ...(telemetryUrl ? [telemetry(env, ports.TELEMETRY_PORT)] : []),
-  ];
+  // Only the broker is waited for: the first spans are exported later than the collector is there.
   const stages = [
-    infrastructure,
+    brokerUrl ? [broker(env, ports.AMQP_PORT)] : [],
+    telemetryUrl ? [telemetry(env, ports.TELEMETRY_PORT)] : [],
     ...describeTiers(forServices, ports, { listeners, descriptionsFile, withoutDatasets }),
   ].filter((stage) => stage.length > 0);
   const doubts = await checkSettings(stages.flat(), env);

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** `npx waybill COMMAND`: one front for the programs of Waybill, each of which has a `--help` of its own. */
+import { keepCompiled } from '../../../bin/plain/keep-compiled.mjs';
 import { runProgram, UserError } from '../../../bin/plain/user-error.mjs';
 
 type Command = { does: string; run: () => Promise<unknown> };
@@ -49,6 +50,7 @@ const usage = [
 const [name = '--help', ...options] = process.argv.slice(2);
 const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
 if (command) {
+  keepCompiled();
   // The program finds its own options where it always does, and its name as the user has typed it.
   process.argv.splice(1, Number.POSITIVE_INFINITY, `npx waybill ${name}`, ...options);
   await command.run();
