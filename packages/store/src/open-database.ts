@@ -1,5 +1,6 @@
 import { AppError } from '@waybill/common/errors.ts';
 import type { Readiness } from '@waybill/common/http/http-server.ts';
+import { createOutage } from '@waybill/common/telemetry/outage.ts';
 import type { Logger } from 'pino';
 import type { Database } from './database.ts';
 import { openPostgresql } from './postgresql.ts';
@@ -16,12 +17,14 @@ export function openDatabase(url: string, log: Logger): { database: Database; re
   const database =
     protocol === 'sqlite:' ? openSqlite(decodeURIComponent(pathname)) : openPostgresql(url, log);
   let isAway = false;
+  const note = createOutage({
+    onBegun: (err) => log.error({ err, database: database.name }, 'the database fails'),
+    onOver: () => log.info({ database: database.name }, 'the database answers again'),
+  });
 
   function tell(error: unknown): void {
-    if (isAway === (error !== undefined)) return;
     isAway = error !== undefined;
-    if (isAway) log.error({ err: error, database: database.name }, 'the database fails');
-    else log.info({ database: database.name }, 'the database answers again');
+    note(error);
   }
 
   async function guarded<T>(run: () => Promise<T>): Promise<T> {

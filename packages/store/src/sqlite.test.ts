@@ -31,6 +31,20 @@ it('a second process at the same file is refused, and told why', async () => {
   await openSqlite(path).close();
 });
 
+it('a database that fails and answers by turns, as a full disk does, is one line of the log', async () => {
+  const lines: string[] = [];
+  const log = pino({}, { write: (line) => void lines.push(JSON.parse(line).msg) });
+  const { database, readiness } = openDatabase(`sqlite:${newPath()}`, log);
+  for (let round = 0; round < 3; round += 1) {
+    await assert.rejects(database.transaction((sql) => sql('SELECT * FROM nowhere')));
+    assert.equal(readiness(), 'the database fails');
+    await database.transaction((sql) => sql('SELECT 1'));
+    assert.equal(readiness(), undefined);
+  }
+  assert.deepEqual(lines, ['the database fails']);
+  await database.close();
+});
+
 it('what another program has locked is refused, and goes on when the lock is gone', async () => {
   const path = newPath();
   const { database, readiness } = openDatabase(`sqlite:${path}`, pino({ level: 'silent' }));

@@ -4,6 +4,7 @@ import { parseForwardedJson } from '@waybill/common/event/event-json.ts';
 import type { CallStore } from '@waybill/common/internal-call/call-store.ts';
 import type { StoreCall } from '@waybill/common/internal-call/store-calls.ts';
 import { fromProblem, type Problem } from '@waybill/common/problem.ts';
+import { createOutage } from '@waybill/common/telemetry/outage.ts';
 import type { Logger } from 'pino';
 
 /**
@@ -24,13 +25,10 @@ const OF_THE_CALL: readonly unknown[] = [
 
 /** Creates {@link AskStore}; that no store answers is logged when it begins. */
 export function createAskStore({ store, log }: { store: Pick<CallStore, 'call'>; log: Logger }): AskStore {
-  let isAway = false;
-
-  function tell(reason: string | undefined): void {
-    if (reason !== undefined && !isAway) log.warn({ reason }, 'no store answers');
-    if (reason === undefined && isAway) log.info('a store answers again');
-    isAway = reason !== undefined;
-  }
+  const tell = createOutage<string>({
+    onBegun: (reason) => log.warn({ reason }, 'no store answers'),
+    onOver: () => log.info('a store answers again'),
+  });
 
   return async (call) => {
     const body = Buffer.from(JSON.stringify(call));
