@@ -97,6 +97,11 @@ const faults: Record<string, [Input, number, RegExp]> = {
     415,
     /json|media type/i,
   ],
+  'an empty content type': [
+    { headers: { ...BINARY, 'content-type': '' }, body: new Uint8Array([0x7b, 0x7d]) },
+    415,
+    /no content type: send/,
+  ],
   'another charset': [
     { headers: { 'content-type': 'application/json; charset=latin1' }, body: '{"type":"PingRequest"}' },
     415,

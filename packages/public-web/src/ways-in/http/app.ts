@@ -22,6 +22,7 @@ import { createGetClientEvents } from './client-events.ts';
 import { createGetMailbox, createPostClientEvent } from './client-mailbox.ts';
 import { allowOrigins } from './cors.ts';
 import { addDocs } from './docs-page.ts';
+import { addHotRoute } from './hot-route.ts';
 import { createIdempotencyHooks } from './idempotency-hooks.ts';
 import { addLandingPage } from './landing-page.ts';
 import { clientRouteSchema, ticketRouteSchema } from './openapi/client-routes.ts';
@@ -117,13 +118,9 @@ function addEventRoutes(app: FastifyInstance, options: PublicAppOptions): void {
   requireAdmission(app, options.admit, { clientAddress, verifyToken });
   allowNoContentType(app);
   const idempotency = createIdempotencyHooks(options.idempotency, options);
-  const postEvent = createPostEvent(options);
-  app.post('/', { ...idempotency, schema: { ...eventRouteSchema, operationId: 'postRoot' } }, postEvent);
-  app.post(
-    '/events',
-    { ...idempotency, schema: { ...eventRouteSchema, operationId: 'postEvent' } },
-    postEvent,
-  );
+  const hot = { handle: createPostEvent(options), idempotency };
+  addHotRoute(app, '/', { ...hot, schema: { ...eventRouteSchema, operationId: 'postRoot' } });
+  addHotRoute(app, '/events', { ...hot, schema: { ...eventRouteSchema, operationId: 'postEvent' } });
   app.get(
     `${REQUESTS_PATH}:place`,
     { schema: { ...requestRouteSchema, operationId: 'getRequest' } },

@@ -57,13 +57,14 @@ export function decodeRequest(
       return { mode: 'batched', events: batch.map(toEventOrError) };
     }
   }
-  if (isBinary(headers) && !isEventFormat(type))
+  // An empty content type says nothing, and is no header that HTTP has (RFC 9110, section 8.3).
+  if (isBinary(headers) && !isEventFormat(type) && contentType !== '')
     return { mode: 'binary', events: [decodeBinary({ headers, body })] };
   if (type === 'application/json')
     return { mode: 'plain', events: [decodePlain(parseUtf8(contentType, body), defaultSource)] };
   throw new AppError(
     'unsupported-media-type',
-    `${contentType ?? 'no content type'}: send application/json, application/cloudevents+json, application/cloudevents-batch+json, or ce-* headers`,
+    `${contentType || 'no content type'}: send application/json, application/cloudevents+json, application/cloudevents-batch+json, or ce-* headers`,
   );
 }
 
