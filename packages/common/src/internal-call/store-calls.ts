@@ -55,7 +55,8 @@ export type MailboxName = { mailbox: string } | { owner: string; client: string 
  * - `attach`: each of `clients` is connected to `holder` now, which counts the events that it takes for it under the fence it gets;
  *   the answer has an {@link AttachResult} for each, in their order. Asked once more under its `id`, one gets the same fence; likewise `reserve`.
  * - `reserve`: `count` events are taken for the mailbox at once, by nobody who stays: theirs are the slots 0 to `count` - 1 of
- *   the fence it gets. `eventId` is the event of the only one, for whoever is told that it has no reply. Refused with `mailbox-full`, and with `not-found` when `isExisting` and the client has no mailbox.
+ *   the fence it gets. `eventId` is the event of the only one, for whoever is told that it has no reply. Refused with `mailbox-full`, and with `not-found` where the
+ *   mailbox is named by an id that none has.
  * - `detach`: no more slots are taken under these fences.
  * - `read`: what comes after a token, which acknowledges all up to it; or `beyond` an offset, which acknowledges nothing.
  * - `changes`: which mailboxes have changed lately, as a {@link Changes}; once a second, should a push have been lost.

@@ -93,3 +93,10 @@ test('an export that is larger than those before is whole, and leaves the next a
   const large = { ...one, attributes: { long: 'ä'.repeat(50_000), longer: 'x'.repeat(300_000) } };
   for (const spans of [[one], [large, one, large], [one]]) assert.equal(encoded(spans), expected(spans));
 });
+
+test('an export that cannot be encoded leaves the next as it is', () => {
+  const [one] = fc.sample(span, 1) as [Span];
+  const broken = { ...one, spanContext: () => assert.fail('no context') } as Span;
+  assert.throws(() => encodeSpans([one, broken]), /no context/);
+  assert.equal(encoded([one]), expected([one]));
+});

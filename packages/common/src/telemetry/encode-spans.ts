@@ -24,6 +24,8 @@ const written = new Map<string, { value: unknown; from: number; to: number }>();
 
 /** Encodes the spans of one export. */
 export function encodeSpans(spans: Spans): Uint8Array {
+  // An export that could not be encoded has left its beginning.
+  writer.clear();
   for (const [resource, ofResource] of Map.groupBy(spans, (span) => span.resource)) {
     written.clear();
     const start = writer.beginMessage(1);

@@ -130,12 +130,12 @@ export function createProtobufWriter(expectedBytes = 64 * 1024) {
       buffer.copyWithin(end, from, to);
       end += to - from;
     },
-    /** A copy of what was written, and begins anew. */
-    finish(): Uint8Array {
-      const written = new Uint8Array(buffer.subarray(0, end));
+    /** Begins anew. */
+    clear(): void {
       end = 0;
-      return written;
     },
+    /** A copy of what was written. */
+    finish: (): Uint8Array => new Uint8Array(buffer.subarray(0, end)),
   };
 }
 
