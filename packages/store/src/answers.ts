@@ -23,9 +23,12 @@ export type Answers = {
   forgetOld(isStopping?: () => boolean): Promise<number>;
 };
 
-/** Asks twice, since another process may have filled one, which is then kept for longer, until this one gets at its row. */
-const DELETE_EXPIRED = `DELETE FROM answers WHERE expires_ms < $1
-  AND id IN (SELECT id FROM answers WHERE expires_ms < $1 LIMIT $2) RETURNING id`;
+/**
+ * Asks twice, since another process may have filled one, which is then kept for longer, until this one gets at its row. In the order of
+ * their ids, or two processes could each wait for a row of the other.
+ */
+const deleteExpired = (lockRows: string) => `DELETE FROM answers WHERE expires_ms < $1
+  AND id IN (SELECT id FROM answers WHERE expires_ms < $1 ORDER BY id LIMIT $2${lockRows}) RETURNING id`;
 
 /** Creates {@link Answers} in a database with the tables of `migrations.ts`; each is kept for `retentionMs`. */
 export function createAnswers({
@@ -37,7 +40,7 @@ export function createAnswers({
   retentionMs: number;
   nowMs?: () => number;
 }): Answers {
-  const { transaction } = database;
+  const { transaction, lockRows } = database;
   /** Sets `column` where there is nothing that it may not replace. */
   const set = (id: string, column: 'event' | 'is_cancelled', value: string | number) => {
     const cancelled = column === 'is_cancelled';
@@ -81,7 +84,11 @@ export function createAnswers({
     },
     forgetOld(isStopping) {
       const params = [nowMs(), MAX_AT_ONCE];
-      return removeAll(database, async (sql) => (await sql(DELETE_EXPIRED, params)).length, isStopping);
+      return removeAll(
+        database,
+        async (sql) => (await sql(deleteExpired(lockRows), params)).length,
+        isStopping,
+      );
     },
   };
 }

@@ -58,9 +58,12 @@ const FIND = `SELECT claim, CASE WHEN octet_length(value) <= $3 THEN value END A
 const INSERT = `INSERT INTO kept_values (id, value, claim, expires_ms) VALUES ($1, $2, $3, $4)
   ON CONFLICT (id) DO UPDATE SET value = excluded.value, claim = excluded.claim, expires_ms = excluded.expires_ms`;
 const DELETE_CLAIM = 'DELETE FROM kept_values WHERE id = $1 AND claim = $2 RETURNING id';
-/** Asks twice, since another process may have kept another value by the time that this one gets at the row. */
-const DELETE_EXPIRED = `DELETE FROM kept_values WHERE expires_ms <= $1
-  AND id IN (SELECT id FROM kept_values WHERE expires_ms <= $1 LIMIT $2) RETURNING id`;
+/**
+ * Asks twice, since another process may have kept another value by the time that this one gets at the row. In the order of their keys, or
+ * two processes could each wait for a row of the other.
+ */
+const deleteExpired = (lockRows: string) => `DELETE FROM kept_values WHERE expires_ms <= $1
+  AND id IN (SELECT id FROM kept_values WHERE expires_ms <= $1 ORDER BY id LIMIT $2${lockRows}) RETURNING id`;
 
 /** Creates {@link KeptValues} in a database with the tables of `migrations.ts`. */
 export function createKeptValues({
@@ -70,7 +73,7 @@ export function createKeptValues({
   database: Database;
   nowMs?: () => number;
 }): KeptValues {
-  const { transaction } = database;
+  const { transaction, lockRows } = database;
 
   async function find(sql: Sql, key: string, maxBytes: number): Promise<Row | undefined> {
     const [row] = await sql(FIND, [key, nowMs(), maxBytes]);
@@ -118,7 +121,7 @@ export function createKeptValues({
       const params = [nowMs(), MAX_AT_ONCE];
       const all = await removeAll(
         database,
-        async (sql) => (await sql(DELETE_EXPIRED, params)).length,
+        async (sql) => (await sql(deleteExpired(lockRows), params)).length,
         isStopping,
       );
       keptValues.add(all, { outcome: 'forgotten' });
