@@ -20,6 +20,7 @@ import {
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { namedByClient } from '../telemetry/edge-trace.ts';
 import { isExported } from '../telemetry/exported-signals.ts';
+import { isLeftOut, startAgain } from '../telemetry/failed-spans.ts';
 import { requestDuration } from '../telemetry/metrics.ts';
 import { traceResponseOf } from '../telemetry/server-span.ts';
 import { describeSpan, findTracer } from '../telemetry/tracing.ts';
@@ -40,14 +41,11 @@ export function traceRequests(app: FastifyInstance, { clientAddressOf }: Request
 
   app.addHook('onRequest', (request, reply, done) => {
     if (isUpgrade(request) || request.url.startsWith('/health/')) return done();
-    const traced: TracedRequest = {
-      startedMs: performance.now(),
-      measured: measuredOf(request),
-      span: undefined,
-    };
-    if (tracer) traced.span = startSpan(tracer, request, traced.measured, clientAddressOf(request));
-    reply.raw.on('close', () => end(reply.raw, traced));
-    if (!traced.span) return done();
+    const startedMs = performance.now();
+    const measured = measuredOf(request);
+    const traced = tracer && startSpan(tracer, request, measured, clientAddressOf(request));
+    reply.raw.on('close', () => end(reply.raw, { startedMs, measured, traced }));
+    if (!traced) return done();
     reply.header('traceresponse', traceResponseOf(traced.span));
     context.with(trace.setSpan(ROOT_CONTEXT, traced.span), done);
   });
@@ -71,7 +69,13 @@ type TracedRequest = {
   /** What its duration is counted under, which its span says as well. */
   measured: Attributes;
   /** Undefined where metrics alone are exported. */
-  span: Span | undefined;
+  traced: TracedSpan | undefined;
+};
+
+type TracedSpan = {
+  span: Span;
+  /** The same once more, of a request that was not sampled, and has failed. */
+  again(): Span;
 };
 
 /** Without a route where none takes it: a path is a client's choice. */
@@ -94,12 +98,25 @@ function startSpan(
   request: FastifyRequest,
   measured: Attributes,
   clientAddress: string,
-): Span {
+): TracedSpan {
   const named = namedByClient(request.headers);
   const links: Link[] | undefined = named && [{ context: named }];
-  const span = tracer.startSpan(nameOf(measured), { kind: SpanKind.SERVER, links }, ROOT_CONTEXT);
-  if (span.isRecording()) describeSpan(span, { ...measured, ...attributesOf(request, clientAddress) });
-  return span;
+  const options = { kind: SpanKind.SERVER, links };
+  const start = { tracer, name: nameOf(measured), options, parent: ROOT_CONTEXT };
+  const span = tracer.startSpan(start.name, options, ROOT_CONTEXT);
+  const startedMs = Date.now();
+  const describe = (each: Span) =>
+    describeSpan(each, { ...measured, ...attributesOf(request, clientAddress) });
+  if (span.isRecording()) describe(span);
+  return {
+    span,
+    again() {
+      if (!isLeftOut(span)) return span;
+      const failed = startAgain(span, start, startedMs);
+      describe(failed);
+      return failed;
+    },
+  };
 }
 
 function attributesOf({ url, headers, socket }: FastifyRequest, clientAddress: string): Attributes {
@@ -129,13 +146,13 @@ const TICKET = /(?<=^|&)ticket=[^&]*/g;
 /** An answer that was not begun has no status: its client has gone. */
 function end(
   { headersSent, statusCode }: ServerResponse,
-  { startedMs, measured, span }: TracedRequest,
+  { startedMs, measured, traced }: TracedRequest,
 ): void {
   const outcome: Attributes = headersSent ? { 'http.response.status_code': statusCode } : {};
-  if (headersSent && statusCode >= 500) {
-    outcome['error.type'] = String(statusCode);
-    span?.setStatus({ code: SpanStatusCode.ERROR });
-  }
+  const isFailed = headersSent && statusCode >= 500;
+  if (isFailed) outcome['error.type'] = String(statusCode);
+  const span = isFailed ? traced?.again() : traced?.span;
+  if (isFailed) span?.setStatus({ code: SpanStatusCode.ERROR });
   span?.setAttributes(outcome).end();
   requestDuration.record((performance.now() - startedMs) / 1000, { ...measured, ...outcome });
 }

@@ -20,6 +20,7 @@ import { within } from '../within.ts';
 import { edgePropagator, linkInboundTrace } from './edge-trace.ts';
 import { encodeSpans } from './encode-spans.ts';
 import { isExported } from './exported-signals.ts';
+import { createSampler, idGenerator } from './sampler.ts';
 import { SHUTDOWN_TELEMETRY } from './shutdown-telemetry.ts';
 import { failingExports, watchExports } from './watch-exports.ts';
 
@@ -49,6 +50,8 @@ export function startSdk(): void {
     autoDetectResources: false,
     resource,
     textMapPropagator: edgePropagator,
+    sampler: createSampler(),
+    idGenerator,
     instrumentations: instrumentations(),
     // An empty list turns a signal off; without one the SDK reads OTEL_* (OTLP, http/protobuf by default).
     spanProcessors: isExported('traces') ? undefined : [],

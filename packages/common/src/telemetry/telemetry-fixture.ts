@@ -98,6 +98,13 @@ async function serve(): Promise<void> {
       headers: await answer.body.json(),
     };
   });
+  edge.post('/fail', async (_request, reply) => {
+    const sending = startEventSpan({
+      ...{ name: 'send', kind: 'producer', event, label: event.type, parent: 'active' },
+    });
+    sending.end({ code: 'outcome-unknown' });
+    return reply.code(504).send({ traceparent: sending.traceparent });
+  });
   internal.post('/events', async () => {
     const traced = { ...event, traceparent: TRACEPARENT, tracestate: 'vendor=1' };
     const routing = startEventSpan({

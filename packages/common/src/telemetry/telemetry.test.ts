@@ -289,6 +289,28 @@ describe('a program of fastify, undici and pino under the preload', () => {
   });
 });
 
+test('of what is not sampled only what fails is exported, under the ids that it had', async (t) => {
+  const receiver = await startOtlpReceiver();
+  t.after(() => receiver.close());
+  const program = run('serve', { ...receiver.env, OTEL_TRACES_SAMPLER: 'parentbased_always_off' });
+  const { edge } = await program.message<{ edge: string }>();
+  const sent = await post(`${edge}/send`);
+  assert.match(String(sent.traceparent), /-00$/);
+  const failed = await post(`${edge}/fail`);
+  program.child.kill('SIGTERM');
+  await program.ended;
+  const spans = receiver.spans();
+  assert.deepEqual(spans.map(({ name }) => name).sort(), ['POST /fail', 'send PingRequest']);
+  assert.ok(spans.every(({ isError }) => isError));
+  const server = spans.find(({ kind }) => kind === 'server');
+  const sending = spans.find(({ kind }) => kind === 'producer');
+  assert.equal(failed.traceparent, `00-${server?.traceId}-${sending?.spanId}-00`);
+  assert.equal(sending?.traceId, server?.traceId);
+  assert.equal(sending?.parentSpanId, server?.spanId);
+  assert.equal(sending?.attributes['error.type'], 'outcome-unknown');
+  assert.equal(server?.attributes['http.response.status_code'], 504);
+});
+
 test('without an endpoint nothing is exported or patched, and events keep the trace they came with', async () => {
   const program = run('serve', { OTEL_EXPORTER_OTLP_ENDPOINT: '' });
   const urls = await program.message<{ edge: string; internal: string; instanceId: string }>();

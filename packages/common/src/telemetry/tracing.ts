@@ -22,6 +22,7 @@ import {
   trace,
 } from '@opentelemetry/api';
 import { suppressTracing, W3CTraceContextPropagator } from '@opentelemetry/core';
+import { isLeftOut, startAgain } from './failed-spans.ts';
 
 /** What a span needs to know of an event. */
 export type TracedEvent = {
@@ -66,7 +67,7 @@ export type EventSpan = {
   /** What the event that travels on carries. Undefined when nothing is traced: then leave the event's own. */
   traceparent?: string;
   tracestate?: string;
-  /** Ends the span; `code` becomes its `error.type`. */
+  /** Ends the span; `code` becomes its `error.type`, and has it exported even if it was not sampled. */
   end(error?: { code: string; message?: string }): void;
 };
 
@@ -89,13 +90,22 @@ export function startEventSpan(options: EventSpanOptions): EventSpan {
   const parentContext =
     parent === 'active' ? context.active() : w3c.extract(ROOT_CONTEXT, event, defaultTextMapGetter);
   const spanOptions = { kind: KINDS[kind].kind, links: replayLinks(event) };
-  const span = tracer.startSpan(`${name} ${label}`, spanOptions, parentContext);
+  const start = { tracer, name: `${name} ${label}`, options: spanOptions, parent: parentContext };
+  const span = tracer.startSpan(start.name, start.options, parentContext);
+  const startedMs = Date.now();
   if (span.isRecording()) describeSpan(span, messagingAttributes(options));
   const spanContext = trace.setSpan(parentContext, span);
   const carrier: { traceparent?: string; tracestate?: string } = {};
   w3c.inject(spanContext, carrier, defaultTextMapSetter);
   if (event.replayof !== undefined) event.traceparent ??= carrier.traceparent;
-  return { span, context: spanContext, ...carrier, end: (error) => endSpan(span, error) };
+  return { span, context: spanContext, ...carrier, end };
+
+  function end(error?: { code: string; message?: string }): void {
+    const isAgain = error !== undefined && isLeftOut(span);
+    const ended = isAgain ? startAgain(span, start, startedMs) : span;
+    if (isAgain) describeSpan(ended, messagingAttributes(options));
+    endSpan(ended, error);
+  }
 }
 
 /**
