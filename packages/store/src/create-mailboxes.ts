@@ -14,6 +14,7 @@ import type { Database, Sql } from './database.ts';
 import { addFence, fenceOf, letGo, takeOver } from './fences.ts';
 import { findChanged } from './find-changed.ts';
 import { removeAll, removeUnused, trimOld } from './forget-old.ts';
+import { createHearing } from './hearing.ts';
 import { findStale, lookAt, noteUse } from './look.ts';
 import { loadMailboxes, type Mailbox, saveMailboxes, type Waiting } from './mailbox-rows.ts';
 import type { Mailboxes } from './mailboxes.ts';
@@ -40,6 +41,8 @@ export type CreateMailboxesOptions = {
   maxBytes?: number;
   /** Under so many nothing more is reserved, since so many wait for their results then. Default 1,000. */
   maxFences?: number;
+  /** By when one has come again that could not be heard. Default 5 s. */
+  heardWithinMs?: number;
   nowMs?: () => number;
 };
 
@@ -50,11 +53,16 @@ export function createMailboxes({
   maxEntries = MAILBOX_MAX_ENTRIES,
   maxBytes = MAILBOX_MAX_BYTES,
   maxFences = MAX_FENCES,
+  heardWithinMs,
   nowMs = Date.now,
 }: CreateMailboxesOptions): Mailboxes {
-  const { transaction, lockRows, seenWithinMs } = database;
+  const { lockRows, seenWithinMs } = database;
+  const hearing = createHearing({ nowMs, heardWithinMs });
   const run = randomBytes(6).toString('hex');
   const load = (sql: Sql, ids: readonly string[]) => loadMailboxes(sql, ids, lockRows);
+
+  const transaction: Database['transaction'] = (work) => hearing.during(() => database.transaction(work));
+  const settleNow = (mailbox: Mailbox) => settle(mailbox, nowMs(), hearing.hasHeardAll());
 
   type Work<T> = (mailbox: Mailbox, sql: Sql) => T | Promise<T>;
 
@@ -62,10 +70,10 @@ export function createMailboxes({
   async function inMailbox<T>(sql: Sql, id: string | undefined, work: Work<T>): Promise<T> {
     const mailbox = id === undefined ? undefined : (await load(sql, [id])).get(id);
     if (!mailbox) throw new AppError('not-found', 'there is no such mailbox');
-    if (settle(mailbox, nowMs())) await saveMailboxes(sql, [mailbox], nowMs());
+    if (settleNow(mailbox)) await saveMailboxes(sql, [mailbox], nowMs());
     const before = { ...mailbox };
     const result = await work(mailbox, sql);
-    settle(mailbox, nowMs());
+    settleNow(mailbox);
     const isNoted = mailbox.usedMs + NOTE_USE_MS > nowMs();
     mailbox.usedMs = nowMs();
     if (!isNoted || isChanged(before, mailbox)) await saveMailboxes(sql, [mailbox], nowMs());
@@ -119,7 +127,7 @@ export function createMailboxes({
           const mailbox = mailboxes.get(id);
           if (mailbox) letGo(mailbox, fence, nowMs() + deadlineMs);
         }
-        for (const mailbox of mailboxes.values()) settle(mailbox, nowMs());
+        for (const mailbox of mailboxes.values()) settleNow(mailbox);
         await saveMailboxes(sql, [...mailboxes.values()], nowMs());
       }),
     append: (entries) =>
@@ -131,7 +139,7 @@ export function createMailboxes({
           return mailbox && { mailbox, entry: takeEntry(mailbox, entry) };
         });
         for (const mailbox of mailboxes.values()) {
-          settle(mailbox, nowMs());
+          settleNow(mailbox);
           mailbox.usedMs = nowMs();
         }
         await saveMailboxes(sql, [...mailboxes.values()], nowMs());
@@ -147,7 +155,7 @@ export function createMailboxes({
         const stale = await findStale(sql, ids, { nowMs: nowMs(), usedBeforeMs: nowMs() - NOTE_USE_MS });
         const mailboxes = [...(await load(sql, stale)).values()];
         for (const mailbox of mailboxes) mailbox.usedMs = nowMs();
-        const settled = mailboxes.filter((mailbox) => settle(mailbox, nowMs()));
+        const settled = mailboxes.filter((mailbox) => settleNow(mailbox));
         await saveMailboxes(sql, settled, nowMs());
         const others = mailboxes.filter((mailbox) => !settled.includes(mailbox));
         await noteUse(sql, others, nowMs());

@@ -32,7 +32,7 @@ function play({ holders, picks, endsAfter }: Story) {
   let filled: Slot[] = [];
   const released: (ReleasedSlot & { atMs: number })[] = [];
   const step = (nowMs: number) => {
-    const result = release(fences, filled, nowMs);
+    const result = release(fences, filled, { nowMs, hasHeardAll: true });
     fences = result.fences;
     released.push(...result.released.map((slot) => ({ ...slot, atMs: nowMs })));
     filled = filled.filter((slot) => !released.some((each) => isSame(each, slot)));
@@ -121,11 +121,11 @@ test('while a fence is closing, nothing of the fences after it is released', () 
     { fence: 2, n: 0 },
     { fence: 1, n: 0 },
   ];
-  assert.deepEqual(release([closing, open], filled, 9), {
+  assert.deepEqual(release([closing, open], filled, { nowMs: 9, hasHeardAll: true }), {
     released: [{ fence: 1, n: 0, isMissing: false }],
     fences: [{ ...closing, nextN: 1 }, open],
   });
-  assert.deepEqual(release([closing, open], filled, 10).released, [
+  assert.deepEqual(release([closing, open], filled, { nowMs: 10, hasHeardAll: true }).released, [
     { fence: 1, n: 0, isMissing: false },
     { fence: 1, n: 1, isMissing: true },
     { fence: 2, n: 0, isMissing: false },
@@ -138,8 +138,11 @@ test('what is missing before a slot that is due is filled, whether or not the fe
     { fence: 1, n: 2, dueMs: 10 },
     { fence: 1, n: 4, dueMs: 20 },
   ];
-  assert.deepEqual(release([fence], filled, 9), { released: [], fences: [fence] });
-  assert.deepEqual(release([fence], filled, 10), {
+  assert.deepEqual(release([fence], filled, { nowMs: 9, hasHeardAll: true }), {
+    released: [],
+    fences: [fence],
+  });
+  assert.deepEqual(release([fence], filled, { nowMs: 10, hasHeardAll: true }), {
     released: [
       { fence: 1, n: 0, isMissing: true },
       { fence: 1, n: 1, isMissing: true },

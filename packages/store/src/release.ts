@@ -7,7 +7,8 @@
  * *released*: it can be read, and nothing is ever released before it any more.
  *
  * A fence is *open* while its holder is attached. Once it is *closing* nothing is added to it, and it holds back the fences
- * after it until it is complete, or for one deadline at the most: then what is missing is filled by the store itself.
+ * after it until it is complete, or for one deadline at the most: then what is missing is filled by the store itself. Where
+ * the store could not hear of its last slot in all that time, it holds them back until it could.
  * An open fence holds back no other, as nobody can say what is still to come under it.
  *
  * A slot whose event has expired gets no reply any more, and those before it in its fence were taken earlier, for as long: so
@@ -51,24 +52,33 @@ export type Release = { released: ReleasedSlot[]; fences: readonly Fence[] };
  * What is to be released of the slots that are `filled` and have not been, in any order.
  *
  * @param fences in ascending order
+ * @param time `hasHeardAll` is whether a holder could by now say which slot is its last: until then a fence without one is not over
  */
-export function release(fences: readonly Fence[], filled: readonly FilledSlot[], nowMs: number): Release {
+export function release(fences: readonly Fence[], filled: readonly FilledSlot[], time: Time): Release {
   const result: Changes = { released: [], fences: [] };
   const slotsOf = Map.groupBy(filled, ({ fence }) => fence);
   let isHeldBack = false;
   for (const fence of fences) {
     if (isHeldBack) result.fences.push(fence);
-    else isHeldBack = releaseFence(fence, slotsOf.get(fence.fence) ?? [], nowMs, result);
+    else isHeldBack = releaseFence(fence, slotsOf.get(fence.fence) ?? [], time, result);
   }
   const isSame = result.released.length === 0 && result.fences.length === fences.length;
   return isSame ? { ...result, fences } : result;
 }
 
+type Time = { nowMs: number; hasHeardAll: boolean };
+
 type Changes = { released: ReleasedSlot[]; fences: Fence[] };
 
 /** Whether it holds back the fences after it. */
-function releaseFence(fence: Fence, slots: FilledSlot[], nowMs: number, result: Changes): boolean {
-  const isOver = fence.closesAtMs !== undefined && nowMs >= fence.closesAtMs;
+function releaseFence(
+  fence: Fence,
+  slots: FilledSlot[],
+  { nowMs, hasHeardAll }: Time,
+  result: Changes,
+): boolean {
+  const isDue = fence.closesAtMs !== undefined && nowMs >= fence.closesAtMs;
+  const isOver = isDue && (fence.lastN !== undefined || hasHeardAll);
   const filled = new Set(slots.map(({ n }) => n));
   const dueN = lastOf(slots.filter(({ dueMs = Number.POSITIVE_INFINITY }) => dueMs <= nowMs));
   const endN = isOver ? (fence.lastN ?? lastOf(slots)) : dueN;

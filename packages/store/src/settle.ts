@@ -26,10 +26,13 @@ export function takeEntry(
   return entry;
 }
 
-/** Gives offsets to all whose turn has come; whether that changed anything. */
-export function settle(mailbox: Mailbox, nowMs: number): boolean {
+/** Gives offsets to all whose turn has come; whether that changed anything. `hasHeardAll` is of {@link release}. */
+export function settle(mailbox: Mailbox, nowMs: number, hasHeardAll: boolean): boolean {
   const isFree = ({ offset }: Waiting) => offset === undefined;
-  const { released, fences } = release(mailbox.fences, mailbox.waiting.filter(isFree), nowMs);
+  const { released, fences } = release(mailbox.fences, mailbox.waiting.filter(isFree), {
+    nowMs,
+    hasHeardAll,
+  });
   const isChanged = fences !== mailbox.fences;
   mailbox.fences = fences;
   for (const slot of released) {

@@ -37,6 +37,7 @@ export function storeContract(name: string, open: () => Promise<Database>): void
         retentionMs: RETENTION_MS,
         maxEntries: 4,
         maxFences: 4,
+        heardWithinMs: 0,
         nowMs: () => nowMs,
       });
     });
@@ -169,6 +170,47 @@ export function storeContract(name: string, open: () => Promise<Database>): void
       );
       const [late] = await append(mailbox, first.fence, 0);
       assert.equal(late?.outcome, 'repeated');
+    });
+
+    it('fills what has no reply, to the last, of a holder that could not be heard for all its time', async () => {
+      const client = randomUUID();
+      const options = { database, retentionMs: RETENTION_MS, nowMs: () => nowMs };
+      const first = await attach(client);
+      const { mailbox } = first;
+      const second = await attach(client);
+      await append(mailbox, first.fence, 0);
+      await append(mailbox, second.fence, 0);
+      const stayed = createMailboxes(options);
+      nowMs += 60_000;
+      await stayed.changes();
+      // Nothing is asked meanwhile, as the database is away: of this process, nor of one that is new then.
+      nowMs += 60_000;
+      for (const back of [stayed, createMailboxes(options)])
+        assert.deepEqual(eventsOf(await back.read({ mailbox })), [`${first.fence}.0`]);
+      await detach({ mailbox, fence: first.fence, lastN: 2 });
+      const { entries } = await mailboxes.read({ mailbox });
+      const read = entries.map(({ event }) => JSON.parse(event));
+      assert.deepEqual(
+        read.map(({ id, correlationid, type }) => (type === 'waybill.Problem' ? correlationid : id)),
+        [
+          `${first.fence}.0`,
+          `${mailbox}.${first.fence}.1`,
+          `${mailbox}.${first.fence}.2`,
+          `${second.fence}.0`,
+        ],
+      );
+    });
+
+    it('waits for nobody who has not come again some seconds after the database is back', async () => {
+      const client = randomUUID();
+      const { mailbox } = await attach(client);
+      const second = await attach(client);
+      await append(mailbox, second.fence, 0);
+      nowMs += DEADLINE_MS;
+      const back = createMailboxes({ database, retentionMs: RETENTION_MS, nowMs: () => nowMs });
+      for (let calls = 0; calls < 5; calls += 1, nowMs += 1_000)
+        assert.deepEqual(eventsOf(await back.read({ mailbox })), []);
+      assert.deepEqual(eventsOf(await back.read({ mailbox })), [`${second.fence}.0`]);
     });
 
     it('fills what is missing before a reply that is due, also of a holder that was killed and that nobody replaces', async () => {
