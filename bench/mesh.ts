@@ -49,6 +49,7 @@ async function callAll(name: string, edges: number[][]): Promise<void> {
     });
   }
   for (const [from = 0, to = 0] of edges) await sites[from]?.connectTo(sites[to]?.address ?? '');
+  const wrong: string[] = [];
   let right = 0;
   await inParallel(CALLS, IN_FLIGHT, async (n) => {
     const [origin, target] = [n % IDS.length, Math.floor(n / IDS.length) % IDS.length];
@@ -58,7 +59,12 @@ async function callAll(name: string, edges: number[][]): Promise<void> {
     const answer = await (sites[origin] as GrpcSite).dispatch(request, { deadlineMs: 60_000 });
     const ran = runs.get(String(n)) ?? [];
     if (answer.handled_by_collector_id === method_name && ran.join() === method_name) right += 1;
+    else
+      wrong.push(
+        `from ${IDS[origin]} for ${method_name}: ran at [${ran}], answered ${JSON.stringify(answer.status)}`,
+      );
   });
   console.log(`${name}: ${right} of ${CALLS} calls ran once, at the site that serves them`);
+  for (const line of wrong) console.log(`  ${line}`);
   for (const site of sites) await site.close();
 }
