@@ -45,20 +45,19 @@ function streamsAt(storeCount: number, startDatabase: () => Promise<string>): vo
   let broker: TestBroker;
   let system: System;
   let stores: Service[];
+  let startStore: (index: number) => Promise<Service>;
   let network: TcpProxy;
   let clients: NimbusStranger[];
   before(async () => {
     const ports = await Promise.all(Array.from({ length: storeCount }, freePort));
     const [database, fresh] = await Promise.all([startDatabase(), freshBroker()]);
     broker = fresh;
-    stores = await Promise.all(
-      ports.map((port) =>
-        startService({
-          name: 'store',
-          env: { INTERNAL_SECRETS, PORT: String(port), DATABASE_URL: database },
-        }),
-      ),
-    );
+    startStore = (index) =>
+      startService({
+        name: 'store',
+        env: { INTERNAL_SECRETS, PORT: String(ports[index]), DATABASE_URL: database },
+      });
+    stores = await Promise.all(ports.map((_port, index) => startStore(index)));
     system = await startSystem({
       amqpUrl: broker.url,
       counts: { 'public-web': 2, dispatcher: 2, 'square-listener': 2, 'ping-listener': 0 },
@@ -89,7 +88,7 @@ function streamsAt(storeCount: number, startDatabase: () => Promise<string>): vo
     assert.deepEqual(results, [1, 4, 9, 16, 25, 36, 49, 64, 81, 100]);
   });
 
-  it('give each of many clients its own results, in order, and one that was cut off what it missed, on the other instance', {
+  it('give each of many clients its own results, in order, and one that was cut off what it missed, on the other instance, while one of every tier behind is killed', {
     timeout: 180_000 + 10 * CLIENTS * EVENTS,
   }, async () => {
     const cutOff = open(0, 'cut off');
@@ -114,8 +113,9 @@ function streamsAt(storeCount: number, startDatabase: () => Promise<string>): vo
       assertSquares(await Array.fromAsync(stream), numbers);
     });
     const all = Promise.all(others);
+    const killed = killOneOfEach();
     // Told at the end.
-    all.catch(() => {});
+    for (const each of [all, killed]) each.catch(() => {});
     network.reset();
     const again = open(2, 'cut off');
     const missed: NimbusResponse[] = [];
@@ -124,8 +124,16 @@ function streamsAt(storeCount: number, startDatabase: () => Promise<string>): vo
     const first = missed[0]?.number ?? 0;
     assert.ok(first > 0 && first <= third + 1, `${first} after ${third}`);
     assertSquares(missed, upTo(EVENTS).slice(first - 1));
-    await all;
+    await Promise.all([all, killed]);
   });
+
+  /** The only store is started again. Of public-webs that are killed the schedules of faults tell. */
+  async function killOneOfEach(): Promise<void> {
+    for (const service of [system.dispatchers[0], system.squareListeners[0]])
+      if (service) await system.kill(service);
+    await stores[0]?.stop('SIGKILL');
+    stores[0] = await startStore(0);
+  }
 
   /** A stream of a client, by the network (0) or past it, to the first instance (1) or the second (2). */
   function open(way: number, client_id: string): NimbusStream {
