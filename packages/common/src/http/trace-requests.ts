@@ -20,7 +20,7 @@ import {
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { namedByClient } from '../telemetry/edge-trace.ts';
 import { isExported } from '../telemetry/exported-signals.ts';
-import { isLeftOut, startAgain } from '../telemetry/failed-spans.ts';
+import { failedSpan } from '../telemetry/failed-spans.ts';
 import { requestDuration } from '../telemetry/metrics.ts';
 import { traceResponseOf } from '../telemetry/server-span.ts';
 import { describeSpan, findTracer } from '../telemetry/tracing.ts';
@@ -74,8 +74,8 @@ type TracedRequest = {
 
 type TracedSpan = {
   span: Span;
-  /** The same once more, of a request that was not sampled, and has failed. */
-  again(): Span;
+  /** The one to be ended when the request has failed. */
+  failed(): Span;
 };
 
 /** Without a route where none takes it: a path is a client's choice. */
@@ -102,21 +102,12 @@ function startSpan(
   const named = namedByClient(request.headers);
   const links: Link[] | undefined = named && [{ context: named }];
   const options = { kind: SpanKind.SERVER, links };
-  const start = { tracer, name: nameOf(measured), options, parent: ROOT_CONTEXT };
+  const start = { tracer, name: nameOf(measured), options, parent: ROOT_CONTEXT, startedMs: Date.now() };
   const span = tracer.startSpan(start.name, options, ROOT_CONTEXT);
-  const startedMs = Date.now();
   const describe = (each: Span) =>
     describeSpan(each, { ...measured, ...attributesOf(request, clientAddress) });
   if (span.isRecording()) describe(span);
-  return {
-    span,
-    again() {
-      if (!isLeftOut(span)) return span;
-      const failed = startAgain(span, start, startedMs);
-      describe(failed);
-      return failed;
-    },
-  };
+  return { span, failed: () => failedSpan(span, start, describe) };
 }
 
 function attributesOf({ url, headers, socket }: FastifyRequest, clientAddress: string): Attributes {
@@ -151,7 +142,7 @@ function end(
   const outcome: Attributes = headersSent ? { 'http.response.status_code': statusCode } : {};
   const isFailed = headersSent && statusCode >= 500;
   if (isFailed) outcome['error.type'] = String(statusCode);
-  const span = isFailed ? traced?.again() : traced?.span;
+  const span = isFailed ? traced?.failed() : traced?.span;
   if (isFailed) span?.setStatus({ code: SpanStatusCode.ERROR });
   span?.setAttributes(outcome).end();
   requestDuration.record((performance.now() - startedMs) / 1000, { ...measured, ...outcome });

@@ -13,8 +13,14 @@ import {
   type Tracer,
 } from '@opentelemetry/api';
 
-/** What a span was started with, for it to be started again. */
-export type SpanStart = { tracer: Tracer; name: string; options: SpanOptions; parent: Context };
+/** What a span was started with, and when in ms since the epoch, for it to be started again. */
+export type SpanStart = {
+  tracer: Tracer;
+  name: string;
+  options: SpanOptions;
+  parent: Context;
+  startedMs: number;
+};
 
 let again: SpanContext | undefined;
 
@@ -23,20 +29,21 @@ export function startedAgain(): SpanContext | undefined {
   return again;
 }
 
-/** Whether `span` was left out by the sampler. One that is not traced at all was not. */
-export function isLeftOut(span: Span): boolean {
-  return !span.isRecording() && isSpanContextValid(span.spanContext());
-}
-
-/** Starts a span that was left out again, to be recorded and exported; it began at `startedMs` since the epoch. */
-export function startAgain(
+/**
+ * The span to be ended for what has failed: `span`; or, where the sampler has left that out, the same started again, to be recorded
+ * and exported, of which `describe` says what was not said. One that is not traced at all stays so.
+ */
+export function failedSpan(
   span: Span,
-  { tracer, name, options, parent }: SpanStart,
-  startedMs: number,
+  { tracer, name, options, parent, startedMs }: SpanStart,
+  describe: (span: Span) => void,
 ): Span {
+  if (span.isRecording() || !isSpanContextValid(span.spanContext())) return span;
   again = span.spanContext();
   try {
-    return tracer.startSpan(name, { ...options, startTime: startedMs }, parent);
+    const failed = tracer.startSpan(name, { ...options, startTime: startedMs }, parent);
+    describe(failed);
+    return failed;
   } finally {
     again = undefined;
   }

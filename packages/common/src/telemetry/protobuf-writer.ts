@@ -21,9 +21,12 @@ const WORD = 2 ** 32;
 
 export type ProtobufWriter = ReturnType<typeof createProtobufWriter>;
 
-/** Creates a writer; `expectedBytes` is what it has room for before it grows. */
-export function createProtobufWriter(expectedBytes = 64 * 1024) {
-  let buffer = Buffer.allocUnsafe(expectedBytes);
+/** What there is room for at first. */
+const INITIAL_BYTES = 64 * 1024;
+
+/** Creates a writer. */
+export function createProtobufWriter() {
+  let buffer = Buffer.allocUnsafe(INITIAL_BYTES);
   let end = 0;
 
   function reserve(bytes: number): void {

@@ -22,7 +22,7 @@ import {
   trace,
 } from '@opentelemetry/api';
 import { suppressTracing, W3CTraceContextPropagator } from '@opentelemetry/core';
-import { isLeftOut, startAgain } from './failed-spans.ts';
+import { failedSpan } from './failed-spans.ts';
 
 /** What a span needs to know of an event. */
 export type TracedEvent = {
@@ -90,9 +90,14 @@ export function startEventSpan(options: EventSpanOptions): EventSpan {
   const parentContext =
     parent === 'active' ? context.active() : w3c.extract(ROOT_CONTEXT, event, defaultTextMapGetter);
   const spanOptions = { kind: KINDS[kind].kind, links: replayLinks(event) };
-  const start = { tracer, name: `${name} ${label}`, options: spanOptions, parent: parentContext };
+  const start = {
+    tracer,
+    name: `${name} ${label}`,
+    options: spanOptions,
+    parent: parentContext,
+    startedMs: Date.now(),
+  };
   const span = tracer.startSpan(start.name, start.options, parentContext);
-  const startedMs = Date.now();
   if (span.isRecording()) describeSpan(span, messagingAttributes(options));
   const spanContext = trace.setSpan(parentContext, span);
   const carrier: { traceparent?: string; tracestate?: string } = {};
@@ -101,10 +106,8 @@ export function startEventSpan(options: EventSpanOptions): EventSpan {
   return { span, context: spanContext, ...carrier, end };
 
   function end(error?: { code: string; message?: string }): void {
-    const isAgain = error !== undefined && isLeftOut(span);
-    const ended = isAgain ? startAgain(span, start, startedMs) : span;
-    if (isAgain) describeSpan(ended, messagingAttributes(options));
-    endSpan(ended, error);
+    const describe = (failed: Span) => describeSpan(failed, messagingAttributes(options));
+    endSpan(error === undefined ? span : failedSpan(span, start, describe), error);
   }
 }
 
