@@ -51,8 +51,23 @@ describe('RFC 3339 times', () => {
   for (const time of others)
     test(`refuse ${JSON.stringify(time)}`, () => assert.equal(isRfc3339(time), false));
 
+  test('take every day that is, and none that is not', () => {
+    for (const year of [1900, 2000, 2024, 2026])
+      for (let month = 0; month <= 13; month++)
+        for (let day = 0; day <= 32; day++) {
+          const time = `${year}-${pad(month)}-${pad(day)}T12:00:00Z`;
+          const date = new Date(Date.UTC(year, month - 1, day));
+          const isOne = date.getUTCMonth() === month - 1 && date.getUTCDate() === day;
+          assert.equal(isRfc3339(time), isOne, time);
+        }
+  });
+
   test('take whatever Date writes', () => {
     const dates = fc.date({ min: new Date('0000-01-01'), max: new Date('9999-12-31'), noInvalidDate: true });
     fc.assert(fc.property(dates, (date) => assert.equal(isRfc3339(date.toISOString()), true)));
   });
 });
+
+function pad(number: number): string {
+  return String(number).padStart(2, '0');
+}

@@ -7,9 +7,9 @@ export const RFC3339_PATTERN =
   '^[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|[12][0-9]))' +
   '[Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\\.[0-9]{1,32})?(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])$';
 
-/** A time in UTC on a day that each month has, as all tiers write it: 0.05 µs to tell, where the whole rule takes 1.3 (measured). */
+/** A time in UTC as all tiers write it, but on 29 February: 0.05 µs to tell, where the whole rule takes 1.3 (measured). */
 const USUAL =
-  /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,32})?Z$/;
+  /^\d{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,32})?Z$/;
 
 /** Whether it is a time that is: a day of its month, an hour before 24, a leap second only where there may be one. */
 export function isRfc3339(text: string): boolean {
