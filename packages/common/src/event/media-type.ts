@@ -14,9 +14,16 @@ export function isMediaType(text: string): boolean {
   return MEDIA_TYPE.test(text);
 }
 
+let lastContentType: string | undefined;
+let lastMediaType = '';
+
 /** The media type without its parameters, in lower case. */
 export function mediaType(contentType: string | undefined): string {
-  return (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+  // Nearly all that come say the same.
+  if (contentType !== lastContentType)
+    lastMediaType = (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+  lastContentType = contentType;
+  return lastMediaType;
 }
 
 /** Its parameter `charset` in lower case, if it has one. Expects what {@link isMediaType}. */

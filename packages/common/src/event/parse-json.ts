@@ -63,9 +63,9 @@ function assertSafe(value: unknown, maxDepth: number, depth: number): void {
     for (const item of value) assertSafe(item, maxDepth, depth + 1);
     return;
   }
-  for (const key of Object.keys(value)) {
-    assertMemberName(key);
-    assertSafe((value as Record<string, unknown>)[key], maxDepth, depth + 1);
+  for (const name in value) {
+    assertMemberName(name);
+    assertSafe((value as Record<string, unknown>)[name], maxDepth, depth + 1);
   }
 }
 

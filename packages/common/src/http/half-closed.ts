@@ -21,8 +21,9 @@ export function answerHalfClosed(server: Server): void {
   // Node's own switch for it, which its types do not have.
   Object.assign(server, { httpAllowHalfOpen: true });
   server.on('request', ({ socket }: IncomingMessage) => {
-    if (!watched.has(socket)) socket.on('end', () => probe(socket, FIRST_MS));
+    if (watched.has(socket)) return;
     watched.add(socket);
+    socket.on('end', () => probe(socket, FIRST_MS));
   });
 }
 

@@ -48,6 +48,20 @@ test('a body whose length is told may come as the network cuts it', async (t) =>
   assert.equal((await answer).split('\r\n\r\n')[1], body);
 });
 
+test('a body that comes whole holds no more than its bytes', async (t) => {
+  const held: number[] = [];
+  const { url } = await serve(t, {
+    routes: (app) =>
+      app.post('/', async ({ body }) => {
+        held.push((body as Buffer).buffer.byteLength);
+        return {};
+      }),
+  });
+  for (const length of [1, 1_000, 10_000])
+    assert.equal((await fetch(url, { method: 'POST', body: 'x'.repeat(length) })).status, 200);
+  assert.deepEqual(held, [1, 1_000, 10_000]);
+});
+
 test('a body for no route is not read: 404 at once, and its connection is closed', async (t) => {
   const { open } = await echo(t);
   const socket = await open();

@@ -68,9 +68,11 @@ function read(
   }
 }
 
-/** A buffer that doubles when it is full. The bytes are copied: what they come in is as large as a socket reads at once. */
+const NOTHING = Buffer.alloc(0);
+
+/** A buffer that doubles when it is full. A body that comes in one chunk, as nearly all do, is that chunk: Node makes each as large as it is. */
 function createGrowingBuffer({ expectedBytes, limitBytes }: { expectedBytes: number; limitBytes: number }) {
-  let buffer = Buffer.alloc(0);
+  let buffer: Buffer = NOTHING;
   let used = 0;
 
   function grow(neededBytes: number): void {
@@ -87,12 +89,15 @@ function createGrowingBuffer({ expectedBytes, limitBytes }: { expectedBytes: num
     append(chunk: Buffer): boolean {
       const total = used + chunk.length;
       if (total > limitBytes) return false;
-      if (total > buffer.length) grow(total);
-      chunk.copy(buffer, used);
+      if (total === expectedBytes && used === 0) buffer = chunk;
+      else {
+        if (total > buffer.length) grow(total);
+        chunk.copy(buffer, used);
+      }
       used = total;
       return true;
     },
-    take: () => buffer.subarray(0, used),
+    take: () => (used === buffer.length ? buffer : buffer.subarray(0, used)),
   };
 }
 

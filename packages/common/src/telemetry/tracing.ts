@@ -84,7 +84,16 @@ export type EventSpan = {
  */
 export function startEventSpan(options: EventSpanOptions): EventSpan {
   tracer ??= findTracer();
-  if (tracer === undefined) return UNTRACED;
+  return tracer === undefined ? UNTRACED : startSpan(tracer, options);
+}
+
+/** Whether {@link startEventSpan} makes spans: where it does not, nothing need be prepared for it. */
+export function isTraced(): boolean {
+  tracer ??= findTracer();
+  return tracer !== undefined;
+}
+
+function startSpan(tracer: Tracer, options: EventSpanOptions): EventSpan {
   const { name, kind, event, label, parent = 'event' } = options;
   // From the root and not from what is active: that is of whoever has sent the batch.
   const parentContext =

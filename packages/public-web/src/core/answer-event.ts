@@ -48,12 +48,20 @@ export function createAnswerEvent({
   labelOf(type: string): string;
 }): AnswerEvent {
   return async (event, requester) => {
+    const { id, type } = event;
     const startedMs = performance.now();
-    const answer = await answerOnce(ask, event, requester);
+    let answer: Answer;
+    try {
+      requester.caller.assertMaySend(type);
+      answer = toAnswer(await ask(event, requester), id);
+    } catch (thrown) {
+      const error = toPublicError(thrown, requester.log, { event_id: id });
+      answer = { id, problem: toProblem(error, { event_id: id }) };
+    }
     account({
       log: requester.log,
       event,
-      label: labelOf(event.type),
+      label: labelOf(type),
       status: answer.problem?.status ?? (isNoContent(answer) ? 204 : 200),
       code: answer.problem?.code,
       success: 'answered',
@@ -61,17 +69,6 @@ export function createAnswerEvent({
     });
     return answer;
   };
-}
-
-async function answerOnce(ask: Ask, event: CloudEvent, requester: Requester): Promise<Answer> {
-  const { id } = event;
-  try {
-    requester.caller.assertMaySend(event.type);
-    return toAnswer(await ask(event, requester), id);
-  } catch (thrown) {
-    const error = toPublicError(thrown, requester.log, { event_id: id });
-    return { id, problem: toProblem(error, { event_id: id }) };
-  }
 }
 
 /** What a client is told of the reply to its event `id`. */

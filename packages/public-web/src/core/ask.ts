@@ -86,7 +86,7 @@ export function createAsk({
       event.expirytime = expiryTime(deadlineMs + moreMs);
       event.replyto = late && client.onParked ? late.currentReplyAddress() : currentReplyAddress();
       client.onParked?.({ id: request.correlationId, dueMs: expiryMs(event), eventId: event.id });
-      void send(event, request, series);
+      send(event, request, series);
       client.onGone(() => request.fail(new AppError('client-gone', 'the client has gone')));
       const reply = await request.reply;
       isAnswered = true;
@@ -116,11 +116,13 @@ export function createAsk({
     return { location: locate({ id, dueMs: expiryMs(event), eventId }) };
   }
 
-  async function send(event: CloudEvent, request: ParkedRequest, series: Series | undefined): Promise<void> {
+  function send(event: CloudEvent, request: ParkedRequest, series: Series | undefined): void {
     const isCancelled = () => !request.startSending();
-    const outcome = await sendEvent(event, { dispatchers, label: labelOf(event.type), isCancelled, series });
-    // An event whose outcome is unknown may well be in the broker, and its reply on the way: the deadline tells.
-    if (outcome && outcome.code !== 'outcome-unknown') request.fail(outcome);
+    const sent = sendEvent(event, { dispatchers, label: labelOf(event.type), isCancelled, series });
+    void sent.then((outcome) => {
+      // An event whose outcome is unknown may well be in the broker, and its reply on the way: the deadline tells.
+      if (outcome && outcome.code !== 'outcome-unknown') request.fail(outcome);
+    });
   }
 }
 

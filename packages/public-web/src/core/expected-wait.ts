@@ -49,6 +49,14 @@ export function createExpectedWait(): ExpectedWait {
   /** Of what is open. By deadline too, or those who can only wait for a moment would tell what others may expect. */
   const lanes = new Map<string, Lane>();
   let lastNumber = 0;
+  /** Nearly all are of the same lane as the one before. */
+  let last = { type: '', deadlineMs: 0, key: '' };
+
+  function keyOf(type: string, deadlineMs: number): string {
+    if (type !== last.type || deadlineMs !== last.deadlineMs)
+      last = { type, deadlineMs, key: `${type} ${Math.floor(Math.log2(deadlineMs))}` };
+    return last.key;
+  }
 
   function laneOf(key: string): Lane {
     const existing = lanes.get(key);
@@ -60,7 +68,7 @@ export function createExpectedWait(): ExpectedWait {
 
   return {
     enter(type, deadlineMs) {
-      const key = `${type} ${Math.floor(Math.log2(deadlineMs))}`;
+      const key = keyOf(type, deadlineMs);
       const lane = laneOf(key);
       age(lane);
       if (isTooLong(lane, deadlineMs))
