@@ -123,7 +123,8 @@ export function createCollectiveDispatcher({
     const way = wayOf(request);
     if (!way) return methods.serve(request, options);
     const startedMs = performance.now();
-    const local = await methods.serve(withoutWay(request), options);
+    const execution_context = withoutWay(request.execution_context);
+    const local = await methods.serve({ ...request, execution_context }, options);
     if (!hasNotRun(local.status)) return local;
     const deadlineMs = options.deadlineMs - (performance.now() - startedMs);
     const sent = { request, way, neighbours: neighbours.active(), options: { ...options, deadlineMs } };
@@ -171,10 +172,12 @@ export function createCollectiveDispatcher({
     registerService: methods.register,
     setRegistryValidator: methods.setValidator,
     serve,
-    async dispatch({ target_collector_id: target, routing_hints, ...call }, options) {
+    async dispatch(call, options) {
       const wrong = wrongField(call);
       if (wrong !== undefined) return dispatched(refusal(failure(BAD_REQUEST, wrong)));
-      const request = withoutWay({ ...call, execution_context: routing_hints });
+      const { namespace, service, method_name, input, routing_hints, target_collector_id: target } = call;
+      const execution_context = withoutWay(routing_hints);
+      const request = { namespace, service, method_name, input, execution_context };
       const answer = target
         ? await dispatchToTarget(target, request, options)
         : await dispatchToAny(request, options);

@@ -46,10 +46,11 @@ export function wayOf({ execution_context }: ServeRequest): Way | undefined {
   return { hops: /^\d{1,4}$/.test(hops) ? Number(hops) : MAX_HOPS, visited };
 }
 
-/** `request` without what only routing sets. */
-export function withoutWay(request: ServeRequest): ServeRequest {
-  const { [HOPS]: _hops, [VISITED]: _visited, ...context } = request.execution_context;
-  return { ...request, execution_context: context };
+/** `context` without what only routing sets. */
+export function withoutWay(context: ServeRequest['execution_context']): ServeRequest['execution_context'] {
+  if (!(HOPS in context || VISITED in context)) return context;
+  const { [HOPS]: _hops, [VISITED]: _visited, ...others } = context;
+  return others;
 }
 
 /**

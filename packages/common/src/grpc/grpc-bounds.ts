@@ -9,7 +9,7 @@
  * refused by HTTP/2, which tells its client that it may send it again (RFC 9113, section 8.7), as gRPC's do by themselves.
  */
 import { constants, type ServerHttp2Stream } from 'node:http2';
-import { type Metadata, ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js';
+import { type Metadata, type ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js';
 
 /** DATA frames of one request: clients write one, or one for each 16 kB. */
 const MAX_FRAMES = 1_024;
@@ -29,13 +29,13 @@ const SWEEP_MS = 1_000;
 export type CallRefusal = Parameters<ServerInterceptingCall['sendStatus']>[0];
 
 /**
- * Whether a call may be read, judged by its metadata: with what it ends otherwise. `path` is `/package.Service/Method`. A promise
- * does not reject; nothing is read of a call before it resolves.
+ * Whether a call may be read, judged by its metadata: with what it ends otherwise. `path` is `/package.Service/Method`, `address`
+ * the IP address that the connection comes from. A promise does not reject; nothing is read of a call before it resolves.
  */
 export type AdmitCall = (call: {
   path: string;
   metadata: Metadata;
-  peer: string;
+  address: string;
 }) => CallRefusal | undefined | Promise<CallRefusal | undefined>;
 
 export type CallBounds = { interceptor: ServerInterceptor; close(): void };
@@ -80,46 +80,61 @@ export function createCallBounds({
       let ownComing = 0;
       let ownUnread = 0;
 
-      const bounded = new ServerInterceptingCall(call, {
-        start(next) {
-          // Of several messages even the first may be long in coming.
-          if (!requestStream) receive();
-          stream.on('data', onFrame);
-          stream.once('close', onClose);
-          next({
-            onReceiveMetadata(metadata, next) {
-              const admitted = admit?.({ path, metadata, peer: call.getPeer() });
-              const go = (refusal: CallRefusal | undefined) => (refusal ? end(refusal) : next(metadata));
-              if (admitted instanceof Promise) void admitted.then(go);
-              else go(admitted);
-            },
-            onReceiveMessage(message, next) {
-              frames = 0;
-              // Of several the next may be long in coming; a single one is handled only when its caller has ended.
-              if (requestStream) received();
-              next(message);
-            },
-            onReceiveHalfClose(next) {
-              received();
-              next();
-            },
-          });
-        },
-      });
-      const { sendMessage } = bounded;
-      bounded.sendMessage = (message, onTaken) => {
+      // In its own steps, and not by a ServerInterceptingCall around it, which would make each step of each call several.
+      const { start, sendMessage } = call;
+      call.start = (listener) => {
+        // Of several messages even the first may be long in coming.
+        if (!requestStream) receive();
+        stream.on('data', onFrame);
+        stream.once('close', onClose);
+        start.call(call, bounded(listener));
+      };
+      call.sendMessage = (message, onTaken) => {
         const bytes = bytesOf(message);
         if (unreadBytes + bytes > maxUnreadBytes)
           return refuse(status.RESOURCE_EXHAUSTED, 'too many answers wait for their readers; try again');
         hold(bytes);
         sending.add(stream, () => stream.close(constants.NGHTTP2_CANCEL));
-        sendMessage.call(bounded, message, () => {
+        sendMessage.call(call, message, () => {
           sending.delete(stream);
           hold(-bytes);
           onTaken();
         });
       };
-      return bounded;
+      return call as ServerInterceptingCall;
+
+      /** What `listener` hears of the call: nothing more once it is over. */
+      function bounded(listener: Parameters<typeof start>[0]): Parameters<typeof start>[0] {
+        let isOver = false;
+        return {
+          onReceiveMetadata(metadata) {
+            const go = (refusal: CallRefusal | undefined) => {
+              if (refusal) end(refusal);
+              else if (!isOver) listener.onReceiveMetadata(metadata);
+            };
+            const { remoteAddress: address = '' } = call.getConnectionInfo();
+            const admitted = admit?.({ path, metadata, address });
+            if (admitted instanceof Promise) void admitted.then(go);
+            else go(admitted);
+          },
+          onReceiveMessage(message) {
+            if (isOver) return;
+            frames = 0;
+            // Of several the next may be long in coming; a single one is handled only when its caller has ended.
+            if (requestStream) received();
+            listener.onReceiveMessage(message);
+          },
+          onReceiveHalfClose() {
+            if (isOver) return;
+            received();
+            listener.onReceiveHalfClose();
+          },
+          onCancel() {
+            isOver = true;
+            listener.onCancel();
+          },
+        };
+      }
 
       function receive(): void {
         isReceiving = true;
@@ -128,6 +143,7 @@ export function createCallBounds({
       }
 
       function received(): void {
+        if (!isReceiving) return;
         isReceiving = false;
         receiving.delete(stream);
         comingBytes -= ownComing;
@@ -180,7 +196,7 @@ export function createCallBounds({
         // A caller that goes on sending is not read any more. In the turn after the status, or the reset would overtake it.
         const reset = () => setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
         const isBegun = stream.headersSent;
-        bounded.sendStatus(refusal);
+        call.sendStatus(refusal);
         if (isBegun) stream.once('wantTrailers', reset);
         else reset();
       }

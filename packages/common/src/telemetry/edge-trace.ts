@@ -8,6 +8,7 @@
  * Outbound requests carry the active span as usual.
  */
 import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { Metadata } from '@grpc/grpc-js';
 import {
   type Context,
   createContextKey,
@@ -24,10 +25,12 @@ import { W3CTraceContextPropagator } from '@opentelemetry/core';
 
 const INBOUND = createContextKey('waybill inbound trace');
 /**
- * Holds the metadata of callers that are no strangers. Through the global registry, so that the preload and a service need not
+ * Whether strangers reach the gRPC port of this process. Through the global registry, so that the preload and a service need not
  * share one copy of this module.
  */
 const PUBLIC_GRPC = Symbol.for('waybill.public-grpc');
+/** Said in the metadata of callers that are no strangers, which is not sent. */
+const CONTINUES = 'waybill-trace-continues';
 const w3c = new W3CTraceContextPropagator();
 
 /** W3C trace context that sets an HTTP client's span aside for {@link linkInboundTrace}. */
@@ -36,7 +39,7 @@ export const edgePropagator: TextMapPropagator = {
   fields: w3c.fields.bind(w3c),
   extract(context, carrier, asGiven) {
     const getter = withinLimits(asGiven);
-    if (isGrpcMetadata(carrier) && (publicGrpc()?.has(carrier) ?? true))
+    if (isGrpcMetadata(carrier) && (!Reflect.has(globalThis, PUBLIC_GRPC) || carrier.getOpaque(CONTINUES)))
       return w3c.extract(context, carrier, getter);
     const inbound = trace.getSpanContext(w3c.extract(ROOT_CONTEXT, carrier, getter));
     return inbound === undefined ? context : context.setValue(INBOUND, inbound);
@@ -73,20 +76,15 @@ function withinLimits<Carrier>(getter: TextMapGetter<Carrier>): TextMapGetter<Ca
 
 /** From now on the gRPC servers of this process treat a caller's trace as the public HTTP port does. */
 export function isolateGrpcTraces(): void {
-  Reflect.set(globalThis, PUBLIC_GRPC, new WeakSet());
+  Reflect.set(globalThis, PUBLIC_GRPC, true);
 }
 
 /**
  * Has the trace of one gRPC caller go on here although strangers reach the port: it has shown that it is none. To be called
  * before the call is handled.
  */
-export function continueGrpcTrace(metadata: object): void {
-  publicGrpc()?.add(metadata);
-}
-
-/** Of a process whose gRPC port strangers reach: the metadata of those callers who are none. */
-function publicGrpc(): WeakSet<object> | undefined {
-  return Reflect.get(globalThis, PUBLIC_GRPC);
+export function continueGrpcTrace(metadata: Pick<Metadata, 'setOpaque'>): void {
+  metadata.setOpaque(CONTINUES, true);
 }
 
 /**
@@ -112,6 +110,6 @@ function inboundTrace(context: Context): SpanContext | undefined {
   return context.getValue(INBOUND) as SpanContext | undefined;
 }
 
-function isGrpcMetadata(carrier: unknown): carrier is object {
+function isGrpcMetadata(carrier: unknown): carrier is Metadata {
   return typeof (carrier as { getMap?: unknown } | undefined)?.getMap === 'function';
 }

@@ -10,7 +10,6 @@ import {
   credentials,
   Metadata,
   type MethodDefinition,
-  type StatusObject,
   status,
 } from '@grpc/grpc-js';
 import { AppError, type ErrorCode } from '@waybill/common/errors.ts';
@@ -22,6 +21,7 @@ import { FAILED, failure } from '../messages.ts';
 import type { CallOptions } from '../methods.ts';
 import type { OpenPeer } from '../peer.ts';
 import { MAX_CALL_BYTES } from './collector-service.ts';
+import { callOn, type End, isRefused, type UnaryCall } from './unary-call.ts';
 
 /** How long a connection may take to be made. */
 const CONNECT_MS = 2_000;
@@ -35,10 +35,6 @@ const REFUSED: ReadonlySet<status> = new Set([
 ]);
 /** Where there is nobody, or nobody who answers; with any other status somebody has. */
 const SILENT: ReadonlySet<status> = new Set([status.UNAVAILABLE, status.DEADLINE_EXCEEDED, status.CANCELLED]);
-/** How grpc-js words that a call was never sent, and that the peer took none of it. It has no other sign of them. */
-const NOT_SENT = /^(?:No connection established|Channel closed before call started|Stream refused by server)/;
-/** How it words that a message is larger than `grpc.max_send_message_length`. */
-const TOO_LARGE = /^Attempted to send message with a size larger than/;
 /** What gRPC takes by default, and so a peer that knows the contract alone. */
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 
@@ -51,8 +47,6 @@ const OPTIONS = {
   'grpc.service_config_disable_resolution': 1,
   // Counts of every call that nobody reads.
   'grpc.enable_channelz': 0,
-  // What is refused there may have run for all that is known; what is not sent has not.
-  'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
   'grpc.initial_reconnect_backoff_ms': 100,
   'grpc.max_reconnect_backoff_ms': 1_000,
 };
@@ -95,6 +89,7 @@ export function createGrpcPeers({
     });
     const ofCaller = new Metadata();
     if (key !== undefined) ofCaller.set('authorization', `Bearer ${key}`);
+    const make = (call: UnaryCall) => callOn(channel, address, call);
     const connected = createConnected(channel, onDropped);
 
     /** The time by which a call ends, once there is a connection to make it on. */
@@ -113,24 +108,24 @@ export function createGrpcPeers({
       async serve(request, options) {
         const deadline = await ready(options);
         const { path } = Serve;
-        const message = Serve.requestSerialize(request);
+        const message = sendable(Serve.requestSerialize(request));
         const metadata = ofCaller.clone();
         const span = startGrpcClientSpan(path, metadata);
-        const end = await callOn(channel, { path, message, metadata, deadline, signal: options.signal });
+        const end = await make({ path, message, metadata, deadline, signal: options.signal });
         span.end(end.status);
         return withStatus(Serve.responseDeserialize(answerIn(end))) as ServeResponse;
       },
       async connect(request, options) {
         const deadline = await ready(options);
         const { path } = Connect;
-        const message = Connect.requestSerialize(request);
-        const end = await callOn(channel, { path, message, metadata: ofCaller, deadline });
+        const message = sendable(Connect.requestSerialize(request));
+        const end = await make({ path, message, metadata: ofCaller.clone(), deadline });
         return withStatus(Connect.responseDeserialize(answerIn(end))) as ConnectResponse;
       },
       async check(options) {
         const deadline = await ready(options);
-        const call = { path: CHECK, message: EMPTY, metadata: ofCaller, deadline };
-        const { status } = await callOn(channel, call);
+        const call = { path: CHECK, message: EMPTY, metadata: ofCaller.clone(), deadline };
+        const { status } = await make(call);
         if (SILENT.has(status.code)) throw toPeerError(status);
       },
       close() {
@@ -143,74 +138,26 @@ export function createGrpcPeers({
 
 const EMPTY = Buffer.alloc(0);
 
-/** How a call has ended; `answer` is undefined where there is none. */
-type End = { status: StatusObject; answer: Buffer | undefined };
-
-/**
- * Makes one call, and resolves with how it ended; `metadata` is not changed. On the channel itself: what a client of grpc-js adds
- * to it (a stack trace of each call, emitters, interceptors) is a tenth of what a call costs.
- */
-function callOn(
-  channel: ChannelInterface,
-  {
-    path,
-    message,
-    metadata,
-    deadline,
-    signal,
-  }: {
-    path: string;
-    message: Buffer;
-    metadata: Metadata;
-    deadline: number;
-    signal?: AbortSignal | undefined;
-  },
-): Promise<End> {
-  return new Promise((resolve) => {
-    const call = begin(channel, path, deadline);
-    const cancel = () => call.cancelWithStatus(status.CANCELLED, 'the caller has gone');
-    let answer: Buffer | undefined;
-    call.start(metadata, {
-      onReceiveMetadata() {},
-      onReceiveMessage(bytes: Buffer) {
-        answer = bytes;
-      },
-      onReceiveStatus(status) {
-        signal?.removeEventListener('abort', cancel);
-        resolve({ status, answer });
-      },
-    });
-    call.startRead();
-    call.sendMessageWithContext({}, message);
-    call.halfClose();
-    signal?.addEventListener('abort', cancel);
-  });
-}
-
-/** @throws AppError `not-accepted` when the channel has been closed. */
-function begin(channel: ChannelInterface, path: string, deadline: number) {
-  try {
-    return channel.createCall(path, deadline, undefined, null, undefined);
-  } catch (cause) {
-    throw new AppError('not-accepted', 'the peer is called no more', { cause });
-  }
+/** What is larger is not sent: were it refused there, it may have run for all that is known. @throws AppError `too-large` */
+function sendable(message: Buffer): Buffer {
+  if (message.length <= MAX_MESSAGE_BYTES) return message;
+  throw new AppError('too-large', `a call may have ${MAX_MESSAGE_BYTES} bytes, and this one has more`);
 }
 
 /** @throws AppError as {@link Peer} says, where there is no answer. */
-function answerIn({ status: { code, details, metadata }, answer }: End): Buffer {
-  if (code !== status.OK) throw toPeerError({ code, details, metadata });
+function answerIn({ status: ended, answer }: End): Buffer {
+  if (ended.code !== status.OK) throw toPeerError(ended);
   if (!answer) throw new AppError('unexpected', 'the peer answered with nothing');
   return answer;
 }
 
-function toPeerError({ code, details }: StatusObject): AppError {
-  return new AppError(meaningOf({ code, details }), details);
+function toPeerError(ended: End['status']): AppError {
+  return new AppError(meaningOf(ended), ended.details);
 }
 
-function meaningOf({ code, details }: Pick<StatusObject, 'code' | 'details'>): ErrorCode {
-  if (REFUSED.has(code) || (code === status.UNAVAILABLE && NOT_SENT.test(details))) return 'not-accepted';
-  if (code === status.RESOURCE_EXHAUSTED && TOO_LARGE.test(details)) return 'too-large';
-  return SILENT.has(code) ? 'outcome-unknown' : 'unexpected';
+function meaningOf(ended: End['status']): ErrorCode {
+  if (REFUSED.has(ended.code) || isRefused({ status: ended })) return 'not-accepted';
+  return SILENT.has(ended.code) ? 'outcome-unknown' : 'unexpected';
 }
 
 /** A peer that says nothing of what became of a call has failed it. */

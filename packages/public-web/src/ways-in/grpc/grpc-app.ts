@@ -27,6 +27,8 @@ const MAX_CLIENT_BYTES = 16 * 1024;
 /** Of outputs of calls that wait for their readers. */
 const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
 const COLLECTOR = '/collector.CollectiveDispatcher/';
+/** Where the metadata of a call that is admitted keeps who makes it, for its handler. */
+const CALLER = 'waybill-caller';
 
 export type GrpcAppOptions = {
   admit: Admit;
@@ -75,10 +77,8 @@ export async function createGrpcApp({
   log,
   ...listenOptions
 }: GrpcAppOptions): Promise<GrpcServer> {
-  /** Of the calls that are admitted, by what their handlers see of the headers. */
-  const callers = new WeakMap<Metadata, Caller>();
   const admitShown = createAdmitShown({ admit, verifyToken });
-  const callerOf = (metadata: Metadata) => callers.get(metadata);
+  const callerOf = (metadata: Metadata) => metadata.getOpaque(CALLER) as Caller | undefined;
   const mesh = createMeshAdmission({ meshPeers });
   const nimbus = streams && createNimbusService({ ...streams, callerOf, log });
   const services = [
@@ -90,7 +90,7 @@ export async function createGrpcApp({
   const server = await createGrpcServer({
     services: services.filter((service) => service !== undefined),
     ...listenOptions,
-    admit({ path, metadata, peer }) {
+    admit({ path, metadata, address }) {
       const isMesh = path.startsWith(COLLECTOR);
       // Health and reflection stay open.
       if (!isMesh && path !== NOTIFY && path !== PROCESS_EVENT) return undefined;
@@ -98,11 +98,11 @@ export async function createGrpcApp({
       const enter = (caller: Caller) => {
         if (isMesh) mesh.admitCaller(metadata, caller);
         if (path === NOTIFY) caller.assertMayAddClients();
-        callers.set(metadata, caller);
+        metadata.setOpaque(CALLER, caller);
         return path === PROCESS_EVENT ? nimbus?.refusalOf(metadata) : undefined;
       };
       try {
-        const shown = shownBy(metadata, peer, clientAddress);
+        const shown = shownBy(metadata, address, clientAddress);
         if (isMesh && mesh.admitPeer(metadata, shown.key)) return undefined;
         const admitted = admitShown(shown);
         return admitted instanceof Promise ? admitted.then(enter).catch(refuse) : enter(admitted);
@@ -130,10 +130,6 @@ export async function createGrpcApp({
 function shownBy(metadata: Metadata, peer: string, clientAddress: ClientAddress): Parameters<AdmitShown>[0] {
   const [authorization] = metadata.get('authorization');
   const [apiKey] = metadata.get('x-api-key');
-  // `<address>:<port>`, an IPv6 address without brackets.
-  const address = clientAddress({
-    peer: peer.replace(/:\d+$/, ''),
-    forwardedFor: metadata.get('x-forwarded-for').join(','),
-  });
+  const address = clientAddress({ peer, forwardedFor: metadata.get('x-forwarded-for').join(',') });
   return { key: shownKey(authorization, apiKey), address };
 }
