@@ -98,6 +98,17 @@ test('a health check closes the breaker whenever it is made', async () => {
   assert.equal(link.isClosed(), true);
 });
 
+test('a health check closes the breaker although the wall clock was set back meanwhile', async (t) => {
+  const now = Date.now();
+  t.mock.timers.enable({ apis: ['Date'], now });
+  const { peer, link } = start();
+  peer.onServe = refused;
+  for (let call = 0; call < 5; call += 1) await assert.rejects(link.serve(serveRequest(), patient));
+  t.mock.timers.setTime(now - 3_600_000);
+  await link.check(patient);
+  assert.equal(link.isClosed(), true);
+});
+
 test('more calls than may wait for a stalled peer are refused at once', async () => {
   const { peer, link } = start({ maxInFlight: 2 });
   const stalled = Promise.withResolvers<ServeResponse>();

@@ -30,8 +30,11 @@ const MAX_IN_FLIGHT = 900;
  * Nor does a call that began before the peer was last heard of.
  */
 const MIN_JUDGED_MS = 1_000;
-/** After which an open breaker lets a health check through: at once, as nothing else is let through. */
-const HALF_OPEN_AFTER_MS = 0;
+/**
+ * After which an open breaker lets a health check through: at once, as nothing else is let through. It is measured by the wall
+ * clock, which may step back, and then not even 0 has passed.
+ */
+const HALF_OPEN_AFTER_MS = Number.NEGATIVE_INFINITY;
 
 export type Link = {
   /** Calls that wait for the peer. */

@@ -43,6 +43,10 @@ export type Neighbour = Pick<Link, 'inFlight' | 'isClosed' | 'heardMs' | 'check'
     saveCounts(): Promise<void>;
     /** As {@link Link.serve}, counted and measured. */
     serve(request: ServeRequest, options: CallOptions): Promise<ServeResponse>;
+    /** Has it known that somebody waits to be connected to it, until as many `release`. */
+    hold(): void;
+    release(): void;
+    isHeld(): boolean;
     /** Aborts once it is to be connected no more. */
     signal: AbortSignal;
     stop(): void;
@@ -70,6 +74,7 @@ export function createNeighbour({
   const stopping = new AbortController();
   let isForgotten = false;
   let isSilent = false;
+  let holders = 0;
   let connection: Connection | undefined;
   let savedCalls = 0;
   let saving = Promise.resolve();
@@ -138,6 +143,13 @@ export function createNeighbour({
       if (connection && connection.calls !== savedCalls) await save();
     },
     serve: (request, options) => counted(link.serve(request, options), request, { name, connection }),
+    hold() {
+      holders += 1;
+    },
+    release() {
+      holders -= 1;
+    },
+    isHeld: () => holders > 0,
     stop: () => stopping.abort(),
     close() {
       stopping.abort();

@@ -53,6 +53,42 @@ test('one that is to be kept is made as soon as the peer is there', async () => 
   await network.close();
 });
 
+test('a peer that is to be kept is tried on after somebody has asked for it once, in vain', async () => {
+  const network = createNetwork();
+  const a = network.add('a');
+  await assert.rejects(a.connectTo('b:1', { isPersistent: true }), { code: 'not-accepted' });
+  await assert.rejects(a.connectTo('b:1'), { code: 'not-accepted' });
+  network.add('b');
+  await eventually(async () => assert.equal((await a.listActiveConnections()).length, 1));
+  await network.close();
+});
+
+test('of two that ask for the same peer at once the one that fails leaves the other its connection', async () => {
+  const network = createNetwork();
+  const { address, accept } = network.add('b');
+  const first = Promise.withResolvers<never>();
+  const second = Promise.withResolvers<void>();
+  const answers: Promise<unknown>[] = [first.promise, second.promise];
+  const a = network.add('a', {
+    openPeer: () => ({
+      async connect(request) {
+        await answers.shift();
+        return accept(request);
+      },
+      serve: () => Promise.reject(new AppError('not-accepted', 'nobody')),
+      check: async () => {},
+      close() {},
+    }),
+  });
+  const [fails, succeeds] = [a.connectTo(address), a.connectTo(address)];
+  first.reject(new AppError('not-accepted', 'no connection can be made'));
+  await assert.rejects(fails, { code: 'not-accepted' });
+  second.resolve();
+  assert.equal((await succeeds).status, 'ACTIVE');
+  assert.equal((await a.listActiveConnections()).length, 1);
+  await network.close();
+});
+
 test('a peer that is gone has failed, and is connected again when it is back', async () => {
   const network = createNetwork();
   const [a, b] = [network.add('a'), network.add('b')];

@@ -167,6 +167,7 @@ export function createNeighbours({
       if (address === ownAddress) throw new AppError('invalid-request', 'this collector is at that address');
       if (!peerAt(address)) throw new AppError('forbidden', 'no peer may be at that address');
       const neighbour = neighbourAt(address);
+      neighbour.hold();
       try {
         const connection = await dial(neighbour, options);
         keep(neighbour, true);
@@ -174,9 +175,11 @@ export function createNeighbours({
       } catch (thrown) {
         const { code, message } = toAppError(thrown);
         if (isPersistent && code !== 'invalid-request') keep(neighbour, true);
-        else if (!neighbour.connection()) forget(neighbour);
         if (!neighbour.isActive()) await store.save(failed(address, sessionId, message)).catch(() => {});
         throw thrown;
+      } finally {
+        neighbour.release();
+        if (!kept.has(neighbour) && !neighbour.isHeld()) forget(neighbour);
       }
     },
     async accept({ address, namespaces: offered, metadata }, callerId) {
@@ -201,9 +204,9 @@ export function createNeighbours({
         const shared = sharedOf(offered, sharedWith(address));
         const neighbour = neighbourAt(address);
         const settled = { direction: 'inbound', peerId: peerId || neighbour.peerId() } as const;
-        const { connectionId } = await neighbour.settle({ ...settled, sharedNamespaces: shared });
+        const settling = neighbour.settle({ ...settled, sharedNamespaces: shared });
         keep(neighbour, false);
-        return accepted(connectionId, shared);
+        return accepted((await settling).connectionId, shared);
       } catch (thrown) {
         return refused(FAILED, toAppError(thrown).message);
       }
