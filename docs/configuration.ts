@@ -65,7 +65,7 @@ The standard \`OTEL_*\` variables of OpenTelemetry apply to every process. Nothi
 | \`OTEL_EXPORTER_OTLP_PROTOCOL\` | \`http/protobuf\` (default), \`http/json\` or \`grpc\` |
 | \`OTEL_SERVICE_NAME\` | Name of the process; default: the \`service\` of a listener, of other processes the name of their package |
 | \`OTEL_RESOURCE_ATTRIBUTES\` | \`service.instance.id\` here names the instance; default: a random UUID |
-| \`OTEL_TRACES_SAMPLER\`, \`OTEL_TRACES_SAMPLER_ARG\` | Which traces are sampled: \`parentbased_always_on\` (default), \`parentbased_traceidratio\` with a ratio such as \`0.1\` at public-web, and so on; the other tiers follow it. The spans of requests and of events that fail are exported all the same, alone; so are all log lines |
+| \`OTEL_TRACES_SAMPLER\`, \`OTEL_TRACES_SAMPLER_ARG\` | Which traces are sampled: \`parentbased_always_on\` (default), \`parentbased_traceidratio\` with a ratio such as \`0.1\` at public-web, and so on; the other tiers follow it. The spans of requests, of events and of calls to a peer of the mesh that fail are exported all the same, alone; so are all log lines |
 | \`OTEL_SPAN_ATTRIBUTE_…\`, \`OTEL_ATTRIBUTE_…\` | Limits of attributes; they do not hold for those that the spans of HTTP requests to public-web and of events begin with |
 | \`OTEL_EXPORTER_OTLP_LOGS_TIMEOUT\` | Milliseconds that an export of logs may take, at most and by default 1000: it can hold up the exit |
 | \`OTEL_METRICS_EXPORTER\` | \`prometheus\`: metrics are not sent, but scraped from \`/metrics\`; no endpoint is needed ([operations](operations.md#metrics-that-are-scraped)). \`otlp,prometheus\` does both, \`none\` neither |

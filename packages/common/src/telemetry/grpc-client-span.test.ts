@@ -1,10 +1,28 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { type Attributes, SpanKind, type SpanStatus, SpanStatusCode, trace } from '@opentelemetry/api';
+import {
+  type Attributes,
+  context,
+  ROOT_CONTEXT,
+  type SpanContext,
+  SpanKind,
+  type SpanStatus,
+  SpanStatusCode,
+  TraceFlags,
+  trace,
+} from '@opentelemetry/api';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import { startGrpcClientSpan } from './grpc-client-span.ts';
+import { createSampler, idGenerator } from './sampler.ts';
 
-type Ended = { name: string; kind: SpanKind; attributes: Attributes; status: SpanStatus };
+type Ended = {
+  name: string;
+  kind: SpanKind;
+  attributes: Attributes;
+  status: SpanStatus;
+  parentSpanContext?: SpanContext;
+  spanContext(): SpanContext;
+};
 
 const spans: Ended[] = [];
 const sdk = new NodeSDK({
@@ -12,6 +30,8 @@ const sdk = new NodeSDK({
   instrumentations: [],
   metricReaders: [],
   logRecordProcessors: [],
+  sampler: createSampler({}),
+  idGenerator,
   spanProcessors: [
     { onStart() {}, onEnd: (span) => spans.push(span), forceFlush: async () => {}, shutdown: async () => {} },
   ],
@@ -43,4 +63,24 @@ test('a call that fails is a span that has failed, with what the status says', (
   const { attributes, status } = spans.at(-1) as Ended;
   assert.equal(attributes['rpc.grpc.status_code'], 14);
   assert.deepEqual(status, { code: SpanStatusCode.ERROR, message: 'gone' });
+});
+
+test('below a span that was not sampled a call is exported if it fails, under the ids that it was sent with', () => {
+  const before = spans.length;
+  const parent = { traceId: '1'.repeat(32), spanId: '2'.repeat(16), traceFlags: TraceFlags.NONE };
+  const call = (code: number) => {
+    const metadata = new Map<string, string>();
+    context.with(trace.setSpanContext(ROOT_CONTEXT, parent), () =>
+      startGrpcClientSpan('/some.Service/Method', metadata).end({ code, details: 'gone' }),
+    );
+    return String(metadata.get('traceparent')).split('-');
+  };
+  call(0);
+  const [, traceId, spanId, flags] = call(14);
+  assert.equal(flags, '00');
+  assert.equal(spans.length, before + 1);
+  const failed = spans.at(-1) as Ended;
+  assert.deepEqual([failed.spanContext().traceId, failed.spanContext().spanId], [traceId, spanId]);
+  assert.equal(failed.parentSpanContext?.spanId, parent.spanId);
+  assert.deepEqual([failed.attributes['rpc.method'], failed.status.message], ['Method', 'gone']);
 });

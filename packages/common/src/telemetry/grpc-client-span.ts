@@ -5,16 +5,18 @@
 import {
   context,
   defaultTextMapSetter,
+  type Span,
   SpanKind,
   SpanStatusCode,
   type Tracer,
   trace,
 } from '@opentelemetry/api';
 import { W3CTraceContextPropagator } from '@opentelemetry/core';
+import { failedSpan } from './failed-spans.ts';
 import { describeSpan, findTracer } from './tracing.ts';
 
 export type GrpcClientSpan = {
-  /** Ends it with the gRPC status of the call; 0 is OK. */
+  /** Ends it with the gRPC status of the call; 0 is OK, and any other has it exported even if it was not sampled. */
   end(status: { code: number; details: string }): void;
 };
 
@@ -34,16 +36,27 @@ export function startGrpcClientSpan(
   tracer ??= findTracer();
   if (!tracer) return UNTRACED;
   const [, service, method] = path.split('/');
-  const span = tracer.startSpan(`grpc.${service}/${method}`, { kind: SpanKind.CLIENT });
-  describeSpan(span, { 'rpc.system': 'grpc', 'rpc.service': service, 'rpc.method': method });
+  const name = `grpc.${service}/${method}`;
+  const start = {
+    tracer,
+    name,
+    options: { kind: SpanKind.CLIENT },
+    parent: context.active(),
+    startedMs: Date.now(),
+  };
+  const span = tracer.startSpan(name, start.options, start.parent);
+  const describe = (each: Span) =>
+    describeSpan(each, { 'rpc.system': 'grpc', 'rpc.service': service, 'rpc.method': method });
+  if (span.isRecording()) describe(span);
   const carrier: Record<string, string> = {};
-  w3c.inject(trace.setSpan(context.active(), span), carrier, defaultTextMapSetter);
+  w3c.inject(trace.setSpan(start.parent, span), carrier, defaultTextMapSetter);
   for (const [name, value] of Object.entries(carrier)) metadata.set(name, value);
   return {
     end({ code, details }) {
-      span.setAttribute(STATUS_CODE, code);
-      if (code !== 0) span.setStatus({ code: SpanStatusCode.ERROR, message: details });
-      span.end();
+      const ended = code === 0 ? span : failedSpan(span, start, describe);
+      ended.setAttribute(STATUS_CODE, code);
+      if (code !== 0) ended.setStatus({ code: SpanStatusCode.ERROR, message: details });
+      ended.end();
     },
   };
 }
