@@ -44,7 +44,7 @@ const batcher = createKeyedBatcher<number, number>({
 const lane = createLane({
   maxInFlight: 2,
   send: async (replies) => ({ outcomes: replies.map(() => 'delivered' as const), reason: '' }),
-  onChange() {},
+  note() {},
 });
 
 type Span = Parameters<typeof encodeSpans>[0][number];

@@ -28,8 +28,8 @@ export type LaneOptions = {
   maxInFlight: number;
   /** Sends one batch. */
   send(replies: EncodedEvent[]): Promise<SentBatch>;
-  /** Called when the lane begins to fail, and when it is well again. */
-  onChange(isFailing: boolean, reason: string): void;
+  /** Told of each batch why it failed, or nothing. */
+  note(reason: string | undefined): void;
 };
 
 export type Lane = {
@@ -40,7 +40,7 @@ export type Lane = {
 };
 
 /** Creates a {@link Lane}. */
-export function createLane({ maxInFlight, send, onChange }: LaneOptions): Lane {
+export function createLane({ maxInFlight, send, note }: LaneOptions): Lane {
   let isFailing = false;
   let isProbing = false;
   const batcher = createBatcher<EncodedEvent, DeliveryOutcome>({
@@ -56,9 +56,8 @@ export function createLane({ maxInFlight, send, onChange }: LaneOptions): Lane {
 
   async function attempt(replies: EncodedEvent[]): Promise<DeliveryOutcome[]> {
     const { outcomes, reason } = await sendOrEach(replies);
-    const fails = outcomes.includes('failing');
-    if (fails !== isFailing) onChange(fails, reason);
-    isFailing = fails;
+    isFailing = outcomes.includes('failing');
+    note(isFailing ? reason : undefined);
     return outcomes;
   }
 

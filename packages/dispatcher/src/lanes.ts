@@ -5,6 +5,7 @@ import { MAX_BATCHES_IN_FLIGHT } from '@waybill/common/batch-limits.ts';
 import type { EncodedEvent } from '@waybill/common/event/event-json.ts';
 import type { ReplyAddress } from '@waybill/common/internal-call/reply-address.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
+import { createOutage } from '@waybill/common/telemetry/outage.ts';
 import type { Logger } from 'pino';
 import type { DeliveryOutcome } from './deliverer.ts';
 import { createLane, type Lane, type SentBatch } from './lane.ts';
@@ -65,8 +66,10 @@ export function createLanes({ keyOf, open, log }: LanesOptions): Lanes {
       createLane({
         maxInFlight,
         send,
-        onChange: (isFailing, reason) =>
-          log[isFailing ? 'warn' : 'info']({ ...fields, size, isFailing, reason }, 'reply address'),
+        note: createOutage({
+          onBegun: (reason) => log.warn({ ...fields, size, isFailing: true, reason }, 'reply address'),
+          onOver: () => log.info({ ...fields, size, isFailing: false }, 'reply address'),
+        }),
       });
     const entry: Entry = {
       small: laneOf('small', MAX_BATCHES_IN_FLIGHT),
