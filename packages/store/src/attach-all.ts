@@ -2,9 +2,9 @@
 import { AppError } from '@waybill/common/errors.ts';
 import type { AttachingClient, Holder } from '@waybill/common/internal-call/store-calls.ts';
 import { toProblem } from '@waybill/common/problem.ts';
-import type { AttachedText, Mailboxes } from './mailboxes.ts';
+import type { Mailboxes } from './mailboxes.ts';
 import { pageText } from './page-text.ts';
-import { PAGE_BYTES } from './read-page.ts';
+import { newPageRoom } from './read-page.ts';
 
 /**
  * Attaches each by itself, all at once; resolves with what becomes of each, in their order, as JSON. Their entries are those of
@@ -20,23 +20,18 @@ export async function attachAll(
     deadlineMs,
   }: { clients: readonly AttachingClient[]; holder: Holder; deadlineMs: number },
 ): Promise<string[]> {
+  const room = newPageRoom();
   const attached = await Promise.allSettled(
-    clients.map((client) => mailboxes.attach({ ...client, holder, deadlineMs })),
+    clients.map((client) => mailboxes.attach({ ...client, holder, deadlineMs, room })),
   );
-  let bytes = 0;
-  return attached.map((each) => {
-    if (each.status === 'rejected') return JSON.stringify({ problem: toProblem(ownFault(each.reason)) });
-    bytes += bytesOf(each.value);
-    const isFitting = bytes <= PAGE_BYTES || bytes === bytesOf(each.value);
-    return pageText(isFitting ? each.value : { ...each.value, entries: [] });
-  });
+  return attached.map((each) =>
+    each.status === 'fulfilled'
+      ? pageText(each.value)
+      : JSON.stringify({ problem: toProblem(ownFault(each.reason)) }),
+  );
 }
 
 function ownFault(error: unknown): AppError {
   if (error instanceof AppError && error.code === 'invalid-request') return error;
   throw error;
-}
-
-function bytesOf({ entries }: AttachedText): number {
-  return entries.reduce((bytes, { event }) => bytes + Buffer.byteLength(event), 0);
 }

@@ -94,12 +94,12 @@ export function createMailboxes({
   }
 
   return {
-    attach: ({ id, holder, after, deadlineMs, ...name }) =>
+    attach: ({ id, holder, after, deadlineMs, room, ...name }) =>
       withMailboxOf(name, async (mailbox, sql) => {
         const { holder: previous, entries, bytes } = mailbox;
         const fence =
           fenceOf(mailbox, id) ?? takeOver(mailbox, { id, holder, closesAtMs: nowMs() + deadlineMs });
-        const page = await readPage(sql, mailbox, { after });
+        const page = await readPage(sql, mailbox, { after, room });
         return { ...page, fence, previous, depth: { entries, bytes } };
       }),
     reserve: ({ id, eventId, count, deadlineMs, ...name }) =>

@@ -19,6 +19,7 @@ import type {
   Page,
   Reserved,
 } from '@waybill/common/internal-call/store-calls.ts';
+import type { PageRoom } from './read-page.ts';
 import type { FilledSlot } from './release.ts';
 
 /** A reply on its way into a mailbox; `event` is its JSON text. */
@@ -45,6 +46,8 @@ export type Mailboxes = {
       holder: Holder;
       after?: string | undefined;
       deadlineMs: number;
+      /** Default: a whole page. */
+      room?: PageRoom;
     },
   ): Promise<AttachedText>;
   /**
