@@ -4,7 +4,10 @@ import { loadConfig } from '@waybill/common/config.ts';
 import { loadPublicWebConfig, publicWebSettings } from './config.ts';
 
 /** What is made of the value `text` of the setting `name` alone. */
-function read<Name extends 'ALLOWED_HOSTS' | 'PUBLIC_EVENT_TYPES' | 'RATE_LIMIT'>(name: Name, text: string) {
+function read<Name extends 'ALLOWED_HOSTS' | 'PUBLIC_EVENT_TYPES' | 'RATE_LIMIT' | 'IDEMPOTENCY_MAX_KEYS'>(
+  name: Name,
+  text: string,
+) {
   const settings = { [name]: publicWebSettings[name] };
   return Reflect.get(loadConfig(settings, { [name]: text }), name);
 }
@@ -30,6 +33,13 @@ test('RATE_LIMIT takes a whole number from none to a million', () => {
   assert.deepEqual([read('RATE_LIMIT', '0'), read('RATE_LIMIT', '1000000')], [0, 1_000_000]);
   for (const text of ['-1', '1000001', '1.5'])
     assert.throws(() => read('RATE_LIMIT', text), { code: 'invalid-config' }, text);
+});
+
+test('IDEMPOTENCY_MAX_KEYS takes no more keys than there is room for in memory', () => {
+  assert.equal(read('IDEMPOTENCY_MAX_KEYS', '131072'), 131_072);
+  assert.throws(() => read('IDEMPOTENCY_MAX_KEYS', '131073'), {
+    message: /IDEMPOTENCY_MAX_KEYS: 131073 is not a whole number from 1 to 131072$/,
+  });
 });
 
 test('a wrong value is repeated only as far as shows which it is', () => {

@@ -25,6 +25,7 @@ import { readDescriptorSet, type ServiceMethods } from '@waybill/common/grpc/ser
 import { certificate, tlsRelation, tlsSettings } from '@waybill/common/http/tls.ts';
 import { isLoopback, isPeerAddress } from '@waybill/mesh/peer-address.ts';
 import { parseApiKeys } from './admission/api-keys.ts';
+import { MOST_KEYS } from './idempotency/idempotency-store.ts';
 import { type MeshPeer, parseMeshPeers } from './mesh/mesh-peers.ts';
 import { parseTrustedProxies } from './ways-in/client-address.ts';
 
@@ -198,9 +199,9 @@ export const publicWebSettings = {
     default: 600_000,
     desc: 'How long an answer is given again to requests with its Idempotency-Key (idempotency.md); with STORE_URLS at least twice DEADLINE_MS',
   }),
-  IDEMPOTENCY_MAX_KEYS: count({
+  IDEMPOTENCY_MAX_KEYS: makeExactValidator<number>((text) => integer(text, 1, MOST_KEYS))({
     default: 10_000,
-    desc: 'Most answers kept for that in memory, where there is no store, and at most 64 MiB of them; beyond, those asked for longest ago are forgotten',
+    desc: `Most answers kept for that in memory, where there is no store, from 1 to ${MOST_KEYS}, and at most 64 MiB of them; beyond, those asked for longest ago are forgotten, of the API key that has most`,
   }),
   MAX_CONNECTIONS: count({ default: 10_000, desc: 'Most client connections (HTTP)' }),
   GRPC_MAX_CONNECTIONS: count({ default: 1_000, desc: 'Most client connections (gRPC)' }),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createMemoryIdempotencyStore, type IdempotencyEntry } from './idempotency-store.ts';
 import { idempotencyStoreContract } from './idempotency-store-contract.fixture.ts';
+import { keptUnder } from './kept-under.ts';
 
 idempotencyStoreContract('memory', (windowMs) => createMemoryIdempotencyStore({ windowMs, maxKeys: 100 }));
 
@@ -25,6 +26,18 @@ describe('the store of answers in memory', () => {
     assert.deepEqual(
       ['a', 'b', 'c'].map((key) => store.read(key) !== undefined),
       [true, false, true],
+    );
+  });
+
+  it('has an API key that uses many forget its own, and those of no other', () => {
+    const store = createMemoryIdempotencyStore({ windowMs: 60_000, maxKeys: 3 });
+    const mine = keptUnder('shop', 'mine');
+    store.keep(mine, entry());
+    const theirs = [1, 2, 3, 4].map((n) => keptUnder('flood', `${n}`));
+    for (const key of theirs) store.keep(key, entry());
+    assert.deepEqual(
+      [mine, ...theirs].map((key) => store.read(key) !== undefined),
+      [true, false, false, true, true],
     );
   });
 

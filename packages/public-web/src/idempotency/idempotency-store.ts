@@ -2,7 +2,8 @@
  * Where answers are kept by idempotency key. In memory the promise holds within one public-web; in the store tier
  * (`stored-idempotency-store.ts`) across all that share it. `idempotency-store-contract.fixture.ts` holds the port.
  */
-import { createBoundedCache } from '@waybill/common/bounded-cache.ts';
+import { CACHE_MAX_BYTES, createBoundedCache } from '@waybill/common/bounded-cache.ts';
+import { ownerOf } from './kept-under.ts';
 
 /** An answer that can be given again. */
 export type KeptAnswer = { status: number; headers: Record<string, string>; body: string | Buffer };
@@ -46,10 +47,12 @@ type MaybePromise<T> = T | Promise<T>;
 
 /** About what an entry takes besides its texts. */
 const ENTRY_BYTES = 512;
+/** More keys than this have no room in memory, whatever their answers. */
+export const MOST_KEYS = CACHE_MAX_BYTES / ENTRY_BYTES;
 
 /**
  * Creates a store in memory. Beyond `maxKeys`, or 64 MiB of answers, those asked for longest ago are forgotten before
- * their time.
+ * their time: of the API key that has most of them.
  */
 export function createMemoryIdempotencyStore({
   windowMs,
@@ -62,7 +65,7 @@ export function createMemoryIdempotencyStore({
   /** A monotonic clock. */
   nowMs?: () => number;
 }): IdempotencyStore {
-  const entries = createBoundedCache({ windowMs, maxEntries: maxKeys, bytesOf, nowMs });
+  const entries = createBoundedCache({ windowMs, maxEntries: maxKeys, bytesOf, ownerOf, nowMs });
   return {
     claim(key, entry) {
       const kept = entries.get(key);

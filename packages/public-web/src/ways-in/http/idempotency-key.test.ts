@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { fingerprintOf, keptUnder, parseIdempotencyKey } from './idempotency-key.ts';
+import { keptUnder, ownerOf } from '../../idempotency/kept-under.ts';
+import { fingerprintOf, parseIdempotencyKey } from './idempotency-key.ts';
 
 describe('an Idempotency-Key', () => {
   const keys: [header: string, key: string][] = [
@@ -18,6 +19,8 @@ describe('an Idempotency-Key', () => {
     assert.equal(keptUnder('jwt/alice', '42'), keptUnder('jwt/alice', '42'));
     assert.notEqual(keptUnder('jwt/alice x', '42'), keptUnder('jwt/alice', 'x 42'));
     assert.notEqual(keptUnder(undefined, '42'), keptUnder('', '42'));
+    for (const id of ['shop', 'jwt/a "b" \\', '']) assert.equal(ownerOf(keptUnder(id, '["other","42"]')), id);
+    assert.equal(ownerOf(keptUnder(undefined, '42')), '');
   });
 
   const faults = {

@@ -30,14 +30,6 @@ export function parseIdempotencyKey(header: string | string[]): string {
   return key;
 }
 
-/**
- * Under what the key of a caller is kept, which is no other's; without API keys all callers are one. Both may hold any
- * characters, as subjects of tokens do, so that one written behind the other could be another pair.
- */
-export function keptUnder(apiKeyId: string | undefined, key: string): string {
-  return JSON.stringify([apiKeyId ?? null, key]);
-}
-
 /** What of a request says what it asks for. */
 type Asked = Pick<FastifyRequest, 'method' | 'params' | 'headers' | 'body'> & {
   routeOptions: { url?: string };
