@@ -45,6 +45,7 @@ const NOT_RUN = [
   'not-accepted',
   'rate-limited',
   'mailbox-full',
+  'keys-full',
   'unroutable',
   'invalid-request',
   'invalid-data',

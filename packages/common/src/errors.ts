@@ -26,6 +26,7 @@ export const errorCodes = {
   'invalid-data': { status: 422, kind: 'terminal', title: 'The data is not as the schema of its type says' },
   'rate-limited': { status: 429, kind: 'retry', title: 'Too many requests' },
   'mailbox-full': { status: 429, kind: 'retry', title: 'The mailbox of the client is full' },
+  'keys-full': { status: 429, kind: 'retry', title: 'Too much is kept for idempotency keys' },
   'client-gone': { status: 499, kind: 'terminal', title: 'The client has gone' },
   'handler-failed': { status: 502, kind: 'terminal', title: 'The listener failed to handle the event' },
   'forged-reply-address': {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { AppError } from '@waybill/common/errors.ts';
 import { parseForwardedJson } from '@waybill/common/event/event-json.ts';
 import type { CallStore } from '@waybill/common/internal-call/call-store.ts';
+import type { TierAnswer } from '@waybill/common/internal-call/call-tier.ts';
 import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
 import { RESULTS_PATH, type ReadValue, type ResultCall } from '@waybill/common/internal-call/store-calls.ts';
@@ -25,8 +26,8 @@ export type StoredResults = ResultStore & {
 
 /**
  * Creates a {@link ResultStore} in Waybill's store tier, for all processes that have this name in it, and over their ends. A call
- * is given up after 3 s for each store: then an attempt fails before its handler runs, or a result is not remembered. One
- * of more than 2.5 MB is not, either.
+ * is given up after 3 s for each store: then an attempt fails before its handler runs, or a result is not remembered. So it is where there is
+ * no more room for results of this name (KEPT_VALUES_MAX_OWNER_BYTES of the store). One of more than 2.5 MB is not remembered, either.
  *
  * @throws AppError `invalid-config` when a setting that is needed is missing or wrong.
  *
@@ -52,13 +53,14 @@ export function createStoredResults({
       .digest('base64url');
   return {
     async get(key) {
-      const { value } = await call({ call: 'read-result', key: idOf(key) });
+      const { value } = await call({ call: 'read-result', key: idOf(key), owner: name });
       return value === undefined ? undefined : (parseForwardedJson(Buffer.from(value)) as HandlerResult);
     },
     async set(key, result) {
       await call({
         call: 'keep-result',
         key: idOf(key),
+        owner: name,
         value: JSON.stringify(result),
         keepMs: windowMs,
       });
@@ -88,11 +90,16 @@ function createCall({ urls, secrets }: NonNullable<StoredResultsOptions['stores'
         parse: JSON.parse,
       });
       if (answer.kind === 'answered') return answer.answer;
-      const reason = answer.kind === 'failed' ? answer.error.message : `it answered ${answer.status}`;
-      throw new AppError('not-accepted', `no store takes results of events: ${reason}`);
+      throw new AppError('not-accepted', `no store takes results of events: ${reasonOf(answer)}`);
     },
     async close() {
       await (await store)?.close();
     },
   };
+}
+
+function reasonOf(answer: Exclude<TierAnswer<unknown>, { kind: 'answered' }>): string {
+  if (answer.kind === 'failed') return answer.error.message;
+  const { status, problem } = answer;
+  return problem.code === undefined ? `it answered ${status}` : `it answered ${status} ${problem.code}`;
 }

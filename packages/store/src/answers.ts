@@ -84,11 +84,9 @@ export function createAnswers({
     },
     forgetOld(isStopping) {
       const params = [nowMs(), MAX_AT_ONCE];
-      return removeAll(
-        database,
-        async (sql) => (await sql(deleteExpired(lockRows), params)).length,
-        isStopping,
-      );
+      const removeSome = () =>
+        transaction(async (sql) => (await sql(deleteExpired(lockRows), params)).length);
+      return removeAll(removeSome, isStopping);
     },
   };
 }

@@ -1,5 +1,6 @@
 import {
   EnvError,
+  integer,
   loadConfig,
   logLevel,
   makeExactValidator,
@@ -10,6 +11,7 @@ import {
   str,
 } from '@waybill/common/config.ts';
 import { tlsRelation, tlsSettings } from '@waybill/common/http/tls.ts';
+import { KEPT_VALUE_MAX_BYTES } from '@waybill/common/internal-call/store-calls.ts';
 
 /** `sqlite:<path>`, or a PostgreSQL URL. Faults never repeat the value, which may hold a password. */
 const databaseUrl = makeExactValidator<string>((text) => {
@@ -18,6 +20,11 @@ const databaseUrl = makeExactValidator<string>((text) => {
   if (url && /^postgres(ql)?:$/.test(url.protocol) && url.hostname !== '') return text;
   throw new EnvError('is neither sqlite:<path> nor postgresql://<user>:<password>@<host>:<port>/<database>');
 });
+
+/** Bytes of values under keys: one of the largest has room. */
+const keptBytes = makeExactValidator<number>((text) =>
+  integer(text, 2 * KEPT_VALUE_MAX_BYTES, Number.MAX_SAFE_INTEGER),
+);
 
 /** Settings of the store. */
 export const storeSettings = {
@@ -41,6 +48,14 @@ export const storeSettings = {
   RETENTION_MS: ms({
     default: 86_400_000,
     desc: 'How long answers, and entries of mailboxes that nobody fetches, are kept (a day)',
+  }),
+  KEPT_VALUES_MAX_BYTES: keptBytes({
+    default: 4 * 1024 ** 3,
+    desc: 'Most bytes kept under idempotency keys (4 GiB), and as many again of results that listeners keep (operations.md); beyond, what comes with a new key is answered 429',
+  }),
+  KEPT_VALUES_MAX_OWNER_BYTES: keptBytes({
+    default: 1024 ** 3,
+    desc: 'Most of these bytes of one API key (1 GiB; without API keys all clients are one), or of one name of results',
   }),
   ...tlsSettings,
   LOG_LEVEL: logLevel(),

@@ -174,8 +174,10 @@ export function createMailboxes({
     async forgetOld(isStopping) {
       const options = { beforeMs: nowMs() - retentionMs, nowMs: nowMs(), lockRows };
       const unused = { ...options, beforeMs: options.beforeMs - USE_IS_LATE_MS };
-      const entries = await removeAll(database, (sql) => trimOld(sql, options), isStopping);
-      const mailboxes = await removeAll(database, (sql) => removeUnused(sql, unused), isStopping);
+      const remove = (work: (sql: Sql) => Promise<number>) =>
+        removeAll(() => database.transaction(work), isStopping);
+      const entries = await remove((sql) => trimOld(sql, options));
+      const mailboxes = await remove((sql) => removeUnused(sql, unused));
       return { entries, mailboxes };
     },
   };

@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import type { Database, Sql } from './database.ts';
+import type { Sql } from './database.ts';
 import { loadMailboxes, saveMailboxes } from './mailbox-rows.ts';
 import { trim } from './read-page.ts';
 
@@ -7,17 +7,16 @@ import { trim } from './read-page.ts';
 export const MAX_AT_ONCE = 500;
 
 /**
- * Runs `removeSome` in one transaction after another, until one removes less than {@link MAX_AT_ONCE} or `isStopping`;
- * resolves with how many are gone.
+ * Runs `removeSome`, each time one transaction, until one removes less than {@link MAX_AT_ONCE} or `isStopping`; resolves with how
+ * many are gone.
  */
 export async function removeAll(
-  { transaction }: Pick<Database, 'transaction'>,
-  removeSome: (sql: Sql) => Promise<number>,
+  removeSome: () => Promise<number>,
   isStopping: () => boolean = () => false,
 ): Promise<number> {
   let all = 0;
   while (!isStopping()) {
-    const removed = await transaction(removeSome);
+    const removed = await removeSome();
     all += removed;
     if (removed < MAX_AT_ONCE) break;
     // SQLite never waits, so without this nobody else would get a turn in between.

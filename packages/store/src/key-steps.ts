@@ -10,7 +10,7 @@ import type { FoundValue, KeptValues } from './kept-values.ts';
 /**
  * Takes each step by itself, all at once; resolves with what becomes of each, in their order. Of several it tells no large value.
  *
- * @throws AppError what failed, when all have.
+ * @throws AppError what failed, when all have for the same reason.
  */
 export type TakeKeySteps = (steps: readonly KeyStep[]) => Promise<KeyResult[]>;
 
@@ -19,9 +19,9 @@ export function createTakeKeySteps({ values }: { values: KeptValues }): TakeKeyS
   return async (steps) => {
     const maxBytes = steps.length > 1 ? TOLD_TOGETHER_MAX_BYTES : undefined;
     const taken = await Promise.allSettled(steps.map((step) => take(step, values, maxBytes)));
-    const failures = taken.filter(({ status }) => status === 'rejected');
-    if (failures.length > 0 && failures.length === taken.length)
-      throw (failures[0] as PromiseRejectedResult).reason;
+    const failures = taken.filter((each) => each.status === 'rejected').map(({ reason }) => reason);
+    const codes = new Set(failures.map((reason) => toAppError(reason).code));
+    if (failures.length === taken.length && codes.size === 1) throw failures[0];
     return taken.map((each) => (each.status === 'fulfilled' ? each.value : failureOf(each.reason)));
   };
 }
@@ -31,14 +31,14 @@ async function take(step: KeyStep, values: KeptValues, maxBytes: number | undefi
   const key = `key ${step.key}`;
   switch (step.step) {
     case 'claim':
-      return toResult(await values.claim({ ...step, key }, maxBytes));
+      return toResult(await values.claim({ ...step, key, owner: ownerOf(step) }, maxBytes));
     case 'read':
       return toResult(await values.read(key, maxBytes));
     case 'amend':
       await values.amend({ ...step, key });
       return {};
     case 'keep':
-      await values.keep({ ...step, key });
+      await values.keep({ ...step, key, owner: ownerOf(step) });
       return {};
     case 'release':
       await values.release({ ...step, key });
@@ -52,7 +52,12 @@ function toResult(value: FoundValue): KeyResult {
   return value === null ? { isLarge: true } : { value };
 }
 
+/** A public-web of before says nothing of whose key it is. */
+function ownerOf({ owner = '' }: { owner?: string }): string {
+  return `key ${owner}`;
+}
+
 function failureOf(reason: unknown): KeyResult {
   const { code } = toAppError(reason);
-  return code === 'too-large' ? { isFailed: true, code } : { isFailed: true };
+  return code === 'too-large' || code === 'keys-full' ? { isFailed: true, code } : { isFailed: true };
 }

@@ -198,6 +198,31 @@ it('what listeners sign opens their results, which no other tier signs for, and 
   await store.stop();
 });
 
+it('a store refuses results for which there is no room before their events are handled', async () => {
+  const secret = 'a-secret-that-only-listeners-know';
+  const store = await startStore(`sqlite:${join(folder, 'full-results.db')}`, {
+    env: { RESULTS_SECRETS: secret, KEPT_VALUES_MAX_OWNER_BYTES: '5000000' },
+  });
+  await store.ready();
+  const keys = deriveInternalKeys([secret]).call;
+  const ask = async (asked: object) => {
+    const [path, body] = ['/results', JSON.stringify(asked)];
+    const response = await post(store, path, asked, signRequest({ method: 'POST', path, body, keys }));
+    return [response.status, JSON.parse(await response.text()).code];
+  };
+  const keep = (key: string, value: string) =>
+    ask({ call: 'keep-result', key, owner: 'cards', value, keepMs: 60_000 });
+  const read = (key: string, owner: string) => ask({ call: 'read-result', key, owner });
+  await keep('a', 'x'.repeat(2_499_000));
+  await keep('b', 'x'.repeat(2_499_000));
+  assert.deepEqual(await keep('c', 'x'.repeat(5_000)), [429, 'keys-full']);
+  await keep('c', 'x'.repeat(5_000_000 - 2 * 2_499_500 - 500));
+  assert.deepEqual(await read('new', 'cards'), [429, 'keys-full']);
+  for (const known of [await read('a', 'cards'), await read('new', 'other')])
+    assert.deepEqual(known, [200, undefined]);
+  await store.stop();
+});
+
 it('a store without a secret of listeners takes no results', async () => {
   const store = await startStore(`sqlite:${join(folder, 'no-results.db')}`);
   await store.ready();

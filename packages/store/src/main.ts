@@ -16,12 +16,14 @@ import { createInternalApp } from '@waybill/common/internal-call/internal-app.ts
 import { deriveInternalKeys } from '@waybill/common/internal-call/internal-keys.ts';
 import { RESULTS_PATH } from '@waybill/common/internal-call/store-calls.ts';
 import { runService } from '@waybill/common/process/run-service.ts';
+import { createOutage } from '@waybill/common/telemetry/outage.ts';
 import { createAnswerCall } from './answer-call.ts';
 import { createAnswerResult } from './answer-result.ts';
 import { createAnswers } from './answers.ts';
 import { loadStoreConfig } from './config.ts';
+import { createKeptValues } from './create-kept-values.ts';
 import { createMailboxes } from './create-mailboxes.ts';
-import { createKeptValues } from './kept-values.ts';
+import { createKeptRoom } from './kept-room.ts';
 import { createTakeKeySteps } from './key-steps.ts';
 import { createMeshConnections } from './mesh-connections.ts';
 import { migrate } from './migrations.ts';
@@ -30,12 +32,25 @@ import { createTakeReplies } from './take-replies.ts';
 
 /** Between two looks for what is too old. */
 const FORGET_EVERY_MS = 60_000;
+/** Between two counts of what several stores keep at one database; and at least ten times as long as one has taken. */
+const COUNT_EVERY_MS = 5_000;
+const COUNT_SELDOM = 10;
 /** Between two tries to reach a database that is not there yet. */
 const REACH_AGAIN = { baseMs: 500, capMs: 2_000 };
 
 await runService(loadStoreConfig, async ({ config, log, isStopping }) => {
   const clock = createClockCheck();
   const { database, readiness } = openDatabase(config.DATABASE_URL, log);
+  const tellFull = createOutage<string>({
+    onBegun: (owner) => log.warn({ owner }, 'there is no room for more values under keys'),
+    onOver: () => log.info('there is room for values under keys again'),
+  });
+  const room = createKeptRoom({
+    maxBytes: config.KEPT_VALUES_MAX_BYTES,
+    maxOwnerBytes: config.KEPT_VALUES_MAX_OWNER_BYTES,
+    onRefused: tellFull,
+  });
+  const values = createKeptValues({ database, room });
   let isMigrated = false;
   const migrated = migrateOnceReached().catch((error) => {
     console.error(error.message);
@@ -47,6 +62,7 @@ await runService(loadStoreConfig, async ({ config, log, isStopping }) => {
     for (let failures = 1; ; failures += 1)
       try {
         await migrate(database);
+        await values.count();
         isMigrated = true;
         return;
       } catch (error) {
@@ -57,8 +73,18 @@ await runService(loadStoreConfig, async ({ config, log, isStopping }) => {
 
   const mailboxes = createMailboxes({ database, retentionMs: config.RETENTION_MS });
   const answers = createAnswers({ database, retentionMs: config.RETENTION_MS });
-  const values = createKeptValues({ database });
   forgetRegularly();
+  // Nobody else adds to a database whose transactions come one after the other.
+  if (database.seenWithinMs > 0) countRegularly();
+
+  async function countRegularly(): Promise<void> {
+    for (let tookMs = 0; !isStopping(); ) {
+      await setTimeout(Math.max(COUNT_EVERY_MS, COUNT_SELDOM * tookMs), undefined, { ref: false });
+      const startedMs = performance.now();
+      await values.count().catch(() => {});
+      tookMs = performance.now() - startedMs;
+    }
+  }
 
   async function forgetRegularly(): Promise<void> {
     while (!isStopping()) {

@@ -79,6 +79,13 @@ const STEPS: readonly (readonly string[])[] = [
     'ALTER TABLE mailboxes ADD COLUMN changed_ms BIGINT',
     'CREATE INDEX mailboxes_by_change ON mailboxes (changed_ms)',
   ],
+  [
+    'ALTER TABLE kept_values ADD COLUMN owner TEXT',
+    'ALTER TABLE kept_values ADD COLUMN bytes BIGINT',
+    'ALTER TABLE kept_values ADD COLUMN replaced_bytes BIGINT',
+    // Has all that is summed up: in SQLite these columns of a row are behind its whole value.
+    'CREATE INDEX kept_values_by_owner ON kept_values (owner, bytes)',
+  ],
 ];
 
 /**

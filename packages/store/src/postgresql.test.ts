@@ -6,8 +6,9 @@ import { eventually } from '@waybill/test-harness/eventually.ts';
 import { needsPostgresql, type Postgresql, startPostgresql } from '@waybill/test-harness/postgresql.ts';
 import { pino } from 'pino';
 import { createAnswers } from './answers.ts';
+import { createKeptValues } from './create-kept-values.ts';
 import { createMailboxes } from './create-mailboxes.ts';
-import { createKeptValues } from './kept-values.ts';
+import { createKeptRoom } from './kept-room.ts';
 import { keptValuesContract } from './kept-values-contract.fixture.ts';
 import { migrate } from './migrations.ts';
 import { openDatabase } from './open-database.ts';
@@ -105,10 +106,13 @@ describe('PostgreSQL', { skip: needsPostgresql() }, () => {
   it('a value that it cannot hold is a fault of the call, and not of the database', async () => {
     const { database, readiness } = openDatabase(server.url, log);
     await migrate(database);
-    const values = createKeptValues({ database });
+    const room = createKeptRoom({ maxBytes: 1e9, maxOwnerBytes: 1e9 });
+    const values = createKeptValues({ database, room });
     await assert.rejects(values.read('a\0b'), { code: 'invalid-request' });
     for (const keepMs of [0.5, 1e300])
-      await assert.rejects(values.keep({ key: 'k', value: '{}', keepMs }), { code: 'invalid-request' });
+      await assert.rejects(values.keep({ key: 'k', owner: 'key ', value: '{}', keepMs }), {
+        code: 'invalid-request',
+      });
     assert.equal(readiness(), undefined);
     await database.close();
   });

@@ -18,6 +18,9 @@ export const KEPT_VALUE_MAX_BYTES = 2_500_000;
  */
 export const TOLD_TOGETHER_MAX_BYTES = 32 * 1024;
 
+/** Bytes of the value for which a claim takes room beforehand: in its place one of so many is always kept. */
+export const CLAIM_ROOM_BYTES = TOLD_TOGETHER_MAX_BYTES;
+
 /** The public-web instance that a client is connected to: what is appended to its mailbox is pushed to `url`. */
 export type Holder = { instance: string; url: string };
 
@@ -164,24 +167,37 @@ export type ReadAnswer = { state: 'pending' | 'cancelled' } | { state: 'answered
 /**
  * One step with one idempotency key.
  * - `claim`: tells what is kept under it; or, if nothing is, keeps `value` as a claim, and tells no value. Taken once more under its
- *   `claim`, it tells the same.
+ *   `claim`, it tells the same. Refused with `keys-full` where there is no room for another key of `owner`, an API key's id ('' where none is
+ *   needed), or of all.
  * - `read`: tells what is kept under it.
  * - `amend`: puts `value` in place of that of this claim, if it still is one.
- * - `keep`: keeps `value` in place of whatever was.
+ * - `keep`: keeps `value` in place of whatever was; or `otherwise`, where it is given, and `value` is too large or more than there is room for,
+ *   which no value of {@link CLAIM_ROOM_BYTES} in place of a claim is.
  * - `release`: removes this claim, if it still is one.
  */
 export type KeyStep =
-  | { step: 'claim'; key: string; claim: string; value: string; keepMs: number }
+  | { step: 'claim'; key: string; owner?: string; claim: string; value: string; keepMs: number }
   | { step: 'read'; key: string }
   | { step: 'amend'; key: string; claim: string; value: string }
-  | { step: 'keep'; key: string; value: string; keepMs: number }
+  | {
+      step: 'keep';
+      key: string;
+      owner?: string;
+      value: string;
+      otherwise?: string | undefined;
+      keepMs: number;
+    }
   | { step: 'release'; key: string; claim: string };
 
 /**
  * What `claim` and `read` tell; of any step that it may not have been done, with a `code` when it is refused for good. `isLarge`, and
  * no value: what is kept is more than {@link TOLD_TOGETHER_MAX_BYTES}, and told to a `read` that is alone in its call.
  */
-export type KeyResult = ReadValue & { isLarge?: boolean; isFailed?: boolean; code?: 'too-large' };
+export type KeyResult = ReadValue & {
+  isLarge?: boolean;
+  isFailed?: boolean;
+  code?: 'too-large' | 'keys-full';
+};
 
 /** What is kept under a key; nothing where nothing is. */
 export type ReadValue = { value?: string };
@@ -191,9 +207,11 @@ export const RESULTS_PATH = '/results';
 
 /**
  * What `POST /results` is asked by a listener, one at a time.
- * - `read-result`: what is kept under a key.
- * - `keep-result`: `value` is, in place of whatever was.
+ * - `read-result`: what is kept under a key. Refused with `keys-full` where nothing is, and there is no room for anything of `owner`, the name of
+ *   the handler.
+ * - `keep-result`: `value` is, in place of whatever was. Refused likewise.
  */
-export type ResultCall =
-  | { call: 'read-result'; key: string }
-  | { call: 'keep-result'; key: string; value: string; keepMs: number };
+export type ResultCall = { key: string; owner?: string } & (
+  | { call: 'read-result' }
+  | { call: 'keep-result'; value: string; keepMs: number }
+);

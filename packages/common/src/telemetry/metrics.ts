@@ -76,11 +76,18 @@ export const attaches = createCounter(meter, 'waybill.attaches', {
 /**
  * What a store did with values under keys. Attributes: `of`, whose they are (`key`, an `Idempotency-Key`, or `result`, one of a listener);
  * `outcome`: `claimed` by a request that runs, `under-way` where another is at it, `found`, `missing`, `kept`, `released` as nothing ran,
- * or, without `of`, `forgotten` as its time was over.
+ * `refused` as there is no room, `left-out` where an answer found none and only that there was one is kept, or, without `of`, `forgotten` as
+ * its time was over.
  */
 export const keptValues = createCounter(meter, 'waybill.kept_values', {
   description: 'What a store did with values under keys',
   unit: '{value}',
+});
+
+/** Bytes of the values that a store keeps under keys, observed as {@link parked} is. Attribute: `of`, as of {@link keptValues}. */
+export const keptBytes = meter.createObservableGauge('waybill.kept_values.size', {
+  description: 'Bytes of the values that a store keeps under keys',
+  unit: 'By',
 });
 
 /** Events per batch sent. Attribute: `hop`, where they went: `dispatcher`, `broker`, `callback`. */

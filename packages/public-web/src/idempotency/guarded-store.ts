@@ -6,8 +6,11 @@ import { provesNothingRan, toKeep } from './kept-answer.ts';
 
 type Log = KeyedRequest['log'];
 
+/** What is under way leaves its room when it is answered; a store looks once a minute for what is over. */
+const ROOM_AGAIN_MS = 10_000;
+
 export type GuardedStore = {
-  /** As that of the store. @throws AppError `not-accepted` whatever has failed. */
+  /** As that of the store. @throws AppError `keys-full`, or `not-accepted` whatever else has failed. */
   claim(key: string, entry: IdempotencyEntry, log: Log): Promise<IdempotencyEntry | undefined>;
   /** Never rejects: one that is not amended is as one of an instance that died a moment sooner. */
   amend(key: string, entry: IdempotencyEntry): Promise<void>;
@@ -24,6 +27,7 @@ export function createGuardedStore(store: IdempotencyStore): GuardedStore {
       try {
         return await store.claim(key, entry);
       } catch (cause) {
+        if (toAppError(cause).code === 'keys-full') throw noRoom(cause);
         logUnlessAway(cause, log, 'the store of idempotency keys fails');
         throw new AppError('not-accepted', 'the store of idempotency keys does not answer', { cause });
       }
@@ -47,6 +51,11 @@ export function createGuardedStore(store: IdempotencyStore): GuardedStore {
       }
     },
   };
+}
+
+function noRoom(cause: unknown): AppError {
+  const detail = 'there is no room for another idempotency key: come again later, or without one';
+  return new AppError('keys-full', detail, { retryAfterMs: ROOM_AGAIN_MS, cause });
 }
 
 /** That no store answers is logged once, by whoever asks it. */

@@ -8,8 +8,8 @@
  * | is that of one answered within the window | the answer to that one, with `idempotency-replayed: true` |
  * | was used for another body or route | 422 `idempotency-key-reused` |
  *
- * Every answer is kept but those that prove that nothing ran, 503 `not-accepted`, 429 `rate-limited` and `mailbox-full`, and 404
- * `unroutable`: there a retry runs. A 504 `outcome-unknown` is kept like any other. Its event may have been handled or may still be, so to run it
+ * Every answer is kept but those that prove that nothing ran, 503 `not-accepted`, 429 `rate-limited`, `mailbox-full` and
+ * `keys-full`, and 404 `unroutable`: there a retry runs. A 504 `outcome-unknown` is kept like any other. Its event may have been handled or may still be, so to run it
  * again under the same key could make two effects; who wants that nevertheless sends the same event id under a new key.
  *
  * Keys belong to the API key they came with; where none is needed, to everybody: there clients must choose keys that
@@ -58,7 +58,7 @@ export type Idempotency = {
   /**
    * Begins a request. Where it is the first with its key there is a `run`, which is to be given the answer that the
    * request gets, whatever it is. `answer` is that to an earlier request; where it resolves with none, this one is to run.
-   * It rejects with an AppError: `idempotency-key-reused`, `outcome-unknown`, `not-accepted` or `client-gone`.
+   * It rejects with an AppError: `idempotency-key-reused`, `outcome-unknown`, `keys-full`, `not-accepted` or `client-gone`.
    */
   begin(request: KeyedRequest): { run?: Run; answer: Promise<KeptAnswer | undefined> };
   /** Keeps the answer to a run; to be awaited before it goes out, so that a client that has it finds it again. */

@@ -8,7 +8,7 @@ const answer = (status: number, body: object) => ({ status, headers: {}, body: J
 const problem = (code: ErrorCode) => answer(problemFor(code).status, problemFor(code));
 
 describe('an answer', () => {
-  for (const code of ['not-accepted', 'rate-limited', 'mailbox-full', 'unroutable'] as const)
+  for (const code of ['not-accepted', 'rate-limited', 'mailbox-full', 'keys-full', 'unroutable'] as const)
     it(`that is ${code} proves that nothing ran: a retry with the key is to run`, () =>
       assert.ok(provesNothingRan(problem(code))));
 

@@ -7,7 +7,7 @@ const MAX_ANSWER_BYTES = 1024 * 1024;
 /** By status. A listener's own problem may have the first of these statuses, but none of these codes. */
 const NOTHING_RAN: ReadonlyMap<number, readonly string[]> = new Map([
   [404, ['unroutable']],
-  [429, ['rate-limited', 'mailbox-full']],
+  [429, ['rate-limited', 'mailbox-full', 'keys-full']],
   [503, ['not-accepted']],
 ]);
 
@@ -18,8 +18,13 @@ export function provesNothingRan({ status, body }: KeptAnswer): boolean {
 
 /** What is kept of it: one effect is promised even where its answer is too large to give again. */
 export function toKeep(answer: KeptAnswer): KeptAnswer {
-  if (Buffer.byteLength(answer.body) <= MAX_ANSWER_BYTES) return answer;
-  const problem = problemFor('outcome-unknown', 'it was answered, but the answer was too large to be kept');
+  const isSmall = Buffer.byteLength(answer.body) <= MAX_ANSWER_BYTES;
+  return isSmall ? answer : answerNotKept('was too large to be kept');
+}
+
+/** Kept in place of an answer of which is known no more than that there was one. */
+export function answerNotKept(reason: 'was too large to be kept' | 'found no room in the store'): KeptAnswer {
+  const problem = problemFor('outcome-unknown', `it was answered, but the answer ${reason}`);
   const headers = { 'content-type': 'application/problem+json' };
   return { status: problem.status, headers, body: JSON.stringify(problem) };
 }

@@ -276,6 +276,19 @@ describe('requests with one key at two instances that share a store', () => {
     assert.equal((await send(app)).body, 'effect 1');
   });
 
+  it('are refused 429 when the store has no room for another key, and nothing runs', async (t) => {
+    const { store, fail } = shared();
+    const work = createWork();
+    work.finish();
+    const app = startInstance(t, { store, work });
+    fail('claim', new AppError('keys-full', 'too much is kept under keys'));
+    const refused = await send(app);
+    const { statusCode, headers } = refused;
+    assert.deepEqual([statusCode, refused.json().code, headers['retry-after']], [429, 'keys-full', '10']);
+    fail(undefined);
+    assert.equal((await send(app)).body, 'effect 1');
+  });
+
   it('get the first answer even if it cannot be kept, and then run no more within the window', async (t) => {
     const { store, fail } = shared();
     const work = createWork();
@@ -294,12 +307,13 @@ function shared() {
   const entries = new Map<string, IdempotencyEntry>();
   const calls = new EventEmitter();
   let failing: keyof IdempotencyStore | undefined;
+  let failure: Error;
   let held: { method: keyof IdempotencyStore; until: Promise<void> } | undefined;
   async function call<T>(method: keyof IdempotencyStore, run: () => T): Promise<T> {
     calls.emit(method);
     await new Promise(setImmediate);
     if (held?.method === method) await held.until;
-    if (failing === method) throw new Error('the store is down');
+    if (failing === method) throw failure;
     return run();
   }
   const store: IdempotencyStore = {
@@ -322,8 +336,12 @@ function shared() {
     /** Resolves when this method is called next. */
     asked,
     /** From now on this method rejects; resolves when it is called next. */
-    fail(method: keyof IdempotencyStore | undefined): Promise<void> | undefined {
+    fail(
+      method: keyof IdempotencyStore | undefined,
+      error = new Error('the store is down'),
+    ): Promise<void> | undefined {
       failing = method;
+      failure = error;
       return method && asked(method);
     },
     /** From now on this method does nothing until the function that this returns is called. */

@@ -8,6 +8,7 @@ import { AppError } from '@waybill/common/errors.ts';
 import { type CallStore, createCallStore } from '@waybill/common/internal-call/call-store.ts';
 import { createClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import {
+  CLAIM_ROOM_BYTES,
   type KeyStep,
   type StoreCall,
   TOLD_TOGETHER_MAX_BYTES,
@@ -19,6 +20,7 @@ import { pino } from 'pino';
 import { type AskStore, createAskStore } from '../later/store-client.ts';
 import { append, keys, startStore } from '../public-web.fixture.ts';
 import { idempotencyStoreContract } from './idempotency-store-contract.fixture.ts';
+import { keptUnder } from './kept-under.ts';
 import { createStoredIdempotencyStore } from './stored-idempotency-store.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'waybill-keys-'));
@@ -40,7 +42,7 @@ function atStore(database: () => Promise<Record<string, string>>): void {
   let callStore: CallStore;
   let askStore: AskStore;
   before(async () => {
-    store = await startStore(folder, await database());
+    store = await startStore(folder, { ...(await database()), KEPT_VALUES_MAX_OWNER_BYTES: '5000000' });
     callStore = createCallStore({ urls: [store.baseUrl], keys: keys.call, clock: createClockCheck() });
     askStore = createAskStore({ store: callStore, log: pino({ level: 'silent' }) });
   });
@@ -160,6 +162,27 @@ function atStore(database: () => Promise<Record<string, string>>): void {
     assert.deepEqual(await asked.read(String(all[0])), entry);
     // None of them is released, for none was refused.
     assert.deepEqual(calls.map(stepsOf), [12, ...Array(11).fill(1)]);
+  });
+
+  it('are refused to a caller who has too many, of whose large answers is kept that there was one', async () => {
+    const [one, two] = [open(askStore), open(askStore)];
+    // 5 MB are 150 claims.
+    const keys = Array.from({ length: 151 }, (_, index) => keptUnder('shop', `${index}`));
+    const claims = await Promise.allSettled(keys.map(async (key) => one.claim(key, { fingerprint: 'f' })));
+    const refused = claims.filter((each) => each.status === 'rejected');
+    assert.deepEqual(
+      refused.map(({ reason }) => reason.code),
+      ['keys-full'],
+    );
+    assert.equal(await one.claim(keptUnder('other shop', '1'), { fingerprint: 'f' }), undefined);
+    const body = 'x'.repeat(2 * CLAIM_ROOM_BYTES);
+    const [first] = keys as [string];
+    await one.keep(first, { fingerprint: 'f', answer: { status: 200, headers: {}, body } });
+    const found = await two.read(first);
+    assert.deepEqual([found?.fingerprint, found?.answer?.status], ['f', 504]);
+    assert.match(String(found?.answer?.body), /found no room in the store/);
+    // Where that has left room, the next one finds some.
+    assert.equal(await two.claim(keptUnder('shop', 'late'), { fingerprint: 'f' }), undefined);
   });
 
   it('are not told to the store, nor what they may be guessed from', async () => {

@@ -4,15 +4,23 @@
  * A claim of which no store has told may have been made all the same. So each has an id, by which one that is for nobody is
  * released. That, and an answer that could not be kept, is told to the store again.
  *
+ * A store that has no room refuses a claim. One that it takes holds room for most answers; of a larger one that finds none is kept
+ * that there was one.
+ *
  * A claim whose instance has died has no answer; but the reply to its event may be in the store, and then that is its answer.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { AppError } from '@waybill/common/errors.ts';
-import type { KeyResult, ReadAnswer } from '@waybill/common/internal-call/store-calls.ts';
+import {
+  CLAIM_ROOM_BYTES,
+  type KeyResult,
+  type ReadAnswer,
+} from '@waybill/common/internal-call/store-calls.ts';
 import type { AskStore } from '../later/store-client.ts';
 import { toEntry, toText } from './entry-text.ts';
 import type { IdempotencyEntry, IdempotencyStore } from './idempotency-store.ts';
-import { answerAt } from './kept-answer.ts';
+import { answerAt, answerNotKept } from './kept-answer.ts';
+import { ownerOf } from './kept-under.ts';
 import { assertTaken, createReadLarge, createTakeStep } from './take-step.ts';
 import { createTell, isWorthAnother } from './tell-again.ts';
 
@@ -48,7 +56,13 @@ export function createStoredIdempotencyStore({
     async claim(key, entry) {
       const claim = randomUUID();
       const claimed = { key: idOf(key), claim };
-      const told = await take({ step: 'claim', ...claimed, value: toText(entry), keepMs });
+      const told = await take({
+        step: 'claim',
+        ...claimed,
+        owner: ownerOf(key),
+        value: toText(entry),
+        keepMs,
+      });
       if (told.failure) {
         if (isWorthAnother(told.failure)) void tell({ step: 'release', ...claimed }).catch(() => {});
         throw told.failure;
@@ -69,7 +83,10 @@ export function createStoredIdempotencyStore({
     },
     async keep(key, entry) {
       claims.delete(key);
-      await tell({ step: 'keep', key: idOf(key), value: toText(entry), keepMs });
+      const value = toText(entry);
+      const otherwise =
+        Buffer.byteLength(value) > CLAIM_ROOM_BYTES ? toText(withoutAnswer(entry)) : undefined;
+      await tell({ step: 'keep', key: idOf(key), owner: ownerOf(key), value, otherwise, keepMs });
     },
     async release(key) {
       const claim = claims.get(key);
@@ -77,6 +94,10 @@ export function createStoredIdempotencyStore({
       if (claim !== undefined) await tell({ step: 'release', key: idOf(key), claim });
     },
   };
+}
+
+function withoutAnswer({ fingerprint }: IdempotencyEntry): IdempotencyEntry {
+  return { fingerprint, answer: answerNotKept('found no room in the store') };
 }
 
 /** The store never learns a key, and so cannot guess what a fingerprint is of. */

@@ -10,8 +10,8 @@ import type { Logger } from 'pino';
 /**
  * Makes a call, and resolves with what `store-calls.ts` says is answered.
  *
- * @throws AppError what the store has against the call itself (`not-found`, `mailbox-full`, `too-large`, `invalid-request`), or
- *   `not-accepted` when it does not answer.
+ * @throws AppError what the store has against the call itself (`not-found`, `mailbox-full`, `keys-full`, `too-large`, `invalid-request`),
+ *   or `not-accepted` when it does not answer.
  */
 export type AskStore = <Answer>(call: StoreCall) => Promise<Answer>;
 
@@ -19,6 +19,7 @@ export type AskStore = <Answer>(call: StoreCall) => Promise<Answer>;
 const OF_THE_CALL: readonly unknown[] = [
   'not-found',
   'mailbox-full',
+  'keys-full',
   'too-large',
   'invalid-request',
 ] satisfies ErrorCode[];

@@ -73,7 +73,7 @@ export const postClientEventRouteSchema = {
     202: accepted,
     ...problemResponses({
       ...sendingFaults,
-      429: 'Too many events (`rate-limited`), or the mailbox is full (`mailbox-full`): acknowledge what was read of it, or wait for results. Nothing was sent',
+      429: 'Too many events (`rate-limited`); or the mailbox is full (`mailbox-full`): acknowledge what was read of it, or wait for results; or there is no room for another `Idempotency-Key` (`keys-full`). Nothing was sent',
     }),
     ...keyReused,
     ...noStore,

@@ -42,7 +42,7 @@ export const faults = {
   413: 'The request is too large (`too-large`)',
   415: 'The content type is not supported, or the body is encoded: `Accept-Encoding` says so (`unsupported-media-type`)',
   421: 'The host name is not served here (`misdirected`, setting `ALLOWED_HOSTS`); nothing was sent',
-  429: 'Too many events (`rate-limited`); nothing was sent. Retry after `Retry-After`',
+  429: 'Too many events (`rate-limited`), or no room for another `Idempotency-Key` (`keys-full`); nothing was sent. Retry after `Retry-After`',
   431: 'The headers are too large (`invalid-request`)',
   502: 'The listener failed for good (`handler-failed`). It may choose another status and a type of its own: with this code the event has run, whatever the status says',
   503: 'Provably not enqueued (`not-accepted`); safe to retry after `Retry-After`',
