@@ -5,7 +5,7 @@
  * system answers with a reset. So a client that waits is sent `100 Continue`, which any client of HTTP/1.1 has to take
  * (RFC 9110, section 15.2): at once, again a moment later, when a reset has had time to come, and then every second.
  */
-import type { IncomingMessage, Server } from 'node:http';
+import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { unansweredOn } from './unanswered.ts';
 
@@ -17,14 +17,11 @@ const EVERY_MS = 1_000;
  * responses closed within some 20 ms.
  */
 export function answerHalfClosed(server: Server): void {
-  const watched = new WeakSet<Socket>();
   // Node's own switch for it, which its types do not have.
   Object.assign(server, { httpAllowHalfOpen: true });
-  server.on('request', ({ socket }: IncomingMessage) => {
-    if (watched.has(socket)) return;
-    watched.add(socket);
-    socket.on('end', () => probe(socket, FIRST_MS));
-  });
+  const watch = (socket: Socket) => socket.on('end', () => probe(socket, FIRST_MS));
+  // Of a TLS connection the latter tells; what is below it owes nothing.
+  server.on('connection', watch).on('secureConnection', watch);
 }
 
 function probe(socket: Socket, nextMs: number): void {

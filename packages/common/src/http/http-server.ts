@@ -87,10 +87,9 @@ export function createHttpServer({
 }: HttpServerOptions): FastifyInstance {
   const nodeOptions = { ...NODE_OPTIONS, shouldUpgradeCallback: isUpgrade };
   const app = fastify({
-    loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
-    // One for all: of most requests there is one line, which names its event, so a request id would join nothing.
-    childLoggerFactory: (logger) => logger,
+    // Of most requests there is one line, which names its event, so that it would join nothing.
+    genReqId: () => '',
     bodyLimit: bodyLimitBytes,
     requestTimeout: 10_000,
     connectionTimeout: silenceTimeoutMs,
@@ -103,10 +102,12 @@ export function createHttpServer({
     schemaController: { compilersFactory: NO_SCHEMAS },
     return503OnClosing: false,
     exposeHeadRoutes: true,
-    frameworkErrors: (error, request, reply) => sendProblem(reply, fromFastifyError(error, request.log)),
+    frameworkErrors: (error, _request, reply) => sendProblem(reply, fromFastifyError(error, log)),
     clientErrorHandler: refuseMalformed,
     // Fastify's types keep the two kinds of server apart, which nothing here needs.
   } as FastifyHttpOptions<Server, FastifyBaseLogger>);
+  // Not by an option: Fastify would have each request made a logger, and look whether it is one, and when its answer is out.
+  app.log = log;
   leaveUninstrumented(app.server);
   if (tracing) traceRequests(app, tracing);
   app.server.maxConnections = maxConnections;
@@ -123,6 +124,7 @@ export function createHttpServer({
   keepSockets(app.server);
   const allowedMethods = collectAllowedMethods(app);
   app.addHook('onRequest', (request, reply, done) => {
+    request.log = reply.log = log;
     // Came in one piece with the request before, and is left to the end of its connection.
     if (isClosing(request.raw.socket)) return;
     const problem = headProblem(request.raw);

@@ -64,6 +64,17 @@ describe('POST /dispatch', () => {
     await assertStillWaiting();
   });
 
+  it('is refused with 410 for a batch of which one reply is for another instance, wherever it stands', async () => {
+    const other = { ...reply, replyto: addressFor('another') };
+    for (const batch of [
+      [other, reply, reply],
+      [reply, reply, other],
+      [reply, other, reply],
+    ])
+      assert.equal((await postReplies(batch)).status, 410);
+    await assertStillWaiting();
+  });
+
   it('is refused with 401 when a reply brings no address of this system', async () => {
     const others = deriveInternalKeys(['the-secret-of-some-other-system-!']);
     for (const replyto of [
