@@ -44,7 +44,8 @@ export type Batcher<Item, Result> = {
    * @param isCancelled asked when the item's turn comes: a cancelled item is not sent and resolves `undefined`.
    * @throws AppError (as a rejection) `not-accepted` when the queue is full or the wait too long; nothing was sent.
    */
-  add(item: Item, bytes: number, isCancelled?: () => boolean): Promise<Result | undefined>;
+  add(item: Item, bytes: number): Promise<Result>;
+  add(item: Item, bytes: number, isCancelled: (() => boolean) | undefined): Promise<Result | undefined>;
   /** Items waiting for their turn. */
   queued(): number;
   /** Whether nothing waits and nothing is under way. */
@@ -60,7 +61,7 @@ type Waiting<Item, Result> = {
   /** How many had had their turn by then. */
   turnsBefore: number;
   isCancelled: (() => boolean) | undefined;
-  resolve(result: Result | undefined): void;
+  resolve(result: Result): void;
   reject(error: unknown): void;
 };
 
@@ -157,7 +158,8 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
       if (isFull && batch.length > 0) break;
       taken += 1;
       queuedBytes -= waiting.bytes;
-      if (waiting.isCancelled?.()) waiting.resolve(undefined);
+      // `undefined` only to those who may cancel.
+      if (waiting.isCancelled?.()) waiting.resolve(undefined as Result);
       else {
         batch.push(waiting);
         bytes += waiting.bytes;
@@ -174,7 +176,7 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
     try {
       const results = await options.send(batch.map(({ item }) => item));
       batch.forEach((waiting, index) => {
-        waiting.resolve(results[index]);
+        waiting.resolve(results[index] as Result);
       });
     } catch (error) {
       for (const waiting of batch) waiting.reject(error);
@@ -185,11 +187,11 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
   }
 
   return {
-    add(item, bytes, isCancelled) {
+    add(item: Item, bytes: number, isCancelled?: () => boolean): Promise<Result> {
       if (queue.length >= options.maxQueued || queuedBytes + bytes > maxQueuedBytes)
         return refuse('too many events are waiting to be sent');
       if (isBehind()) return refuse('events wait too long to be sent');
-      return new Promise((resolve, reject) => {
+      return new Promise<Result>((resolve, reject) => {
         const addedMs = performance.now();
         queue.push({ item, bytes, addedMs, turnsBefore: turns, isCancelled, resolve, reject });
         queuedBytes += bytes;
@@ -207,7 +209,13 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
 /** One {@link Batcher} per key, made when first needed and forgotten when idle. The bounds are per key. */
 export type KeyedBatcher<Item, Result> = {
   /** As {@link Batcher.add}, on the batcher of `key`. */
-  add(key: string, item: Item, bytes: number, isCancelled?: () => boolean): Promise<Result | undefined>;
+  add(key: string, item: Item, bytes: number): Promise<Result>;
+  add(
+    key: string,
+    item: Item,
+    bytes: number,
+    isCancelled: (() => boolean) | undefined,
+  ): Promise<Result | undefined>;
   /** As {@link Batcher.wake}, on all of them. */
   wake(): void;
 };
@@ -239,7 +247,8 @@ export function createKeyedBatcher<Item, Result>({
   }
 
   return {
-    add: (key, ...item) => batcherFor(key).add(...item),
+    add: (key: string, item: Item, bytes: number, isCancelled?: () => boolean) =>
+      batcherFor(key).add(item, bytes, isCancelled) as Promise<Result>,
     wake() {
       for (const batcher of batchers.values()) batcher.wake();
     },

@@ -1,8 +1,8 @@
 /** `POST /events`: a batch of events from public-web, every one accounted for. */
 import type { PublishOutcome } from '@waybill/common/broker/ports.ts';
 import { AppError } from '@waybill/common/errors.ts';
-import { type CloudEvent, expiryMs, toEvent } from '@waybill/common/event/event.ts';
-import { parseForwardedJson, toArray } from '@waybill/common/event/event-json.ts';
+import { type CloudEvent, expiryMs } from '@waybill/common/event/event.ts';
+import { type Forwarded, parseForwardedBatch, toForwardedEvent } from '@waybill/common/event/event-json.ts';
 import type { IntakeAnswer } from '@waybill/common/internal-call/intake-answer.ts';
 import type { InternalCall } from '@waybill/common/internal-call/internal-app.ts';
 import { problemFor, toProblem } from '@waybill/common/problem.ts';
@@ -29,16 +29,15 @@ export function createIntake({
     if (isStopping()) throw new AppError('not-accepted', 'this dispatcher is stopping');
     if (!isBrokerAvailable()) throw new AppError('not-accepted', 'the broker does not take events now');
     const answer: IntakeAnswer = { unroutable: [], rejected: [], unknown: [] };
-    const values = toArray(parseForwardedJson(body));
-    await Promise.all(values.map((value) => takeIn(value, answer, log)));
+    await Promise.all(parseForwardedBatch(body).map((forwarded) => takeIn(forwarded, answer, log)));
     return answer;
   };
 
-  async function takeIn(value: unknown, answer: IntakeAnswer, log: FastifyBaseLogger): Promise<void> {
-    const id = correlationIdOf(value);
+  async function takeIn(forwarded: Forwarded, answer: IntakeAnswer, log: FastifyBaseLogger): Promise<void> {
+    const id = correlationIdOf(forwarded.value);
     try {
-      const event = toEvent(value);
-      if (Date.now() >= expiryMs(event))
+      const event = toForwardedEvent(forwarded);
+      if (Date.now() >= expiryMs(event.event))
         throw new AppError('not-accepted', 'the deadline passed before publishing');
       record(id, await publishEvent(event), answer);
     } catch (thrown) {

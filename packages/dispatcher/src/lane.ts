@@ -82,10 +82,7 @@ export function createLane({ maxInFlight, send, note }: LaneOptions): Lane {
   }
 
   return {
-    async deliver(reply) {
-      if (isFailing) return probe(reply);
-      return (await batcher.add(reply, reply.bytes)) ?? 'failing';
-    },
+    deliver: (reply) => (isFailing ? probe(reply) : batcher.add(reply, reply.bytes)),
     isIdle: () => batcher.isIdle() && !isProbing,
   };
 }

@@ -51,10 +51,17 @@ type Entry = {
 /** Creates the {@link Lanes} of one deliverer. */
 export function createLanes({ keyOf, open, log }: LanesOptions): Lanes {
   const entries = new Map<string, Entry>();
+  /** Those of the address that came last: as a rule it is that of the next reply as well. */
+  let latest: { address: ReplyAddress; entry: Entry } | undefined;
   const timer = setInterval(forgetExpired, FORGET_EVERY_MS);
   timer.unref();
 
   function entryFor(address: ReplyAddress): Entry {
+    if (latest?.address !== address) latest = { address, entry: findOrOpen(address) };
+    return latest.entry;
+  }
+
+  function findOrOpen(address: ReplyAddress): Entry {
     const key = keyOf(address);
     const existing = entries.get(key);
     if (existing) {
@@ -81,6 +88,7 @@ export function createLanes({ keyOf, open, log }: LanesOptions): Lanes {
   }
 
   function forgetExpired(): void {
+    latest = undefined;
     for (const [key, { small, large, expMs }] of entries)
       if (expMs < Date.now() && small.isIdle() && large.isIdle()) entries.delete(key);
   }

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import type { Publisher } from '@waybill/common/broker/ports.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { encodeEvent } from '@waybill/common/event/event-json.ts';
 import { createMemoryBroker } from '@waybill/embedded-broker/create-memory-broker.ts';
 import { pino } from 'pino';
 import { newEvent } from './dispatcher.fixture.ts';
@@ -12,16 +14,14 @@ function start(publish: Publisher['publish'], maxByType = new Map<string, number
   const log = pino({}, { write: (line: string) => void lines.push(line) });
   const lostTypes: LostTypes = { judge: async (_type, outcome) => outcome };
   const publisher = { ...createMemoryBroker().publisher, publish };
-  return {
-    publishEvent: createPublishEvent({
-      publisher,
-      publishObserved: async () => true,
-      lostTypes,
-      maxByType,
-      log,
-    }),
-    lines,
-  };
+  const publishEvent = createPublishEvent({
+    publisher,
+    publishObserved: async () => true,
+    lostTypes,
+    maxByType,
+    log,
+  });
+  return { publishEvent: (event: CloudEvent) => publishEvent(encodeEvent(event)), lines };
 }
 
 it('of a publish that failed in a way nobody foresaw the outcome is unknown: the events may be in the broker', async () => {

@@ -14,12 +14,13 @@ import { type TypeDestination, withPartitions } from '@waybill/common/broker/par
 import type { Publisher, PublishOutcome } from '@waybill/common/broker/ports.ts';
 import type { PublishObserved } from '@waybill/common/broker/publish-observed.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
-import { type EncodedEvent, encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
+import { type EncodedEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 import { toPublicError } from '@waybill/common/public-error.ts';
 import { batchSize, eventDuration, events } from '@waybill/common/telemetry/metrics.ts';
 import { setBatchSize, startEventSpan } from '@waybill/common/telemetry/tracing.ts';
 import type { Logger } from 'pino';
 import type { LostTypes } from './lost-types.ts';
+import { retraced } from './retraced.ts';
 
 /** Bound of what waits, per type. */
 const MAX_QUEUED = 10_000;
@@ -27,7 +28,7 @@ const MAX_QUEUED = 10_000;
 const MAX_WAIT_MS = 1_000;
 
 /** Publishes one event with whatever else of its type is there. Never rejects. */
-export type PublishEvent = (event: CloudEvent) => Promise<PublishOutcome>;
+export type PublishEvent = (event: EncodedEvent) => Promise<PublishOutcome>;
 
 /** What became of a message, and how many events it held. */
 type Published = { outcome: PublishOutcome; batchSize: number };
@@ -72,22 +73,20 @@ export function createPublishEvent({
       const to = toDestination(key);
       void publishObserved(to.type, message);
       const outcome = await lostTypes.judge(to.type, await publisher.publish({ to, ...message }));
-      return batch.map(() => ({ outcome, batchSize: batch.length }));
+      const published = { outcome, batchSize: batch.length };
+      return batch.map(() => published);
     },
   });
 
-  async function publish(event: CloudEvent, to: TypeDestination, encoded: EncodedEvent): Promise<Published> {
-    try {
-      return (await batcher.add(keyOf(to), encoded, encoded.bytes)) ?? NOTHING_KNOWN;
-    } catch (thrown) {
-      const { code } = toPublicError(thrown, log, { event_id: event.id });
-      // What the batcher refuses was not published; of anything else nobody knows.
-      return code === 'not-accepted' ? { outcome: code, batchSize: 0 } : NOTHING_KNOWN;
-    }
+  /** What the batcher refuses was not published; of anything else nobody knows. */
+  function toFailed(thrown: unknown, event: CloudEvent): Published {
+    const { code } = toPublicError(thrown, log, { event_id: event.id });
+    return code === 'not-accepted' ? { outcome: code, batchSize: 0 } : NOTHING_KNOWN;
   }
 
-  return async (event) => {
+  return async (forwarded) => {
     const startedMs = performance.now();
+    const { event } = forwarded;
     const to = publisher.destinationOf(event);
     const span = startEventSpan({
       name: 'route',
@@ -96,14 +95,19 @@ export function createPublishEvent({
       label: event.type,
       destination: publisher.describe(to),
     });
-    if (span.traceparent)
-      Object.assign(event, { traceparent: span.traceparent, tracestate: span.tracestate });
-    const encoded = encodeEvent(event);
-    const { outcome, batchSize: size } = await publish(event, to, encoded);
+    const encoded = retraced(forwarded, span);
+    let published: Published;
+    try {
+      published = await batcher.add(keyOf(to), encoded, encoded.bytes);
+    } catch (thrown) {
+      published = toFailed(thrown, event);
+    }
+    const { outcome, batchSize: size } = published;
     if (size > 0) setBatchSize(span, size);
-    context.with(span.context, () =>
-      log.debug({ event_id: event.id, event_type: event.type, outcome }, 'event published'),
-    );
+    if (log.isLevelEnabled('debug'))
+      context.with(span.context, () =>
+        log.debug({ event_id: event.id, event_type: event.type, outcome }, 'event published'),
+      );
     span.end(outcome === 'confirmed' ? undefined : { code: outcome });
     account(event, outcome, performance.now() - startedMs);
     return outcome;

@@ -2,7 +2,7 @@
  * Tells holders of mailboxes what has come, by calls of their `/push`. A push is worth a moment: it is tried once, and
  * a holder that misses it finds what it was about in the store.
  */
-import { type EncodedEvent, encodeBatch } from '@waybill/common/event/event-json.ts';
+import { type EncodedEvent, encodeBatch, exactEvent } from '@waybill/common/event/event-json.ts';
 import { createCallTier } from '@waybill/common/internal-call/call-tier.ts';
 import type { ClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import type { Key } from '@waybill/common/internal-call/internal-keys.ts';
@@ -47,10 +47,11 @@ export function createPushes({ keys, clock, log }: { keys: Key[]; clock: ClockCh
   }
 
   return {
-    push({ holder, ...position }, { event }) {
+    push({ holder, ...position }, reply) {
       const { instance, url } = holder;
+      const { event } = reply;
       const address = { kind: 'holder', instance, url, expMs: Date.now() + REMEMBERED_MS };
-      const shown = position.offset === undefined ? undefined : { ...event, replyto: undefined };
+      const shown = position.offset === undefined ? undefined : { ...exactEvent(reply), replyto: undefined };
       const json = JSON.stringify({ instance, ...position, event: shown });
       void lanes.deliver(address, { event, json, bytes: Buffer.byteLength(json) });
     },

@@ -10,10 +10,10 @@ import { publishUntilConfirmed } from '@waybill/common/broker/publish-until-conf
 import { AppError } from '@waybill/common/errors.ts';
 import { type CloudEvent, expiryMs } from '@waybill/common/event/event.ts';
 import {
-  decodeMessage,
+  decodeForwarded,
   type EncodedEvent,
-  encodeEvent,
   encodeMessage,
+  exactEvent,
 } from '@waybill/common/event/event-json.ts';
 import type { ClockCheck } from '@waybill/common/internal-call/clock-check.ts';
 import { PROGRESS_TYPE } from '@waybill/common/internal-call/progress.ts';
@@ -30,6 +30,7 @@ import { startEventSpan } from '@waybill/common/telemetry/tracing.ts';
 import { within } from '@waybill/common/within.ts';
 import type { Logger } from 'pino';
 import type { Deliverer, Deliverers, DeliveryOutcome } from './deliverer.ts';
+import { retraced } from './retraced.ts';
 
 /** Messages taken and not yet acked: a second's worth at full rate, so that a frozen address stalls no other. */
 const PREFETCH = 256;
@@ -81,59 +82,92 @@ type DeliveryOptions = Omit<RepliesOptions, 'subscriber'>;
 
 async function handleDelivery(delivery: Delivery, options: DeliveryOptions): Promise<void> {
   const { publisher, log } = options;
-  let replies: CloudEvent[];
+  let replies: EncodedEvent[];
   try {
-    replies = decodeMessage(delivery);
+    replies = decodeForwarded(delivery);
   } catch (error) {
     await deadLetter({ publisher, delivery, reason: 'unparsable', error: toPublicError(error, log) });
     return delivery.ack();
   }
-  const results = await Promise.all(
-    replies.map((reply) => deliver(reply, delivery, replies.length, options)),
-  );
+  const find = createFind(options);
+  const message = { delivery, batchSize: replies.length, find };
+  const results = await Promise.all(replies.map((reply) => deliver(reply, message, options)));
   const failing = results.filter((result) => result !== undefined);
   if (failing.length > 0) await setAside(failing, publisher, delivery.signal);
   delivery.ack();
 }
+
+/** What a reply came by. */
+type Message = { delivery: Delivery; batchSize: number; find: Find };
 
 /**
  * Resolves with the reply when its address is failing; otherwise it is dealt with. An expired one is dropped, but only by
  * a clock that a peer has confirmed of late, or after an attempt that did not put the clock into doubt.
  */
 async function deliver(
-  reply: CloudEvent,
-  delivery: Delivery,
-  batchSize: number,
+  reply: EncodedEvent,
+  message: Message,
   options: DeliveryOptions,
 ): Promise<EncodedEvent | undefined> {
-  const { publisher, clock, log } = options;
-  const giveUp = (reason: DeadLetterReason, error: AppError) =>
-    deadLetter({ publisher, delivery, event: reply, reason, error });
+  const { clock, log } = options;
+  const { event } = reply;
   // A dispatcher whose clock is ahead would drop what others could still deliver, and never hear that it is.
-  if (isExpired(reply) && clock.isConfirmed()) return account(reply, 'expired', log);
-  const found = await findDeliverer(reply, options);
+  if (isExpired(event) && clock.isConfirmed()) return account(event, 'expired', log);
+  const found = await message.find(event);
   if ('error' in found) {
-    await giveUp(found.fault, found.error);
-    return account(reply, found.fault, log);
+    await giveUp(reply, found, message, options);
+    return account(event, found.fault, log);
   }
-  const { traceparent, tracestate } = reply;
-  const outcome = await route(reply, found, { delivery, batchSize, log });
+  const outcome = await route(reply, found, message, log);
+  return outcome === 'delivered' ? undefined : dealWith(outcome, reply, message, options);
+}
+
+/** As it came: its next way through a dispatcher is a span beside this one, not below it. */
+async function dealWith(
+  outcome: DeliveryOutcome,
+  reply: EncodedEvent,
+  message: Message,
+  options: DeliveryOptions,
+): Promise<EncodedEvent | undefined> {
+  const { clock, log } = options;
+  const faultOf = (fault: DeadLetterReason, error: AppError) =>
+    giveUp(reply, { fault, error }, message, options);
   if (outcome === 'refused')
-    await giveUp('unparsable', new AppError('invalid-request', 'the receiver cannot read the reply'));
+    await faultOf('unparsable', new AppError('invalid-request', 'the receiver cannot read the reply'));
   if (outcome === 'unknown-reply-address')
-    await giveUp(outcome, new AppError(outcome, 'the reply address does not say what one of its kind does'));
+    await faultOf(outcome, new AppError(outcome, 'the reply address does not say what one of its kind does'));
   if (outcome !== 'failing' && outcome !== 'busy') return undefined;
   // It would be of no use by the time.
-  if (reply.type === PROGRESS_TYPE) return undefined;
-  if (isExpired(reply) && clock.readiness() === undefined) return account(reply, 'expired', log);
-  // As it came: its next way through a dispatcher is a span beside this one, not below it.
-  return encodeEvent({ ...reply, traceparent, tracestate });
+  if (reply.event.type === PROGRESS_TYPE) return undefined;
+  if (isExpired(reply.event) && clock.readiness() === undefined) return account(reply.event, 'expired', log);
+  return reply;
+}
+
+function giveUp(
+  reply: EncodedEvent,
+  { fault: reason, error }: { fault: DeadLetterReason; error: AppError },
+  { delivery }: Message,
+  { publisher }: DeliveryOptions,
+): Promise<void> {
+  return deadLetter({ publisher, delivery, event: exactEvent(reply), reason, error });
 }
 
 type Found = { address: ReplyAddress; deliverer: Deliverer };
 type NotFound = { fault: ReplyAddressFault; error: AppError };
 
-/** Who delivers to the address of `reply`, or why nobody can. */
+/** Who delivers to the address of a reply, or why nobody can. */
+type Find = (reply: CloudEvent) => Promise<Found | NotFound>;
+
+/** Creates {@link Find} for the replies of one message: those for one address follow each other, and share an answer. */
+function createFind(options: DeliveryOptions): Find {
+  let latest: { replyto: string | undefined; found: Promise<Found | NotFound> } | undefined;
+  return (reply) => {
+    const { replyto } = reply;
+    if (!latest || latest.replyto !== replyto) latest = { replyto, found: findDeliverer(reply, options) };
+    return latest.found;
+  };
+}
+
 async function findDeliverer(
   { id, replyto }: CloudEvent,
   { replyAddresses, deliverers, log }: DeliveryOptions,
@@ -151,21 +185,22 @@ async function findDeliverer(
 }
 
 async function route(
-  reply: CloudEvent,
+  reply: EncodedEvent,
   { address, deliverer }: Found,
-  { delivery, batchSize, log }: { delivery: Delivery; batchSize: number; log: Logger },
+  { delivery, batchSize }: Message,
+  log: Logger,
 ): Promise<DeliveryOutcome> {
+  const { event } = reply;
   const span = startEventSpan({
     name: 'route',
     kind: 'consumer',
-    event: reply,
-    label: reply.type,
+    event,
+    label: event.type,
     destination: delivery.destination,
     batchSize,
   });
-  if (span.traceparent) Object.assign(reply, { traceparent: span.traceparent, tracestate: span.tracestate });
-  const outcome = await deliverer.deliver(address, encodeEvent(reply));
-  context.with(span.context, () => account(reply, outcome, log));
+  const outcome = await deliverer.deliver(address, retraced(reply, span));
+  context.with(span.context, () => account(event, outcome, log));
   span.end(outcome === 'delivered' ? undefined : { code: outcome });
   return outcome;
 }

@@ -101,15 +101,21 @@ export function createReplyCallback({
     if ((await store.deliver(address, reply)) === 'delivered') kept.set(id, {});
   }
 
+  async function deliverOrKeep(
+    address: ReplyAddress,
+    reply: EncodedEvent,
+    store: Pick<Deliverer, 'deliver'>,
+  ): Promise<DeliveryOutcome> {
+    const outcome = await lanes.deliver(address, reply);
+    // What an answer tells of an id holds for the progress beside the reply, too, which is no answer to keep.
+    if (reply.event.type === PROGRESS_TYPE) return outcome;
+    if (outcome === 'late' || (outcome === 'gone' && isKept(address))) return store.deliver(address, reply);
+    if (outcome === 'failing' && isKept(address)) await keepOnce(address, reply, store);
+    return outcome;
+  }
+
   return {
-    async deliver(address, reply) {
-      const outcome = await lanes.deliver(address, reply);
-      // What an answer tells of an id holds for the progress beside the reply, too, which is no answer to keep.
-      if (!later || reply.event.type === PROGRESS_TYPE) return outcome;
-      if (outcome === 'late' || (outcome === 'gone' && isKept(address))) return later.deliver(address, reply);
-      if (outcome === 'failing' && isKept(address)) await keepOnce(address, reply, later);
-      return outcome;
-    },
+    deliver: later ? (address, reply) => deliverOrKeep(address, reply, later) : lanes.deliver,
     async check(address, replyto) {
       const { origin, pathname: path } = new URL(toCallbackAddress(address).url);
       const body = encodeBatch([encodeEvent({ ...CALLBACK_CHECK, replyto })]);
@@ -132,9 +138,10 @@ function toSentBatch(answer: TierAnswer<Taken>, replies: EncodedEvent[]): SentBa
     return { outcomes: replies.map(() => 'failing'), reason: answer.error.message };
   if (answer.kind === 'answered') {
     const { unknown, late } = answer.answer;
+    const isAllTaken = unknown.size + late.size === 0;
     const outcomeOf = (id: string) => (unknown.has(id) ? 'gone' : late.has(id) ? 'late' : 'delivered');
     return {
-      outcomes: replies.map(({ event }) => outcomeOf(event.correlationid ?? '')),
+      outcomes: replies.map(({ event }) => (isAllTaken ? 'delivered' : outcomeOf(event.correlationid ?? ''))),
       reason: 'it answered 200',
     };
   }

@@ -135,9 +135,22 @@ function countForeign(names: string[]): number {
   return names.filter((name) => !(INTERNAL_ATTRIBUTES as readonly string[]).includes(name)).length;
 }
 
+/** Attributes that neighbours often share, and what they were when they were right last: a comparison tells that they are again. */
+const lastRight = new Map<string, unknown>(
+  ['source', 'type', 'replyto', 'expirytime', 'datacontenttype', 'handledby'].map((name) => [
+    name,
+    Number.NaN,
+  ]),
+);
+
 function checkAttribute(event: Record<string, unknown>, name: string): void {
   const value = event[name];
-  if (value === undefined) return;
+  if (value === undefined || value === lastRight.get(name)) return;
+  checkValue(event, name, value);
+  if (lastRight.has(name)) lastRight.set(name, event[name]);
+}
+
+function checkValue(event: Record<string, unknown>, name: string, value: unknown): void {
   if (value === null && name !== 'data') {
     delete event[name];
     return;

@@ -27,12 +27,21 @@ export type ParseJsonOptions = {
  * doubles (`1e400`), nesting deeper than `maxDepth`, a member named `__proto__` or `constructor` (prototype pollution),
  * or more numbers to be kept than `maxKeptNumbers`.
  */
-export function parseJson(
-  body: Buffer,
+export function parseJson(body: Buffer, options: ParseJsonOptions = {}): unknown {
+  return parseJsonText(toText(body), options);
+}
+
+/** The text of a body; @throws AppError `invalid-request` when it is not UTF-8. */
+export function toText(body: Buffer): string {
+  if (!isUtf8(body)) throw new AppError('invalid-request', 'the body is not valid UTF-8');
+  return body.toString('utf8');
+}
+
+/** As {@link parseJson}, of a body that is text by now. */
+export function parseJsonText(
+  text: string,
   { maxDepth = MAX_JSON_DEPTH, maxKeptNumbers }: ParseJsonOptions = {},
 ): unknown {
-  if (!isUtf8(body)) throw new AppError('invalid-request', 'the body is not valid UTF-8');
-  const text = body.toString('utf8');
   const parsed = parse(text);
   assertSafe(parsed, maxDepth, 1);
   if (maxKeptNumbers === undefined || !mayHaveInexactNumbers(text)) return parsed;
