@@ -28,7 +28,7 @@ import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
 import type { LimitFunction } from 'p-limit';
 import type { Logger } from 'pino';
-import { type Attempt, createAttempt, type Left } from './attempt.ts';
+import { type Attempt, createAttempts, type Left } from './attempt.ts';
 import { createDecodeDelivery } from './decode-delivery.ts';
 import { originalsOf } from './delivered-event.ts';
 import type { GiveUp } from './give-up.ts';
@@ -121,14 +121,20 @@ export function createHandleDelivery({
     if (!isIsolated && crashes > 0 && events.length > 1) return isolation.move(takeApart(held));
     if (!isIsolated && crashes >= ISOLATE_AT) return isolation.move(isolate(held));
     const batchSize = events.length;
-    for (const [index, event] of events.entries())
-      attempts.push(createAttempt(index, () => handleEvent({ event, index, delivery, crashes, batchSize })));
-    for (const attempt of attempts)
-      void limit(() => (isIsolated ? startSuspect : start)(attempt, held, suspect));
-    await allEnded(attempts);
+    const { each, ended } = createAttempts(batchSize, (index) =>
+      handleEvent({ event: events[index] as CloudEvent, index, delivery, crashes, batchSize }),
+    );
+    attempts.push(...each);
+    for (const attempt of each) void limit(isIsolated ? startSuspect : start, attempt, held, suspect);
+    // Not before all have ended: what goes back to the broker must not be under way here any more.
+    await ended;
   }
 
-  async function start(attempt: Attempt, { crashes }: Held): Promise<void> {
+  function start(attempt: Attempt, { crashes }: Held): Promise<void> {
+    return crashes > 0 || isolation.mayRun() ? startAfterSuspects(attempt, crashes) : attempt.start();
+  }
+
+  async function startAfterSuspects(attempt: Attempt, crashes: number): Promise<void> {
     if (crashes > 0) await isolation.whenNoneMoves();
     await isolation.whenNoneRuns();
     await attempt.start();
@@ -206,9 +212,3 @@ export function createHandleDelivery({
 }
 
 type Held = { delivery: Delivery; crashes: number; attempts: Attempt[] };
-
-/** Not before all have ended: what goes back to the broker must not be under way here any more. */
-async function allEnded(attempts: Attempt[]): Promise<void> {
-  await Promise.allSettled(attempts.map(({ ended }) => ended));
-  await Promise.all(attempts.map(({ ended }) => ended));
-}

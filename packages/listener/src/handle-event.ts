@@ -6,9 +6,11 @@ import type { Publisher } from '@waybill/common/broker/ports.ts';
 import type { PublishObserved } from '@waybill/common/broker/publish-observed.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import type { Logger } from 'pino';
+import { createDeadLetter } from './dead-letter.ts';
 import type { DeliveredEvent } from './delivered-event.ts';
 import { publishCopies, toFurther } from './further-event.ts';
 import type { GiveUp } from './give-up.ts';
+import { createHandOn } from './hand-on.ts';
 import {
   type EventWith,
   type FurtherEvent,
@@ -25,28 +27,26 @@ import { noHandler } from './no-handler.ts';
 import { Problem } from './problem.ts';
 import { publishEvents } from './publish-events.ts';
 import type { PublishReply } from './publish-reply.ts';
+import { createRefusal } from './refusal.ts';
 import type { Requests } from './requests.ts';
-import type { Step, StepContext } from './step.ts';
-import { withDeadLetter } from './with-dead-letter.ts';
+import { createRetry } from './retry.ts';
+import type { Step, StepContext, Work } from './step.ts';
 import { withDeadline } from './with-deadline.ts';
-import { withExpiry } from './with-expiry.ts';
+import { forgiveExpired, withExpiry } from './with-expiry.ts';
 import { withFailure } from './with-failure.ts';
-import { withHandOn } from './with-hand-on.ts';
 import { withOrder } from './with-order.ts';
 import { withPublishedResult } from './with-published-result.ts';
 import { withRecord } from './with-record.ts';
-import { withRefusal } from './with-refusal.ts';
-import { withRetry } from './with-retry.ts';
 import { withSchema } from './with-schema.ts';
 import { withTrace } from './with-trace.ts';
 
 /**
- * Handles one event of a delivery.
+ * Handles one event of a delivery. What it resolves with nobody needs.
  *
  * @throws AppError only when the delivery is lost, or the broker does not take what follows from the event: then somebody
  *   else gets it.
  */
-export type HandleEvent = (delivered: DeliveredEvent) => Promise<void>;
+export type HandleEvent = (delivered: DeliveredEvent) => Promise<unknown>;
 
 export type HandleEventOptions = {
   service: string;
@@ -70,9 +70,9 @@ export function createHandleEvent(options: HandleEventOptions): HandleEvent {
   const byType = new Map(entries.map(([type, handler]) => [type, stepsOf(type, handler, options)]));
   const otherwise = stepsOf('_OTHER', noHandler, options);
 
-  return async (delivered) => {
+  return (delivered) => {
     const { event, delivery } = delivered;
-    await (byType.get(event.type) ?? otherwise)(event, {
+    return (byType.get(event.type) ?? otherwise)(event, {
       delivered,
       signal: delivery.signal,
       stopping,
@@ -82,7 +82,7 @@ export function createHandleEvent(options: HandleEventOptions): HandleEvent {
   };
 }
 
-/** The way of an event, from the handler outwards: each step wraps the one above it. */
+/** The way of an event, from the handler outwards: each step wraps the one above it, and what failed meets the remedies in turn. */
 function stepsOf(label: string, handler: Handler | HandlerWithOptions, options: HandleEventOptions): Step {
   const { service, publisher, publishReply, publishObserved, giveUp, maxEventBytes } = options;
   const { handle, schema, maxAttempts, timeoutMs, ordered } = withDefaults(handler);
@@ -93,13 +93,17 @@ function stepsOf(label: string, handler: Handler | HandlerWithOptions, options: 
   const published = withPublishedResult(ended, {
     ...{ service, publisher, publishReply, publishObserved, maxEventBytes },
   });
-  const caught = withFailure(published);
-  const wanted = withExpiry(caught);
-  const retried = withRetry(wanted, { service, publisher, publishReply, maxAttempts });
-  const handedOn = withHandOn(retried, { service, publisher, maxAttempts });
-  const refused = withRefusal(handedOn, { service, publishReply, maxEventBytes });
-  const givenUp = withDeadLetter(refused, { giveUp });
-  const inOrder = ordered ? withOrder(givenUp, { service, publisher }) : givenUp;
+  const mended = withFailure(published, {
+    remedies: [
+      forgiveExpired,
+      createRetry({ service, publisher, publishReply, maxAttempts }),
+      createHandOn({ service, publisher, maxAttempts }),
+      createRefusal({ service, publishReply, maxEventBytes }),
+      createDeadLetter({ giveUp }),
+    ],
+  });
+  const wanted = withExpiry(mended);
+  const inOrder = ordered ? withOrder(wanted, { service, publisher }) : wanted;
   const recorded = withRecord(inOrder, { label });
   return withTrace(recorded, { label });
 }
@@ -108,16 +112,25 @@ function stepsOf(label: string, handler: Handler | HandlerWithOptions, options: 
 function call(
   handle: HandlerWithOptions['handle'],
   options: HandleEventOptions,
-): Step<HandlerResult | undefined> {
-  return async (event, context) => {
+): Work<HandlerResult | undefined> {
+  return (event, context) => {
     const { signal, stopping, attempt, log } = context;
     const request = options.requests.of(event, context);
     const publish = (further: FurtherEvent) => publishNow(further, { event, context, ...options });
     const given = { signal, stopping, attempt, log, request, publish };
-    const result = await handle({ ...event } as EventWith<unknown>, given);
-    if (result instanceof Problem) throw result;
-    return result ?? undefined;
+    const handled = handle({ ...event } as EventWith<unknown>, given);
+    return isThenable(handled) ? handled.then(toResult) : toResult(handled);
   };
+}
+
+/** Of whichever library the promise is. */
+function isThenable(value: unknown): value is Promise<Awaited<ReturnType<Handler>>> {
+  return typeof (value as PromiseLike<unknown> | undefined)?.then === 'function';
+}
+
+function toResult(handled: Awaited<ReturnType<Handler>>): HandlerResult | undefined {
+  if (handled instanceof Problem) throw handled;
+  return handled ?? undefined;
 }
 
 async function publishNow(

@@ -4,7 +4,7 @@
  */
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { type FurtherEvent, TerminalError } from './handler.ts';
-import type { Step } from './step.ts';
+import type { Work } from './step.ts';
 
 /** An event behind more hops than this is dead-lettered, and no handler sees it. */
 export const MAX_HOPS = 32;
@@ -18,10 +18,10 @@ export function hopsAfter(
 }
 
 /** Fails an event behind too many hops with {@link TooManyHopsError}. */
-export function withHopLimit<T>(next: Step<T>): Step<T> {
-  return async (event, context) => {
+export function withHopLimit<T>(next: Work<T>): Work<T> {
+  return (event, context) => {
     if (hopsOf(event) > MAX_HOPS) throw new TooManyHopsError(event);
-    return await next(event, context);
+    return next(event, context);
   };
 }
 

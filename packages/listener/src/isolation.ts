@@ -19,6 +19,8 @@ const PROOF_MS = 100;
 const MAX_PAUSE_MS = 1_000;
 
 export type Isolation = {
+  /** Whether a suspect may be in hand that {@link Isolation.whenNoneRuns} waits for. False in a process that has had none. */
+  mayRun(): boolean;
   /** Resolves when no suspect is in hand that may still kill the process, or after a second: it must not hold up all. */
   whenNoneRuns(): Promise<void>;
   /** Resolves when no message is moving. What may be guilty is not to be started before, or it could come twice. */
@@ -45,6 +47,7 @@ export function createIsolation(): Isolation {
   let pause: Promise<void> | undefined;
 
   return {
+    mayRun: () => pause !== undefined,
     async whenNoneRuns() {
       const untilMs = performance.now() + MAX_PAUSE_MS;
       // Another one may have been started meanwhile.

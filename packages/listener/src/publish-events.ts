@@ -21,7 +21,6 @@ export async function publishEvents(
   further: readonly Further[],
   signal: AbortSignal,
 ): Promise<void> {
-  if (further.length === 0) return;
   let next = 0;
   async function publishNext(): Promise<void> {
     try {

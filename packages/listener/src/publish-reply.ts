@@ -53,17 +53,20 @@ export function createPublishReply({ publisher }: { publisher: Publisher }): Pub
       return replies.map(() => outcome);
     },
   });
+  const add = (reply: EncodedEvent) => batcher.add(String(reply.event.replyto), reply, reply.bytes);
   let news = 0;
-  return async (reply) => {
-    const isNews = reply.event.type === PROGRESS_TYPE;
-    if (isNews && news >= MAX_NEWS) return 'expired';
-    if (isNews) news += 1;
+
+  async function tell(reply: EncodedEvent): Promise<'confirmed' | 'expired'> {
+    if (news >= MAX_NEWS) return 'expired';
+    news += 1;
     try {
-      return (await batcher.add(String(reply.event.replyto), reply, reply.bytes)) ?? 'expired';
+      return await add(reply);
     } finally {
-      if (isNews) news -= 1;
+      news -= 1;
     }
-  };
+  }
+
+  return (reply) => (reply.event.type === PROGRESS_TYPE ? tell(reply) : add(reply));
 }
 
 /** `AbortSignal.timeout()` would leave a timer behind for each message, long after the broker has confirmed it. */

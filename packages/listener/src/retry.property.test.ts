@@ -9,7 +9,7 @@ import { pino } from 'pino';
 import { createHandleEvent } from './handle-event.ts';
 import { crashesOf, failedAttemptsOf } from './headers.ts';
 import { makeDelivery, makePublisher } from './ports.fixture.ts';
-import { retryDelayMs } from './with-retry.ts';
+import { retryDelayMs } from './retry.ts';
 
 test('no wait is shorter than the one before it, and each is one that has a queue', () => {
   fc.assert(

@@ -17,14 +17,26 @@ export type StepContext = Omit<HandlerContext, 'request' | 'publish'> & {
   span?: EventSpan;
 };
 
-export type Step<T = Outcome> = (event: CloudEvent, context: StepContext) => Promise<T>;
+export type Step = (event: CloudEvent, context: StepContext) => Promise<Outcome>;
+
+/** What the innermost step does with an event, and what is done just around that: as a handler, it may be over when it returns. */
+export type Work<T> = (event: CloudEvent, context: StepContext) => Promise<T> | T;
 
 /** How an event fared in this service. */
 export type Outcome = {
   /** What it is counted as. */
   name: string;
-  /** What is still to be dealt with, by a step further out. */
+  /** What is still to be dealt with, by a {@link Remedy}. */
   failure?: Error;
   /** The error of its span, if any. */
   error?: { code: string; message: string };
 };
+
+/** An outcome that is still to be dealt with. */
+export type Failed = Outcome & { failure: Error };
+
+/**
+ * What may be done about a failure. Resolves with an outcome without one when that is done, and else with one to be dealt with by the
+ * next remedy; throws as a {@link Step} does.
+ */
+export type Remedy = (failed: Failed, event: CloudEvent, context: StepContext) => Promise<Outcome> | Outcome;

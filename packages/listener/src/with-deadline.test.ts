@@ -8,8 +8,8 @@ const event = { specversion: '1.0', id: '1', source: '/test', type: 'T' } as con
 const never = new Promise<never>(() => {});
 
 /** A run that is given nothing but its signal, with the deadline of a handler. */
-function runWithin<T>(
-  run: (signal: AbortSignal) => Promise<T>,
+async function runWithin<T>(
+  run: (signal: AbortSignal) => Promise<T> | T,
   { timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal },
 ): Promise<T> {
   return withDeadline((_event, context: { signal: AbortSignal }) => run(context.signal), { timeoutMs })(
@@ -41,6 +41,24 @@ describe('withDeadline', () => {
     assert.equal(await runWithin(run, { timeoutMs: 10, signal: lost.signal }), 'done');
     t.mock.timers.tick(10);
     assert.equal(signal?.aborted, false);
+    assert.equal(getEventListeners(lost.signal, 'abort').length, 0);
+  });
+
+  it('sets neither timer nor listener for a run that is over when it returns', async (t) => {
+    const timers = t.mock.method(globalThis, 'setTimeout');
+    const listeners = t.mock.method(lost.signal, 'addEventListener');
+    assert.equal(await runWithin(() => 'done', { timeoutMs: 10, signal: lost.signal }), 'done');
+    assert.deepEqual([timers.mock.callCount(), listeners.mock.callCount()], [0, 0]);
+  });
+
+  it('ends a run that loses its delivery by what it does before it waits', async () => {
+    const run = () => {
+      lost.abort();
+      return never;
+    };
+    await assert.rejects(runWithin(run, { timeoutMs: 60_000, signal: lost.signal }), {
+      code: 'delivery-lost',
+    });
     assert.equal(getEventListeners(lost.signal, 'abort').length, 0);
   });
 

@@ -6,7 +6,7 @@ import { type FurtherEvent, type HandlerResult, type NewEvent, TerminalError } f
 import { type Maker, makeEvent } from './make-event.ts';
 import { publishEvents } from './publish-events.ts';
 import type { PublishReply } from './publish-reply.ts';
-import type { Step, StepContext } from './step.ts';
+import type { Step, StepContext, Work } from './step.ts';
 
 /** What the client that waits is told by a handler that has nothing to say: it is done. */
 const NOTHING = { type: NO_CONTENT_TYPE };
@@ -16,7 +16,7 @@ const NOTHING = { type: NO_CONTENT_TYPE };
  * late.
  */
 export function withPublishedResult(
-  next: Step<HandlerResult | undefined>,
+  next: Work<HandlerResult | undefined>,
   {
     service,
     publisher,
@@ -40,8 +40,11 @@ export function withPublishedResult(
     const answer = reply ?? (isAwaited ? NOTHING : undefined);
     const encodedReply = answer && makeEvent(answer, maker, 'reply');
     const further = events.map((furtherEvent) => toFurther(furtherEvent, maker));
-    const observed = publishCopies(further, publishObserved, context.signal);
-    await publishEvents(publisher, further, context.signal);
+    let observed: Promise<void> | undefined;
+    if (further.length > 0) {
+      observed = publishCopies(further, publishObserved, context.signal);
+      await publishEvents(publisher, further, context.signal);
+    }
     const replied = isAwaited && encodedReply ? await publishReply(encodedReply) : 'confirmed';
     // After the reply: nobody waits for observers but the ack.
     await observed;

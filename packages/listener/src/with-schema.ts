@@ -2,10 +2,10 @@ import type { CloudEvent } from '@waybill/common/event/event.ts';
 import type { EventWith } from './handler.ts';
 import { InvalidDataError } from './invalid-data.ts';
 import type { Schema } from './schema.ts';
-import type { Step } from './step.ts';
+import type { Work } from './step.ts';
 
 /** Gives `next` events as {@link validated} makes them. Without a schema there is nothing to do. */
-export function withSchema<T>(next: Step<T>, { schema }: { schema: Schema | undefined }): Step<T> {
+export function withSchema<T>(next: Work<T>, { schema }: { schema: Schema | undefined }): Work<T> {
   if (!schema) return next;
   return async (event, context) => next(await validated(event, schema), context);
 }

@@ -1,23 +1,20 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { createDeadLetter } from './dead-letter.ts';
 import type { Failure } from './give-up.ts';
 import { TerminalError } from './handler.ts';
 import { TooManyHopsError } from './hops.ts';
 import { NoHandlerError } from './no-handler.ts';
 import { makeStep } from './step.fixture.ts';
-import { withDeadLetter } from './with-dead-letter.ts';
 
-describe('withDeadLetter', () => {
+describe('dead-lettering', () => {
   async function failureOf(failure: Error) {
     const { event, context } = makeStep();
     const givenUp: Failure[] = [];
     const giveUp = async (_event: unknown, _delivery: unknown, why: Failure) => void givenUp.push(why);
-    const { name } = await withDeadLetter(async () => ({ name: 'failed', failure }), { giveUp })(
-      event,
-      context,
-    );
+    const outcome = await createDeadLetter({ giveUp })({ name: 'failed', failure }, event, context);
     assert.equal(givenUp.length, 1);
-    assert.equal(name, givenUp[0]?.reason);
+    assert.deepEqual([outcome.name, outcome.failure], [givenUp[0]?.reason, undefined]);
     return givenUp[0] as Failure;
   }
 
@@ -36,12 +33,5 @@ describe('withDeadLetter', () => {
     const failures = [new NoHandlerError('T'), new TooManyHopsError(event), new Error('mine')];
     const reasons = await Promise.all(failures.map(async (failure) => (await failureOf(failure)).reason));
     assert.deepEqual(reasons, ['no-handler', 'too-many-hops', 'handler-failed']);
-  });
-
-  it('leaves alone what did not fail', async () => {
-    const { event, context } = makeStep();
-    const outcome = { name: 'handled' };
-    const giveUp = () => assert.fail('given up');
-    assert.equal(await withDeadLetter(async () => outcome, { giveUp })(event, context), outcome);
   });
 });

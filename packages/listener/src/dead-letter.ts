@@ -5,15 +5,11 @@ import type { GiveUp } from './give-up.ts';
 import { TerminalError } from './handler.ts';
 import { TooManyHopsError } from './hops.ts';
 import { NoHandlerError } from './no-handler.ts';
-import type { Step } from './step.ts';
+import type { Remedy } from './step.ts';
 
 /** Gives up an event that has failed for good: it is dead-lettered as it came, and the client that waits for it is told 502. */
-export function withDeadLetter(next: Step, { giveUp }: { giveUp: GiveUp }): Step {
-  return async (event, context) => {
-    const outcome = await next(event, context);
-    const { failure } = outcome;
-    if (!failure) return outcome;
-    const { delivered, attempt, log } = context;
+export function createDeadLetter({ giveUp }: { giveUp: GiveUp }): Remedy {
+  return async ({ failure }, _event, { delivered, attempt, log }) => {
     log.warn({ attempt, err: failure }, 'event failed and is given up');
     const [reason, error] = [reasonOf(failure), describeError(failure)];
     // Only a TerminalError's message was written for a client's eyes.

@@ -6,25 +6,25 @@ import { InvalidDataError } from './invalid-data.ts';
 import { makeReplyOfProblem } from './make-event.ts';
 import { Problem } from './problem.ts';
 import type { PublishReply } from './publish-reply.ts';
-import type { Step } from './step.ts';
+import type { Remedy } from './step.ts';
 
 /**
  * Answers the client that waits with what is the matter with the event: with the {@link Problem} of its handler, or that the data is
  * at fault (422). A client's mistake leaves no dead letter and is not tried again. Where nobody waits nobody could mend it,
  * and it stays a failure; and a problem that cannot be carried is one of its handler.
  */
-export function withRefusal(
-  next: Step,
-  {
-    service,
-    publishReply,
-    maxEventBytes,
-  }: { service: string; publishReply: PublishReply; maxEventBytes?: number | undefined },
-): Step {
-  return async (event, context) => {
-    const outcome = await next(event, context);
-    const problem = event.replyto === undefined ? undefined : problemOf(outcome.failure, event);
-    if (!problem) return outcome;
+export function createRefusal({
+  service,
+  publishReply,
+  maxEventBytes,
+}: {
+  service: string;
+  publishReply: PublishReply;
+  maxEventBytes?: number | undefined;
+}): Remedy {
+  return async (failed, event, context) => {
+    const problem = event.replyto === undefined ? undefined : problemOf(failed.failure, event);
+    if (!problem) return failed;
     const { code, errors } = problem;
     context.log.debug({ code, errors }, 'event refused');
     let reply: EncodedEvent;
@@ -37,7 +37,7 @@ export function withRefusal(
   };
 }
 
-function problemOf(failure: Error | undefined, { type, id }: CloudEvent): ProblemMembers | undefined {
+function problemOf(failure: Error, { type, id }: CloudEvent): ProblemMembers | undefined {
   if (failure instanceof Problem) return { ...failure.toJSON(), event_id: id };
   if (!(failure instanceof InvalidDataError)) return undefined;
   const detail = `the data of ${type} is not as its schema says`;

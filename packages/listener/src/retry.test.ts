@@ -6,18 +6,19 @@ import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { retries } from '@waybill/common/telemetry/metrics.ts';
 import { TerminalError } from './handler.ts';
 import { makePublisher } from './ports.fixture.ts';
+import { createRetry, retryDelayMs } from './retry.ts';
 import { makeStep } from './step.fixture.ts';
-import { retryDelayMs, withRetry } from './with-retry.ts';
+import type { StepContext } from './step.ts';
 
 it('an event waits 200 ms, 1 s and 5 s before its next attempts, and 5 s before each further one', () => {
   assert.deepEqual([1, 2, 3, 4, 100].map(retryDelayMs), [200, 1_000, 5_000, 5_000, 5_000]);
 });
 
-describe('withRetry', () => {
+describe('a retry', () => {
   const failed = { name: 'failed', failure: new Error('not yet') };
   const replies: CloudEvent[] = [];
-  const retrying = (publish: Publisher['publish'], outcome: { name: string; failure?: Error } = failed) =>
-    withRetry(async () => outcome, {
+  function retrying(publish: Publisher['publish'], outcome = failed) {
+    const retry = createRetry({
       service: 'svc',
       async publishReply({ event }) {
         replies.push(event);
@@ -26,6 +27,8 @@ describe('withRetry', () => {
       publisher: makePublisher(publish),
       maxAttempts: 5,
     });
+    return async (event: CloudEvent, context: StepContext) => retry(outcome, event, context);
+  }
 
   it('sets what failed aside for its delay, with its history', async () => {
     const { event, context } = makeStep();
@@ -87,11 +90,10 @@ describe('withRetry', () => {
     assert.equal(counted.mock.callCount(), 1);
   });
 
-  it('leaves to others what did not fail, what no attempt would mend, and what has no attempt left', async () => {
+  it('leaves to others what no attempt would mend, and what has no attempt left', async () => {
     const publish = () => assert.fail('retried');
     const { event, context } = makeStep();
     for (const outcome of [
-      { name: 'handled' },
       { name: 'failed', failure: new TerminalError('declined', 'no money') },
       { name: 'failed', failure: new AppError('invalid-request', 'no') },
     ])

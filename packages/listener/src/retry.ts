@@ -11,28 +11,29 @@ import { TerminalError } from './handler.ts';
 import { historyHeaders } from './headers.ts';
 import { Problem } from './problem.ts';
 import type { PublishReply } from './publish-reply.ts';
-import type { Step, StepContext } from './step.ts';
+import type { Remedy, StepContext } from './step.ts';
 import { tellProgress } from './tell-progress.ts';
 
 /**
  * Sets an event that failed aside, alone, as it came, in the service's retry queue, from which it expires back into the
  * work queue (one in order waits where it is), and tells the client that waits; unless another attempt would mend nothing, was not allowed, or would start after the event's deadline.
  */
-export function withRetry(
-  next: Step,
-  {
-    service,
-    publisher,
-    publishReply,
-    maxAttempts,
-  }: { service: string; publisher: Publisher; publishReply: PublishReply; maxAttempts: number },
-): Step {
-  return async (event, context) => {
-    const outcome = await next(event, context);
-    const { failure } = outcome;
+export function createRetry({
+  service,
+  publisher,
+  publishReply,
+  maxAttempts,
+}: {
+  service: string;
+  publisher: Publisher;
+  publishReply: PublishReply;
+  maxAttempts: number;
+}): Remedy {
+  return async (failed, event, context) => {
+    const { failure } = failed;
     const delayMs = retryDelayMs(context.attempt);
     const isLast = context.attempt >= maxAttempts || Date.now() + delayMs >= expiryMs(event);
-    if (!failure || isTerminal(failure) || isLast) return outcome;
+    if (isTerminal(failure) || isLast) return failed;
     context.log.warn({ attempt: context.attempt, err: failure }, 'event failed and will be retried');
     const { retryIn } = context.delivered;
     if (retryIn) retryIn(delayMs);

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { OutgoingMessage, PublishOutcome } from '@waybill/common/broker/ports.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { createHandOn } from './hand-on.ts';
 import { NoHandlerError } from './no-handler.ts';
 import { makePublisher } from './ports.fixture.ts';
 import { makeStep } from './step.fixture.ts';
-import { withHandOn } from './with-hand-on.ts';
+import type { StepContext } from './step.ts';
 
-describe('withHandOn', () => {
+describe('handing on', () => {
   const unhandled = { name: 'failed', failure: new NoHandlerError('T') };
   const LAST = 5;
 
@@ -23,8 +25,9 @@ describe('withHandOn', () => {
       return publishes.shift() ?? 'unroutable';
     };
     const publisher = makePublisher(publish, { unbind: unbinds });
-    const options = { service: 'svc', publisher, maxAttempts: LAST };
-    return { published, handOn: withHandOn(async () => unhandled, options) };
+    const remedy = createHandOn({ service: 'svc', publisher, maxAttempts: LAST });
+    const handOn = async (event: CloudEvent, context: StepContext) => remedy(unhandled, event, context);
+    return { published, handOn };
   }
 
   function lastAttempt(headers = {}) {

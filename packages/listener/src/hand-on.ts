@@ -6,7 +6,7 @@ import { encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts'
 import { originalOf } from './delivered-event.ts';
 import { HANDED_ON_BY_HEADER, isHandedOn } from './headers.ts';
 import { NoHandlerError } from './no-handler.ts';
-import type { Step, StepContext } from './step.ts';
+import type { Remedy, StepContext } from './step.ts';
 
 /**
  * Deals with an event whose type no instance of the service took in all its attempts: the type has moved to another
@@ -18,17 +18,21 @@ import type { Step, StepContext } from './step.ts';
  * An event whose deadline left no time for all of them says nothing about the type: in a rolling deploy it may have met
  * old instances only, and any client may allow little time.
  */
-export function withHandOn(
-  next: Step,
-  { service, publisher, maxAttempts }: { service: string; publisher: Publisher; maxAttempts: number },
-): Step {
-  return async (event, context) => {
-    const outcome = await next(event, context);
-    const isUnhandled = outcome.failure instanceof NoHandlerError && context.attempt >= maxAttempts;
-    if (!isUnhandled || isHandedOn(context.delivered.delivery)) return outcome;
+export function createHandOn({
+  service,
+  publisher,
+  maxAttempts,
+}: {
+  service: string;
+  publisher: Publisher;
+  maxAttempts: number;
+}): Remedy {
+  return async (failed, event, context) => {
+    const isUnhandled = failed.failure instanceof NoHandlerError && context.attempt >= maxAttempts;
+    if (!isUnhandled || isHandedOn(context.delivered.delivery)) return failed;
     await unbind(event.type, context);
-    if (isObservers(service)) return outcome;
-    return (await handOn(event.type, context)) ? { name: 'handed-on' } : outcome;
+    if (isObservers(service)) return failed;
+    return (await handOn(event.type, context)) ? { name: 'handed-on' } : failed;
   };
 
   /** The broker may be away: then the next such event removes it. */
