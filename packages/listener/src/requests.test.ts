@@ -269,7 +269,7 @@ describe('the time of a request', () => {
       await assert.rejects(asking.request('Stock.Reserve', 1, { timeoutMs: 100 }), {
         code: 'outcome-unknown',
       });
-      assert.equal(Math.max(...counts), 1, 'one listener, however often it looks');
+      assert.ok(Math.max(...counts) <= 1, 'one listener, however often it looks');
       assert.equal(asking.listeners(), 0);
     });
 
