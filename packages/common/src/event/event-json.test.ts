@@ -57,7 +57,7 @@ describe('decodeForwarded', () => {
   });
 
   const digits = '12345678901234567890';
-  const texts = [`{"n":${digits}}`, '"a\\t,b"', '[{},{}]'].map(
+  const texts = [`{"n":${digits}}`, '"a\\t,b"', '[{},{},{}]'].map(
     (data, index) => `{"specversion":"1.0","id":"${index}","source":"/test","type":"T","data":${data}}`,
   );
 
@@ -86,6 +86,8 @@ describe('decodeForwarded', () => {
       `[${texts.join(',').replaceAll('},{', '},\n{')}]`,
       `[${texts.join('\t,').replaceAll(',"', '\t,"')}]`,
       `[${texts.join('\t,')} ]`,
+      // As many pieces as there are events, and none of them an event.
+      `[${texts.join(',').replaceAll('{},', '{}\t,')}]`,
       `[${texts.join(', ').replaceAll('{', '{\n  ').replaceAll('}', '\n}')}]`,
     ];
     for (const text of written) {

@@ -91,10 +91,7 @@ export function toForwardedEvent({ value, json }: Forwarded): EncodedEvent {
  */
 export function parseForwardedBatch(body: Buffer): Forwarded[] {
   const text = toText(body);
-  const values = toArray(parseJsonText(text, INTERNAL));
-  const pieces = piecesOf(text, values.length);
-  const texts = pieces ?? toArray(parseJsonText(text, EXACT)).map((value) => JSON.stringify(value));
-  return values.map((value, index) => ({ value, json: texts[index] as string }));
+  return readPieces(text) ?? writeAnew(text);
 }
 
 /** The event of `encoded` with the digits of all numbers, to be written anew. */
@@ -103,14 +100,31 @@ export function exactEvent({ event, json }: EncodedEvent): CloudEvent {
 }
 
 const INTERNAL = { maxDepth: MAX_INTERNAL_JSON_DEPTH };
+/** One level less than the batch that it is of. */
+const PIECE = { maxDepth: MAX_INTERNAL_JSON_DEPTH - 1 };
 /** For what is passed on: numbers that no double holds keep their digits. */
 const EXACT = { ...INTERNAL, maxKeptNumbers: Number.POSITIVE_INFINITY };
 
-/** The texts of the `count` events of a batch, if it is written as {@link encodeBatch} does. */
-function piecesOf(text: string, count: number): string[] | undefined {
+/**
+ * The events of a batch that is written as {@link encodeBatch} does. Each piece is read by itself: whoever cuts elsewhere, inside of an
+ * event, has written something else, as what is left of it is no JSON.
+ */
+function readPieces(text: string): Forwarded[] | undefined {
+  if (!text.startsWith('[') || !text.endsWith(']')) return undefined;
   const pieces = text.slice(1, -1).split(BETWEEN_EVENTS);
-  const isOurs = pieces.length === count && text.startsWith('[{') && text.endsWith('}]');
-  return isOurs ? pieces : undefined;
+  try {
+    return pieces.map((json) => ({ value: parseJsonText(json, PIECE), json }));
+  } catch {
+    return undefined;
+  }
+}
+
+function writeAnew(text: string): Forwarded[] {
+  const exact = toArray(parseJsonText(text, EXACT));
+  return toArray(parseJsonText(text, INTERNAL)).map((value, index) => ({
+    value,
+    json: JSON.stringify(exact[index]),
+  }));
 }
 
 /** @throws AppError `unsupported-media-type` when it is neither a batch nor an event. */
