@@ -81,7 +81,7 @@ export async function createDispatcherClient({
   const callTier = createCallTier({ keys, clock });
   /** Less the brackets of a batch. JSON can grow when it is written anew: 1e20 has 21 digits. */
   const maxForwardedBytes = 2 * maxEventBytes - 2;
-  const upstreams = await createUpstreams({ urls, probe, onLate: () => batcher.wake(), log });
+  const upstreams = await createUpstreams({ urls, probe, onRoom: () => batcher.wake(), log });
 
   // By type, so that a type whose queue is stuck holds up no other.
   const batcher = createKeyedBatcher<EncodedEvent, SendOutcome>({

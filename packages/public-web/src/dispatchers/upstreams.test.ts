@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import dns from 'node:dns/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { afterEach, describe, it, mock } from 'node:test';
+import { eventually } from '@waybill/test-harness/eventually.ts';
 import { pino } from 'pino';
 
 type Address = { address: string; family: number };
@@ -20,8 +21,10 @@ type Upstream = NonNullable<ReturnType<Upstreams['pick']>>;
 
 const log = pino({ level: 'silent' });
 let upstreams: Upstreams;
-/** How often it was told that an upstream is late. */
-let lateCalls = 0;
+/** How often it was told that there is more room. */
+let roomCalls = 0;
+/** Whether a failing upstream answers its probe. */
+let isWell = false;
 afterEach(() => upstreams.close());
 
 function resolveTo(...hosts: string[]): void {
@@ -37,11 +40,12 @@ function setAddresses(name: string, hosts: string[]): void {
 
 async function create(...urls: string[]): Promise<void> {
   if (urls.length === 0) urls = ['http://dispatcher.test:8082'];
-  lateCalls = 0;
-  const onLate = () => {
-    lateCalls += 1;
+  roomCalls = 0;
+  isWell = false;
+  const onRoom = () => {
+    roomCalls += 1;
   };
-  upstreams = await createUpstreams({ urls, probe: async () => false, onLate, log });
+  upstreams = await createUpstreams({ urls, probe: async () => isWell, onRoom, log });
 }
 
 /** The upstreams that would get the next batches. */
@@ -160,6 +164,31 @@ describe('the next batch', () => {
   });
 });
 
+describe('who waits for room', () => {
+  it('is told when an upstream fails that holds batches, and when it is well again', async () => {
+    resolveTo('127.0.0.1', '127.0.0.2');
+    await create();
+    const upstream = upstreams.pick(new Set()) as Upstream;
+    const end = upstreams.begin(upstream);
+    upstreams.markFailing(upstream, 'test');
+    assert.deepEqual([roomCalls, upstreams.partialCapacity(1)], [1, 2]);
+    end();
+    isWell = true;
+    await eventually(() => assert.equal(roomCalls, 2));
+    assert.equal(upstream.isFailing, false);
+  });
+
+  it('is told when a name may have resolved to more', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    resolveTo('127.0.0.1');
+    await create();
+    resolveTo('127.0.0.1', '127.0.0.2');
+    t.mock.timers.tick(60_000);
+    await settled();
+    assert.deepEqual([roomCalls, upstreams.capacity(4)], [1, 8]);
+  });
+});
+
 describe('batches that are not full', () => {
   it('are no more at once to several upstreams than to one, and one more for each that is late', async (t) => {
     resolveTo('127.0.0.1', '127.0.0.2', '127.0.0.3', '127.0.0.4');
@@ -173,7 +202,7 @@ describe('batches that are not full', () => {
       t.mock.timers.tick(250);
     }
     assert.deepEqual(allowed, [2, 3, 4, 4]);
-    assert.equal(lateCalls, 4);
+    assert.equal(roomCalls, 4);
     for (const end of ends) end();
     assert.equal(upstreams.partialCapacity(2), 2);
   });
@@ -185,7 +214,7 @@ describe('batches that are not full', () => {
     const upstream = upstreams.pick(new Set()) as Upstream;
     upstreams.begin(upstream)();
     t.mock.timers.tick(250);
-    assert.deepEqual([upstreams.partialCapacity(2), upstream.inFlight, lateCalls], [2, 0, 0]);
+    assert.deepEqual([upstreams.partialCapacity(2), upstream.inFlight, roomCalls], [2, 0, 0]);
   });
 
   it('are as many to one that is late as before', async (t) => {

@@ -61,17 +61,18 @@ export type Upstreams = {
  * Resolves `urls` once and keeps them resolved. A name that does not resolve now may later.
  *
  * @param probe sends an empty batch; resolves whether the upstream accepts events.
- * @param onLate called when there is more room, as an upstream is late.
+ * @param onRoom called when there is more room for batches: as an upstream is late, fails with some under way, is well
+ *   again, or names may have resolved to more of them.
  */
 export async function createUpstreams({
   urls,
   probe,
-  onLate,
+  onRoom,
   log,
 }: {
   urls: readonly string[];
   probe(upstream: Upstream): Promise<boolean>;
-  onLate(): void;
+  onRoom(): void;
   log: Logger;
 }): Promise<Upstreams> {
   let upstreams: Upstream[] = [];
@@ -91,7 +92,7 @@ export async function createUpstreams({
     );
     // close() lets what is under way finish.
     for (const upstream of before) if (!upstreams.includes(upstream)) void upstream.pool.close();
-    timer = setTimeout(renew, unresolved.size > 0 ? RESOLVE_AGAIN_MS : RENEW_MS);
+    timer = setTimeout(() => void renew().then(onRoom), unresolved.size > 0 ? RESOLVE_AGAIN_MS : RENEW_MS);
     timer.unref();
   }
 
@@ -117,6 +118,7 @@ export async function createUpstreams({
       if (await probe(upstream)) {
         upstream.isFailing = false;
         log.info({ dispatcher: upstream.origin }, 'dispatcher accepts events again');
+        onRoom();
         return;
       }
     }
@@ -153,7 +155,7 @@ export async function createUpstreams({
       const timer = setTimeout(() => {
         isLate = true;
         upstream.late += 1;
-        onLate();
+        onRoom();
       }, LATE_MS);
       return () => {
         clearTimeout(timer);
@@ -173,6 +175,7 @@ export async function createUpstreams({
       if (upstream.isFailing || closing.signal.aborted) return;
       upstream.isFailing = true;
       log.warn({ dispatcher: upstream.origin, reason }, 'dispatcher does not accept events');
+      onRoom();
       void probeUntilWell(upstream);
     },
     async close() {
