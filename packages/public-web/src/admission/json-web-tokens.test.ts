@@ -69,6 +69,7 @@ describe('a JSON Web Token', () => {
       'not yet': await sign({ nbf: Date.now() / 1000 + 60 }),
       'of nobody': await sign({ sub: undefined }),
       'of no name': await sign({ sub: 'a\nb' }),
+      'of half a character': await sign({ sub: 'a\ud800' }),
       'of a long name': await sign({ sub: '€'.repeat(43) }),
       'signed by another key': await sign({}, { by: other }),
       'signed by an unknown key': await sign({}, { kid: 'k2' }),

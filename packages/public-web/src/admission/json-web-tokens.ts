@@ -25,7 +25,8 @@ const MAX_TOKEN_LENGTH = 8_192;
 const MAX_REMEMBERED = 10_000;
 /** As long as the id of an API key: it is in the locations of answers. */
 const MAX_SUBJECT_BYTES = 128;
-const SUBJECT = /^\P{Cc}+$/u;
+/** No control characters, nor half of a surrogate pair: a store may take two such for one. */
+const SUBJECT = /^[^\p{Cc}\p{Cs}]+$/u;
 
 /**
  * The subject (`sub`) that a token is about.
