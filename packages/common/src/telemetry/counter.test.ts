@@ -51,6 +51,18 @@ test('the order of attributes makes no series of its own', () => {
   assert.deepEqual(collect(), [[2, { type: 'T', reason: 'a' }]]);
 });
 
+test('has 2,000 series at the most, the last for all others', () => {
+  const { meter, collect } = collectingMeter();
+  const counter = createCounter(meter, 'waybill.tests', {});
+  for (let reason = 0; reason < 3_000; reason++) counter.add(1, { reason });
+  counter.add(1, { reason: 0 });
+  collect();
+  const observed = collect();
+  assert.equal(observed.length, 2_000);
+  assert.deepEqual(observed[0], [2, { reason: 0 }]);
+  assert.deepEqual(observed.at(-1), [1_001, { 'otel.metric.overflow': true }]);
+});
+
 test('every counter of Waybill is one of these', () => {
   const instruments = readFileSync(new URL('./metrics.ts', import.meta.url), 'utf8');
   assert.doesNotMatch(instruments, /meter\.create(UpDown)?Counter/);

@@ -12,9 +12,16 @@ export type Counter = {
   add(value: number, attributes?: Attributes): void;
 };
 
+/** The cardinality limit that OpenTelemetry recommends, which also its histograms have here; the attribute is its own for what is beyond. */
+const MAX_SERIES = 2_000;
+const OVERFLOW: Attributes = { 'otel.metric.overflow': true };
+
 type Series = { attributes: Attributes; value: number; isExported: boolean };
 
-/** Creates a {@link Counter} on `meter`, which has one reader. On a meter that exports nothing it does nothing. */
+/**
+ * Creates a {@link Counter} on `meter`, which has one reader. On a meter that exports nothing it does nothing. Of 2,000 series the last
+ * is that of all others.
+ */
 export function createCounter(meter: Meter, name: string, options: MetricOptions): Counter {
   if (meter === createNoopMeter()) return { add() {} };
   const seriesByKey = new Map<string, Series>();
@@ -24,15 +31,29 @@ export function createCounter(meter: Meter, name: string, options: MetricOptions
       series.isExported = true;
     }
   });
+
+  function open(key: string, attributes: Attributes): Series {
+    const series = { attributes, value: 0, isExported: false };
+    seriesByKey.set(key, series);
+    return series;
+  }
+
+  function find(attributes: Attributes): Series {
+    const key = keyOf(attributes);
+    const series = seriesByKey.get(key);
+    if (series) return series;
+    if (seriesByKey.size < MAX_SERIES - 1) return open(key, attributes);
+    return seriesByKey.get(OVERFLOW_KEY) ?? open(OVERFLOW_KEY, OVERFLOW);
+  }
+
   return {
     add(value, attributes = {}) {
-      const key = keyOf(attributes);
-      const series = seriesByKey.get(key);
-      if (series) series.value += value;
-      else seriesByKey.set(key, { attributes, value, isExported: false });
+      find(attributes).value += value;
     },
   };
 }
+
+const OVERFLOW_KEY = keyOf(OVERFLOW);
 
 /** The same whatever the order of the attributes. */
 function keyOf(attributes: Attributes): string {

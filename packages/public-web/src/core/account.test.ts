@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { events } from '@waybill/common/telemetry/metrics.ts';
 import { createAccount } from './account.ts';
 
 /** An account, and what it has logged of each level. */
@@ -40,4 +41,14 @@ test('an event that ran, or may have, has a line in any case', () => {
   for (let index = 0; index < 100; index += 1)
     end(['outcome-unknown', 'handler-failed', undefined][index % 3]);
   assert.equal(count('info'), 100);
+});
+
+test('metrics are told a code of ours, and of that of a handler that it refused', (t) => {
+  const counted = t.mock.method(events, 'add');
+  const { end } = start();
+  for (const code of [undefined, 'unroutable', 'order-1', 'order-2']) end(code);
+  assert.deepEqual(
+    counted.mock.calls.map(({ arguments: [, attributes] }) => attributes?.outcome),
+    ['answered', 'unroutable', 'refused', 'refused'],
+  );
 });

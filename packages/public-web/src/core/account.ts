@@ -1,4 +1,4 @@
-import type { ErrorCode } from '@waybill/common/errors.ts';
+import { type ErrorCode, isErrorCode } from '@waybill/common/errors.ts';
 import { eventDuration, events } from '@waybill/common/telemetry/metrics.ts';
 import type { Logger } from 'pino';
 import { createLineLimit } from './line-limit.ts';
@@ -37,7 +37,7 @@ export type Account = (outcome: {
 export function createAccount({ log: summaryLog }: { log: Pick<Logger, 'info'> }): Account {
   const limit = createLineLimit(summaryLog);
   return ({ log, event, label, status, code, success, durationMs }) => {
-    const attributes = { tier: 'public-web', type: label, outcome: code ?? success };
+    const attributes = { tier: 'public-web', type: label, outcome: toOutcome(code, success) };
     events.add(1, attributes);
     eventDuration.record(durationMs / 1000, attributes);
     const isFree = code !== undefined && FREE_OF_COST.has(code as ErrorCode);
@@ -53,4 +53,10 @@ export function createAccount({ log: summaryLog }: { log: Pick<Logger, 'info'> }
       'event answered',
     );
   };
+}
+
+/** What metrics are told. The code of a handler is its own, of which there may be any number; the log has it. */
+function toOutcome(code: string | undefined, success: string): string {
+  if (code === undefined) return success;
+  return isErrorCode(code) ? code : 'refused';
 }
