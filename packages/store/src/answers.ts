@@ -3,8 +3,9 @@
  * before there is an answer, so a request costs its store nothing until then.
  */
 import type { AppendResult, Holder } from '@waybill/common/internal-call/store-calls.ts';
-import type { Database, Row } from './database.ts';
+import type { Database, Row, Sql } from './database.ts';
 import { MAX_AT_ONCE, removeAll } from './forget-old.ts';
+import { placeholders } from './upsert.ts';
 
 /** An answer on its way in; `event` is its JSON text. */
 export type NewAnswer = { id: string; event: string };
@@ -13,8 +14,11 @@ export type NewAnswer = { id: string; event: string };
 export type FoundAnswer = { state: 'pending' | 'cancelled' } | { state: 'answered'; event: string };
 
 export type Answers = {
-  /** Keeps an answer, unless there is one already (`repeated`), or it was cancelled (`gone`). On disk when it resolves. */
-  keep(answer: NewAnswer): Promise<AppendResult>;
+  /**
+   * Keeps all in one transaction, but those of which there is one already (`repeated`), or that were cancelled (`gone`): when it
+   * resolves they are on disk. The results are in the order of `answers`.
+   */
+  keep(answers: readonly NewAnswer[]): Promise<AppendResult[]>;
   /** The answer; while it is pending, `holder` is told of it when it comes. */
   read(id: string, holder?: Holder): Promise<FoundAnswer>;
   /** Removes the answer, and has none kept that is still to come. */
@@ -23,6 +27,14 @@ export type Answers = {
   forgetOld(isStopping?: () => boolean): Promise<number>;
 };
 
+/** Puts `rows` in place of those that there are. */
+function insert(rows: number): string {
+  return `INSERT INTO answers (id, event, is_cancelled, expires_ms) VALUES ${placeholders(rows, 4)}
+    ON CONFLICT (id) DO UPDATE SET event = excluded.event, is_cancelled = excluded.is_cancelled, expires_ms = excluded.expires_ms`;
+}
+
+const KEEP_THE_FIRST = `WHERE answers.event IS NULL AND answers.is_cancelled = 0
+  RETURNING id, holder_instance, holder_url`;
 /**
  * Asks twice, since another process may have filled one, which is then kept for longer, until this one gets at its row. In the order of
  * their ids, or two processes could each wait for a row of the other.
@@ -41,30 +53,33 @@ export function createAnswers({
   nowMs?: () => number;
 }): Answers {
   const { transaction, lockRows } = database;
-  /** Sets `column` where there is nothing that it may not replace. */
-  const set = (id: string, column: 'event' | 'is_cancelled', value: string | number) => {
-    const cancelled = column === 'is_cancelled';
-    return transaction((sql) =>
-      sql(
-        `INSERT INTO answers (id, event, is_cancelled, expires_ms) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (id) DO UPDATE SET event = excluded.event, is_cancelled = excluded.is_cancelled,
-           expires_ms = excluded.expires_ms
-         ${cancelled ? '' : 'WHERE answers.event IS NULL AND answers.is_cancelled = 0'}
-         RETURNING holder_instance, holder_url`,
-        [id, cancelled ? null : value, cancelled ? value : 0, nowMs() + retentionMs],
-      ),
+
+  /** What becomes of answers to as many requests. What is not kept is locked, and so cannot change before it is read. */
+  async function keepEach(sql: Sql, answers: readonly NewAnswer[]): Promise<Map<string, AppendResult>> {
+    const params = answers.flatMap(({ id, event }) => [id, event, 0, nowMs() + retentionMs]);
+    const kept = await sql(`${insert(answers.length)} ${KEEP_THE_FIRST}`, params);
+    const results = new Map(kept.map((row) => [String(row.id), toResult('appended', row)]));
+    const others = answers.map(({ id }) => id).filter((id) => !results.has(id));
+    if (others.length === 0) return results;
+    const found = await sql(
+      `SELECT id, is_cancelled, holder_instance, holder_url FROM answers WHERE id IN ${placeholders(1, others.length)}`,
+      others,
     );
-  };
+    for (const row of found)
+      results.set(String(row.id), row.is_cancelled === 0 ? toResult('repeated', row) : { outcome: 'gone' });
+    return results;
+  }
 
   return {
-    async keep({ id, event }) {
-      const [kept] = await set(id, 'event', event);
-      if (kept) return { outcome: 'appended', ...toPush(id, kept) };
-      const [found] = await transaction((sql) =>
-        sql('SELECT is_cancelled, holder_instance, holder_url FROM answers WHERE id = $1', [id]),
-      );
-      if (found?.is_cancelled !== 0) return { outcome: 'gone' };
-      return { outcome: 'repeated', ...toPush(id, found) };
+    async keep(answers) {
+      if (answers.length === 0) return [];
+      const firsts = new Set(firstOfEach(answers));
+      const results = await transaction((sql) => keepEach(sql, [...firsts]));
+      return answers.map((answer) => {
+        const result = results.get(answer.id) ?? { outcome: 'gone' };
+        const isAgain = result.outcome === 'appended' && !firsts.has(answer);
+        return isAgain ? { ...result, outcome: 'repeated' } : result;
+      });
     },
     read: (id, holder) =>
       transaction(async (sql) => {
@@ -80,7 +95,7 @@ export function createAnswers({
         return { state: 'pending' };
       }),
     async cancel(id) {
-      await set(id, 'is_cancelled', 1);
+      await transaction((sql) => sql(insert(1), [id, null, 1, nowMs() + retentionMs]));
     },
     forgetOld(isStopping) {
       const params = [nowMs(), MAX_AT_ONCE];
@@ -91,8 +106,15 @@ export function createAnswers({
   };
 }
 
-function toPush(id: string, { holder_instance: instance, holder_url: url }: Row): Pick<AppendResult, 'push'> {
-  if (instance === null) return {};
+/** The first answer to each request, in the order of their ids, or two processes could each wait for a row of the other. */
+function firstOfEach(answers: readonly NewAnswer[]): NewAnswer[] {
+  const firsts = new Map(answers.toReversed().map((answer) => [answer.id, answer]));
+  return [...firsts.values()].sort((one, other) => (one.id < other.id ? -1 : 1));
+}
+
+function toResult(outcome: AppendResult['outcome'], row: Row): AppendResult {
+  const { id, holder_instance: instance, holder_url: url } = row;
+  if (instance === null) return { outcome };
   const holder = { instance: String(instance), url: String(url) };
-  return { push: { holder, mailbox: id, epoch: '', head: 1, offset: 1 } };
+  return { outcome, push: { holder, mailbox: String(id), epoch: '', head: 1, offset: 1 } };
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { AppError } from '@waybill/common/errors.ts';
@@ -53,6 +54,20 @@ describe('PostgreSQL', { skip: needsPostgresql() }, () => {
         numbers,
         Array.from({ length: 20 }, (_, n) => [n + 1, n]),
       );
+    }
+    await Promise.all(databases.map((database) => database.close()));
+  });
+
+  it('several processes keep the same answers in different orders, each once', async () => {
+    const databases = [openPostgresql(server.url, log), openPostgresql(server.url, log)] as const;
+    const [one, two] = databases.map((database) => createAnswers({ database, retentionMs: 60_000 }));
+    await Promise.all(databases.map(migrate));
+    for (let round = 0; round < 20; round += 1) {
+      const ids = Array.from({ length: 20 }, () => randomUUID());
+      const keep = async (process: typeof one, ids: string[]) =>
+        (await process?.keep(ids.map((id) => ({ id, event: '{}' }))))?.map(({ outcome }) => outcome) ?? [];
+      const kept = await Promise.all([keep(one, ids), keep(two, ids.toReversed())]);
+      assert.deepEqual(kept.flat().sort(), ids.flatMap(() => ['appended', 'repeated']).sort());
     }
     await Promise.all(databases.map((database) => database.close()));
   });

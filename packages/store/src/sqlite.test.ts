@@ -52,10 +52,10 @@ it('what another program has locked is refused, and goes on when the lock is gon
   const answers = createAnswers({ database, retentionMs: 60_000 });
   const other = new DatabaseSync(path);
   other.exec('BEGIN IMMEDIATE');
-  await assert.rejects(answers.keep({ id: 'a', event: '{}' }), { code: 'not-accepted' });
+  await assert.rejects(answers.keep([{ id: 'a', event: '{}' }]), { code: 'not-accepted' });
   assert.equal(readiness(), 'the database fails');
   other.close();
-  assert.equal((await answers.keep({ id: 'a', event: '{}' })).outcome, 'appended');
+  assert.deepEqual(await answers.keep([{ id: 'a', event: '{}' }]), [{ outcome: 'appended' }]);
   assert.equal(readiness(), undefined);
   await database.close();
 });
@@ -64,16 +64,16 @@ it('what finds no room on the disk is refused whole, and there is nothing lost w
   const { database } = openDatabase(`sqlite:${newPath()}`, pino({ level: 'silent' }));
   await migrate(database);
   const answers = createAnswers({ database, retentionMs: 60_000 });
-  await answers.keep({ id: 'before', event: '{}' });
+  await answers.keep([{ id: 'before', event: '{}' }]);
   // As the disk does, but by the page: https://sqlite.org/pragma.html#pragma_max_page_count
   const limit = (pages: number) => database.transaction((sql) => sql(`PRAGMA max_page_count = ${pages}`));
   await limit(1);
   const event = JSON.stringify('x'.repeat(100_000));
-  await assert.rejects(answers.keep({ id: 'large', event }), { code: 'not-accepted' });
+  await assert.rejects(answers.keep([{ id: 'large', event }]), { code: 'not-accepted' });
   assert.deepEqual(await answers.read('before'), { state: 'answered', event: '{}' });
   assert.deepEqual(await answers.read('large'), { state: 'pending' });
   await limit(100_000);
-  assert.equal((await answers.keep({ id: 'large', event })).outcome, 'appended');
+  assert.deepEqual(await answers.keep([{ id: 'large', event }]), [{ outcome: 'appended' }]);
   assert.deepEqual(await answers.read('large'), { state: 'answered', event });
   await database.close();
 });
@@ -88,7 +88,7 @@ it('answers are kept while many others are forgotten', async () => {
   const done: string[] = [];
   const forgotten = answers.forgetOld().then(() => done.push('forgotten'));
   await setImmediate();
-  await answers.keep({ id: randomUUID(), event: '{}' });
+  await answers.keep([{ id: randomUUID(), event: '{}' }]);
   done.push('kept');
   await forgotten;
   assert.deepEqual(done, ['kept', 'forgotten']);

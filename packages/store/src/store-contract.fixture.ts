@@ -586,8 +586,8 @@ export function storeContract(name: string, open: () => Promise<Database>): void
     it('are pending, then there, and stay as they are', async () => {
       const id = randomKey();
       assert.deepEqual(await answers().read(id), { state: 'pending' });
-      assert.deepEqual(await answers().keep({ id, event: '{"n":1}' }), { outcome: 'appended' });
-      assert.deepEqual(await answers().keep({ id, event: '{"n":2}' }), { outcome: 'repeated' });
+      assert.deepEqual(await answers().keep([{ id, event: '{"n":1}' }]), [{ outcome: 'appended' }]);
+      assert.deepEqual(await answers().keep([{ id, event: '{"n":2}' }]), [{ outcome: 'repeated' }]);
       assert.deepEqual(await answers().read(id), { state: 'answered', event: '{"n":1}' });
     });
 
@@ -596,22 +596,47 @@ export function storeContract(name: string, open: () => Promise<Database>): void
       await answers().read(id, holder);
       await answers().read(id, other);
       const push = { holder: other, mailbox: id, epoch: '', head: 1, offset: 1 };
-      assert.deepEqual(await answers().keep({ id, event: '{}' }), { outcome: 'appended', push });
-      assert.deepEqual(await answers().keep({ id, event: '{}' }), { outcome: 'repeated', push });
+      assert.deepEqual(await answers().keep([{ id, event: '{}' }]), [{ outcome: 'appended', push }]);
+      assert.deepEqual(await answers().keep([{ id, event: '{}' }]), [{ outcome: 'repeated', push }]);
     });
 
     it('are not kept once they are cancelled, before and after they came', async () => {
       const [early, late] = [randomKey(), randomKey()];
       await answers().cancel(early);
-      assert.deepEqual(await answers().keep({ id: early, event: '{}' }), { outcome: 'gone' });
-      await answers().keep({ id: late, event: '{}' });
+      assert.deepEqual(await answers().keep([{ id: early, event: '{}' }]), [{ outcome: 'gone' }]);
+      await answers().keep([{ id: late, event: '{}' }]);
       await answers().cancel(late);
       for (const id of [early, late]) assert.deepEqual(await answers().read(id), { state: 'cancelled' });
     });
 
+    it('are kept together, each by itself, and the first of several to one request', async () => {
+      const [one, two, there, cancelled, asked] = Array.from({ length: 5 }, randomKey) as [
+        string,
+        ...string[],
+      ];
+      await answers().keep([{ id: there as string, event: '{"n":0}' }]);
+      await answers().cancel(cancelled as string);
+      await answers().read(asked as string, holder);
+      const ids = [two, one, there, cancelled, asked, one, cancelled, asked] as string[];
+      const push = { holder, mailbox: asked, epoch: '', head: 1, offset: 1 };
+      assert.deepEqual(await answers().keep(ids.map((id, n) => ({ id, event: `{"n":${n + 1}}` }))), [
+        { outcome: 'appended' },
+        { outcome: 'appended' },
+        { outcome: 'repeated' },
+        { outcome: 'gone' },
+        { outcome: 'appended', push },
+        { outcome: 'repeated' },
+        { outcome: 'gone' },
+        { outcome: 'repeated', push },
+      ]);
+      for (const [id, n] of Object.entries({ [two as string]: 1, [one]: 2, [there as string]: 0 }))
+        assert.deepEqual(await answers().read(id), { state: 'answered', event: `{"n":${n}}` });
+      assert.deepEqual(await answers().keep([]), []);
+    });
+
     it('are forgotten after a while', async () => {
       const id = randomKey();
-      await answers().keep({ id, event: '{}' });
+      await answers().keep([{ id, event: '{}' }]);
       nowMs += RETENTION_MS + 1;
       assert.ok((await answers().forgetOld()) >= 1);
       assert.deepEqual(await answers().read(id), { state: 'pending' });
@@ -621,7 +646,7 @@ export function storeContract(name: string, open: () => Promise<Database>): void
       const id = randomKey();
       await answers().read(id, holder);
       nowMs += RETENTION_MS;
-      await answers().keep({ id, event: '{}' });
+      await answers().keep([{ id, event: '{}' }]);
       nowMs += RETENTION_MS;
       await answers().forgetOld();
       assert.deepEqual(await answers().read(id), { state: 'answered', event: '{}' });
