@@ -43,6 +43,12 @@ const starts: Record<string, Start> = {
     });
     return { readiness: () => trouble, drain: async () => {} };
   },
+  'when it is told to go on': async ({ log, isStopping }) => {
+    const goOn = toldToGoOn();
+    log.info('starting');
+    await goOn;
+    return { drain: async () => log.info({ isStopping: isStopping() }, 'draining') };
+  },
   'that cannot drain': async ({ log }) => ({
     async drain() {
       throw new Error('no luck');

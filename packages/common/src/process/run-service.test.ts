@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
+import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -58,6 +59,25 @@ describe('a start', () => {
       assert.equal(code, 1);
       assert.match(stderr, message);
     }
+  });
+
+  test('that a signal comes into goes on to its end, and then all is drained as ever', async (t) => {
+    const child = spawn(process.execPath, [program, 'when it is told to go on'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      timeout: 60_000,
+    });
+    t.after(() => child.kill('SIGKILL'));
+    const said: string[] = [];
+    for await (const line of createInterface({ input: child.stdout })) {
+      const { msg, isStopping } = JSON.parse(line);
+      said.push(msg);
+      if (msg === 'starting') child.kill('SIGTERM');
+      if (msg === 'stopping') child.kill('SIGUSR2');
+      if (msg === 'draining') assert.equal(isStopping, true);
+    }
+    const ours = said.filter((msg) => !msg.startsWith('Server listening at'));
+    assert.deepEqual(ours, ['starting', 'stopping', 'listening', 'draining']);
+    assert.equal(child.exitCode ?? (await once(child, 'exit'))[0], 0);
   });
 
   test('that rejects with nothing still exits 1', async () => {

@@ -2,8 +2,8 @@
  * The life of a process: settings, a logger, its start, health on a port of its own, readiness, and the way to its end.
  * A `main.ts` says what is particular to its service, as one function, and nothing of the rest.
  *
- *     settings → log → start → health port → `listening`
- *     SIGTERM or SIGINT → not ready → (pause) → drain → close, health port, telemetry → logs → exit
+ *     settings → log → signals → start → health port → `listening`
+ *     SIGTERM or SIGINT → not ready → (pause) → started → drain → close, health port, telemetry → logs → exit
  */
 import type { FastifyInstance } from 'fastify';
 import type { Level, Logger } from 'pino';
@@ -15,7 +15,7 @@ import { identity, instanceId, serviceName } from '../instance.ts';
 import { CLOSE_MS, FINISH_MS } from '../shutdown-bounds.ts';
 import { createLogger, flushLogs } from '../telemetry/logging.ts';
 import { shutdownTelemetry } from '../telemetry/shutdown-telemetry.ts';
-import { shutdownOnSignal } from './shutdown.ts';
+import { type ShutdownStep, shutdownOnSignal } from './shutdown.ts';
 
 /** The settings that the life of a process depends on. */
 export type ServiceConfig = {
@@ -52,7 +52,8 @@ export type RunningService = {
 };
 
 /**
- * Runs a service as this process, until a signal ends it. Resolves when it listens.
+ * Runs a service as this process, until a signal ends it. Resolves when it listens. A signal that comes before that lets it
+ * start, and then ends it in the same way.
  *
  * A start that fails ends the process with code 1. What the operator can mend (settings, a taken port) is then told in
  * one message without a stack trace; everything else with one.
@@ -73,24 +74,37 @@ export async function runService<Config extends ServiceConfig>(
     const log = createLogger({ service: serviceName(), level: config.LOG_LEVEL });
     for (const doubt of settingDoubts(config)) log.warn(doubt);
     let isStopping = false;
-    const service = await start({ config, log, isStopping: () => isStopping });
-    const readiness = () => (isStopping ? 'stopping' : service.readiness?.());
-    const facts = () => ({ ...identity(), ...service.facts?.() });
-    const health = await listenForHealth(config, { log, readiness, facts, describe: service.describe });
-    const healthPort = health && portOf(health);
-    log.info({ ...service.ports, healthPort, instance: instanceId }, 'listening');
+    const starting = bringUp(config, { log, isStopping: () => isStopping }, start);
+    // Before it has started: part of it may have work by then.
     shutdownOnSignal({
       log,
       pauseMs: config.SHUTDOWN_PAUSE_MS,
       onSignal: () => {
         isStopping = true;
       },
-      steps: stepsOf(service, health),
+      steps: stepsOf(starting),
     });
+    await starting;
   } catch (error) {
     console.error(explain(error));
     process.exit(1);
   }
+}
+
+type Up = { service: RunningService; health: FastifyInstance | undefined };
+
+async function bringUp<Config extends ServiceConfig>(
+  config: Config,
+  { log, isStopping }: Omit<ServiceContext<Config>, 'config'>,
+  start: (context: ServiceContext<Config>) => Promise<RunningService>,
+): Promise<Up> {
+  const service = await start({ config, log, isStopping });
+  const readiness = () => (isStopping() ? 'stopping' : service.readiness?.());
+  const facts = () => ({ ...identity(), ...service.facts?.() });
+  const health = await listenForHealth(config, { log, readiness, facts, describe: service.describe });
+  const healthPort = health && portOf(health);
+  log.info({ ...service.ports, healthPort, instance: instanceId }, 'listening');
+  return { service, health };
 }
 
 async function listenForHealth(
@@ -103,18 +117,21 @@ async function listenForHealth(
   return app;
 }
 
-function stepsOf(service: RunningService, health: FastifyInstance | undefined) {
+function stepsOf(starting: Promise<Up>): ShutdownStep[] {
   return [
-    { name: 'drain', run: () => service.drain() },
+    { name: 'start', run: () => starting },
+    { name: 'drain', run: async () => (await starting).service.drain() },
     {
       name: 'close',
       maxMs: FINISH_MS,
-      run: () =>
-        Promise.all([
+      async run() {
+        const { service, health } = await starting;
+        await Promise.all([
           service.close?.(),
           health && drainHttpServer(health, { idleMs: 0, deadlineMs: CLOSE_MS }),
           shutdownTelemetry(),
-        ]),
+        ]);
+      },
     },
     { name: 'logs', run: flushLogs },
   ];
