@@ -59,9 +59,15 @@ export function decodeMessage(
   return isBatch(contentType) ? toArray(parse()).map(toEvent) : [toEvent(parse())];
 }
 
-/** Parses what a tier of ours sent, for a tier that passes it on: with the digits of all numbers. */
+/** How much deeper than in its batch an event stands in what a store is asked, and answers. */
+const HOLDER_LEVELS = 8;
+
+/**
+ * Parses what a tier of ours sent, and has events in it, for a tier that passes it on: with the digits of all numbers, and whatever
+ * depth those may have.
+ */
 export function parseForwardedJson(body: Buffer): unknown {
-  return parseJson(body, EXACT);
+  return parseJson(body, { ...EXACT, maxDepth: MAX_INTERNAL_JSON_DEPTH + HOLDER_LEVELS });
 }
 
 /** One of the events of a batch that is passed on: what was read, unchecked, and the text of it. */

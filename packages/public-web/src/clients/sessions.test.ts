@@ -5,6 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { AppError } from '@waybill/common/errors.ts';
+import type { CloudEvent } from '@waybill/common/event/event.ts';
+import { MAX_INTERNAL_JSON_DEPTH } from '@waybill/common/event/parse-json.ts';
+import type { InternalCall } from '@waybill/common/internal-call/internal-app.ts';
 import type { LookedAt, Reserved, StoreCall } from '@waybill/common/internal-call/store-calls.ts';
 import {
   attaches,
@@ -15,6 +18,7 @@ import {
 } from '@waybill/common/telemetry/metrics.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
+import { createPostPushes } from '../later/watches.ts';
 import { append, pong, postSigned, startStore } from '../public-web.fixture.ts';
 import {
   type Client,
@@ -83,6 +87,31 @@ describe('sessions of clients that stay', () => {
     assert.equal(client.session.recovered, true);
     assert.deepEqual(await client.answers(2), ['b', 'c']);
     await client.session.close();
+  });
+
+  it('have results as deep as any reply may be, told, found by looking and read by who comes back', async () => {
+    const deepest = MAX_INTERNAL_JSON_DEPTH - 2;
+    const data = Array.from({ length: deepest - 1 }).reduce<unknown>((inner) => [inner], {});
+    const name = randomUUID();
+    const client = await connect(one, name);
+    await client.send('told', 'looked for', 'read');
+    const [told, ...others] = (await sentBy(one, 'told', 'looked for', 'read')).map((event) => ({
+      ...pong(event),
+      data,
+    }));
+    const [result] = await append(store, [told as CloudEvent]);
+    const body = Buffer.from(JSON.stringify([{ ...result?.push, instance: one.name, event: told }]));
+    await createPostPushes({ watches: one.watches, instance: one.name })({ body } as InternalCall);
+    await client.answers(1);
+    const after = client.entries[0]?.token;
+    await append(store, others.slice(0, 1));
+    await client.answers(2);
+    await client.session.close();
+    await append(store, others.slice(1));
+    const again = await connect(other, name, { after });
+    await again.answers(2);
+    for (const { event } of [...client.entries, ...again.entries]) assert.deepEqual(event.data, data);
+    await again.session.close();
   });
 
   it('find by looking what they were not told of', async () => {
