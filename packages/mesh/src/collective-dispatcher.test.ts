@@ -233,6 +233,17 @@ describe('Dispatch', () => {
     await network.close();
   });
 
+  it('says that it is not accepted where one site does not accept it, and no other serves it', async () => {
+    const network = createNetwork();
+    const runMethod = () => Promise.reject(new AppError('not-accepted', 'the broker is away'));
+    const [away, other] = [network.add('a', { runMethod }), network.add('b')];
+    await away.connectTo('b:1');
+    const way = serveRequest({ execution_context: { 'waybill-hops': '8' } });
+    for (const { status } of [await dispatch(away), await dispatch(other), await away.serve(way, patient)])
+      assert.deepEqual([told(status), status.details.code], ['500 the broker is away', 'not-accepted']);
+    await network.close();
+  });
+
   it('takes the peer with the fewest calls in flight first, and equals in turn', async () => {
     const network = createNetwork();
     const site = network.add('a');

@@ -32,7 +32,7 @@ import {
 import type { MeshLog } from './neighbour.ts';
 import { createNeighbours, type Neighbours } from './neighbours.ts';
 import type { OpenPeer } from './peer.ts';
-import { ask, createRoute, wayOf, withoutWay } from './routing.ts';
+import { ask, createRoute, type Way, wayOf, weightier, withoutWay } from './routing.ts';
 import type { PeerAt } from './trust.ts';
 
 export type CollectiveDispatcher = Pick<Neighbours, 'connectTo' | 'disconnect'> & {
@@ -119,17 +119,22 @@ export function createCollectiveDispatcher({
       ? refusal(failure(FAILED, 'this site shuts down', { [DETAILS.code]: 'not-accepted' }))
       : undefined;
 
+  /** Runs a call here, or else at whichever site serves it. `answer` is undefined when there is nobody else, and `local` says why not here. */
+  async function runAnywhere(request: ServeRequest, way: Way, options: CallOptions) {
+    const startedMs = performance.now();
+    const local = await methods.serve(request, options);
+    if (!hasNotRun(local.status)) return { local, answer: local, visited: way.visited };
+    const deadlineMs = options.deadlineMs - (performance.now() - startedMs);
+    const sent = { request, way, neighbours: neighbours.active(), options: { ...options, deadlineMs } };
+    const { answer = nobody(), visited } = await route(sent);
+    return { local, answer: answer && weightier(local, answer), visited };
+  }
+
   async function serve(request: ServeRequest, options: CallOptions): Promise<ServeResponse> {
     const way = wayOf(request);
     if (!way) return methods.serve(request, options);
-    const startedMs = performance.now();
-    const execution_context = withoutWay(request.execution_context);
-    const local = await methods.serve({ ...request, execution_context }, options);
-    if (!hasNotRun(local.status)) return local;
-    const deadlineMs = options.deadlineMs - (performance.now() - startedMs);
-    const sent = { request, way, neighbours: neighbours.active(), options: { ...options, deadlineMs } };
-    const { answer, visited } = await route(sent);
-    return withVisited(answer ?? nobody() ?? local, visited);
+    const { local, answer = local, visited } = await runAnywhere(withoutWay(request), way, options);
+    return withVisited(answer, visited);
   }
 
   async function dispatchToTarget(
@@ -149,13 +154,7 @@ export function createCollectiveDispatcher({
   }
 
   async function dispatchToAny(request: ServeRequest, options: CallOptions): Promise<ServeResponse> {
-    const startedMs = performance.now();
-    const local = await methods.serve(request, options);
-    if (!hasNotRun(local.status)) return local;
-    const deadlineMs = options.deadlineMs - (performance.now() - startedMs);
-    const way = { hops: 0, visited: new Set<string>() };
-    const sent = { request, way, neighbours: neighbours.active(), options: { ...options, deadlineMs } };
-    const { answer = nobody() } = await route(sent);
+    const { local, answer } = await runAnywhere(request, FROM_HERE, options);
     if (answer) return answer;
     const { namespace } = request;
     if (methods.hasNamespace(namespace)) return local;
@@ -193,6 +192,8 @@ export function createCollectiveDispatcher({
     shutdown: neighbours.shutdown,
   };
 }
+
+const FROM_HERE: Way = { hops: 0, visited: new Set() };
 
 function dispatched({ status, output, executor_id }: ServeResponse): DispatchResponse {
   return { status: withoutVisited(status), output, handled_by_collector_id: executor_id };

@@ -55,8 +55,7 @@ export function withoutWay(context: ServeRequest['execution_context']): ServeReq
 
 /**
  * Sends a call on, in the order of {@link inOrder}. Resolves with what the first said that has run it or may have; where none
- * has, with what says most: that the hops ran out, that a peer cannot be reached, what the last one answered. Undefined
- * when there is nobody to ask.
+ * has, with what says most ({@link weightier}). Undefined when there is nobody to ask.
  */
 export type Route = (call: {
   request: ServeRequest;
@@ -147,10 +146,17 @@ function hopsRanOut({ namespace }: ServeRequest): ServeResponse {
   return refusal(failure(NOT_FOUND, message, { [DETAILS.code]: HOP_LIMIT }));
 }
 
-function weightier(one: ServeResponse | undefined, other: ServeResponse): ServeResponse {
-  const weight = ({ status }: ServeResponse) =>
-    status.details[DETAILS.code] === HOP_LIMIT ? 2 : status.code === NOT_FOUND ? 0 : 1;
-  return one && weight(one) > weight(other) ? one : other;
+/**
+ * Which of two answers says more to who sent a call that nobody has run: that a site does not accept it, or cannot be reached, and so
+ * may run it later; that the hops ran out; that it is not served. The later one of equals.
+ */
+export function weightier(one: ServeResponse | undefined, other: ServeResponse): ServeResponse {
+  return one && weightOf(one) > weightOf(other) ? one : other;
+}
+
+function weightOf({ status }: ServeResponse): number {
+  if (status.code !== NOT_FOUND) return 2;
+  return status.details[DETAILS.code] === HOP_LIMIT ? 1 : 0;
 }
 
 function sharesNamespace(neighbour: Neighbour, { namespace }: ServeRequest): boolean {
