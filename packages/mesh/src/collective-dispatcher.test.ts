@@ -244,6 +244,18 @@ describe('Dispatch', () => {
     await network.close();
   });
 
+  it('tries another address of its target where that cannot be reached, and takes its answer at the first', async () => {
+    const network = createNetwork();
+    const [site, target] = [network.add('a'), network.add('b')];
+    for (const name of ['bb', 'bbb']) network.alias(name, target);
+    for (const name of ['b', 'bb', 'bbb']) await site.connectTo(`${name}:1`);
+    for (const name of ['b', 'bbb']) network.setFault('a', name, 'refuse');
+    const { status } = await dispatch(site, { target_collector_id: 'b' });
+    assert.equal(told(status), "404 method 'Greeter.Greet' not found in namespace 'shared'");
+    assert.deepEqual(network.hops, ['a>b', 'a>bb']);
+    await network.close();
+  });
+
   it('takes the peer with the fewest calls in flight first, and equals in turn', async () => {
     const network = createNetwork();
     const site = network.add('a');

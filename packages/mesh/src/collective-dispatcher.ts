@@ -133,7 +133,12 @@ export function createCollectiveDispatcher({
   async function serve(request: ServeRequest, options: CallOptions): Promise<ServeResponse> {
     const way = wayOf(request);
     if (!way) return methods.serve(request, options);
-    const { local, answer = local, visited } = await runAnywhere(withoutWay(request), way, options);
+    const execution_context = withoutWay(request.execution_context);
+    const {
+      local,
+      answer = local,
+      visited,
+    } = await runAnywhere({ ...request, execution_context }, way, options);
     return withVisited(answer, visited);
   }
 
@@ -147,8 +152,10 @@ export function createCollectiveDispatcher({
     connected.sort((a, b) => a.inFlight() - b.inFlight());
     let answer = nobody() ?? refusal(failure(NOT_FOUND, `no connection to collector '${target}'`));
     for (const neighbour of connected) {
-      answer = await ask(neighbour, request, options, (executorId) => executorId === target);
-      if (!hasNotRun(answer.status)) break;
+      const asked = await ask(neighbour, request, options, (executorId) => executorId === target);
+      answer = asked.answer;
+      // At another of its addresses the target would say the same.
+      if (asked.hasAnswered || !hasNotRun(answer.status)) break;
     }
     return answer;
   }

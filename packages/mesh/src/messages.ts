@@ -45,7 +45,7 @@ export const FAILED = 500;
 export const DETAILS = {
   /** Why, by the codes of problems: `not-accepted` provably did not run, `outcome-unknown` may have run. */
   code: 'code',
-  /** Between sites: those that were asked and do not serve the method, separated by commas. */
+  /** Between sites: those that were asked and have not run the method, separated by commas. */
   visited: 'waybill-visited',
 } as const;
 

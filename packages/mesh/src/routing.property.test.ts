@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { AppError } from '@waybill/common/errors.ts';
 import fc from 'fast-check';
 import { createNetwork, dispatch, type LinkFault, patient, serveRequest } from './mesh.fixture.ts';
 import { DETAILS } from './messages.ts';
@@ -14,18 +15,22 @@ const links = fc.uniqueArray(fc.tuple(id, id), {
 const mesh = fc.record({
   links: links.map((pairs) => pairs.filter(([from, to]) => from !== to)),
   servers: fc.subarray(IDS),
+  away: fc.subarray(IDS),
   origin: id,
 });
 const fault = fc.constantFrom<LinkFault>('refuse', 'lose-request', 'lose-answer');
 const faults = fc.array(fc.tuple(id, id, fault), { maxLength: 12 });
 
-type Mesh = { links: [string, string][]; servers: string[] };
+type Mesh = { links: [string, string][]; servers: string[]; away?: string[] };
 
-/** A mesh whose `servers` serve the method, and the sites that have run it so far. */
-async function build({ links, servers }: Mesh) {
+/** A mesh whose `servers` serve the method, whose sites `away` accept no call that they do not serve, and the sites that have run it so far. */
+async function build({ links, servers, away = [] }: Mesh, ids = IDS) {
   const network = createNetwork();
   const runs: string[] = [];
-  const sites = new Map(IDS.map((name) => [name, network.add(name, { checkMs: 60_000 })]));
+  const refuse = () => Promise.reject(new AppError('not-accepted', 'the broker is away'));
+  const add = (name: string) =>
+    network.add(name, { checkMs: 60_000, ...(away.includes(name) && { runMethod: refuse }) });
+  const sites = new Map(ids.map((name) => [name, add(name)]));
   for (const name of servers)
     sites.get(name)?.registerService('shared', 'Greeter', 'Greet', () => {
       runs.push(name);
@@ -47,8 +52,9 @@ test('a call runs once where its method can be reached, over however many sites,
     fc.asyncProperty(mesh, async ({ origin, ...plan }) => {
       const { network, runs, siteOf } = await build(plan);
       const { status, handled_by_collector_id } = await dispatch(siteOf(origin));
-      const servers = [...reachable(plan.links, origin)].filter((name) => plan.servers.includes(name));
-      assert.equal(status.code, servers.length > 0 ? 200 : 404);
+      const near = reachable(plan.links, origin);
+      const unserved = plan.away.some((name) => near.has(name)) ? 500 : 404;
+      assert.equal(status.code, plan.servers.some((name) => near.has(name)) ? 200 : unserved);
       assert.deepEqual(runs, status.code === 200 ? [handled_by_collector_id] : []);
       const asked = network.hops.map((hop) => hop.split('>')[1]);
       assert.equal(new Set([origin, ...asked]).size, asked.length + 1, network.hops.join(' '));
@@ -59,6 +65,19 @@ test('a call runs once where its method can be reached, over however many sites,
   );
 });
 
+test('a call that no site accepts costs one hop per site, and one more for each that cannot reach another', async () => {
+  const ids = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
+  const links = ids.flatMap((from, index) => ids.slice(index + 1).map((to): [string, string] => [from, to]));
+  const { network, siteOf } = await build({ links, servers: [], away: ids }, ids);
+  assert.equal((await dispatch(siteOf('a'))).status.details[DETAILS.code], 'not-accepted');
+  assert.equal(network.hops.length, 7);
+  for (const from of ids) network.setFault(from, 'h', 'refuse');
+  network.hops.length = 0;
+  assert.equal((await dispatch(siteOf('a'))).status.details[DETAILS.code], 'not-accepted');
+  assert.equal(network.hops.length, 6 + 7);
+  await network.close();
+});
+
 test('whatever links lose, a call runs at most once, and none that is said not to have run has run', async () => {
   await fc.assert(
     fc.asyncProperty(mesh, faults, async ({ origin, ...plan }, faults) => {
@@ -66,6 +85,7 @@ test('whatever links lose, a call runs at most once, and none that is said not t
       for (const [from, to, kind] of faults) network.setFault(from, to, kind);
       const { status, handled_by_collector_id } = await dispatch(siteOf(origin));
       assert.ok(runs.length <= 1, String(runs));
+      assert.equal(new Set(network.hops).size, network.hops.length, network.hops.join(' '));
       if (status.code === 200) assert.deepEqual(runs, [handled_by_collector_id]);
       if (status.code === 404 || status.details[DETAILS.code] === 'not-accepted') assert.deepEqual(runs, []);
       await network.close();

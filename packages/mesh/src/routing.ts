@@ -1,10 +1,10 @@
 /**
  * Where a call goes that this site does not serve: to one neighbour after the other, until one of them has run it, or may have.
  *
- * Only what provably did not run is tried elsewhere. Loops end in two ways: no site that has been asked is asked again, as each
- * answer names those that were asked on its way (so a call costs at most one hop per site); and a call goes over at most
- * {@link MAX_HOPS}. Both travel in the execution context, which peers other than Waybill pass over: such a peer is asked
- * to serve the call itself, as a Serve is.
+ * Only what provably did not run is tried elsewhere. Loops end in two ways: no site that has answered is asked again, as each
+ * answer names those that were asked on its way (so a call costs at most one hop per site, and one more for each that cannot
+ * reach another); and a call goes over at most {@link MAX_HOPS}. Both travel in the execution context, which peers other than
+ * Waybill pass over: such a peer is asked to serve the call itself, as a Serve is.
  */
 import { type ErrorCode, toAppError } from '@waybill/common/errors.ts';
 import { isCollectorId } from './collector-id.ts';
@@ -95,19 +95,23 @@ export function createRoute(id: string): Route {
       const leftMs = options.deadlineMs - (performance.now() - startedMs);
       const sent = onItsWay(request, way.hops + 1, visited);
       const isPossible = (id: string) => isCollectorId(id) && !visited.has(id);
-      const next = await ask(neighbour, sent, { ...options, deadlineMs: leftMs }, isPossible);
+      const waiting = { ...options, deadlineMs: leftMs };
+      const { answer: next, hasAnswered } = await ask(neighbour, sent, waiting, isPossible);
       if (isKnownToHaveRun(next)) noteRun(next.executor_id, neighbour, candidates, request);
       if (!hasNotRun(next.status)) return { answer: next, visited };
-      if (next.status.code === NOT_FOUND) {
-        order.note(neighbour, request, false);
-        const asked = [neighbour.peerId(), ...namesIn(next.status.details[DETAILS.visited])];
-        for (const name of asked) if (visited.size < MAX_VISITED) visited.add(name);
-      }
+      if (next.status.code === NOT_FOUND) order.note(neighbour, request, false);
+      // One that this site cannot reach may be reached by another.
+      if (hasAnswered)
+        for (const name of [neighbour.peerId(), ...namesIn(next.status.details[DETAILS.visited])])
+          if (visited.size < MAX_VISITED) visited.add(name);
       answer = weightier(answer, next);
     }
     return { answer, visited };
   };
 }
+
+/** What became of a call to a neighbour; without an answer of its own, `answer` says why it has none. */
+export type Asked = { answer: ServeResponse; hasAnswered: boolean };
 
 /** Asks one neighbour; never rejects. `isPossible` says who may have run the call: another that it names did not. */
 export async function ask(
@@ -115,20 +119,28 @@ export async function ask(
   request: ServeRequest,
   options: CallOptions,
   isPossible: (executorId: string) => boolean,
-): Promise<ServeResponse> {
+): Promise<Asked> {
   if (options.deadlineMs <= 0) return unanswered('not-accepted', 'the deadline passed');
   try {
     const answer = await neighbour.serve(request, options);
-    if (hasNotRun(answer.status)) return { ...answer, executor_id: '' };
-    if (isPossible(answer.executor_id)) return answer;
-    return { ...answer, executor_id: isKnownToHaveRun(answer) ? neighbour.peerId() : '' };
+    return { answer: withExecutor(answer, neighbour, isPossible), hasAnswered: true };
   } catch (thrown) {
     const { code, message } = toAppError(thrown);
     const name = neighbour.peerId() || neighbour.address;
-    if (code === 'too-large') return refusal(failure(BAD_REQUEST, message, { [DETAILS.code]: code }));
+    if (code === 'too-large') return unanswered(code, message, BAD_REQUEST);
     if (code === 'not-accepted') return unanswered(code, `collector '${name}' cannot be reached: ${message}`);
     return unanswered('outcome-unknown', `collector '${name}' did not answer: ${message}`);
   }
+}
+
+function withExecutor(
+  answer: ServeResponse,
+  neighbour: Neighbour,
+  isPossible: (executorId: string) => boolean,
+): ServeResponse {
+  if (hasNotRun(answer.status)) return { ...answer, executor_id: '' };
+  if (isPossible(answer.executor_id)) return answer;
+  return { ...answer, executor_id: isKnownToHaveRun(answer) ? neighbour.peerId() : '' };
 }
 
 function isKnownToHaveRun({ status }: ServeResponse): boolean {
@@ -137,8 +149,8 @@ function isKnownToHaveRun({ status }: ServeResponse): boolean {
   );
 }
 
-function unanswered(code: ErrorCode, message: string): ServeResponse {
-  return refusal(failure(FAILED, message, { [DETAILS.code]: code }));
+function unanswered(code: ErrorCode, message: string, status = FAILED): Asked {
+  return { answer: refusal(failure(status, message, { [DETAILS.code]: code })), hasAnswered: false };
 }
 
 function hopsRanOut({ namespace }: ServeRequest): ServeResponse {
