@@ -115,6 +115,7 @@ describe('Connect', () => {
 
   it("answers 200 with the shared namespaces in the caller's order, and its own id", async () => {
     const { network, site } = greeter();
+    network.add('elsewhere', { namespaces: [] });
     await site.setNamespaces(['a', 'b', 'shared']);
     const { status, connection_id, ...answer } = await site.accept(request);
     assert.equal(told(status), '200 Connected with 2 shared namespaces');
@@ -127,6 +128,7 @@ describe('Connect', () => {
 
   it('keeps the connection of a peer that connects again, with its new namespaces', async () => {
     const { network, site } = greeter();
+    network.add('elsewhere', { namespaces: [] });
     const first = await site.accept(request);
     const second = await site.accept({ ...request, namespaces: [] });
     assert.equal(second.connection_id, first.connection_id);
