@@ -16,7 +16,7 @@ export type Connection = {
   connectionId: string;
   /** The process that wrote it. */
   sessionId: string;
-  /** Who sent the Connect. */
+  /** Who asked for it: `outbound` this site, or both, and it keeps it for ever; `inbound` the peer alone. */
   direction: 'outbound' | 'inbound';
   /** Where the peer is called. */
   address: string;

@@ -32,9 +32,9 @@ async function keepSilent(meanwhile: (serve: () => Promise<unknown>) => Promise<
     }),
     log: { info() {}, warn() {} },
   });
-  const connection = await neighbour.settle({ direction: 'outbound', peerId: 'b', sharedNamespaces: [] });
+  const connection = await neighbour.settle({ peerId: 'b', sharedNamespaces: [] });
   const dial = async () => {};
-  await keepConnected(neighbour, { dial, isWanted: true, checkMs: 1 });
+  await keepConnected(neighbour, { dial, giveUp: assert.fail, checkMs: 1 });
   const [saved] = await store.list();
   return { connection, saved, isSilent: neighbour.isSilent() };
 }
@@ -43,6 +43,34 @@ test('a neighbour that is too busy for health checks is kept, and its counts, as
   const { connection, saved, isSilent } = await keepSilent((serve) => serve());
   assert.deepEqual([connection.status, isSilent], ['ACTIVE', false]);
   assert.equal(saved?.calls, CHECKS);
+});
+
+test('a neighbour that connects while the last try to reach it fails is kept', async (t) => {
+  const store = createMemoryConnections();
+  let checks = 0;
+  const neighbour = createNeighbour({
+    ...{ address: 'b:1', name: 'b', sessionId: 's', store, log: { info() {}, warn() {} } },
+    openPeer: () => ({
+      connect: () => assert.fail(),
+      serve: () => assert.fail(),
+      async check() {
+        checks += 1;
+        neighbour.stop();
+      },
+      close() {},
+    }),
+  });
+  const now = performance.now.bind(performance);
+  let passedMs = 0;
+  t.mock.method(performance, 'now', () => now() + passedMs);
+  async function dial() {
+    passedMs = 11 * 60_000;
+    neighbour.noteHeard();
+    await neighbour.settle({ peerId: 'b', sharedNamespaces: [] });
+    throw new AppError('not-accepted', 'no connection can be made');
+  }
+  await keepConnected(neighbour, { dial, giveUp: assert.fail, checkMs: 1 });
+  assert.deepEqual([checks, neighbour.connection()?.status], [1, 'ACTIVE']);
 });
 
 test('a neighbour that answers nothing has failed', async () => {

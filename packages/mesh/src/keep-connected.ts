@@ -14,38 +14,51 @@ const MAX_SILENT = 2;
 const RECONNECT = { baseMs: 250, capMs: 2_000 };
 /** For how long a peer that came to this site is called where it is no more. */
 const GIVE_UP_MS = 10 * 60_000;
+/**
+ * After so many checks (30 s by default) a neighbour is sent a Connect though it is there: it answers health checks of anybody,
+ * also when it has given this site up, or has heard less than it was told.
+ */
+const CHECKS_PER_CONNECT = 15;
 
 /**
- * Runs until the neighbour is closed, or is one that this site does not want by itself and has been gone for ten minutes.
- * Never rejects.
+ * Runs until the neighbour is stopped, or is one that this site does not want by itself and has been gone for ten minutes, when
+ * `giveUp` is called. Never rejects.
  */
 export async function keepConnected(
   neighbour: Neighbour,
   {
     dial,
-    isWanted,
+    giveUp,
     checkMs = CHECK_MS,
   }: {
     dial(options: { deadlineMs: number }): Promise<unknown>;
-    isWanted: boolean;
+    giveUp(): void;
     checkMs: number | undefined;
   },
 ): Promise<void> {
   const { signal } = neighbour;
   let failures = 0;
   let silent = 0;
+  let checks = 0;
   let lastSeenMs = performance.now();
   const isKnown = () => neighbour.isActive() && !neighbour.isForgotten() && neighbour.peerId() !== '';
 
-  for (let round = 0; isWanted || performance.now() - lastSeenMs < GIVE_UP_MS; round += 1) {
+  const isToBeKept = () =>
+    neighbour.isWanted() || neighbour.isActive() || performance.now() - lastSeenMs < GIVE_UP_MS;
+
+  for (let round = 0; isToBeKept(); round += 1) {
     if (failures === 0 && isKnown()) await delay(checkMs, undefined, { signal, ref: false }).catch(() => {});
     // Also after a success, or a peer that drops each connection as soon as it is made would be connected at any rate.
     else if (round > 0) await backOff(Math.max(1, failures), { ...RECONNECT, signal });
     if (signal.aborted) return;
     const askedMs = performance.now();
     try {
-      if (!isKnown()) await dial({ deadlineMs: CONNECT_MS });
+      if (!isKnown() || checks >= CHECKS_PER_CONNECT) {
+        await dial({ deadlineMs: CONNECT_MS });
+        checks = 0;
+      }
       await neighbour.check({ deadlineMs: ANSWER_MS });
+      checks += 1;
       neighbour.noteHealth(false);
       await neighbour.saveCounts();
       [failures, silent, lastSeenMs] = [0, 0, performance.now()];
@@ -61,4 +74,5 @@ export async function keepConnected(
         await neighbour.end('FAILED', message);
     }
   }
+  giveUp();
 }

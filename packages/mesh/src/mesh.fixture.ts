@@ -23,6 +23,8 @@ export type Network = {
   alias(id: string, site: CollectiveDispatcher): void;
   /** Serves sent from site to site so far, as `from>to`. */
   hops: string[];
+  /** Connects tried so far, as `from>to`. */
+  connects: string[];
   close(): Promise<void>;
 };
 
@@ -30,6 +32,7 @@ export function createNetwork(): Network {
   const sites = new Map<string, CollectiveDispatcher>();
   const faults = new Map<string, LinkFault>();
   const hops: string[] = [];
+  const connects: string[] = [];
 
   async function over<T>(
     from: string,
@@ -54,7 +57,10 @@ export function createNetwork(): Network {
   const peersOf =
     (from: string): OpenPeer =>
     (address) => ({
-      connect: (request, options) => over(from, address, options, (site) => site.accept(request)),
+      connect(request, options) {
+        connects.push(`${from}>${address.replace(/:1$/, '')}`);
+        return over(from, address, options, (site) => site.accept(request));
+      },
       serve(request, options) {
         hops.push(`${from}>${address.replace(/:1$/, '')}`);
         return over(from, address, options, (site) => site.serve(request, options));
@@ -65,6 +71,7 @@ export function createNetwork(): Network {
 
   return {
     hops,
+    connects,
     alias: (id, site) => void sites.set(id, site),
     add(id, options) {
       const site = createCollectiveDispatcher({

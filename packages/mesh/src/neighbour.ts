@@ -18,9 +18,9 @@ export type MeshLog = {
 };
 
 /** What a Connect has settled, whichever side sent it. */
-export type Settled = Pick<Connection, 'direction' | 'peerId' | 'sharedNamespaces'>;
+export type Settled = Pick<Connection, 'peerId' | 'sharedNamespaces'>;
 
-export type Neighbour = Pick<Link, 'inFlight' | 'isClosed' | 'heardMs' | 'check'> &
+export type Neighbour = Pick<Link, 'inFlight' | 'isClosed' | 'check'> &
   Pick<Peer, 'connect'> & {
     address: string;
     /** What metrics call it. */
@@ -28,8 +28,16 @@ export type Neighbour = Pick<Link, 'inFlight' | 'isClosed' | 'heardMs' | 'check'
     /** Of its newest connection; undefined before the first. */
     connection(): Readonly<Connection> | undefined;
     isActive(): boolean;
-    /** Whether it may have lost what it knew of this site, so that it has to be told again. */
+    /** Has it known that this site wants to be connected to it for as long as it is not stopped, and not its peer alone. */
+    want(): void;
+    isWanted(): boolean;
+    /** Whether it may not know what this site shares, so that it has to be told again: it has lost it, or did not hear it. */
     isForgotten(): boolean;
+    noteForgotten(): void;
+    /** When it was last heard of, by an answer to a call or a health check, or by {@link noteHeard}; by `performance.now()`. */
+    heardMs(): number;
+    /** Notes that it has called this site. */
+    noteHeard(): void;
     /** Whether its last health check was not answered. */
     isSilent(): boolean;
     noteHealth(isSilent: boolean): void;
@@ -72,8 +80,10 @@ export function createNeighbour({
   log: MeshLog;
 }): Neighbour {
   const stopping = new AbortController();
+  let isWanted = false;
   let isForgotten = false;
   let isSilent = false;
+  let calledMs = 0;
   let holders = 0;
   let connection: Connection | undefined;
   let savedCalls = 0;
@@ -108,12 +118,22 @@ export function createNeighbour({
     signal: stopping.signal,
     inFlight: link.inFlight,
     isClosed: link.isClosed,
-    heardMs: link.heardMs,
+    heardMs: () => Math.max(calledMs, link.heardMs()),
+    noteHeard() {
+      calledMs = performance.now();
+    },
     check: link.check,
     connect: (request, options) => peer.connect(request, options),
     connection: () => connection,
     isActive,
+    want() {
+      isWanted = true;
+    },
+    isWanted: () => isWanted,
     isForgotten: () => isForgotten,
+    noteForgotten() {
+      isForgotten = true;
+    },
     isSilent: () => isSilent,
     noteHealth(next) {
       isSilent = next;
@@ -121,11 +141,12 @@ export function createNeighbour({
     peerId: () => (isActive() ? (connection?.peerId ?? '') : ''),
     async settle(settled) {
       isForgotten = false;
+      const next = { ...settled, direction: isWanted ? 'outbound' : 'inbound' } as const;
       if (connection?.status === 'ACTIVE') {
-        if (isSame(connection, settled)) return connection;
-        Object.assign(connection, settled, { direction: connection.direction });
+        if (isSame(connection, next)) return connection;
+        Object.assign(connection, next);
       } else {
-        connection = begin(address, sessionId, settled);
+        connection = begin(address, sessionId, next);
         log.info(shown(connection), 'peer of the mesh connected');
       }
       await save();
@@ -158,9 +179,12 @@ export function createNeighbour({
   };
 }
 
+type Agreed = Settled & Pick<Connection, 'direction'>;
+
 /** A peer that says again what it has said costs nothing. */
-function isSame(one: Settled, other: Settled): boolean {
-  return one.peerId === other.peerId && `${one.sharedNamespaces}` === `${other.sharedNamespaces}`;
+function isSame(one: Agreed, other: Agreed): boolean {
+  const isSamePeer = one.peerId === other.peerId && one.direction === other.direction;
+  return isSamePeer && `${one.sharedNamespaces}` === `${other.sharedNamespaces}`;
 }
 
 function shown({ connectionId, address, peerId, sharedNamespaces }: Connection): object {
@@ -172,7 +196,7 @@ function shown({ connectionId, address, peerId, sharedNamespaces }: Connection):
   };
 }
 
-function begin(address: string, sessionId: string, settled: Settled): Connection {
+function begin(address: string, sessionId: string, settled: Agreed): Connection {
   return {
     connectionId: randomUUID(),
     sessionId,

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { AppError } from '@waybill/common/errors.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import type { CollectiveDispatcher } from './collective-dispatcher.ts';
@@ -104,6 +104,105 @@ test('a peer that is gone has failed, and is connected again when it is back', a
   for (const site of [a, b])
     await eventually(async () => assert.equal((await site.listActiveConnections()).length, 1));
   assert.equal((await recordOf(a)).includes('outbound b FAILED'), true);
+  await network.close();
+});
+
+test('two sites that connect to each other at once try for each other for as long as it takes', async (t) => {
+  const network = createNetwork();
+  const [a, b] = [network.add('a'), network.add('b')];
+  await Promise.all([a.connectTo('b:1'), b.connectTo('a:1')]);
+  assert.deepEqual(await recordOf(a), ['outbound b ACTIVE']);
+  assert.deepEqual(await recordOf(b), ['outbound a ACTIVE']);
+  network.setFault('a', 'b', 'refuse');
+  network.setFault('b', 'a', 'refuse');
+  for (const site of [a, b])
+    await eventually(async () => assert.deepEqual(await site.listActiveConnections(), []));
+  passTime(t, 11 * 60_000);
+  network.connects.length = 0;
+  await eventually(() => {
+    for (const way of ['a>b', 'b>a'])
+      assert.ok(network.connects.filter((tried) => tried === way).length >= 2, way);
+  });
+  network.setFault('a', 'b', undefined);
+  network.setFault('b', 'a', undefined);
+  for (const site of [a, b])
+    await eventually(async () => assert.equal((await site.listActiveConnections()).length, 1));
+  await network.close();
+});
+
+test('a peer that came by itself, was lost and is called again is still one that came by itself', async () => {
+  const network = createNetwork();
+  const [a, b] = [network.add('a', { checkMs: 60_000 }), network.add('b')];
+  await a.connectTo('b:1');
+  network.setFault('b', 'a', 'refuse');
+  await eventually(async () => assert.deepEqual(await b.listActiveConnections(), []));
+  network.setFault('b', 'a', undefined);
+  await eventually(async () => assert.deepEqual(await recordOf(b), ['inbound a FAILED', 'inbound a ACTIVE']));
+  await network.close();
+});
+
+test('a peer that answers, and has given this site up, is connected again', async () => {
+  const network = createNetwork();
+  const [a, first] = [network.add('a'), network.add('b')];
+  await a.connectTo('b:1');
+  // It answers in the place of the first, as if nothing were, and knows nobody.
+  const forgetful = network.add('b');
+  await eventually(async () => assert.equal((await forgetful.listActiveConnections()).length, 1));
+  assert.deepEqual(await recordOf(a), ['outbound b ACTIVE']);
+  await network.close();
+  await first.shutdown();
+});
+
+test('namespaces that a peer did not hear of, or that changed while it was connected, it is told again', async () => {
+  const network = createNetwork();
+  const [a, b] = [network.add('a'), network.add('b', { namespaces: ['shared', 'more', 'most'] })];
+  let isFirst = true;
+  network.alias('b', {
+    ...b,
+    async accept(request) {
+      const answer = await b.accept(request);
+      if (isFirst) void a.setNamespaces(['more']);
+      isFirst = false;
+      return answer;
+    },
+  });
+  const sharedBy = (site: CollectiveDispatcher, expected: string[]) =>
+    eventually(async () =>
+      assert.deepEqual((await site.listActiveConnections())[0]?.sharedNamespaces, expected),
+    );
+  await a.connectTo('b:1');
+  for (const site of [a, b]) await sharedBy(site, ['more']);
+  network.setFault('a', 'b', 'lose-request');
+  await a.setNamespaces(['most']);
+  network.setFault('a', 'b', undefined);
+  for (const site of [a, b]) await sharedBy(site, ['most']);
+  await network.close();
+});
+
+test('a peer that connects while a goodbye is being taken, or said, is not left with half a connection', async () => {
+  const network = createNetwork();
+  const connections = createMemoryConnections();
+  const saved = Promise.withResolvers<void>();
+  const a = network.add('a', {
+    connections: {
+      ...connections,
+      save: async (connection) => {
+        if (connection.status !== 'ACTIVE') await saved.promise;
+        await connections.save(connection);
+      },
+    },
+  });
+  const b = network.add('b');
+  await a.connectTo('b:1');
+  const request = { address: 'b:1', namespaces: ['shared'], metadata: { collector_id: 'b' } };
+  const goodbye = { ...request, namespaces: [], metadata: { 'waybill-goodbye': 'disconnect' } };
+  const taken = a.accept(goodbye);
+  const { status } = await a.accept(request);
+  saved.resolve();
+  await taken;
+  assert.equal(status.code, 200);
+  b.registerService('shared', 'Greeter', 'Greet', () => null);
+  assert.equal((await dispatch(a, { target_collector_id: 'b' })).handled_by_collector_id, 'b');
   await network.close();
 });
 
@@ -283,6 +382,12 @@ test('calls and bytes are counted on the connection that they went over', async 
   });
   await network.close();
 });
+
+/** Has the clock that waits are measured by show that `ms` have passed. */
+function passTime(t: TestContext, ms: number): void {
+  const now = performance.now.bind(performance);
+  t.mock.method(performance, 'now', () => now() + ms);
+}
 
 async function copyOf(connections: ReturnType<typeof createMemoryConnections>) {
   const copy = createMemoryConnections();

@@ -103,22 +103,30 @@ export function createNeighbours({
   }
 
   function forget(neighbour: Neighbour): void {
+    leave(neighbour);
     neighbour.close();
-    byAddress.delete(neighbour.address);
+  }
+
+  /** From now on it is a new neighbour that a Connect from its address, or to it, settles. */
+  function leave(neighbour: Neighbour): void {
+    neighbour.stop();
+    if (byAddress.get(neighbour.address) === neighbour) byAddress.delete(neighbour.address);
   }
 
   const kept = new WeakSet<Neighbour>();
-  /** @param isWanted whether this site tries for ever, as the peer may not. */
-  function keep(neighbour: Neighbour, isWanted: boolean): void {
+  function keep(neighbour: Neighbour): void {
     if (kept.has(neighbour)) return;
     kept.add(neighbour);
     const again = (options: Partial<CallOptions>) => dial(neighbour, options);
-    void keepConnected(neighbour, { dial: again, isWanted, checkMs }).then(() => {
-      if (!neighbour.signal.aborted) forget(neighbour);
-    });
+    void keepConnected(neighbour, { dial: again, giveUp: () => forget(neighbour), checkMs });
   }
 
-  async function dial(neighbour: Neighbour, options: Partial<CallOptions> = {}): Promise<Connection> {
+  /** @param isAsked whether somebody has asked for the connection, who then wants it kept. */
+  async function dial(
+    neighbour: Neighbour,
+    options: Partial<CallOptions> = {},
+    isAsked = false,
+  ): Promise<Readonly<Connection>> {
     const metadata = { [COLLECTOR_ID]: id };
     const request = { address: ownAddress, namespaces: sharedWith(neighbour.address), metadata };
     const { status, shared_namespaces, target_collector_id } = await neighbour.connect(request, {
@@ -135,12 +143,16 @@ export function createNeighbours({
     if (target_collector_id !== expected)
       throw new AppError('not-accepted', `the collector there is not '${expected}'`);
     if (neighbour.signal.aborted) throw new AppError('not-accepted', 'this site disconnects');
+    if (isAsked) neighbour.want();
     const sharedNamespaces = sharedOf(shared_namespaces, request.namespaces);
-    return neighbour.settle({ direction: 'outbound', peerId: target_collector_id, sharedNamespaces });
+    const settling = neighbour.settle({ peerId: target_collector_id, sharedNamespaces });
+    // They may have changed since they were told.
+    if (`${sharedWith(neighbour.address)}` !== `${request.namespaces}`) neighbour.noteForgotten();
+    return settling;
   }
 
   async function sayGoodbye(neighbour: Neighbour, kind: 'disconnect' | 'shutdown'): Promise<void> {
-    neighbour.stop();
+    leave(neighbour);
     const metadata = { [COLLECTOR_ID]: id, [GOODBYE]: kind };
     const request = { address: ownAddress, namespaces: [], metadata };
     // A peer that does not hear it finds out.
@@ -151,12 +163,11 @@ export function createNeighbours({
 
   async function takeGoodbye(address: string, kind: string): Promise<void> {
     const neighbour = byAddress.get(address);
-    if (kind !== 'shutdown') neighbour?.stop();
-    await neighbour?.end(
-      'DISCONNECTED',
-      kind === 'shutdown' ? 'the peer shut down' : 'the peer disconnected',
-    );
-    if (neighbour?.signal.aborted) forget(neighbour);
+    if (!neighbour) return;
+    if (kind === 'shutdown') return neighbour.end('DISCONNECTED', 'the peer shut down');
+    leave(neighbour);
+    await neighbour.end('DISCONNECTED', 'the peer disconnected');
+    neighbour.close();
   }
 
   return {
@@ -169,12 +180,15 @@ export function createNeighbours({
       const neighbour = neighbourAt(address);
       neighbour.hold();
       try {
-        const connection = await dial(neighbour, options);
-        keep(neighbour, true);
+        const connection = await dial(neighbour, options, true);
+        keep(neighbour);
         return { ...connection };
       } catch (thrown) {
         const { code, message } = toAppError(thrown);
-        if (isPersistent && code !== 'invalid-request') keep(neighbour, true);
+        if (isPersistent && code !== 'invalid-request') {
+          neighbour.want();
+          keep(neighbour);
+        }
         if (!neighbour.isActive()) await store.save(failed(address, sessionId, message)).catch(() => {});
         throw thrown;
       } finally {
@@ -203,9 +217,10 @@ export function createNeighbours({
       try {
         const shared = sharedOf(offered, sharedWith(address));
         const neighbour = neighbourAt(address);
-        const settled = { direction: 'inbound', peerId: peerId || neighbour.peerId() } as const;
-        const settling = neighbour.settle({ ...settled, sharedNamespaces: shared });
-        keep(neighbour, false);
+        const settled = { peerId: peerId || neighbour.peerId(), sharedNamespaces: shared };
+        neighbour.noteHeard();
+        const settling = neighbour.settle(settled);
+        keep(neighbour);
         return accepted((await settling).connectionId, shared);
       } catch (thrown) {
         return refused(FAILED, toAppError(thrown).message);
@@ -217,8 +232,8 @@ export function createNeighbours({
       await sayGoodbye(neighbour, 'disconnect');
     },
     async announce() {
-      // A peer that does not hear it now is told when it is connected again.
-      await Promise.all(active().map((neighbour) => dial(neighbour).catch(() => {})));
+      // A peer that does not hear it now is told until it does.
+      await Promise.all(active().map((neighbour) => dial(neighbour).catch(neighbour.noteForgotten)));
     },
     async recover() {
       const newest = new Map<string, Connection>();
@@ -232,8 +247,11 @@ export function createNeighbours({
           session !== sessionId &&
           (status === 'ACTIVE' || reason === OWN_SHUTDOWN || reason === STALE_REASON)
         )
-          if (peerAt(address) && byAddress.size < MAX_NEIGHBOURS)
-            keep(neighbourAt(address), direction === 'outbound');
+          if (peerAt(address) && byAddress.size < MAX_NEIGHBOURS) {
+            const neighbour = neighbourAt(address);
+            if (direction === 'outbound') neighbour.want();
+            keep(neighbour);
+          }
     },
     async shutdown() {
       isStopping = true;

@@ -5,7 +5,7 @@ import type { Long } from '@grpc/proto-loader';
 export interface Connection {
   'connection_id'?: (string);
   /**
-   * Who sent the Connect: `outbound` the site itself, `inbound` its peer.
+   * Who asked for it: `outbound` the site itself, or both, `inbound` its peer alone.
    */
   'direction'?: (string);
   'address'?: (string);
@@ -45,7 +45,7 @@ export interface Connection {
 export interface Connection__Output {
   'connection_id': (string);
   /**
-   * Who sent the Connect: `outbound` the site itself, `inbound` its peer.
+   * Who asked for it: `outbound` the site itself, or both, `inbound` its peer alone.
    */
   'direction': (string);
   'address': (string);
