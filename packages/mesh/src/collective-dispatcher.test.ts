@@ -246,6 +246,47 @@ describe('Dispatch', () => {
     await network.close();
   });
 
+  for (const code of ['not-accepted', 'unroutable', 'too-large', 'outcome-unknown'] as const)
+    it(`runs nothing elsewhere that has run, when its handler throws '${code}'`, async () => {
+      const network = createNetwork();
+      const runs: string[] = [];
+      for (const name of ['a', 'b', 'c'])
+        network.add(name).registerService('shared', 'Greeter', name === 'c' ? 'Part' : 'Greet', () => {
+          runs.push(name);
+          throw new AppError(code, 'no luck');
+        });
+      const site = network.add('d');
+      for (const name of ['a', 'b', 'c']) await site.connectTo(`${name}:1`);
+      for (const [target_collector_id, method_name] of [
+        ['', 'Greet'],
+        ['', 'Part'],
+        ['b', 'Greet'],
+      ] as const) {
+        runs.length = 0;
+        const answer = await dispatch(site, { target_collector_id, method_name });
+        assert.deepEqual(
+          [told(answer.status), runs],
+          ['500 handler error: no luck', [answer.handled_by_collector_id]],
+        );
+      }
+      await network.close();
+    });
+
+  it('tells of a handler that failed no code that says whether a call has run', async () => {
+    const { site } = greeter();
+    for (const [thrown, code] of [
+      ['not-accepted', 'handler-failed'],
+      ['outcome-unknown', 'handler-failed'],
+      ['too-large', 'handler-failed'],
+      ['invalid-data', 'invalid-data'],
+    ] as const) {
+      site.registerService('shared', 'Greeter', 'Greet', () =>
+        Promise.reject(new AppError(thrown, 'no luck')),
+      );
+      assert.equal((await dispatch(site)).status.details.code, code);
+    }
+  });
+
   it('tries another address of its target where that cannot be reached, and takes its answer at the first', async () => {
     const network = createNetwork();
     const [site, target] = [network.add('a'), network.add('b')];

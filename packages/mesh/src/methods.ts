@@ -1,5 +1,5 @@
 /** What one site serves itself: checks a call in the order of the contract, and runs its method. */
-import { type AppError, toAppError } from '@waybill/common/errors.ts';
+import { type AppError, type ErrorCode, toAppError } from '@waybill/common/errors.ts';
 import { within } from '@waybill/common/within.ts';
 import {
   type Any,
@@ -166,8 +166,12 @@ function methodNotFound(request: ServeRequest): Status {
   return failure(NOT_FOUND, `method '${methodName(request)}' not found in namespace '${request.namespace}'`);
 }
 
+/** Whether a call has run is for the site to say, and not for a handler: by then it has. */
+const SAID_BY_SITES: ReadonlySet<ErrorCode> = new Set(['not-accepted', 'outcome-unknown', 'too-large']);
+
 function handlerError({ code, message }: AppError): Status {
-  return failure(FAILED, `handler error: ${message}`, { [DETAILS.code]: code });
+  const told = SAID_BY_SITES.has(code) ? 'handler-failed' : code;
+  return failure(FAILED, `handler error: ${message}`, { [DETAILS.code]: told });
 }
 
 function toCall(request: ServeRequest, options: CallOptions): MethodCall {
