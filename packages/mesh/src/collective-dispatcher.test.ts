@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 import { AppError } from '@waybill/common/errors.ts';
-import { createNetwork, dispatch, patient, serveRequest } from './mesh.fixture.ts';
+import { createNetwork, dispatch, dispatchRequest, patient, serveRequest } from './mesh.fixture.ts';
 import type { Status } from './messages.ts';
+import type { CallOptions } from './methods.ts';
 
 const told = ({ code, message }: Status) => `${code} ${message}`;
 const output = { type_url: 'type.googleapis.com/acme.Greeting', value: Buffer.from('hello') };
@@ -95,6 +96,68 @@ describe('Serve', () => {
       message: 'the deadline passed',
       details: { code: 'outcome-unknown' },
     });
+  });
+});
+
+describe('the deadline of a call', () => {
+  /** Has `performance.now()` stand still but for what is added to it. */
+  function stopClock(t: TestContext) {
+    let nowMs = Math.ceil(performance.now());
+    t.mock.method(performance, 'now', () => nowMs);
+    return {
+      advance(ms: number) {
+        nowMs += ms;
+      },
+    };
+  }
+
+  it('is one, however many addresses its target has', async (t) => {
+    const network = createNetwork();
+    const [site, target] = [network.add('a', { checkMs: 60_000 }), network.add('b', { checkMs: 60_000 })];
+    const clock = stopClock(t);
+    const waits: number[] = [];
+    const serve = (_request: unknown, { deadlineMs }: CallOptions) => {
+      waits.push(deadlineMs);
+      clock.advance(200);
+      return Promise.reject(new AppError('not-accepted', 'no connection is made in time'));
+    };
+    for (const name of ['b', 'bb', 'bbb', 'bbbb']) {
+      network.alias(name, { ...target, serve });
+      await site.connectTo(`${name}:1`);
+    }
+    const request = dispatchRequest({ target_collector_id: 'b' });
+    const { status } = await site.dispatch(request, { deadlineMs: 500 });
+    assert.deepEqual([waits, status.details.code], [[500, 300, 100], 'not-accepted']);
+    await network.close();
+  });
+
+  it('is one for the registry and the handler', async (t) => {
+    const { site } = greeter();
+    const clock = stopClock(t);
+    const waits: number[] = [];
+    site.setRegistryValidator(async () => {
+      clock.advance(200);
+      return undefined;
+    });
+    site.registerService('shared', 'Greeter', 'Greet', ({ deadlineMs }) => {
+      waits.push(deadlineMs);
+      return null;
+    });
+    assert.equal((await site.serve(serveRequest(), { deadlineMs: 500 })).status.code, 200);
+    assert.deepEqual(waits, [300]);
+  });
+
+  it('holds where the registry does not answer: the call was not accepted', async () => {
+    const { site } = greeter();
+    site.setRegistryValidator(() => new Promise(() => {}));
+    for (const { status } of [
+      await site.serve(serveRequest(), { deadlineMs: 10 }),
+      await site.dispatch(dispatchRequest({ namespace: 'elsewhere' }), { deadlineMs: 10 }),
+    ])
+      assert.deepEqual(
+        [told(status), status.details.code],
+        ['500 the registry of services did not answer', 'not-accepted'],
+      );
   });
 });
 

@@ -33,6 +33,7 @@ import type { MeshLog } from './neighbour.ts';
 import { createNeighbours, type Neighbours } from './neighbours.ts';
 import type { OpenPeer } from './peer.ts';
 import { ask, createRoute, type Way, wayOf, weightier, withoutWay } from './routing.ts';
+import { timeLeft } from './time-left.ts';
 import type { PeerAt } from './trust.ts';
 
 export type CollectiveDispatcher = Pick<Neighbours, 'connectTo' | 'disconnect'> & {
@@ -121,11 +122,10 @@ export function createCollectiveDispatcher({
 
   /** Runs a call here, or else at whichever site serves it. `answer` is undefined when there is nobody else, and `local` says why not here. */
   async function runAnywhere(request: ServeRequest, way: Way, options: CallOptions) {
-    const startedMs = performance.now();
+    const left = timeLeft(options);
     const local = await methods.serve(request, options);
     if (!hasNotRun(local.status)) return { local, answer: local, visited: way.visited };
-    const deadlineMs = options.deadlineMs - (performance.now() - startedMs);
-    const sent = { request, way, neighbours: neighbours.active(), options: { ...options, deadlineMs } };
+    const sent = { request, way, neighbours: neighbours.active(), options: left() };
     const { answer = nobody(), visited } = await route(sent);
     return { local, answer: answer && weightier(local, answer), visited };
   }
@@ -150,9 +150,10 @@ export function createCollectiveDispatcher({
     if (target === id) return methods.serve(request, options);
     const connected = neighbours.active().filter((neighbour) => neighbour.peerId() === target);
     connected.sort((a, b) => a.inFlight() - b.inFlight());
+    const left = timeLeft(options);
     let answer = nobody() ?? refusal(failure(NOT_FOUND, `no connection to collector '${target}'`));
     for (const neighbour of connected) {
-      const asked = await ask(neighbour, request, options, (executorId) => executorId === target);
+      const asked = await ask(neighbour, request, left(), (executorId) => executorId === target);
       answer = asked.answer;
       // At another of its addresses the target would say the same.
       if (asked.hasAnswered || !hasNotRun(answer.status)) break;
@@ -164,7 +165,7 @@ export function createCollectiveDispatcher({
     const { local, answer } = await runAnywhere(request, FROM_HERE, options);
     if (answer) return answer;
     const { namespace } = request;
-    if (methods.hasNamespace(namespace)) return local;
+    if (local.status.code !== NOT_FOUND || methods.hasNamespace(namespace)) return local;
     return refusal(failure(NOT_FOUND, `no collector found for namespace '${namespace}'`));
   }
 

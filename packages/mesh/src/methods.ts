@@ -16,6 +16,7 @@ import {
   type Status,
   wrongField,
 } from './messages.ts';
+import { timeLeft } from './time-left.ts';
 
 /** How long a call may take, and when its caller has given it up. */
 export type CallOptions = {
@@ -94,25 +95,38 @@ export function createMethods({
     async serve(request, options) {
       const wrong = wrongField(request);
       if (wrong !== undefined) return refusal(failure(BAD_REQUEST, wrong));
-      const unregistered = await unregisteredIn(request);
-      if (unregistered !== undefined)
-        return refusal(failure(NOT_FOUND, `service not registered in registry: ${unregistered}`));
+      const left = timeLeft(options);
+      const unregistered = await refusalOfRegistry(request, options);
+      if (unregistered) return unregistered;
       const { namespace } = request;
       if (!hasNamespace(namespace)) return refusal(failure(NOT_FOUND, `namespace '${namespace}' not found`));
       const handler = handlers.get(namespace)?.get(methodName(request));
-      const call = toCall(request, options);
+      const call = toCall(request, left());
       if (handler) return runHandler(handler, call);
       return runMethod ? runElsewhere(runMethod, request, call) : refusal(methodNotFound(request));
     },
   };
 
-  /** A validator that fails has registered nothing. */
-  async function unregisteredIn(request: ServeRequest): Promise<string | undefined> {
+  /** A validator that fails has registered nothing; where it does not answer in time, nobody knows. */
+  async function refusalOfRegistry(
+    request: ServeRequest,
+    { deadlineMs }: CallOptions,
+  ): Promise<ServeResponse | undefined> {
+    let unregistered: string | undefined;
     try {
-      return await validate?.(request);
+      const said = validate?.(request);
+      if (typeof said !== 'object') unregistered = said;
+      else {
+        const asked = said.then((later) => {
+          unregistered = later;
+        });
+        if (!(await within(deadlineMs, asked))) return refusal(REGISTRY_SILENT);
+      }
     } catch (thrown) {
-      return toAppError(thrown).message;
+      unregistered = toAppError(thrown).message;
     }
+    if (unregistered === undefined) return undefined;
+    return refusal(failure(NOT_FOUND, `service not registered in registry: ${unregistered}`));
   }
 
   async function runHandler(handler: MethodHandler, call: MethodCall): Promise<ServeResponse> {
@@ -156,6 +170,10 @@ export function createMethods({
     return { status, output: null, executor_id: id };
   }
 }
+
+const REGISTRY_SILENT = failure(FAILED, 'the registry of services did not answer', {
+  [DETAILS.code]: 'not-accepted',
+});
 
 /** Nobody ran it. */
 export function refusal(status: Status): ServeResponse {

@@ -21,6 +21,7 @@ import {
 import { type CallOptions, refusal } from './methods.ts';
 import type { Neighbour } from './neighbour.ts';
 import { createOrder } from './order.ts';
+import { timeLeft } from './time-left.ts';
 
 /** Hops of one call, its first included. */
 export const MAX_HOPS = 8;
@@ -81,7 +82,7 @@ export function createRoute(id: string): Route {
   }
 
   return async ({ request, way, neighbours, options }) => {
-    const startedMs = performance.now();
+    const left = timeLeft(options);
     const visited = new Set(way.visited).add(id);
     const candidates = neighbours.filter(
       (one) => sharesNamespace(one, request) && !visited.has(one.peerId()),
@@ -92,11 +93,9 @@ export function createRoute(id: string): Route {
     for (const neighbour of order.sort(candidates, request)) {
       // By the answers of those before it.
       if (visited.has(neighbour.peerId())) continue;
-      const leftMs = options.deadlineMs - (performance.now() - startedMs);
       const sent = onItsWay(request, way.hops + 1, visited);
       const isPossible = (id: string) => isCollectorId(id) && !visited.has(id);
-      const waiting = { ...options, deadlineMs: leftMs };
-      const { answer: next, hasAnswered } = await ask(neighbour, sent, waiting, isPossible);
+      const { answer: next, hasAnswered } = await ask(neighbour, sent, left(), isPossible);
       if (isKnownToHaveRun(next)) noteRun(next.executor_id, neighbour, candidates, request);
       if (!hasNotRun(next.status)) return { answer: next, visited };
       if (next.status.code === NOT_FOUND) order.note(neighbour, request, false);
