@@ -231,6 +231,21 @@ export function keptValuesContract(name: string, openDatabase: () => Promise<Dat
         assert.equal(await one.claim('key a', '3'), undefined);
       });
 
+      it('for a key once, however many claim it at once', async () => {
+        const small = await openSmall();
+        const claims = Array.from({ length: 20 }, (_, index) =>
+          small.values.claim({
+            key: 'key 1',
+            owner: 'key a',
+            claim: `${index}`,
+            value: '',
+            keepMs: WINDOW_MS,
+          }),
+        );
+        await Promise.allSettled(claims);
+        assert.equal(small.bytes(), CLAIM_BYTES);
+      });
+
       it('for one of many who ask at once', async () => {
         const small = await openSmall();
         await small.claim('key a', '0');

@@ -200,9 +200,11 @@ it('what listeners sign opens their results, which no other tier signs for, and 
 
 it('a store refuses results for which there is no room before their events are handled', async () => {
   const secret = 'a-secret-that-only-listeners-know';
-  const store = await startStore(`sqlite:${join(folder, 'full-results.db')}`, {
-    env: { RESULTS_SECRETS: secret, KEPT_VALUES_MAX_OWNER_BYTES: '5000000' },
-  });
+  const start = () =>
+    startStore(`sqlite:${join(folder, 'full-results.db')}`, {
+      env: { RESULTS_SECRETS: secret, KEPT_VALUES_MAX_OWNER_BYTES: '5000000' },
+    });
+  let store = await start();
   await store.ready();
   const keys = deriveInternalKeys([secret]).call;
   const ask = async (asked: object) => {
@@ -220,6 +222,11 @@ it('a store refuses results for which there is no room before their events are h
   assert.deepEqual(await read('new', 'cards'), [429, 'keys-full']);
   for (const known of [await read('a', 'cards'), await read('new', 'other')])
     assert.deepEqual(known, [200, undefined]);
+  await store.stop();
+  // Another process counts what is there.
+  store = await start();
+  await store.ready();
+  assert.deepEqual(await read('new', 'cards'), [429, 'keys-full']);
   await store.stop();
 });
 
