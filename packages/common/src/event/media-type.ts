@@ -1,4 +1,5 @@
 /** Media types (RFC 9110, section 8.3.1): what they are, and what their parameters say. */
+import { rememberLast } from './remember-last.ts';
 
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
 const QUOTED = String.raw`"(?:[\t !#-\[\]-~]|\\[\t -~])*"`;
@@ -10,21 +11,13 @@ const MEDIA_TYPE = new RegExp(MEDIA_TYPE_PATTERN);
 const PARAMETER = new RegExp(`;[ \\t]*(${TOKEN})=(${TOKEN}|${QUOTED})`, 'g');
 
 /** Whether `text` is a media type, parameters included; it may become a header then. */
-export function isMediaType(text: string): boolean {
-  return MEDIA_TYPE.test(text);
-}
-
-let lastContentType: string | undefined;
-let lastMediaType = '';
+export const isMediaType = rememberLast((text: string): boolean => MEDIA_TYPE.test(text));
 
 /** The media type without its parameters, in lower case. */
-export function mediaType(contentType: string | undefined): string {
-  // Nearly all that come say the same.
-  if (contentType !== lastContentType)
-    lastMediaType = (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
-  lastContentType = contentType;
-  return lastMediaType;
-}
+export const mediaType = rememberLast(
+  (contentType: string | undefined): string =>
+    (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '',
+);
 
 /** Its parameter `charset` in lower case, if it has one. Expects what {@link isMediaType}. */
 export function charsetOf(contentType: string | undefined): string | undefined {

@@ -41,12 +41,14 @@ export function acceptFirst(server: TcpServer): void {
 export function putOffRequests(server: Server): void {
   const handlers = server.listeners('request') as ((...args: [IncomingMessage, ServerResponse]) => void)[];
   server.removeAllListeners('request');
-  server.on('request', (request: IncomingMessage, response: ServerResponse) =>
-    afterRequests(() => {
-      // Who has gone by then wants nothing any more.
-      if (!request.destroyed) for (const handler of handlers) handler.call(server, request, response);
-    }),
-  );
+  const handle = (request: IncomingMessage, response: ServerResponse) => {
+    for (const handler of handlers) handler.call(server, request, response);
+  };
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    // Who has gone by then wants nothing any more.
+    if (isAccepting) afterRequests(() => request.destroyed || handle(request, response));
+    else handle(request, response);
+  });
 }
 
 /** Calls `act` at once, or when what was put off by now has been handled: in the context, such as a span, of this call. */

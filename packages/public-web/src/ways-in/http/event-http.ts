@@ -130,10 +130,13 @@ function decodePlain(value: unknown, source: string): CloudEvent {
   return toEvent({ specversion: '1.0', id: id ?? randomUUID(), source, type, data });
 }
 
-const BINARY_REQUIRED = ['ce-specversion', 'ce-id', 'ce-source', 'ce-type'] as const;
-
-function isBinary(headers: IncomingHttpHeaders): boolean {
-  return BINARY_REQUIRED.some((name) => headers[name] !== undefined);
+function isBinary({
+  'ce-specversion': specversion,
+  'ce-id': id,
+  'ce-source': source,
+  'ce-type': type,
+}: IncomingHttpHeaders): boolean {
+  return (specversion ?? id ?? source ?? type) !== undefined;
 }
 
 function decodeBinary({ headers, body }: HttpMessage): CloudEvent {
