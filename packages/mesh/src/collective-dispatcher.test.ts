@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { AppError } from '@waybill/common/errors.ts';
 import { createNetwork, dispatch, dispatchRequest, patient, serveRequest } from './mesh.fixture.ts';
-import type { Status } from './messages.ts';
+import { failure, type Status } from './messages.ts';
 import type { CallOptions } from './methods.ts';
 
 const told = ({ code, message }: Status) => `${code} ${message}`;
@@ -359,6 +359,38 @@ describe('Dispatch', () => {
     const { status } = await dispatch(site, { target_collector_id: 'b' });
     assert.equal(told(status), "404 method 'Greeter.Greet' not found in namespace 'shared'");
     assert.deepEqual(network.hops, ['a>b', 'a>bb']);
+    await network.close();
+  });
+
+  it('runs elsewhere what is more than one site takes, and says so where nobody else serves it', async () => {
+    const network = createNetwork();
+    const runMethod = () => Promise.reject(new AppError('too-large', 'more than an event holds'));
+    const [site, small] = [network.add('a'), network.add('b', { runMethod })];
+    const [other, last] = [network.add('c'), network.add('d')];
+    await site.connectTo('b:1');
+    await site.connectTo('c:1');
+    for (const at of [site, small, other])
+      assert.deepEqual(
+        (await dispatch(at)).status,
+        failure(400, 'more than an event holds', { code: 'too-large' }),
+      );
+    last.registerService('shared', 'Greeter', 'Greet', () => output);
+    await other.connectTo('d:1');
+    for (const at of [site, small, other]) assert.equal((await dispatch(at)).handled_by_collector_id, 'd');
+    await network.close();
+  });
+
+  it('asks no second peer what is more than a message to one holds', async () => {
+    const network = createNetwork();
+    const site = network.add('a');
+    const serve = () => Promise.reject(new AppError('too-large', 'more than a message holds'));
+    for (const name of ['b', 'c']) {
+      network.alias(name, { ...network.add(name), serve });
+      await site.connectTo(`${name}:1`);
+    }
+    const { status } = await dispatch(site);
+    assert.deepEqual(status, failure(400, 'more than a message holds', { code: 'too-large' }));
+    assert.deepEqual(network.hops, ['a>b']);
     await network.close();
   });
 

@@ -43,7 +43,7 @@ export const FAILED = 500;
 
 /** What `details` of a status may hold. Others than Waybill pass it on, or leave it out. */
 export const DETAILS = {
-  /** Why, by the codes of problems: `not-accepted` provably did not run, `outcome-unknown` may have run. */
+  /** Why, by the codes of problems: `not-accepted` and `too-large` provably did not run, `outcome-unknown` may have. */
   code: 'code',
   /** Between sites: those that were asked and have not run the method, separated by commas. */
   visited: 'waybill-visited',
@@ -82,8 +82,14 @@ export function methodName({ service, method_name }: Pick<ServeRequest, 'service
 
 /**
  * Whether the site that answered with `status` provably did not run the method, and another site may. Beyond a 404, which comes
- * before any handler, it has to say so; what the details of a success say is its own matter.
+ * before any handler, it has to say so: that it does not accept the call, or that the call is more than it takes. What the
+ * details of a success say is its own matter.
  */
 export function hasNotRun({ code, details }: Status): boolean {
-  return code === NOT_FOUND || (code === FAILED && details[DETAILS.code] === 'not-accepted');
+  const why = details[DETAILS.code];
+  return (
+    code === NOT_FOUND ||
+    (code === FAILED && why === 'not-accepted') ||
+    (code === BAD_REQUEST && why === 'too-large')
+  );
 }

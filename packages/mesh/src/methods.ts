@@ -43,8 +43,9 @@ export type MethodHandler = (call: MethodCall) => Any | null | Promise<Any | nul
 /**
  * Runs a method that no handler is registered for, within the deadline.
  *
- * @throws AppError `unroutable` when nobody serves it, `not-accepted` when it provably did not run, `outcome-unknown` when it
- *   may have, what is the caller's fault by another code of 400 to 499; anything else is its failure.
+ * @throws AppError `unroutable` when nobody serves it; `not-accepted`, or `too-large` for what is more than this site takes, when
+ *   it provably did not run; `outcome-unknown` when it may have; what is the caller's fault by another code of 400 to 499; anything
+ *   else is its failure.
  */
 export type RunMethod = (call: MethodCall) => Promise<Any | null>;
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { AppError } from '@waybill/common/errors.ts';
 import fc from 'fast-check';
 import { createNetwork, dispatch, type LinkFault, patient, serveRequest } from './mesh.fixture.ts';
-import { DETAILS } from './messages.ts';
+import { DETAILS, hasNotRun } from './messages.ts';
 import { MAX_HOPS } from './routing.ts';
 
 const IDS = ['a', 'b', 'c', 'd', 'e', 'f'];
@@ -16,20 +16,23 @@ const mesh = fc.record({
   links: links.map((pairs) => pairs.filter(([from, to]) => from !== to)),
   servers: fc.subarray(IDS),
   away: fc.subarray(IDS),
+  small: fc.subarray(IDS),
   origin: id,
 });
 const fault = fc.constantFrom<LinkFault>('refuse', 'lose-request', 'lose-answer');
 const faults = fc.array(fc.tuple(id, id, fault), { maxLength: 12 });
 
-type Mesh = { links: [string, string][]; servers: string[]; away?: string[] };
+type Mesh = { links: [string, string][]; servers: string[]; away?: string[]; small?: string[] };
 
-/** A mesh whose `servers` serve the method, whose sites `away` accept no call that they do not serve, and the sites that have run it so far. */
-async function build({ links, servers, away = [] }: Mesh, ids = IDS) {
+/** A mesh whose `servers` serve the method, and the sites that have run it so far. Others of `away` accept no call, and of `small` none so large. */
+async function build({ links, servers, away = [], small = [] }: Mesh, ids = IDS) {
   const network = createNetwork();
   const runs: string[] = [];
-  const refuse = () => Promise.reject(new AppError('not-accepted', 'the broker is away'));
-  const add = (name: string) =>
-    network.add(name, { checkMs: 60_000, ...(away.includes(name) && { runMethod: refuse }) });
+  const add = (name: string) => {
+    const code = away.includes(name) ? 'not-accepted' : small.includes(name) ? 'too-large' : undefined;
+    const runMethod = code && (() => Promise.reject(new AppError(code, 'not here')));
+    return network.add(name, { checkMs: 60_000, ...(runMethod && { runMethod }) });
+  };
   const sites = new Map(ids.map((name) => [name, add(name)]));
   for (const name of servers)
     sites.get(name)?.registerService('shared', 'Greeter', 'Greet', () => {
@@ -53,8 +56,9 @@ test('a call runs once where its method can be reached, over however many sites,
       const { network, runs, siteOf } = await build(plan);
       const { status, handled_by_collector_id } = await dispatch(siteOf(origin));
       const near = reachable(plan.links, origin);
-      const unserved = plan.away.some((name) => near.has(name)) ? 500 : 404;
-      assert.equal(status.code, plan.servers.some((name) => near.has(name)) ? 200 : unserved);
+      const isNear = (name: string) => near.has(name);
+      const unserved = plan.away.some(isNear) ? 500 : plan.small.some(isNear) ? 400 : 404;
+      assert.equal(status.code, plan.servers.some(isNear) ? 200 : unserved);
       assert.deepEqual(runs, status.code === 200 ? [handled_by_collector_id] : []);
       const asked = network.hops.map((hop) => hop.split('>')[1]);
       assert.equal(new Set([origin, ...asked]).size, asked.length + 1, network.hops.join(' '));
@@ -87,7 +91,7 @@ test('whatever links lose, a call runs at most once, and none that is said not t
       assert.ok(runs.length <= 1, String(runs));
       assert.equal(new Set(network.hops).size, network.hops.length, network.hops.join(' '));
       if (status.code === 200) assert.deepEqual(runs, [handled_by_collector_id]);
-      if (status.code === 404 || status.details[DETAILS.code] === 'not-accepted') assert.deepEqual(runs, []);
+      if (hasNotRun(status)) assert.deepEqual(runs, []);
       await network.close();
     }),
     { numRuns: 120 },

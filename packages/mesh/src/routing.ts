@@ -104,6 +104,8 @@ export function createRoute(id: string): Route {
         for (const name of [neighbour.peerId(), ...namesIn(next.status.details[DETAILS.visited])])
           if (visited.size < MAX_VISITED) visited.add(name);
       answer = weightier(answer, next);
+      // What one cannot be sent, as it is too large, no other can.
+      if (!hasAnswered && next.status.code === BAD_REQUEST) break;
     }
     return { answer, visited };
   };
@@ -159,14 +161,14 @@ function hopsRanOut({ namespace }: ServeRequest): ServeResponse {
 
 /**
  * Which of two answers says more to who sent a call that nobody has run: that a site does not accept it, or cannot be reached, and so
- * may run it later; that the hops ran out; that it is not served. The later one of equals.
+ * may run it later; that it is too large; that the hops ran out; that it is not served. The later one of equals.
  */
 export function weightier(one: ServeResponse | undefined, other: ServeResponse): ServeResponse {
   return one && weightOf(one) > weightOf(other) ? one : other;
 }
 
 function weightOf({ status }: ServeResponse): number {
-  if (status.code !== NOT_FOUND) return 2;
+  if (status.code !== NOT_FOUND) return status.code === BAD_REQUEST ? 2 : 3;
   return status.details[DETAILS.code] === HOP_LIMIT ? 1 : 0;
 }
 
