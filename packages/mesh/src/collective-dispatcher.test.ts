@@ -73,6 +73,20 @@ describe('Serve', () => {
     assert.equal((await site.serve(serveRequest(), patient)).status.code, 200);
   });
 
+  it('takes no method for another whose names have the same letters', async () => {
+    const { site } = greeter();
+    site.registerService('n', 'A.B', 'C', () => output);
+    for (const [namespace, service_name, method_name, code] of [
+      ['n', 'A.B', 'C', 200],
+      ['n', 'A', 'B.C', 404],
+      ['n', 'A.B.C', '', 400],
+      ['n.A', 'B', 'C', 404],
+    ] as const) {
+      const request = serveRequest({ namespace, service: { namespace, service_name }, method_name });
+      assert.equal((await site.serve(request, patient)).status.code, code);
+    }
+  });
+
   it('answers 500 when the handler fails, in whatever way', async () => {
     const { site } = greeter();
     for (const [handler, message] of [

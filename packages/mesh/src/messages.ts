@@ -80,6 +80,16 @@ export function methodName({ service, method_name }: Pick<ServeRequest, 'service
   return `${service?.service_name}.${method_name}`;
 }
 
+/** What tells a method from every other: names may have dots, so that `A.B.C` can be two of them. */
+export function methodKey({
+  namespace,
+  service,
+  method_name,
+}: Pick<ServeRequest, 'namespace' | 'service' | 'method_name'>): string {
+  const name = service?.service_name ?? '';
+  return `${namespace.length} ${name.length} ${namespace}${name}${method_name}`;
+}
+
 /**
  * Whether the site that answered with `status` provably did not run the method, and another site may. Beyond a 404, which comes
  * before any handler, it has to say so: that it does not accept the call, or that the call is more than it takes. What the

@@ -7,6 +7,7 @@ import {
   DETAILS,
   FAILED,
   failure,
+  methodKey,
   methodName,
   NOT_FOUND,
   OK,
@@ -78,10 +79,12 @@ export function createMethods({
   validator: RegistryValidator | undefined;
   runMethod: RunMethod | undefined;
 }): Methods {
-  const handlers = new Map<string, Map<string, MethodHandler>>();
+  const handlers = new Map<string, MethodHandler>();
+  const namespacesOfHandlers = new Set<string>();
   let validate = validator;
 
-  const hasNamespace = (namespace: string) => handlers.has(namespace) || namespaces().includes(namespace);
+  const hasNamespace = (namespace: string) =>
+    namespacesOfHandlers.has(namespace) || namespaces().includes(namespace);
 
   return {
     hasNamespace,
@@ -89,9 +92,9 @@ export function createMethods({
       validate = next;
     },
     register(namespace, service, method, handler) {
-      const ofNamespace = handlers.get(namespace) ?? new Map<string, MethodHandler>();
-      ofNamespace.set(`${service}.${method}`, handler);
-      handlers.set(namespace, ofNamespace);
+      namespacesOfHandlers.add(namespace);
+      const ref = { namespace, service_name: service };
+      handlers.set(methodKey({ namespace, service: ref, method_name: method }), handler);
     },
     async serve(request, options) {
       const wrong = wrongField(request);
@@ -101,7 +104,7 @@ export function createMethods({
       if (unregistered) return unregistered;
       const { namespace } = request;
       if (!hasNamespace(namespace)) return refusal(failure(NOT_FOUND, `namespace '${namespace}' not found`));
-      const handler = handlers.get(namespace)?.get(methodName(request));
+      const handler = handlers.get(methodKey(request));
       const call = toCall(request, left());
       if (handler) return runHandler(handler, call);
       return runMethod ? runElsewhere(runMethod, request, call) : refusal(methodNotFound(request));

@@ -1,6 +1,6 @@
 /** In which order neighbours are asked that share the namespace of a call. */
 import { LRUCache } from 'lru-cache';
-import { methodName, type ServeRequest } from './messages.ts';
+import { methodKey, type ServeRequest } from './messages.ts';
 import type { Neighbour } from './neighbour.ts';
 
 /** For how long it is remembered what a neighbour said to a method. It decides who is asked first, and never who is asked. */
@@ -66,5 +66,5 @@ function compare(a: Ranked, b: Ranked): number {
 }
 
 function keyOf({ address }: Neighbour, request: ServeRequest): string {
-  return `${address} ${request.namespace} ${methodName(request)}`;
+  return `${address} ${methodKey(request)}`;
 }
