@@ -9,6 +9,7 @@ import { AMQP_MAX_EVENTS, MAX_BATCH_BYTES } from '@waybill/common/batch-limits.t
 import { type CloudEvent, toEvent } from '@waybill/common/event/event.ts';
 import {
   BATCH_CONTENT_TYPE,
+  decodeForwarded,
   decodeMessage,
   encodeBatch,
   encodeEvent,
@@ -52,8 +53,12 @@ type Span = Parameters<typeof encodeSpans>[0][number];
 /** What each does with a batch. */
 const pieces: Record<string, () => unknown> = {
   'codec: encode': () => encodeBatch(events.map(encodeEvent)),
-  'codec: decode and check, as a tier that forwards': () =>
-    decodeMessage({ contentType: BATCH_CONTENT_TYPE, body }),
+  'codec: decode and check, as a listener': () =>
+    decodeMessage({ contentType: BATCH_CONTENT_TYPE, body }, { roundsNumbers: true }),
+  'codec: decode, check and encode, as a tier that passes on': () =>
+    encodeBatch(decodeForwarded({ contentType: BATCH_CONTENT_TYPE, body })),
+  'codec: the same, written anew': () =>
+    encodeBatch(decodeMessage({ contentType: BATCH_CONTENT_TYPE, body }).map(encodeEvent)),
   'codec: check alone': () => events.forEach(toEvent),
   'signature: sign': () => signRequest({ ...request, keys }),
   'signature: verify': () => verifyRequest({ ...request, headers, keys }),
