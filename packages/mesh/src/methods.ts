@@ -135,11 +135,9 @@ export function createMethods({
 
   async function runHandler(handler: MethodHandler, call: MethodCall): Promise<ServeResponse> {
     try {
-      let output: Any | null = null;
-      const ran = Promise.resolve(handler(call)).then((result) => {
-        output = result;
-      });
-      if (await within(call.deadlineMs, ran)) return success(output);
+      const result = handler(call);
+      if (!result || !('then' in result)) return success(result);
+      if (await within(call.deadlineMs, result)) return success(await result);
       return ended(failure(FAILED, 'the deadline passed', { [DETAILS.code]: 'outcome-unknown' }));
     } catch (thrown) {
       return ended(handlerError(toAppError(thrown)));

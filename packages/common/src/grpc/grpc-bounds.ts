@@ -86,7 +86,8 @@ export function createCallBounds({
         // Of several messages even the first may be long in coming.
         if (!requestStream) receive();
         stream.on('data', onFrame);
-        stream.once('close', onClose);
+        // It comes once, and `once` costs more.
+        stream.on('close', onClose);
         start.call(call, bounded(listener));
       };
       call.sendMessage = (message, onTaken) => {

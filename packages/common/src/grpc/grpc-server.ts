@@ -144,15 +144,19 @@ export async function createGrpcServer({
 /** Answers for handlers that fail: those of unary calls and client streams have a callback, the others write to the call. */
 function guard(implementation: UntypedServiceImplementation, log: Logger): UntypedServiceImplementation {
   const guarded = Object.entries(implementation).map(([method, handler]) => {
-    const handle = async (call: EventEmitter, callback?: sendUnaryData<unknown>) => {
+    const handle = (call: EventEmitter, callback?: sendUnaryData<unknown>) => {
       const answer = callback && answerOnce(callback);
-      try {
-        await Reflect.apply(handler, implementation, [call, answer]);
-      } catch (error) {
+      const fail = (error: unknown) => {
         const details = toPublicError(error, log, { method }).message;
         const refusal = { code: status.INTERNAL, details };
         if (answer) answer(refusal);
         else call.emit('error', refusal);
+      };
+      try {
+        const handled: unknown = Reflect.apply(handler, implementation, [call, answer]);
+        if (handled instanceof Promise) handled.catch(fail);
+      } catch (error) {
+        fail(error);
       }
     };
     return [method, handle];
