@@ -11,9 +11,9 @@ const CONNECT_MS = 3_000;
 /** Silent checks after which a connection has failed; a refused one has at once. One that has answered a call meanwhile is neither. */
 const MAX_SILENT = 2;
 /** A mesh that heals is whole again within 10 s: one try may have been lost, and the next be as late as this. */
-const RECONNECT = { baseMs: 250, capMs: 2_000 };
+export const RECONNECT = { baseMs: 250, capMs: 2_000 };
 /** For how long a peer that came to this site is called where it is no more. */
-const GIVE_UP_MS = 10 * 60_000;
+export const GIVE_UP_MS = 10 * 60_000;
 /**
  * After so many checks (30 s by default) a neighbour is sent a Connect though it is there: it answers health checks of anybody,
  * also when it has given this site up, or has heard less than it was told.

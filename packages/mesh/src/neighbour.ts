@@ -45,8 +45,12 @@ export type Neighbour = Pick<Link, 'inFlight' | 'isClosed' | 'check'> &
     peerId(): string;
     /** Notes what a Connect settled: in its active connection, else in a new one. Resolves once the record is saved, or the store takes long. */
     settle(settled: Settled): Promise<Readonly<Connection>>;
+    /** Takes a connection of an earlier session for its newest one. */
+    recall(earlier: Connection): void;
     /** Ends its active connection, and drops the way to it, as it may be half-open. */
     end(status: Exclude<ConnectionStatus, 'ACTIVE'>, reason: string): Promise<void>;
+    /** Ends its active connection for good; of one that has ended before, the reason is now this one. */
+    endForGood(reason: string): Promise<void>;
     /** Saves the counts of its connection where they have changed. */
     saveCounts(): Promise<void>;
     /** As {@link Link.serve}, counted and measured. */
@@ -101,6 +105,15 @@ export function createNeighbour({
     });
   }
 
+  async function end(status: Exclude<ConnectionStatus, 'ACTIVE'>, reason: string): Promise<void> {
+    peer.close();
+    peer = open();
+    if (!connection || !isActive()) return;
+    Object.assign(connection, { status, reason, endedAt: new Date().toISOString() });
+    log.info({ ...shown(connection), status, reason }, 'connection to a peer of the mesh ended');
+    await save();
+  }
+
   /** One after the other. A connection is good for calls, whether or not it is on record, so a store is not waited for long. */
   async function save(): Promise<void> {
     if (!connection) return;
@@ -152,12 +165,14 @@ export function createNeighbour({
       await save();
       return connection;
     },
-    async end(status, reason) {
-      peer.close();
-      peer = open();
-      if (!connection || !isActive()) return;
-      Object.assign(connection, { status, reason, endedAt: new Date().toISOString() });
-      log.info({ ...shown(connection), status, reason }, 'connection to a peer of the mesh ended');
+    recall(earlier) {
+      connection ??= earlier;
+    },
+    end,
+    async endForGood(reason) {
+      if (isActive()) return end('DISCONNECTED', reason);
+      if (!connection) return;
+      connection.reason = reason;
       await save();
     },
     async saveCounts() {

@@ -4,7 +4,7 @@ import { AppError } from '@waybill/common/errors.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import type { CollectiveDispatcher } from './collective-dispatcher.ts';
 import { type Connection, createMemoryConnections } from './connections.ts';
-import { createNetwork, dispatch } from './mesh.fixture.ts';
+import { createNetwork, dispatch, type Network } from './mesh.fixture.ts';
 
 /** What `site` has on record, the oldest first. */
 async function recordOf(site: CollectiveDispatcher) {
@@ -216,6 +216,84 @@ test('a goodbye ends the connection on both sides for good', async () => {
   await assert.rejects(a.disconnect(connectionId), { code: 'not-found' });
   await network.close();
 });
+
+test('a peer that does not hear a goodbye for good is told until it does, and cannot connect before', async () => {
+  const network = createNetwork();
+  const [a, b] = [network.add('a'), network.add('b')];
+  await b.connectTo('a:1');
+  const [{ connectionId } = assert.fail()] = await a.listConnections();
+  network.setFault('a', 'b', 'lose-request');
+  assert.equal((await a.disconnect(connectionId)).status, 'DISCONNECTED');
+  await eventually(async () => assert.deepEqual(await recordOf(b), ['outbound a FAILED']));
+  network.setFault('a', 'b', undefined);
+  await eventually(async () => assert.equal((await b.listConnections())[0]?.reason, 'the peer disconnected'));
+  assert.deepEqual(await recordOf(a), ['inbound b DISCONNECTED']);
+  await b.connectTo('a:1');
+  assert.equal((await a.listActiveConnections()).length, 1);
+  await network.close();
+});
+
+test('whoever connects again is connected, though the goodbye before was not heard', async () => {
+  const network = createNetwork();
+  const [a, b] = [network.add('a'), network.add('b')];
+  const { connectionId } = await a.connectTo('b:1');
+  network.setFault('a', 'b', 'lose-request');
+  await a.disconnect(connectionId);
+  network.setFault('a', 'b', undefined);
+  await a.connectTo('b:1');
+  for (const site of [a, b])
+    await eventually(async () => assert.equal((await site.listActiveConnections()).length, 1));
+  await network.close();
+});
+
+test('a goodbye is taken for every address at which its sender is known', async () => {
+  const network = createNetwork();
+  const [a, b] = [network.add('a'), network.add('b')];
+  network.alias('bb', b);
+  await a.connectTo('bb:1');
+  const [{ connectionId } = assert.fail()] = await b.listConnections();
+  await b.disconnect(connectionId);
+  assert.deepEqual(await recordOf(a), ['outbound b DISCONNECTED']);
+  await network.close();
+});
+
+test('a peer that has failed, and is tried again, can be ended for good', async () => {
+  const network = createNetwork();
+  const connections = createMemoryConnections();
+  const [a, b] = [network.add('a', { connections }), network.add('b')];
+  const { connectionId } = await a.connectTo('b:1');
+  await a.shutdown();
+  await b.shutdown();
+  network.setFault('a', 'b', 'refuse');
+  const restarted = network.add('a', { connections });
+  await restarted.recoverFromRestart();
+  assert.equal((await restarted.disconnect(connectionId)).reason, 'this site disconnected');
+  await assert.rejects(restarted.disconnect(connectionId), { code: 'not-found' });
+  await network.close();
+});
+
+for (const [how, lose] of [
+  ['was lost', (network: Network) => network.setFault('a', 'b', 'refuse')],
+  ['had shut down', (_network: Network, b: CollectiveDispatcher) => b.shutdown()],
+] as const)
+  test(`a peer that ${how} when this site ended is connected again after a restart, whoever asked for it in vain`, async () => {
+    const network = createNetwork();
+    const connections = createMemoryConnections();
+    const [a, b] = [network.add('a', { connections }), network.add('b')];
+    await a.connectTo('b:1');
+    await lose(network, b);
+    await eventually(async () => assert.deepEqual(await a.listActiveConnections(), []));
+    network.setFault('a', 'b', 'refuse');
+    await assert.rejects(a.connectTo('b:1'));
+    const restarted = network.add('a', { connections: await copyOf(connections) });
+    await a.shutdown();
+    if (how === 'had shut down') network.add('b');
+    await restarted.recoverFromRestart();
+    network.setFault('a', 'b', undefined);
+    await eventually(async () => assert.equal((await restarted.listActiveConnections()).length, 1));
+    await network.close();
+    await b.shutdown();
+  });
 
 test('a connection that was ended for good is not made again, by neither site, also after a restart', async () => {
   const network = createNetwork();

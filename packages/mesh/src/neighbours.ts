@@ -16,6 +16,7 @@ import { createNeighbour, type MeshLog, type Neighbour } from './neighbour.ts';
 import { observeNeighbours } from './observe-neighbours.ts';
 import type { OpenPeer } from './peer.ts';
 import { isPeerAddress } from './peer-address.ts';
+import { tellGoodbye } from './tell-goodbye.ts';
 import type { PeerAt } from './trust.ts';
 
 /** Metadata of a Connect: the collector id of who sends it. */
@@ -24,6 +25,9 @@ const COLLECTOR_ID = 'collector_id';
 const GOODBYE = 'waybill-goodbye';
 /** The reason of connections that ended with this process, in order. */
 const OWN_SHUTDOWN = 'this site shut down';
+/** The reasons of those that are not to be made again. */
+const OWN_DISCONNECT = 'this site disconnected';
+const PEER_DISCONNECT = 'the peer disconnected';
 const CONNECT_MS = 5_000;
 const GOODBYE_MS = 1_000;
 /** Peers of one site. */
@@ -46,8 +50,13 @@ export type Neighbours = {
   ): Promise<Connection>;
   /** Takes a Connect; never rejects. `callerId` is who its sender has shown to be, where it had to. */
   accept(request: ConnectRequest, callerId?: string): Promise<ConnectResponse>;
-  /** Says goodbye for good. @throws AppError `not-found` when there is no such active connection. */
-  disconnect(connectionId: string): Promise<void>;
+  /**
+   * Says goodbye for good, also to a peer that has failed and is tried again, and resolves with its connection. A peer that does not
+   * hear it is told on in the background.
+   *
+   * @throws AppError `not-found` when it is not that of a peer which is connected, or tried.
+   */
+  disconnect(connectionId: string): Promise<Connection>;
   /** Tells every active neighbour the namespaces of this site. */
   announce(): Promise<void>;
   /** What was active when an earlier session ended becomes STALE, and is connected again by itself. */
@@ -151,23 +160,62 @@ export function createNeighbours({
     return settling;
   }
 
-  async function sayGoodbye(neighbour: Neighbour, kind: 'disconnect' | 'shutdown'): Promise<void> {
-    leave(neighbour);
+  function tell(neighbour: Neighbour, kind: 'disconnect' | 'shutdown'): Promise<unknown> {
     const metadata = { [COLLECTOR_ID]: id, [GOODBYE]: kind };
     const request = { address: ownAddress, namespaces: [], metadata };
-    // A peer that does not hear it finds out.
-    await neighbour.connect(request, { deadlineMs: GOODBYE_MS }).catch(() => {});
-    await neighbour.end('DISCONNECTED', kind === 'shutdown' ? OWN_SHUTDOWN : 'this site disconnected');
-    forget(neighbour);
+    return neighbour.connect(request, { deadlineMs: GOODBYE_MS });
   }
 
-  async function takeGoodbye(address: string, kind: string): Promise<void> {
-    const neighbour = byAddress.get(address);
-    if (!neighbour) return;
-    if (kind === 'shutdown') return neighbour.end('DISCONNECTED', 'the peer shut down');
+  async function shutDown(neighbour: Neighbour): Promise<void> {
     leave(neighbour);
-    await neighbour.end('DISCONNECTED', 'the peer disconnected');
+    // A peer that does not hear it finds out.
+    await tell(neighbour, 'shutdown').catch(() => {});
+    await neighbour.end('DISCONNECTED', OWN_SHUTDOWN);
     neighbour.close();
+  }
+
+  /** Those that are said goodbye to for good, and have not heard it, by their addresses. */
+  const leaving = new Map<string, { neighbour: Neighbour; told: AbortController; done: Promise<void> }>();
+
+  async function disconnect(neighbour: Neighbour): Promise<void> {
+    leave(neighbour);
+    const { address } = neighbour;
+    const first = tell(neighbour, 'disconnect');
+    const told = new AbortController();
+    const ended = first.catch(() => {}).then(() => neighbour.endForGood(OWN_DISCONNECT));
+    const done = first
+      .catch(() => tellGoodbye(() => tell(neighbour, 'disconnect'), told.signal))
+      .then(() => leaving.delete(address))
+      .then(() => ended)
+      .then(neighbour.close);
+    leaving.set(address, { neighbour, told, done });
+    await ended;
+  }
+
+  /** Whether whoever is at the address has not yet heard that it is connected no more. */
+  function isLeaving(address: string, peerId: string): boolean {
+    const isOf = ({ neighbour }: { neighbour: Neighbour }) => neighbour.connection()?.peerId === peerId;
+    return leaving.has(address) || (peerId !== '' && [...leaving.values()].some(isOf));
+  }
+
+  /** A goodbye that is still on its way would end the connection that is made next. */
+  async function endLeaving(address: string): Promise<void> {
+    const left = leaving.get(address);
+    left?.told.abort();
+    await left?.done;
+  }
+
+  /** This site may know its peer by another address than the peer does. */
+  async function takeGoodbye(address: string, peerId: string, kind: string): Promise<void> {
+    const isOf = (one: Neighbour) => one.address === address || (peerId !== '' && one.peerId() === peerId);
+    await Promise.all(
+      [...byAddress.values()].filter(isOf).map(async (neighbour) => {
+        if (kind === 'shutdown') return neighbour.end('DISCONNECTED', 'the peer shut down');
+        leave(neighbour);
+        await neighbour.endForGood(PEER_DISCONNECT);
+        neighbour.close();
+      }),
+    );
   }
 
   return {
@@ -177,6 +225,7 @@ export function createNeighbours({
       if (!isPeerAddress(address)) throw new AppError('invalid-request', 'address must be host:port');
       if (address === ownAddress) throw new AppError('invalid-request', 'this collector is at that address');
       if (!peerAt(address)) throw new AppError('forbidden', 'no peer may be at that address');
+      await endLeaving(address);
       const neighbour = neighbourAt(address);
       neighbour.hold();
       try {
@@ -210,9 +259,10 @@ export function createNeighbours({
       if (peerId && !isCollectorId(peerId)) return refused(BAD_REQUEST, 'collector_id is none');
       const goodbye = metadata[GOODBYE];
       if (goodbye !== undefined) {
-        await takeGoodbye(address, goodbye);
+        await takeGoodbye(address, peerId, goodbye);
         return accepted('', []);
       }
+      if (isLeaving(address, peerId)) return refused(FAILED, OWN_DISCONNECT);
       if (offered.length > MAX_NAMESPACES) return refused(BAD_REQUEST, 'too many namespaces');
       try {
         const shared = sharedOf(offered, sharedWith(address));
@@ -227,9 +277,13 @@ export function createNeighbours({
       }
     },
     async disconnect(connectionId) {
-      const neighbour = active().find((one) => one.connection()?.connectionId === connectionId);
-      if (!neighbour) throw new AppError('not-found', `there is no active connection ${connectionId}`);
-      await sayGoodbye(neighbour, 'disconnect');
+      const isOf = (one: Neighbour) => one.connection()?.connectionId === connectionId;
+      const neighbour = [...byAddress.values()].find(isOf);
+      const connection = neighbour?.connection();
+      if (!neighbour || !connection)
+        throw new AppError('not-found', `there is no active connection ${connectionId}`);
+      await disconnect(neighbour);
+      return { ...connection };
     },
     async announce() {
       // A peer that does not hear it now is told until it does.
@@ -237,26 +291,28 @@ export function createNeighbours({
     },
     async recover() {
       const newest = new Map<string, Connection>();
-      for (const connection of await store.list()) {
-        const isOwn = connection.sessionId === sessionId;
-        if (!isOwn && connection.status === 'ACTIVE') await store.save(toStale(connection));
-        newest.set(connection.address, connection);
+      for (const listed of await store.list()) {
+        const isEarlier = listed.sessionId !== sessionId;
+        const connection = isEarlier && listed.status === 'ACTIVE' ? toStale(listed) : listed;
+        if (connection !== listed) await store.save(connection);
+        if (!isMereTry(connection)) newest.set(connection.address, connection);
       }
-      for (const { address, status, reason, direction, sessionId: session } of newest.values())
-        if (
-          session !== sessionId &&
-          (status === 'ACTIVE' || reason === OWN_SHUTDOWN || reason === STALE_REASON)
-        )
-          if (peerAt(address) && byAddress.size < MAX_NEIGHBOURS) {
-            const neighbour = neighbourAt(address);
-            if (direction === 'outbound') neighbour.want();
-            keep(neighbour);
-          }
+      for (const connection of newest.values()) {
+        const { address, direction } = connection;
+        if (connection.sessionId === sessionId || !isToBeConnected(connection)) continue;
+        if (!peerAt(address) || byAddress.size >= MAX_NEIGHBOURS) continue;
+        const neighbour = neighbourAt(address);
+        neighbour.recall(connection);
+        if (direction === 'outbound') neighbour.want();
+        keep(neighbour);
+      }
     },
     async shutdown() {
       isStopping = true;
       stopObserving();
-      await Promise.all(active().map((neighbour) => sayGoodbye(neighbour, 'shutdown')));
+      for (const { told } of leaving.values()) told.abort();
+      await Promise.all([...leaving.values()].map(({ done }) => done));
+      await Promise.all(active().map(shutDown));
       for (const neighbour of byAddress.values()) forget(neighbour);
     },
   };
@@ -274,6 +330,17 @@ export function createNeighbours({
     const nothing = { connection_id: '', shared_namespaces: [], target_collector_id: id };
     return { status: failure(code, message), ...nothing };
   }
+}
+
+/** Whether it was never more than tried: there was nobody. */
+function isMereTry({ status, peerId }: Connection): boolean {
+  return status === 'FAILED' && peerId === '';
+}
+
+/** Whether this site is to connect to the peer of an earlier session's newest connection: it asked for it, or was connected at the end. */
+function isToBeConnected({ direction, reason = '' }: Connection): boolean {
+  if (reason === OWN_DISCONNECT || reason === PEER_DISCONNECT) return false;
+  return direction === 'outbound' || reason === OWN_SHUTDOWN || reason === STALE_REASON;
 }
 
 const STALE_REASON = 'its process ended without a goodbye';

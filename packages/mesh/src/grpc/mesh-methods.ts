@@ -23,7 +23,10 @@ export function registerMeshMethods(site: CollectiveDispatcher): void {
   const methods: Record<string, [output: string, run: (input: never) => Promise<object>]> = {
     Describe: ['Site', () => describe(site)],
     Connect: ['Connection', async ({ address }: Address) => shown(await site.connectTo(address))],
-    Disconnect: ['Connection', ({ connection_id }: ConnectionId) => disconnect(site, connection_id)],
+    Disconnect: [
+      'Connection',
+      async ({ connection_id }: ConnectionId) => shown(await site.disconnect(connection_id)),
+    ],
   };
   for (const [method, [output, run]] of Object.entries(methods)) {
     const { requestDeserialize, responseSerialize } = definition[method] as Definition[string];
@@ -47,12 +50,6 @@ async function describe(site: CollectiveDispatcher): Promise<Site> {
   const { id, address } = site;
   const connections = await site.listConnections();
   return { id, address, namespaces: [...site.namespaces()], connections: connections.map(shown) };
-}
-
-async function disconnect(site: CollectiveDispatcher, connectionId: string): Promise<Shown> {
-  await site.disconnect(connectionId);
-  const connections = await site.listConnections();
-  return shown(connections.find((one) => one.connectionId === connectionId) as Connection);
 }
 
 function shown(connection: Connection): Shown {
