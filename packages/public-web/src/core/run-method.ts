@@ -22,16 +22,20 @@ const DATA_CONTENT_TYPE = 'application/protobuf';
 /** Creates {@link RunMethod}. `answerEvent` has to take the events of every namespace of the site. */
 export function createRunMethod({
   answerEvent,
+  namespaces,
   maxEventBytes = DEFAULT_EVENT_BYTES,
   log,
 }: {
   answerEvent: AnswerEvent;
+  /** Those of the site: who may call one may not call another that is within it. */
+  namespaces: readonly string[];
   /** Of the event that a call becomes (default 256 KiB). */
   maxEventBytes?: number | undefined;
   log: Logger;
 }): RunMethod {
   return async (call) => {
-    const event = toMethodEvent(call, maxEventBytes);
+    const type = toMethodType(call, namespaces);
+    const event = toMethodEvent(call, type, maxEventBytes);
     const answer = await answerEvent(event, {
       // Who may call which method has been settled where the call came in.
       caller: { assertMaySend() {} },
@@ -46,16 +50,30 @@ export function createRunMethod({
 }
 
 /**
+ * The type of the event of a call.
+ *
+ * @throws AppError `unroutable` when no event can have such a type, or it is that of a method of another namespace: service
+ *   `secret.Greeter` of `acme` is none, where `acme.secret` is a namespace.
+ */
+function toMethodType({ namespace, service, method }: MethodCall, namespaces: readonly string[]): string {
+  const type = `${namespace}.${service.service_name}.${method}`;
+  const ofService = type.slice(0, type.lastIndexOf('.'));
+  const isOfAnother = (other: string) => other.length > namespace.length && ofService.startsWith(`${other}.`);
+  if (!EVENT_TYPE_PATTERN.test(type) || namespaces.some(isOfAnother))
+    throw new AppError('unroutable', 'no event of this namespace has such a type');
+  return type;
+}
+
+/**
  * The event of a call.
  *
- * @throws AppError `unroutable` when no event can have such a type; `too-large` for what no event holds.
+ * @throws AppError `too-large` for what no event holds.
  */
 function toMethodEvent(
-  { namespace, service, method, input, executionContext }: MethodCall,
+  { input, executionContext }: MethodCall,
+  type: string,
   maxEventBytes: number,
 ): CloudEvent {
-  const type = `${namespace}.${service.service_name}.${method}`;
-  if (!EVENT_TYPE_PATTERN.test(type)) throw new AppError('unroutable', 'no event has such a type');
   const event: CloudEvent = { specversion: '1.0', id: randomUUID(), source: PUBLIC_WEB_SOURCE, type };
   if (Object.keys(executionContext).length > 0) {
     event.executioncontext = JSON.stringify(executionContext);

@@ -81,6 +81,7 @@ export function createSite({
     log,
     runMethod: createRunMethod({
       answerEvent: createAnswerEvent({ ask, account, labelOf }),
+      namespaces,
       maxEventBytes: config.MAX_EVENT_BYTES,
       log,
     }),
