@@ -5,7 +5,9 @@
  * What they are for (client, queue, broker) is sealed in with them, so credentials taken from one event open in no
  * other: nobody who can write events gets them sent to a broker or a queue of his own.
  */
-import { CompactEncrypt, compactDecrypt, importJWK } from 'jose';
+import { compactDecrypt } from 'jose/jwe/compact/decrypt';
+import { CompactEncrypt } from 'jose/jwe/compact/encrypt';
+import { importJWK } from 'jose/key/import';
 import { AppError } from '../errors.ts';
 import type { PrivateJwk, PublicJwk } from './credential-keys.ts';
 

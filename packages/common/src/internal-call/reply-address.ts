@@ -9,7 +9,9 @@
  */
 
 import { createHmac } from 'node:crypto';
-import { errors, type JWTPayload, jwtVerify } from 'jose';
+import type { JWTPayload } from 'jose';
+import * as errors from 'jose/errors';
+import { jwtVerify } from 'jose/jwt/verify';
 import { AppError, type ErrorCode } from '../errors.ts';
 import { SIGNATURE_WINDOW_MS } from './http-signature.ts';
 import type { Key } from './internal-keys.ts';

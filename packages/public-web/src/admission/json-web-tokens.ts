@@ -7,7 +7,9 @@
  */
 import { hash } from 'node:crypto';
 import { AppError } from '@waybill/common/errors.ts';
-import { createRemoteJWKSet, errors, jwtVerify } from 'jose';
+import * as errors from 'jose/errors';
+import { createRemoteJWKSet } from 'jose/jwks/remote';
+import { jwtVerify } from 'jose/jwt/verify';
 import { LRUCache } from 'lru-cache';
 
 /** Whose keys are public; with others, whoever knows the issuer's keys could sign. */
