@@ -4,16 +4,23 @@ import { after, before, describe, it } from 'node:test';
 import { EVENTS_EXCHANGE, serviceQueues } from '@waybill/common/broker/amqp-topology.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import { freePort } from '@waybill/test-harness/free-port.ts';
+import { createManagementApi, type ManagementApi } from '@waybill/test-harness/management-api.ts';
 import { type OtlpReceiver, startOtlpReceiver } from '@waybill/test-harness/otlp-receiver.ts';
-import { type Rabbitmq, startRabbitmq } from '@waybill/test-harness/rabbitmq.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
-import { cannotStartRabbitmq } from '@waybill/test-harness/test-broker.ts';
+import { freshBroker, rabbitmqMissing, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { notifyByGrpc } from '@waybill/tools/notify-client.ts';
 import { type ChannelModel, connect, type GetMessage } from 'amqplib';
 import { askForDataset, connectClient, newClient } from './dataset-consumer.ts';
-import { grpcAddressOf, type System, startSystem } from './system.ts';
+import { brokerOf, grpcAddressOf, type System, startSystem } from './system.ts';
 
 const CANARY = `canary-${randomUUID()}`;
+/** Users at the clients' broker, whose queues are in its default virtual host: one that may do everything there, one that may read. */
+const CLIENT = `client-${randomUUID()}`;
+const READER = `reader-${randomUUID()}`;
+const USERS = {
+  [CLIENT]: { configure: '.*', write: '.*', read: '.*' },
+  [READER]: { configure: '^$', write: '^$', read: '.*' },
+};
 /** Gets a copy of every event. */
 const TAP = 'tap';
 
@@ -22,68 +29,69 @@ function textOf({ content, properties }: GetMessage): unknown[] {
   return [content.toString(), properties];
 }
 
-describe('a stream that cannot be', { skip: cannotStartRabbitmq }, () => {
-  let rabbitmq: Rabbitmq;
+describe('a stream that cannot be', { skip: rabbitmqMissing }, () => {
+  let broker: TestBroker;
+  let api: ManagementApi;
   let receiver: OtlpReceiver;
   let system: System;
-  let unavailable: System;
+  /** Of a client, and of whoever looks at what the services hold. */
   let model: ChannelModel;
+  let inside: ChannelModel;
   let closedPort: number;
   before(async () => {
-    [rabbitmq, receiver, closedPort] = await Promise.all([startRabbitmq(), startOtlpReceiver(), freePort()]);
-    await rabbitmq.ctl('add_user', 'canary', CANARY);
-    await rabbitmq.ctl('set_permissions', 'canary', '.*', '.*', '.*');
-    const { host } = new URL(rabbitmq.url);
+    [broker, receiver, closedPort] = await Promise.all([freshBroker(), startOtlpReceiver(), freePort()]);
+    api = createManagementApi({ url: String(process.env.TEST_MANAGEMENT_URL) });
+    for (const [user, permissions] of Object.entries(USERS)) {
+      await api.createUser(user, CANARY);
+      await api.setPermissions('/', user, permissions);
+    }
     const env = {
       ...receiver.env,
       LOG_LEVEL: 'trace',
-      CLIENT_BROKERS: `${host},127.0.0.1:${closedPort}`,
+      CLIENT_BROKERS: `${brokerOf(broker.url)},127.0.0.1:${closedPort}`,
       MAX_RETRIES: '1',
       CHUNK_ATTEMPTS: '2',
     };
     const counts = { 'dataset-generator': 1, 'data-dispatch-listener': 1, 'ping-listener': 0 };
-    system = await startSystem({ amqpUrl: rabbitmq.url, counts, env });
-    model = await connectClient(rabbitmq.url);
-    const channel = await model.createChannel();
+    system = await startSystem({ amqpUrl: broker.url, counts, env });
+    model = await connectClient(broker.url);
+    inside = await connect(broker.url);
+    const channel = await inside.createChannel();
     await channel.assertQueue(TAP, { durable: true });
     await channel.bindQueue(TAP, EVENTS_EXCHANGE, '#');
     await channel.close();
   });
   after(async () => {
-    await model?.close();
+    await Promise.all([model?.close(), inside?.close()]);
     await system?.stop();
-    await unavailable?.stop();
     await receiver?.close();
-    await rabbitmq?.stop();
+    for (const user of Object.keys(USERS)) await api?.deleteUser(user);
+    await broker?.close();
   });
   const baseUrl = () => system.publicWebs[0]?.baseUrl as string;
   const client = (changes: object = {}) => ({
-    ...newClient(rabbitmq.url),
-    amqp_user: 'canary',
+    ...newClient(broker.url),
+    amqp_user: CLIENT,
     amqp_pass: CANARY,
     ...changes,
   });
 
   const deadLetters: GetMessage[] = [];
   /** The dead letter of a stream, by its id. */
-  async function deadLetterOf(streamId: string, onModel = model) {
-    return await eventually(
-      async () => {
-        const channel = await onModel.createChannel();
-        for (;;) {
-          const message = await channel.get('waybill.dead-letters', { noAck: true });
-          if (!message) break;
-          deadLetters.push(message);
-        }
-        await channel.close();
-        const found = deadLetters.find(({ content }) => content.toString().includes(streamId));
-        assert.ok(found, `no dead letter of ${streamId}`);
-        const { 'waybill-error-code': code, 'waybill-error-message': message } =
-          found.properties.headers ?? {};
-        return { code, message };
-      },
-      { timeoutMs: 20_000 },
-    );
+  async function deadLetterOf(streamId: string, onModel = inside) {
+    return await eventually(async () => {
+      const channel = await onModel.createChannel();
+      for (;;) {
+        const message = await channel.get('waybill.dead-letters', { noAck: true });
+        if (!message) break;
+        deadLetters.push(message);
+      }
+      await channel.close();
+      const found = deadLetters.find(({ content }) => content.toString().includes(streamId));
+      assert.ok(found, `no dead letter of ${streamId}`);
+      const { 'waybill-error-code': code, 'waybill-error-message': message } = found.properties.headers ?? {};
+      return { code, message };
+    });
   }
 
   async function assertNoQueue(queue: string): Promise<void> {
@@ -94,10 +102,7 @@ describe('a stream that cannot be', { skip: cannotStartRabbitmq }, () => {
 
   async function sent(streamId: string): Promise<void> {
     const [listener] = system.dataDispatchListeners;
-    await listener?.waitForLog(
-      ({ msg, stream_id }) => msg === 'dataset sent' && stream_id === streamId,
-      20_000,
-    );
+    await listener?.waitForLog(({ msg, stream_id }) => msg === 'dataset sent' && stream_id === streamId);
   }
 
   it('succeeds with the credentials of a client', async () => {
@@ -144,9 +149,7 @@ describe('a stream that cannot be', { skip: cannotStartRabbitmq }, () => {
   });
 
   it('ends in a dead letter when the user of the client may not use the queue', async () => {
-    await rabbitmq.ctl('add_user', 'reader', CANARY);
-    await rabbitmq.ctl('set_permissions', 'reader', '^$', '^$', '.*');
-    const { code } = await deadLetterOf(await askForDataset(baseUrl(), client({ amqp_user: 'reader' })));
+    const { code } = await deadLetterOf(await askForDataset(baseUrl(), client({ amqp_user: READER })));
     assert.equal(code, 'client-queue-refused');
   });
 
@@ -156,10 +159,7 @@ describe('a stream that cannot be', { skip: cannotStartRabbitmq }, () => {
     await channel.assertQueue(deleted.queue_name, { durable: true });
     const [listener] = system.dataDispatchListeners;
     const streamId = await askForDataset(baseUrl(), deleted);
-    await listener?.waitForLog(
-      ({ event_id, outcome }) => event_id === streamId && outcome === 'handled',
-      20_000,
-    );
+    await listener?.waitForLog(({ event_id, outcome }) => event_id === streamId && outcome === 'handled');
     await channel.deleteQueue(deleted.queue_name);
     assert.deepEqual(await deadLetterOf(streamId), {
       code: 'client-queue-deleted',
@@ -201,17 +201,18 @@ describe('a stream that cannot be', { skip: cannotStartRabbitmq }, () => {
     await channel.close();
   });
 
-  it('ends in a dead letter when there is no such dataset, or no dataset service', async () => {
+  it('ends in a dead letter when there is no such dataset, or no dataset service', async (t) => {
     const counts = { 'dataset-generator': 1, 'data-dispatch-listener': 1, 'ping-listener': 0 };
-    const vhost = `unavailable-${randomUUID()}`;
-    await rabbitmq.ctl('add_vhost', vhost);
-    await rabbitmq.ctl('set_permissions', '-p', vhost, 'guest', '.*', '.*', '.*');
-    const amqpUrl = `${rabbitmq.url}/${vhost}`;
+    const { url: amqpUrl, close } = await freshBroker();
     const env = { DATASET_NAME: 'nope', MAX_RETRIES: '1', CHUNK_ATTEMPTS: '2' };
-    unavailable = await startSystem({ amqpUrl, counts, env });
+    const unavailable = await startSystem({ amqpUrl, counts, env });
+    t.after(async () => {
+      await unavailable.stop();
+      await close();
+    });
     const [web] = unavailable.publicWebs;
     const elsewhere = await connect(amqpUrl);
-    const none = newClient(rabbitmq.url);
+    const none = newClient(broker.url);
     const unknown = await deadLetterOf(await askForDataset(web?.baseUrl as string, none), elsewhere);
     assert.deepEqual(unknown, {
       code: 'dataset-not-found',
@@ -219,7 +220,7 @@ describe('a stream that cannot be', { skip: cannotStartRabbitmq }, () => {
     });
     await assertNoQueue(none.queue_name);
     await unavailable.kill(unavailable.datasetGenerators[0] as Service);
-    const gone = newClient(rabbitmq.url);
+    const gone = newClient(broker.url);
     const silent = await deadLetterOf(await askForDataset(web?.baseUrl as string, gone), elsewhere);
     assert.equal(silent.code, 'dataset-unavailable');
     assert.match(silent.message, /^the dataset service does not answer/);
@@ -227,8 +228,8 @@ describe('a stream that cannot be', { skip: cannotStartRabbitmq }, () => {
     await elsewhere.close();
   });
 
-  async function takeAll(queue: string): Promise<GetMessage[]> {
-    const channel = await model.createChannel();
+  async function takeAll(of: ChannelModel, queue: string): Promise<GetMessage[]> {
+    const channel = await of.createChannel();
     const messages: GetMessage[] = [];
     for (;;) {
       const message = await channel.get(queue, { noAck: true });
@@ -248,11 +249,11 @@ describe('a stream that cannot be', { skip: cannotStartRabbitmq }, () => {
     await channel.close();
     await notifyByGrpc(grpcAddressOf(system.publicWebs[0] as Service), patient);
     const waiting = await eventually(async () => {
-      const found = await takeAll(serviceQueues('data-dispatch').retry(1_000));
+      const found = await takeAll(inside, serviceQueues('data-dispatch').retry(1_000));
       assert.ok(found.length > 0, 'nothing waits');
       return found;
     });
-    return { batches: await takeAll(patient.queue_name), waiting };
+    return { batches: await takeAll(model, patient.queue_name), waiting };
   }
 
   it('never lets a password out of the sealed credentials', async () => {
@@ -269,7 +270,7 @@ describe('a stream that cannot be', { skip: cannotStartRabbitmq }, () => {
       spans: receiver.spans().map(({ start: _, end: __, ...span }) => span),
       exported: receiver.logs(),
       deadLetters: deadLetters.map(textOf),
-      events: (await takeAll(TAP)).map(textOf),
+      events: (await takeAll(inside, TAP)).map(textOf),
       waiting: waiting.map(textOf),
       batches: batches.map(textOf),
     };

@@ -7,9 +7,9 @@ import { DEAD_LETTER_HEADERS } from '@waybill/common/broker/dead-letter.ts';
 import type { Publisher } from '@waybill/common/broker/ports.ts';
 import type { CloudEvent } from '@waybill/common/event/event.ts';
 import { EVENT_CONTENT_TYPE, encodeEvent, encodeMessage } from '@waybill/common/event/event-json.ts';
-import { type Rabbitmq, startRabbitmq } from '@waybill/test-harness/rabbitmq.ts';
+import { createManagementApi, type ManagementApi } from '@waybill/test-harness/management-api.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
-import { cannotStartRabbitmq, freshBroker, type TestBroker } from '@waybill/test-harness/test-broker.ts';
+import { freshBroker, rabbitmqMissing, type TestBroker } from '@waybill/test-harness/test-broker.ts';
 import { type Channel, connect } from 'amqplib';
 import { servicePermissions } from '../../bin/plain/broker-users.mjs';
 import {
@@ -97,27 +97,43 @@ describe('whoever may publish to the broker but has no key of public-web', () =>
   });
 });
 
-describe('the port of RabbitMQ', { skip: cannotStartRabbitmq }, () => {
-  let rabbitmq: Rabbitmq;
+describe('the port of RabbitMQ', { skip: rabbitmqMissing }, () => {
+  /** With the permissions of ping-listener, in the virtual host of this test alone. */
+  const user = `ping-listener-${randomUUID()}`;
+  let broker: TestBroker;
+  let api: ManagementApi;
   before(async () => {
-    rabbitmq = await startRabbitmq();
-    await rabbitmq.ctl('add_user', 'ping-listener', 'secret');
-    const { configure, write, read } = servicePermissions[
-      'ping-listener'
-    ] as (typeof servicePermissions)[string];
-    await rabbitmq.ctl('set_permissions', 'ping-listener', configure, write, read);
+    broker = await freshBroker();
+    api = createManagementApi({ url: String(process.env.TEST_MANAGEMENT_URL) });
+    await api.createUser(user, 'secret');
+    const permissions = servicePermissions['ping-listener'] as (typeof servicePermissions)[string];
+    await api.setPermissions(broker.vhost, user, permissions);
   });
-  after(() => rabbitmq?.stop());
+  after(async () => {
+    await api?.deleteUser(user);
+    await broker?.close();
+  });
 
-  const as = (user: string) => connect(rabbitmq.url.replace('guest:guest', user), { timeout: 10_000 });
+  function as(username: string, password: string) {
+    const { hostname, port } = new URL(broker.url);
+    const { vhost } = broker;
+    return connect({ hostname, port: Number(port), vhost, username, password }, { timeout: 10_000 });
+  }
+  const asOwner = () => connect(broker.url);
 
   it('lets nobody in without a user and its password', async () => {
-    for (const user of ['nobody:secret', 'ping-listener:wrong', 'ping-listener:', 'guest:wrong'])
-      await assert.rejects(as(user), /ACCESS_REFUSED|403/, user);
+    const strangers = [
+      ['nobody', 'secret'],
+      [user, 'wrong'],
+      [user, ''],
+      ['guest', 'wrong'],
+    ] as const;
+    for (const [name, password] of strangers)
+      await assert.rejects(as(name, password), /ACCESS_REFUSED|403/, name);
   });
 
   it("keeps a service's user from another service's queue, and from names that are not ours", async () => {
-    const model = await as('guest:guest');
+    const model = await asOwner();
     const owner = await model.createChannel();
     await owner.assertQueue('waybill.shop', { durable: true });
     const attempts: Record<string, (channel: Channel) => Promise<unknown>> = {
@@ -129,7 +145,7 @@ describe('the port of RabbitMQ', { skip: cannotStartRabbitmq }, () => {
       'declare a queue of its own': (channel) => channel.assertQueue('mine', { durable: true }),
     };
     await owner.assertExchange(EVENTS_EXCHANGE, 'topic', { durable: true });
-    const stranger = await as('ping-listener:secret');
+    const stranger = await as(user, 'secret');
     for (const [name, attempt] of Object.entries(attempts)) {
       const channel = await stranger.createChannel();
       channel.on('error', () => {});
@@ -139,11 +155,11 @@ describe('the port of RabbitMQ', { skip: cannotStartRabbitmq }, () => {
   });
 
   it("gives a service's user what docs/security.md says it does: copies of all events, and all replies", async () => {
-    const model = await as('guest:guest');
+    const model = await asOwner();
     const owner = await model.createChannel();
     await Promise.all(['waybill.shop', 'waybill.replies'].map((queue) => owner.assertQueue(queue)));
     await owner.assertExchange(EVENTS_EXCHANGE, 'topic', { durable: true });
-    const stranger = await as('ping-listener:secret');
+    const stranger = await as(user, 'secret');
     const channel = await stranger.createConfirmChannel();
 
     await channel.assertQueue('waybill.ping');

@@ -15,8 +15,8 @@ const BACK_MS = 5_000;
 const AT_THE_BROKER: ProcessName[] = ['dispatcher-0', 'dispatcher-1', 'ping-listener-0', 'ping-listener-1'];
 
 describe('when the broker goes under load', { skip: cannotStartRabbitmq }, () => {
-  const bench = useFaultySystem({ deadlineMs: DEADLINE_MS });
-  const broker = () => bench.system().broker;
+  const bench = useFaultySystem({ deadlineMs: DEADLINE_MS, hasOwnBroker: true });
+  const broker = () => bench.system().broker.own();
 
   /**
    * Every promise is asserted of each run under `fault`, and of its bound, which other work of the machine can only

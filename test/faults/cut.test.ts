@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
 import type { Fault } from '@waybill/test-harness/tcp-proxy.ts';
-import { cannotStartRabbitmq } from '@waybill/test-harness/test-broker.ts';
+import { rabbitmqMissing } from '@waybill/test-harness/test-broker.ts';
 import { type Answer, ask } from './client.ts';
 import { type ProcessName, useFaultySystem } from './fault-bench.ts';
 import { TARGETS } from './schedule.ts';
@@ -29,7 +29,7 @@ const AT_THE_BROKER: [string, ProcessName][] = [
   ['listener1-broker', 'ping-listener-1'],
 ];
 
-describe('a link', { skip: cannotStartRabbitmq }, () => {
+describe('a link', { skip: rabbitmqMissing }, () => {
   const bench = useFaultySystem({ deadlineMs: DEADLINE_MS });
   const { service, link } = bench;
 

@@ -4,7 +4,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
-import { createManagementApi } from '@waybill/test-harness/management-api.ts';
 import type { Service } from '@waybill/test-harness/service.ts';
 import { type FaultySystem, startFaultySystem } from './faulty-system.ts';
 import type { Link } from './link.ts';
@@ -37,19 +36,22 @@ export type FaultBench = {
  *
  * @param options.deadlineMs the longest that clients wait.
  * @param options.env more of the environment of every service.
+ * @param options.hasOwnBroker whether faults happen to its broker; default: it is on the one of the run.
  */
 export function useFaultySystem({
   deadlineMs,
   env,
+  hasOwnBroker,
 }: {
   deadlineMs: number;
   env?: Record<string, string>;
+  hasOwnBroker?: boolean;
 }): FaultBench {
   let folder: string;
   let started: FaultySystem | undefined;
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'waybill-fault-'));
-    started = await startFaultySystem({ folder, deadlineMs, env });
+    started = await startFaultySystem({ folder, deadlineMs, env, hasOwnBroker });
   });
   after(async () => {
     if (started) await end(started);
@@ -69,7 +71,7 @@ export function useFaultySystem({
     freezeListeners: () => signalListeners('SIGSTOP'),
     thawListeners: () => signalListeners('SIGCONT'),
     async depth(queue) {
-      const queues = await createManagementApi({ url: system().broker.managementUrl }).queues('/');
+      const queues = await system().broker.queues();
       return queues[queue] ?? { ready: 0, unacked: 0 };
     },
     async emptied() {

@@ -1,10 +1,10 @@
 /**
- * The whole ping system as processes, two per tier, with a proxy in every link, and a RabbitMQ of its own; and, if a run wants
- * it, what streams datasets, and what clients that stay need.
+ * The whole ping system as processes, two per tier, with a proxy in every link; and, if a run wants it, what streams datasets, and
+ * what clients that stay need.
  */
 import { join } from 'node:path';
 import { freePort } from '@waybill/test-harness/free-port.ts';
-import { type Rabbitmq, startRabbitmq } from '@waybill/test-harness/rabbitmq.ts';
+import { createManagementApi } from '@waybill/test-harness/management-api.ts';
 import { startService } from '@waybill/test-harness/service.ts';
 import { makePrivateKey, publicKeyOf } from '../../bin/plain/sealing-keys.mjs';
 import { brokerOf } from '../e2e/system.ts';
@@ -12,6 +12,7 @@ import { type DatabaseName, type FaultyDatabase, openFaultyDatabase } from './fa
 import { type Link, openLink } from './link.ts';
 import { type ManagedProcess, manageProcess } from './managed-process.ts';
 import { INSTANCES } from './schedule.ts';
+import { type SystemBroker, shareBroker, startOwnBroker } from './system-broker.ts';
 
 const INTERNAL_SECRETS = 'a secret of the fault tests with more than 32 characters';
 
@@ -21,7 +22,7 @@ const CLIENTS_USER = 'clients';
 const BATCH_SIZE = '100';
 
 export type FaultySystem = {
-  broker: Rabbitmq;
+  broker: SystemBroker;
   /** By the names of `TARGETS`. */
   processes: Map<string, ManagedProcess>;
   links: Map<string, Link>;
@@ -51,11 +52,13 @@ export async function startFaultySystem(options: {
   hasStreams?: boolean;
   /** Whether there are clients that stay too: `CLIENT_TARGETS`; and where their store keeps what is theirs. */
   clientsAt?: DatabaseName | undefined;
+  /** Whether it has a RabbitMQ of its own, to which faults can happen; default: a virtual host on that of the run. */
+  hasOwnBroker?: boolean;
   /** More of the environment of every service. */
   env?: Record<string, string>;
 }): Promise<FaultySystem> {
-  const { folder, deadlineMs, hasStreams = false, clientsAt } = options;
-  const broker = await startRabbitmq();
+  const { folder, deadlineMs, hasStreams = false, clientsAt, hasOwnBroker = false } = options;
+  const broker = await (hasOwnBroker ? startOwnBroker() : shareBroker());
   const links = new Map<string, Link>();
   const processes = new Map<string, ManagedProcess>();
   const recordings: string[] = [];
@@ -109,8 +112,9 @@ export async function startFaultySystem(options: {
   let clientsUrl: string | undefined;
   let ofClients: Record<string, string> = {};
   const startStreaming = async (): Promise<void> => {
-    await broker.ctl('add_user', CLIENTS_USER, CLIENTS_USER);
-    await broker.ctl('set_permissions', CLIENTS_USER, '.*', '.*', '.*');
+    const api = createManagementApi({ url: broker.own().managementUrl });
+    await api.createUser(CLIENTS_USER, CLIENTS_USER);
+    await api.setPermissions('/', CLIENTS_USER, { configure: '.*', write: '.*', read: '.*' });
     const url = new URL((await open('clients-broker', broker.url)).through(broker.url));
     url.username = url.password = CLIENTS_USER;
     clientsUrl = url.href;

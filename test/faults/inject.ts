@@ -49,7 +49,8 @@ export async function injectAll(
 async function inject(fault: ScheduledFault, system: FaultySystem, injected: InjectedFault[]): Promise<void> {
   const entry: InjectedFault = { ...fault, startMs: Date.now(), endMs: Number.POSITIVE_INFINITY };
   injected.push(entry);
-  if ('which' in fault) Object.assign(entry, await injectIntoTopology({ ...fault, broker: system.broker }));
+  if ('which' in fault)
+    Object.assign(entry, await injectIntoTopology({ ...fault, broker: system.broker.own() }));
   else if (fault.kind === DATABASE_FAULT) await system.database?.lose(fault.durationMs);
   else if (fault.target === 'broker')
     await injectIntoBroker(fault.kind as BrokerFault, fault.durationMs, system);
@@ -96,11 +97,8 @@ async function injectIntoLink(
   link.heal();
 }
 
-async function injectIntoBroker(
-  kind: BrokerFault,
-  durationMs: number,
-  { broker }: FaultySystem,
-): Promise<void> {
+async function injectIntoBroker(kind: BrokerFault, durationMs: number, system: FaultySystem): Promise<void> {
+  const broker = system.broker.own();
   if (kind === 'broker-close-connections') return void (await broker.ctl('close_all_connections', 'a fault'));
   if (kind === 'broker-kill') {
     await broker.kill('SIGKILL');

@@ -1,7 +1,6 @@
 /** One run: start, load, faults, heal, recover, drain, look, stop. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { eventually } from '@waybill/test-harness/eventually.ts';
-import { createManagementApi } from '@waybill/test-harness/management-api.ts';
 import type { RunResult } from './check.ts';
 import { startClientLoad } from './client-load.ts';
 import { gatherEvidence, takeDeadLetters } from './evidence.ts';
@@ -39,7 +38,7 @@ export async function runSchedule(options: {
   folder: string;
 }): Promise<Run> {
   const { schedule, seed, ratePerS, deadlineMs, folder, hasStreams = false, clientsAt } = options;
-  const system = await startFaultySystem({ folder, deadlineMs, hasStreams, clientsAt });
+  const system = await startFaultySystem({ folder, deadlineMs, hasStreams, clientsAt, hasOwnBroker: true });
   const injected: InjectedFault[] = [];
   try {
     const load = startLoad({ urls: system.urls, ratePerS, seed, deadlineMs });
@@ -115,12 +114,11 @@ async function expectAnswer(url: string, deadlineMs: number): Promise<void> {
  * looked at by themselves.
  */
 export async function drained({ broker }: FaultySystem): Promise<Record<string, number>> {
-  const api = createManagementApi({ url: broker.managementUrl });
   let left: Record<string, number> = {};
   let emptyLooks = 0;
   const look = async () => {
     left = Object.fromEntries(
-      Object.entries(await api.queues('/'))
+      Object.entries(await broker.queues())
         .map(([name, { ready, unacked }]): [string, number] => [name, ready + unacked])
         .filter(([name, count]) => count > 0 && name !== 'waybill.dead-letters'),
     );
@@ -136,7 +134,7 @@ export async function connectionTroubles({ broker, processes }: FaultySystem): P
   const wanted = [...processes.keys()].filter((name) => CONNECTIONS_OF.test(name)).length * 2;
   let names: string[] = [];
   const look = async () => {
-    names = (await broker.ctl('list_connections', '--no-table-headers', 'user', 'peer_port', 'state'))
+    names = (await broker.own().ctl('list_connections', '--no-table-headers', 'user', 'peer_port', 'state'))
       .split('\n')
       .filter((line) => line.startsWith('guest'));
     if (names.length !== wanted) throw new Error('not yet');

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, it, type TestContext } from 'node:test';
 import { eventually } from '@waybill/test-harness/eventually.ts';
-import { cannotStartRabbitmq } from '@waybill/test-harness/test-broker.ts';
+import { rabbitmqMissing } from '@waybill/test-harness/test-broker.ts';
 import { type Answer, ask } from './client.ts';
 import { gatherEvidence } from './evidence.ts';
 import { type ProcessName, useFaultySystem } from './fault-bench.ts';
@@ -17,7 +17,7 @@ const NOTICED_MS = 15_000;
 const BUSY_MS = 10_000;
 const EVENTS = 10;
 
-describe('a peer that falls silent', { skip: cannotStartRabbitmq }, () => {
+describe('a peer that falls silent', { skip: rabbitmqMissing }, () => {
   const bench = useFaultySystem({ deadlineMs: DEADLINE_MS });
   const { process, service, link } = bench;
   const urls = () => bench.system().urls;

@@ -6,12 +6,13 @@ import { kill } from 'node:process';
 import { describe, it } from 'node:test';
 import { SHUTDOWN_DEADLINE_MS } from '@waybill/common/shutdown-bounds.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
-import { cannotStartRabbitmq } from '@waybill/test-harness/test-broker.ts';
+import { rabbitmqMissing } from '@waybill/test-harness/test-broker.ts';
 import { ask } from './client.ts';
 import { type ProcessName, useFaultySystem } from './fault-bench.ts';
 import { recovered } from './run-schedule.ts';
 
-const DEADLINE_MS = 30_000;
+/** Longer than processes may take to stop: an event in its client's hands waits for this long. */
+const DEADLINE_MS = 15_000;
 
 /** Accepts whatever it is sent, and never answers. */
 const silent = createServer((socket) => socket.on('error', () => {}).resume())
@@ -20,7 +21,7 @@ const silent = createServer((socket) => socket.on('error', () => {}).resume())
 await once(silent, 'listening');
 const { port: silentPort } = silent.address() as AddressInfo;
 
-describe('processes that are told to stop', { skip: cannotStartRabbitmq }, () => {
+describe('processes that are told to stop', { skip: rabbitmqMissing }, () => {
   const bench = useFaultySystem({
     deadlineMs: DEADLINE_MS,
     env: {

@@ -11,6 +11,10 @@ export type ManagementApi = {
   limitConnections(vhost: string, limit: number | undefined): Promise<void>;
   /** The connections of a virtual host; one that has just been made may be missing. */
   connections(vhost: string): Promise<BrokerConnection[]>;
+  /** Makes a user that may do nothing yet, or gives it another password. */
+  createUser(name: string, password: string): Promise<void>;
+  /** Its connections end with it. */
+  deleteUser(name: string): Promise<void>;
   /** What a user may do in a virtual host: regular expressions. */
   setPermissions(vhost: string, user: string, permissions: Permissions): Promise<void>;
   /** Closes the connection of that {@link BrokerConnection.id}. */
@@ -78,6 +82,12 @@ export function createManagementApi({ url }: { url: string }): ManagementApi {
         id: name,
         name: client_properties?.connection_name ?? '',
       }));
+    },
+    async createUser(name, password) {
+      await call('PUT', `/api/users/${encodeURIComponent(name)}`, { password, tags: '' });
+    },
+    async deleteUser(name) {
+      await call('DELETE', `/api/users/${encodeURIComponent(name)}`);
     },
     async setPermissions(vhost, user, permissions) {
       await call('PUT', `/api/permissions/${encodeURIComponent(vhost)}/${user}`, permissions);
