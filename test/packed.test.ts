@@ -244,13 +244,13 @@ describe('npx waybill, installed elsewhere', () => {
     const order = `{"sku":"tea","quantity":2}`;
 
     const inFlight = dev.send('Order.Place', order);
-    await dev.log.waitFor(({ msg }) => isLine(msg, '"msg":"waits"'), 30_000);
+    await dev.log.waitFor(({ msg }) => isLine(msg, '"msg":"waits"'));
     const another = source.replace(
       `  'Order.Place': {`,
       `  'Order.Count': async () => ({ reply: { type: 'Counted' } }),\n$&`,
     );
     writeFileSync(handlers, another);
-    await dev.log.waitFor(({ msg }) => isLine(msg, '"msg":"stopping"'), 30_000);
+    await dev.log.waitFor(({ msg }) => isLine(msg, '"msg":"stopping"'));
     writeFileSync(join(cwd, 'go'), '');
     assert.match(await inFlight, /"type": "Order.Placed"/);
 
@@ -319,7 +319,7 @@ async function runGreeting(t: TestContext, project: string, env: Record<string, 
   const log = collectLog({ name: 'greeting', child });
   const { service, healthPort } = await log.waitFor(({ msg }) => msg === 'listening', 30_000);
   assert.equal(service, 'greeting');
-  await eventually(() => expectReady(`http://127.0.0.1:${healthPort}/health/ready`), { timeoutMs: 30_000 });
+  await eventually(() => expectReady(`http://127.0.0.1:${healthPort}/health/ready`));
 }
 
 async function greet(bench: ListenerBench): Promise<CloudEvent> {

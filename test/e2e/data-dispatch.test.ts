@@ -69,9 +69,7 @@ describe('the data dispatch', () => {
   it('keeps two streams of a client that asked twice apart by their stream_id', async () => {
     const client = newClient(broker.url);
     const ids = await Promise.all([askForDataset(baseUrl(), client), askForDataset(baseUrl(), client)]);
-    await eventually(async () => assert.equal(await readyIn(model, client.queue_name), 2 * BATCHES), {
-      timeoutMs: 30_000,
-    });
+    await eventually(async () => assert.equal(await readyIn(model, client.queue_name), 2 * BATCHES));
     const messages = await takeAll(model, client.queue_name);
     for (const id of ids) {
       const own = messages.filter(({ properties }) => properties.headers?.stream_id === id);
@@ -110,7 +108,7 @@ describe('a client that does not drain its queue', () => {
     const indexes: number[] = [];
     while (indexes.length < MNIST_BATCHES) {
       const before = pauses();
-      await listener?.waitForLog(({ msg }) => msg === 'dataset sent' || pauses() > before, 20_000);
+      await listener?.waitForLog(({ msg }) => msg === 'dataset sent' || pauses() > before);
       const { messageCount } = await channel.checkQueue(client.queue_name);
       most = Math.max(most, messageCount);
       for (let count = 0; count < messageCount; count += 1) {

@@ -103,9 +103,7 @@ describe('a dataset', () => {
     const client = newClient(broker.url, `user123-${randomUUID()}`);
     const answer = await notify(grpcAddressOf(system.publicWebs[0] as Service), client);
     assert.deepEqual(answer, { status: 'OK', message: 'Client processing started' });
-    await eventually(async () => assert.equal(await readyIn(model, client.queue_name), BATCHES), {
-      timeoutMs: 30_000,
-    });
+    await eventually(async () => assert.equal(await readyIn(model, client.queue_name), BATCHES));
     const messages = await takeAll(model, client.queue_name);
     const bodies = messages.map(({ content }) => JSON.parse(content.toString()));
     assert.deepEqual(

@@ -75,7 +75,7 @@ describe('an address that takes no replies', { skip: rabbitmqMissing }, () => {
         `others: ${quietMs.toFixed(1)} ms before, ${disturbedMs.toFixed(1)} ms meanwhile (median)`,
       );
       assert.ok(disturbedMs < 5 * quietMs + UNDISTURBED_MS);
-      await eventually(() => assert.ok(callsWith(sentAt).length >= 3), { timeoutMs: 20_000 });
+      await eventually(() => assert.ok(callsWith(sentAt).length >= 3));
       const times = callsWith(sentAt).map(({ atMs }) => atMs);
       const pauses = times.slice(1).map((atMs, call) => atMs - (times[call] as number));
       assert.ok(Math.min(...pauses) >= SET_ASIDE_MS, `tried again after ${pauses}`);

@@ -102,13 +102,10 @@ async function answered(bench: FaultBench, more: number): Promise<void> {
   const webs = (['public-web-0', 'public-web-1'] as const).map(bench.service);
   const counts = () => webs.map(({ logs }) => logs.filter(({ msg }) => msg === 'event answered').length);
   const before = counts();
-  await eventually(
-    () => {
-      const now = counts();
-      assert.ok(now.every((count, index) => count >= (before[index] as number) + more / webs.length));
-    },
-    { timeoutMs: 30_000 },
-  );
+  await eventually(() => {
+    const now = counts();
+    assert.ok(now.every((count, index) => count >= (before[index] as number) + more / webs.length));
+  });
 }
 
 /**

@@ -72,7 +72,7 @@ describe('a listener whose connection is lost', { concurrency: 2 }, () => {
     });
     let losses = 0;
     for (;;) {
-      const again = listener.waitForLog(() => attemptsIn(listener.logs, event).length > losses, 30_000);
+      const again = listener.waitForLog(() => attemptsIn(listener.logs, event).length > losses);
       await Promise.race([dead, again]);
       if (isGivenUp) break;
       losses += 1;

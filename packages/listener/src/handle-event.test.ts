@@ -41,7 +41,7 @@ describe('a listener handling an event', { concurrency: true }, () => {
   async function outcomeOf(event: CloudEvent): Promise<unknown> {
     const isDone = ({ event_id, outcome }: LogLine) =>
       event_id === event.id && outcome && outcome !== 'retried';
-    return (await listener.waitForLog((line) => Boolean(isDone(line)), 30_000)).outcome;
+    return (await listener.waitForLog((line) => Boolean(isDone(line)))).outcome;
   }
 
   async function attemptsAt(event: CloudEvent): Promise<LogLine[]> {
@@ -394,7 +394,6 @@ describe('a listener handling an event', { concurrency: true }, () => {
     assert.equal(JSON.parse(dead.body).hops, 33);
     await listener.waitForLog(
       ({ msg, event_type }) => event_type === event.type && /given up/.test(msg ?? ''),
-      30_000,
     );
     assert.equal(loops().length, 33);
   });
@@ -404,7 +403,7 @@ describe('a listener handling an event', { concurrency: true }, () => {
     delete event.replyto;
     await bench.send(event);
     const isLast = ({ msg, event_type }: LogLine) => msg === 'finished' && event_type === event.type;
-    await listener.waitForLog(() => listener.logs.filter(isLast).length === 4, 30_000);
+    await listener.waitForLog(() => listener.logs.filter(isLast).length === 4);
   });
 
   it('publishes further events also where nobody takes them', async () => {

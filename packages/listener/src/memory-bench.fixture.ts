@@ -4,7 +4,7 @@ import { EventEmitter, once } from 'node:events';
 import { serializeError } from '@waybill/common/telemetry/serialize-error.ts';
 import { createMemoryBroker } from '@waybill/embedded-broker/create-memory-broker.ts';
 import type { LogLine } from '@waybill/test-harness/collect-log.ts';
-import { eventually } from '@waybill/test-harness/eventually.ts';
+import { eventually, PATIENCE_MS } from '@waybill/test-harness/eventually.ts';
 import { type Logger, pino } from 'pino';
 import { createAnswers } from './answers.fixture.ts';
 import { createBehaviours } from './behaviours.fixture.ts';
@@ -81,7 +81,7 @@ function createMemoryLog(): ListenerHere & { log: Logger } {
   return {
     log,
     logs,
-    async waitForLog(predicate, timeoutMs = 10_000) {
+    async waitForLog(predicate, timeoutMs = PATIENCE_MS) {
       const signal = AbortSignal.timeout(timeoutMs);
       for (;;) {
         const found = logs.find(predicate);

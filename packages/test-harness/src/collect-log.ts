@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readLines } from './child-output.ts';
+import { PATIENCE_MS } from './eventually.ts';
 
 /** A line of a service's log; a line that is not JSON, as of a crash, has only `msg`. */
 export type LogLine = { msg?: string; [field: string]: unknown };
@@ -38,7 +39,7 @@ export function collectLog({ name, child }: { name: string; child: ChildProcess 
     return new Error([message, 'Its last log lines:', ...last].join('\n'));
   }
 
-  async function waitFor(predicate: (line: LogLine) => boolean, timeoutMs = 30_000): Promise<LogLine> {
+  async function waitFor(predicate: (line: LogLine) => boolean, timeoutMs = PATIENCE_MS): Promise<LogLine> {
     const { promise, resolve, reject } = Promise.withResolvers<LogLine>();
     const watch = () => {
       const found = lines.find(predicate);

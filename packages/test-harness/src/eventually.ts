@@ -1,7 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
+/**
+ * How long a test waits for what should come, unless how long it takes is what it is about: nothing takes nearly as long, but
+ * on a machine that has other things to do a process was seen to need a minute to start, and a broker to answer.
+ */
+export const PATIENCE_MS = 90_000;
+
 export type EventuallyOptions = {
-  /** How long to keep trying; default 30 s. */
+  /** How long to keep trying; default {@link PATIENCE_MS}. */
   timeoutMs?: number;
   /** The pause between two tries; default 25 ms. */
   intervalMs?: number;
@@ -15,7 +21,7 @@ export type EventuallyOptions = {
  */
 export async function eventually<T>(
   check: () => T | Promise<T>,
-  { timeoutMs = 30_000, intervalMs = 25 }: EventuallyOptions = {},
+  { timeoutMs = PATIENCE_MS, intervalMs = 25 }: EventuallyOptions = {},
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {

@@ -6,6 +6,7 @@ import { EventEmitter, once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
+import { PATIENCE_MS } from './eventually.ts';
 
 type Value = string | number | boolean | null | undefined | Value[] | { [key: string]: Value };
 export type Attributes = Record<string, Value>;
@@ -93,9 +94,9 @@ export async function startOtlpReceiver() {
     metricResources: () => bodies.flatMap((body) => list(body.resourceMetrics).map(readResource)),
     /**
      * Resolves with what `find` answers as soon as that is neither `undefined`, `false` nor an empty list; looks again
-     * at each arrival. Rejects after `timeoutMs` (default 30,000).
+     * at each arrival. Rejects after `timeoutMs` (default {@link PATIENCE_MS}).
      */
-    async waitFor<T>(find: () => T | undefined | false, { timeoutMs = 30_000 } = {}): Promise<T> {
+    async waitFor<T>(find: () => T | undefined | false, { timeoutMs = PATIENCE_MS } = {}): Promise<T> {
       const signal = AbortSignal.timeout(timeoutMs);
       for (;;) {
         const found = find();

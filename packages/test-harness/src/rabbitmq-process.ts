@@ -15,7 +15,7 @@ export type RabbitmqProcess = {
  * Starts RabbitMQ's server script in `folder`, and resolves when it takes connections. When this process ends, the
  * broker is killed.
  *
- * @throws with its last output, if it ends or does not start within 120 s.
+ * @throws with its last output, if it ends or does not start within 240 s.
  */
 export async function startRabbitmqProcess(options: {
   scripts: string;
@@ -46,8 +46,8 @@ function started(child: ChildProcess): Promise<void> {
     reject(new Error(`RabbitMQ ${why}; its last output:\n${lastLines.join('\n')}`));
   const timer = setTimeout(() => {
     child.kill('SIGKILL');
-    fail('did not start within 120 s');
-  }, 120_000);
+    fail('did not start within 240 s');
+  }, 240_000);
   readLines(child, (line) => {
     lastLines.push(line);
     if (lastLines.length > 20) lastLines.shift();

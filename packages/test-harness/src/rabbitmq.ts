@@ -59,7 +59,7 @@ function hasScripts(folder: string): boolean {
  * Starts a RabbitMQ that lives as long as this process and resolves when it takes connections (about 4 s). Its folder is
  * made in the one that TEST_RABBITMQ_DATA names, or in that of the system for temporary files.
  *
- * @throws when no RabbitMQ is installed, or when it does not start within 120 s; the message has its last output.
+ * @throws when no RabbitMQ is installed, or when it does not start within 240 s; the message has its last output.
  */
 export async function startRabbitmq(options: RabbitmqOptions = {}): Promise<Rabbitmq> {
   const scripts = findRabbitmq();

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { bareEnvironment } from './bare-environment.ts';
 import { collectLog, type LogLine } from './collect-log.ts';
-import { eventually } from './eventually.ts';
+import { eventually, PATIENCE_MS } from './eventually.ts';
 import { tieToThisProcess } from './lifeline.ts';
 
 export type StartServiceOptions = {
@@ -30,9 +30,9 @@ export type Service = {
   baseUrl: string;
   /** All it has logged so far; grows. */
   logs: LogLine[];
-  /** Resolves with the first line, past ones included, that `predicate` accepts. Default deadline 30 s. */
+  /** Resolves with the first line, past ones included, that `predicate` accepts. Default deadline {@link PATIENCE_MS}. */
   waitForLog(predicate: (line: LogLine) => boolean, timeoutMs?: number): Promise<LogLine>;
-  /** Resolves when `/health/ready` answers 200. Default deadline 30 s. */
+  /** Resolves when `/health/ready` answers 200. Default deadline {@link PATIENCE_MS}. */
   ready(timeoutMs?: number): Promise<void>;
   /** Resolves when the process has ended and its output was read. Does not end it. */
   exited: Promise<Exit>;
@@ -49,7 +49,7 @@ const projectFolder = fileURLToPath(new URL('../../../', import.meta.url));
 /**
  * Starts a service and resolves once it has logged `listening` (it need not be ready yet).
  *
- * @throws with its last log lines, if it ends or says nothing of the kind within 60 s: where several start at once on a busy machine it takes long.
+ * @throws with its last log lines, if it ends or says nothing of the kind within {@link PATIENCE_MS}.
  */
 export async function startService({
   name,
@@ -75,7 +75,7 @@ export async function startService({
   const log = collectLog({ name, child });
 
   const listening = await log
-    .waitFor((line) => line.msg === 'listening', 60_000)
+    .waitFor((line) => line.msg === 'listening')
     .catch((error) => {
       child.kill('SIGKILL');
       throw error;
@@ -93,7 +93,7 @@ export async function startService({
     baseUrl,
     logs: log.lines,
     waitForLog: log.waitFor,
-    ready: (timeoutMs = 30_000) =>
+    ready: (timeoutMs = PATIENCE_MS) =>
       eventually(() => expectReady(`${healthUrl}/health/ready`), { timeoutMs }).catch((error) => {
         throw log.error(`${name} is not ready: ${error.message}`);
       }),

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import type { TestContext } from 'node:test';
+import { PATIENCE_MS } from '@waybill/test-harness/eventually.ts';
 import { startTcpProxy, type TcpProxy } from '@waybill/test-harness/tcp-proxy.ts';
 import { type Channel, connect } from 'amqplib';
 import { pino } from 'pino';
@@ -11,9 +12,6 @@ import { type AmqpSubscriber, createAmqpSubscriber } from './amqp-subscriber.ts'
 import { type AmqpTopology, type Queue, serviceQueues } from './amqp-topology.ts';
 import { type Consumption, collect, soon } from './contract-bench.fixture.ts';
 import type { Publisher, Source, Subscriber } from './ports.ts';
-
-/** For machines that are busy with other tests; nothing takes nearly as long. */
-const DEADLINE_MS = 30_000;
 
 /** A broker that speaks AMQP. */
 export type AmqpBroker = {
@@ -51,7 +49,7 @@ export function createAmqpBench(broker: Pick<AmqpBroker, 'url'>, t: TestContext)
   const queue = serviceQueues(service).work;
   const topology = { exchanges: [], queues: [quorumQueue(queue)], bindings: [] };
   const log = pino({ level: 'silent' });
-  const defaults = { url, name: 'contract', topology, log, confirmTimeoutMs: DEADLINE_MS };
+  const defaults = { url, name: 'contract', topology, log, confirmTimeoutMs: PATIENCE_MS };
 
   async function unconnectedPublisher(options: ClientOptions = {}): Promise<Publisher> {
     const publisher = await createAmqpPublisher({ ...defaults, ...options });

@@ -23,7 +23,7 @@ describe('a listener that may ask the management API', { skip: rabbitmqMissing }
       const topology = listenerTopology(service, [type]);
       const log = pino({ level: 'silent' });
       const publisher = await createAmqpPublisher({ url: broker.url, name: 'test', topology, log });
-      await eventually(() => assert.ok(publisher.isAvailable()), { timeoutMs: 30_000 });
+      await eventually(() => assert.ok(publisher.isAvailable()));
       await publisher.close();
     }
 
@@ -34,7 +34,7 @@ describe('a listener that may ask the management API', { skip: rabbitmqMissing }
     const listener = await startService({ name: 'ping-listener', env });
     t.after(() => listener.stop());
     const isWarning = ({ msg }: { msg?: string }) => /has no consumers/.test(msg ?? '');
-    await listener.waitForLog(isWarning, 30_000);
+    await listener.waitForLog(isWarning);
 
     await listener.ready();
     assert.deepEqual(

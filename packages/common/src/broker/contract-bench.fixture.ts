@@ -2,13 +2,10 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { EventEmitter, on } from 'node:events';
 import type { TestContext } from 'node:test';
-import { eventually } from '@waybill/test-harness/eventually.ts';
+import { eventually, PATIENCE_MS } from '@waybill/test-harness/eventually.ts';
 import type { BrokerContract, Connections, Inspect } from './contract.fixture.ts';
 import type { Delivery, OutgoingMessage, Publisher, Source, Subscriber, Subscription } from './ports.ts';
 import type { Topology } from './topology.ts';
-
-/** For machines that are busy with other tests; nothing takes nearly as long. */
-const DEADLINE_MS = 30_000;
 
 type ConnectOptions = { topology?: Topology; confirmTimeoutMs?: number };
 
@@ -28,14 +25,14 @@ export type Bench = {
   consume(subscriber: Subscriber, options?: { from?: Source; prefetch?: number }): Promise<Consumption>;
 };
 
-/** Deliveries in the order they come. `next` rejects 30 s after the subscription. */
+/** Deliveries in the order they come. `next` rejects {@link PATIENCE_MS} after the subscription. */
 export type Consumption = Subscription & { next(): Promise<Delivery> };
 
 export function createBench(contract: BrokerContract, t: TestContext): Bench {
   const service = `contract-${randomUUID()}`;
   const type = `Type.${service}`;
   const work = { work: service };
-  const defaults = { topology: { service, types: [type] }, confirmTimeoutMs: DEADLINE_MS };
+  const defaults = { topology: { service, types: [type] }, confirmTimeoutMs: PATIENCE_MS };
 
   async function connecting(options: ConnectOptions = {}): Promise<Connections> {
     const connections = await contract.connect({ ...defaults, ...options });
@@ -73,7 +70,7 @@ export function isConnected({ publisher, subscriber }: Connections): boolean {
 /** Subscribes and keeps what is delivered until it is asked for. */
 export function collect(subscriber: Subscriber, options: { from: Source; prefetch: number }): Consumption {
   const arrivals = new EventEmitter();
-  const signal = AbortSignal.timeout(DEADLINE_MS);
+  const signal = AbortSignal.timeout(PATIENCE_MS);
   const deliveries = on(arrivals, 'delivery', { signal });
   const onDelivery = (delivery: Delivery) => void arrivals.emit('delivery', delivery);
   const subscription = subscriber.subscribe({ ...options, onDelivery });
@@ -82,7 +79,7 @@ export function collect(subscriber: Subscriber, options: { from: Source; prefetc
 
 /** Waits for what can only be looked at; see {@link eventually}. */
 export function soon<T>(check: () => T | Promise<T>): Promise<T> {
-  return eventually(check, { timeoutMs: DEADLINE_MS });
+  return eventually(check);
 }
 
 /** A message for the work queue of `service`. */
