@@ -1,5 +1,5 @@
 /**
- * Where tests get their broker. One RabbitMQ serves a whole run (global-setup.ts starts it, or TEST_AMQP_URL names
+ * Where tests get their broker. One RabbitMQ serves a whole run (run-tests.ts starts it, or TEST_AMQP_URL names
  * one), and each test file gets a virtual host of its own there, so files neither meet nor clean up after each other.
  * Without one each test file gets an embedded broker of its own.
  *
@@ -35,7 +35,7 @@ export type TestBroker = {
   queues(): Promise<Record<string, QueueDepth>>;
   /**
    * Resolves when no queue holds a message, ready or unacked; looks twice, as depths are brought up to date late.
-   * Rejects with the depths after `timeoutMs` (default 30 s). With `prefix` only queues
+   * Rejects with the depths after `timeoutMs` (default: that of {@link eventually}). With `prefix` only queues
    * whose names start with it count.
    */
   emptied(options?: { timeoutMs?: number; prefix?: string }): Promise<void>;
