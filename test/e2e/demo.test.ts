@@ -6,6 +6,7 @@ import { text } from 'node:stream/consumers';
 import { describe, it, type TestContext } from 'node:test';
 import { bareEnvironment } from '@waybill/test-harness/bare-environment.ts';
 import { databaseIn } from '@waybill/test-harness/database.ts';
+import { eventually } from '@waybill/test-harness/eventually.ts';
 import { freePort } from '@waybill/test-harness/free-port.ts';
 import { freshBroker } from '@waybill/test-harness/test-broker.ts';
 import { defaultPorts } from '@waybill/tools/system.ts';
@@ -35,11 +36,12 @@ describe('npm run demo', () => {
 
   it('names the part that failed with what it said, and exits 1', async (t) => {
     const { child, ended } = await start(t, {});
-    for await (const text of child.stdout) if (String(text).includes('ready after')) break;
-    process.kill(pidOf('public-web', child), 'SIGKILL');
+    // The others start once the broker is ready.
+    await eventually(() => assert.ok(pidOf('dispatcher', child)), { timeoutMs: 60_000 });
+    process.kill(pidOf('embedded-broker', child), 'SIGKILL');
     const { code, stderr } = await ended;
     assert.equal(code, 1);
-    assert.match(stderr, /^the demo failed: public-web was ended by SIGKILL; it said last:$/m);
+    assert.match(stderr, /^the demo failed: embedded-broker was ended by SIGKILL; it said last:$/m);
     assert.match(stderr, /"msg":"listening"/);
   });
 

@@ -23,8 +23,9 @@ describe('npm start', () => {
   });
   after(() => broker.close());
 
-  it('says where the system is once it answers, and exits 0 on Ctrl-C, delivered twice', async (t) => {
-    const { url, child, log, ended } = await start(t, { AMQP_URL: broker.url });
+  it('says where the system is once it answers, leaves telemetry alone that goes elsewhere, and exits 0 on Ctrl-C, delivered twice', async (t) => {
+    const elsewhere = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' };
+    const { url, child, log, ended } = await start(t, { AMQP_URL: broker.url, ...elsewhere });
     await log.waitFor(({ msg }) => msg === 'ready', STARTED_MS);
 
     const body = JSON.stringify({ type: 'PingRequest', data: { sentAt: 1 } });
@@ -35,16 +36,18 @@ describe('npm start', () => {
     child.kill('SIGINT');
     child.kill('SIGINT');
     assert.deepEqual(await ended, [0, null]);
+    assert.deepEqual(collectorLines(log), []);
     await assert.rejects(fetch(url));
   });
 
-  it('stops all services and names the one that ended by itself', async (t) => {
-    const { url, child, log, ended } = await start(t, { AMQP_URL: broker.url });
+  it('stops all services and names the one that ended by itself, and leaves telemetry off that is off', async (t) => {
+    const { url, child, log, ended } = await start(t, { AMQP_URL: broker.url, OTEL_SDK_DISABLED: 'true' });
     await log.waitFor(({ msg }) => msg === 'ready', STARTED_MS);
     process.kill(pidOf('public-web', child), 'SIGKILL');
     assert.deepEqual(await ended, [1, null]);
     const lines = log.lines.map(({ msg }) => msg).join('\n');
     assert.match(lines, /^public-web was ended by SIGKILL; stopping the others$/m);
+    assert.deepEqual(collectorLines(log), []);
     await assert.rejects(fetch(url));
   });
 });
@@ -113,21 +116,6 @@ describe('npm start on a bare machine', () => {
     child.kill('SIGTERM');
     assert.deepEqual(await ended, [0, null]);
     assert.deepEqual(proxy.asked, []);
-  });
-
-  it('leaves telemetry alone when it is set to go elsewhere, or off', async (t) => {
-    const elsewhere: Record<string, string>[] = [
-      { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' },
-      { OTEL_SDK_DISABLED: 'true' },
-    ];
-    for (const env of elsewhere) {
-      const { child, log, ended } = await start(t, env);
-      await log.waitFor(({ msg }) => msg === 'ready', STARTED_MS);
-      child.kill('SIGTERM');
-      assert.deepEqual(await ended, [0, null]);
-      const collectors = log.lines.filter(({ msg }) => /^dev-telemetry|trace\.mjs/.test(String(msg)));
-      assert.deepEqual(collectors, []);
-    }
   });
 });
 
@@ -206,6 +194,11 @@ async function start(t: TestContext, own: Record<string, string>, ...args: strin
     log: collectLog({ name: 'npm start', child }),
     ended: once(child, 'close'),
   };
+}
+
+/** What is said by, or of, a collector of its own. */
+function collectorLines({ lines }: CollectedLog) {
+  return lines.filter(({ msg }) => /^dev-telemetry|trace\.mjs/.test(String(msg)));
 }
 
 /** How an attempt to connect went. Whoever listens there may be killed meanwhile, which resets what it had accepted. */
