@@ -83,8 +83,9 @@ const STEPS: readonly (readonly string[])[] = [
     'ALTER TABLE kept_values ADD COLUMN owner TEXT',
     'ALTER TABLE kept_values ADD COLUMN bytes BIGINT',
     'ALTER TABLE kept_values ADD COLUMN replaced_bytes BIGINT',
-    // Has all that is summed up: in SQLite these columns of a row are behind its whole value.
-    'CREATE INDEX kept_values_by_owner ON kept_values (owner, bytes)',
+    // With what is summed up, which in SQLite is behind the whole value of its row. An index of its own would cost each key 20 µs more.
+    'DROP INDEX kept_values_by_expiry',
+    'CREATE INDEX kept_values_by_expiry ON kept_values (expires_ms, owner, bytes)',
   ],
 ];
 
