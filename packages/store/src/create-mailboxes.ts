@@ -44,6 +44,8 @@ export type CreateMailboxesOptions = {
   /** By when one has come again that could not be heard. Default 5 s. */
   heardWithinMs?: number;
   nowMs?: () => number;
+  /** As of {@link createHearing}. */
+  monotonicMs?: () => number;
 };
 
 /** Creates the {@link Mailboxes} in a database. */
@@ -55,9 +57,10 @@ export function createMailboxes({
   maxFences = MAX_FENCES,
   heardWithinMs,
   nowMs = Date.now,
+  monotonicMs,
 }: CreateMailboxesOptions): Mailboxes {
   const { lockRows, seenWithinMs } = database;
-  const hearing = createHearing({ nowMs, heardWithinMs });
+  const hearing = createHearing({ nowMs, monotonicMs, heardWithinMs });
   const run = randomBytes(6).toString('hex');
   const load = (sql: Sql, ids: readonly string[]) => loadMailboxes(sql, ids, lockRows);
 

@@ -15,23 +15,32 @@ export type Hearing = {
   hasHeardAll(): boolean;
 };
 
-/** Creates a {@link Hearing} that begins now. */
+/**
+ * Creates a {@link Hearing} that begins now.
+ *
+ * Times are by a clock that nobody sets: by one that is set back an outage is hidden, or the wait after it is longer. But such a clock
+ * may stand still while the whole machine does, and `nowMs` shows that, or is set forward, and fences are due too early.
+ */
 export function createHearing({
   nowMs,
+  monotonicMs = () => performance.now(),
   heardWithinMs = HEARD_WITHIN_MS,
 }: {
   nowMs: () => number;
+  monotonicMs?: (() => number) | undefined;
   heardWithinMs?: number | undefined;
 }): Hearing {
-  let answeredMs = Number.NEGATIVE_INFINITY;
-  let backMs = nowMs();
+  const clocks = [monotonicMs, nowMs];
+  let answeredMs = clocks.map(() => Number.NEGATIVE_INFINITY);
+  let backMs = monotonicMs();
+  const isAway = () => clocks.some((clock, index) => clock() - (answeredMs[index] ?? 0) > AWAY_MS);
   return {
     async during(call) {
-      if (nowMs() - answeredMs > AWAY_MS) backMs = nowMs();
+      if (isAway()) backMs = monotonicMs();
       const result = await call();
-      answeredMs = nowMs();
+      answeredMs = clocks.map((clock) => clock());
       return result;
     },
-    hasHeardAll: () => nowMs() - backMs >= heardWithinMs,
+    hasHeardAll: () => monotonicMs() - backMs >= heardWithinMs,
   };
 }

@@ -174,7 +174,8 @@ export function storeContract(name: string, open: () => Promise<Database>): void
 
     it('fills what has no reply, to the last, of a holder that could not be heard for all its time', async () => {
       const client = randomUUID();
-      const options = { database, retentionMs: RETENTION_MS, nowMs: () => nowMs };
+      const clocks = { nowMs: () => nowMs, monotonicMs: () => nowMs };
+      const options = { database, retentionMs: RETENTION_MS, ...clocks };
       const first = await attach(client);
       const { mailbox } = first;
       const second = await attach(client);
@@ -207,7 +208,8 @@ export function storeContract(name: string, open: () => Promise<Database>): void
       const second = await attach(client);
       await append(mailbox, second.fence, 0);
       nowMs += DEADLINE_MS;
-      const back = createMailboxes({ database, retentionMs: RETENTION_MS, nowMs: () => nowMs });
+      const clocks = { nowMs: () => nowMs, monotonicMs: () => nowMs };
+      const back = createMailboxes({ database, retentionMs: RETENTION_MS, ...clocks });
       for (let calls = 0; calls < 5; calls += 1, nowMs += 1_000)
         assert.deepEqual(eventsOf(await back.read({ mailbox })), []);
       assert.deepEqual(eventsOf(await back.read({ mailbox })), [`${second.fence}.0`]);

@@ -63,7 +63,7 @@ export function createLooks({
   }
 
   function isRested(session: HeldSession): boolean {
-    return Date.now() >= (restUntilMs.get(session) ?? 0);
+    return performance.now() >= (restUntilMs.get(session) ?? 0);
   }
 
   async function lookAt(some: HeldSession[]): Promise<void> {
@@ -73,7 +73,7 @@ export function createLooks({
     const byMailbox = new Map(found.map((each) => [each.mailbox, each]));
     for (const [index, session] of some.entries()) {
       session.looked(byMailbox.get(session.mailbox), handed[index] ?? 0);
-      restUntilMs.set(session, Date.now() + REST_ROUNDS * (1 + Math.random()) * everyMs);
+      restUntilMs.set(session, performance.now() + REST_ROUNDS * (1 + Math.random()) * everyMs);
     }
   }
 
