@@ -36,24 +36,31 @@ export function createBodyReader(limitBytes: number) {
 
 function read(
   payload: IncomingMessage,
-  { isChunked, ...sizes }: { limitBytes: number; expectedBytes: number; isChunked: boolean },
+  sizes: { limitBytes: number; expectedBytes: number; isChunked: boolean },
   done: Done,
 ): void {
-  const body = createGrowingBuffer(sizes);
+  let whole = NOTHING;
+  let parts: GrowingBuffer | undefined;
   let chunks = 0;
 
   payload.on('data', onData).on('end', onEnd).on('error', onError);
 
   function onData(chunk: Buffer): void {
+    // Nearly all come so. It is no part of anything larger: Node makes each chunk as large as it is.
+    if (chunk.length === sizes.expectedBytes) {
+      whole = chunk;
+      return;
+    }
     chunks += 1;
+    parts ??= createGrowingBuffer(sizes);
     // With its length told, a body comes as the network cuts it.
-    const isAbsurd = isChunked && chunks > FREE_CHUNKS + body.bytes() / MIN_CHUNK_BYTES;
+    const isAbsurd = sizes.isChunked && chunks > FREE_CHUNKS + parts.bytes() / MIN_CHUNK_BYTES;
     if (isAbsurd) stop(new AppError('invalid-request', 'the body comes in too many chunks'));
-    else if (!body.append(chunk)) stop(tooLarge(sizes.limitBytes));
+    else if (!parts.append(chunk)) stop(tooLarge(sizes.limitBytes));
   }
 
   function onEnd(): void {
-    stop(null, body.take());
+    stop(null, parts?.take() ?? whole);
   }
 
   function onError(cause: Error): void {
@@ -68,11 +75,13 @@ function read(
   }
 }
 
-const NOTHING = Buffer.alloc(0);
+const NOTHING: Buffer = Buffer.alloc(0);
 
-/** A buffer that doubles when it is full. A body that comes in one chunk, as nearly all do, is that chunk: Node makes each as large as it is. */
+type GrowingBuffer = ReturnType<typeof createGrowingBuffer>;
+
+/** A buffer that doubles when it is full. */
 function createGrowingBuffer({ expectedBytes, limitBytes }: { expectedBytes: number; limitBytes: number }) {
-  let buffer: Buffer = NOTHING;
+  let buffer = NOTHING;
   let used = 0;
 
   function grow(neededBytes: number): void {
@@ -89,15 +98,12 @@ function createGrowingBuffer({ expectedBytes, limitBytes }: { expectedBytes: num
     append(chunk: Buffer): boolean {
       const total = used + chunk.length;
       if (total > limitBytes) return false;
-      if (total === expectedBytes && used === 0) buffer = chunk;
-      else {
-        if (total > buffer.length) grow(total);
-        chunk.copy(buffer, used);
-      }
+      if (total > buffer.length) grow(total);
+      chunk.copy(buffer, used);
       used = total;
       return true;
     },
-    take: () => (used === buffer.length ? buffer : buffer.subarray(0, used)),
+    take: () => buffer.subarray(0, used),
   };
 }
 
