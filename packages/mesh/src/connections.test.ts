@@ -54,6 +54,17 @@ for (const [name, open] of stores)
       await store.close();
     });
 
+    it('stay ended, whatever an old process still saves', async () => {
+      const store = open();
+      const ended = connection('1', { status: 'DISCONNECTED', reason: 'this site disconnected' });
+      await store.save(ended);
+      await store.save(connection('1', { calls: 1 }));
+      assert.deepEqual(await store.list(), [ended]);
+      await store.save({ ...ended, calls: 2 });
+      assert.equal((await store.list())[0]?.calls, 2);
+      await store.close();
+    });
+
     it('are forgotten when too many have ended, the oldest first, and never while they are active', async () => {
       const store = open();
       await store.save(connection('active'));

@@ -40,7 +40,7 @@ export type Connection = {
 
 /** Where connections are kept. What has been saved is listed from then on, also by a later process where the store lasts. */
 export type Connections = {
-  /** Adds a connection, or replaces the one of its `connectionId`. */
+  /** Adds a connection, or replaces the one of its `connectionId`, but for one that has ended by one that is active. */
   save(connection: Connection): Promise<void>;
   /** All that are kept, the oldest first. At least the last {@link MAX_ENDED} that have ended are kept. */
   list(): Promise<Connection[]>;
@@ -56,6 +56,8 @@ export function createMemoryConnections(): Connections {
 
   return {
     async save(connection) {
+      const known = byId.get(connection.connectionId);
+      if (known && known.status !== 'ACTIVE' && connection.status === 'ACTIVE') return;
       byId.set(connection.connectionId, { ...connection });
       const ended = [...byId.values()].filter(({ status }) => status !== 'ACTIVE');
       for (const { connectionId } of ended.slice(0, -MAX_ENDED)) byId.delete(connectionId);

@@ -4,11 +4,15 @@ import { meshCallDuration, meshCalls } from '@waybill/common/telemetry/metrics.t
 import type { Connection } from './connections.ts';
 import { BAD_REQUEST, NOT_FOUND, OK, type ServeRequest, type ServeResponse } from './messages.ts';
 
-/** Ends as `response` does, and counts how. */
+/** Ends as `response` does, and counts how; `onCounted` is called when the connection's counts have changed. */
 export async function counted(
   response: Promise<ServeResponse>,
   { input }: ServeRequest,
-  { name, connection }: { name: string; connection: Connection | undefined },
+  {
+    name,
+    connection,
+    onCounted,
+  }: { name: string; connection: Connection | undefined; onCounted?(connection: Connection): void },
 ): Promise<ServeResponse> {
   const startedMs = performance.now();
   const measure = (outcome: string) => {
@@ -22,6 +26,7 @@ export async function counted(
       connection.calls += 1;
       connection.bytesSent += input?.value.length ?? 0;
       connection.bytesReceived += answer.output?.value.length ?? 0;
+      onCounted?.(connection);
     }
     measure(OUTCOMES[answer.status.code] ?? 'failed');
     return answer;
@@ -31,6 +36,7 @@ export async function counted(
     if (connection && !NOT_RUN.has(code)) {
       connection.calls += 1;
       connection.failedCalls += 1;
+      onCounted?.(connection);
     }
     measure(NOT_RUN.has(code) ? code : 'outcome-unknown');
     throw thrown;

@@ -14,7 +14,7 @@ async function keepSilent(meanwhile: (serve: () => Promise<unknown>) => Promise<
   let checks = 0;
   const store = createMemoryConnections();
   const neighbour = createNeighbour({
-    ...{ address: 'b:1', name: 'b', sessionId: 's', store },
+    ...{ address: 'b:1', name: 'b', sessionId: 's', record: store.save },
     openPeer: () => ({
       connect: () => Promise.reject(new AppError('outcome-unknown', 'no answer')),
       serve: async () => ({
@@ -49,7 +49,7 @@ test('a neighbour that connects while the last try to reach it fails is kept', a
   const store = createMemoryConnections();
   let checks = 0;
   const neighbour = createNeighbour({
-    ...{ address: 'b:1', name: 'b', sessionId: 's', store, log: { info() {}, warn() {} } },
+    ...{ address: 'b:1', name: 'b', sessionId: 's', record: store.save, log: { info() {}, warn() {} } },
     openPeer: () => ({
       connect: () => assert.fail(),
       serve: () => assert.fail(),

@@ -1,15 +1,12 @@
 /** One neighbour: a peer that this site is, was or wants to be connected to, by its address. */
 import { randomUUID } from 'node:crypto';
-import { within } from '@waybill/common/within.ts';
-import type { Connection, ConnectionStatus, Connections } from './connections.ts';
+import type { Connection, ConnectionStatus } from './connections.ts';
 import { counted } from './count-calls.ts';
 import { createLink, type Link } from './link.ts';
 import type { ServeRequest, ServeResponse } from './messages.ts';
 import type { CallOptions } from './methods.ts';
 import type { OpenPeer, Peer } from './peer.ts';
-
-/** How long a store is waited for that a connection is saved in. */
-const SAVE_MS = 500;
+import type { Recorder } from './record-connections.ts';
 
 /** Where a site says what becomes of its connections. */
 export type MeshLog = {
@@ -71,7 +68,7 @@ export function createNeighbour({
   address,
   name,
   sessionId,
-  store,
+  record,
   openPeer,
   log,
 }: {
@@ -79,7 +76,7 @@ export function createNeighbour({
   /** What metrics call it. */
   name: string;
   sessionId: string;
-  store: Pick<Connections, 'save'>;
+  record: Recorder['record'];
   openPeer: OpenPeer;
   log: MeshLog;
 }): Neighbour {
@@ -91,7 +88,6 @@ export function createNeighbour({
   let holders = 0;
   let connection: Connection | undefined;
   let savedCalls = 0;
-  let saving = Promise.resolve();
   let peer = open();
   const link = createLink({
     serve: (request, options) => peer.serve(request, options),
@@ -114,15 +110,15 @@ export function createNeighbour({
     await save();
   }
 
-  /** One after the other. A connection is good for calls, whether or not it is on record, so a store is not waited for long. */
   async function save(): Promise<void> {
     if (!connection) return;
     savedCalls = connection.calls;
-    const record = { ...connection };
-    saving = saving
-      .then(() => store.save(record))
-      .catch((err) => log.warn({ err }, 'a connection of the mesh was not saved'));
-    await within(SAVE_MS, saving);
+    await record(connection);
+  }
+
+  /** A call may end after the connection that it went over, and then nothing else saves that it has. */
+  function onCounted(over: Connection): void {
+    if (over.status !== 'ACTIVE') void record(over);
   }
 
   return {
@@ -178,7 +174,8 @@ export function createNeighbour({
     async saveCounts() {
       if (connection && connection.calls !== savedCalls) await save();
     },
-    serve: (request, options) => counted(link.serve(request, options), request, { name, connection }),
+    serve: (request, options) =>
+      counted(link.serve(request, options), request, { name, connection, onCounted }),
     hold() {
       holders += 1;
     },

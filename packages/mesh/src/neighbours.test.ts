@@ -401,6 +401,57 @@ test('a store that hangs holds up no connection, and has all of it in order when
   await network.close();
 });
 
+test('an end that the store did not take is saved when it does, and only then is anything else of it', async () => {
+  const network = createNetwork();
+  const connections = createMemoryConnections();
+  let isAway = false;
+  const save = (connection: Connection) =>
+    isAway ? Promise.reject(new AppError('not-accepted', 'no store')) : connections.save(connection);
+  const a = network.add('a', { connections: { ...connections, save } });
+  network.add('b');
+  const { connectionId } = await a.connectTo('b:1');
+  isAway = true;
+  await a.disconnect(connectionId);
+  await a.connectTo('b:1');
+  assert.deepEqual(await recordOf(a), ['outbound b ACTIVE']);
+  isAway = false;
+  await eventually(async () =>
+    assert.deepEqual(await recordOf(a), ['outbound b DISCONNECTED', 'outbound b ACTIVE']),
+  );
+  await network.close();
+});
+
+test('what the store takes for no record is not tried on, and holds up nothing', async () => {
+  const network = createNetwork();
+  const connections = createMemoryConnections();
+  const save = async (connection: Connection) => {
+    if (connection.address === 'b:1') throw new AppError('too-large', 'no');
+    await connections.save(connection);
+  };
+  const a = network.add('a', { connections: { ...connections, save } });
+  for (const id of ['b', 'c']) network.add(id);
+  await a.connectTo('b:1');
+  await a.connectTo('c:1');
+  assert.deepEqual(await recordOf(a), ['outbound c ACTIVE']);
+  await network.close();
+});
+
+test('calls that end after their connection are counted on it', async () => {
+  const network = createNetwork();
+  const [a, b] = [network.add('a'), network.add('b')];
+  const hung = Promise.withResolvers<null>();
+  b.registerService('shared', 'Greeter', 'Greet', () => hung.promise);
+  const { connectionId } = await a.connectTo('b:1');
+  const calls = [dispatch(a), dispatch(a)];
+  await eventually(() => assert.equal(network.hops.length, 2));
+  await a.disconnect(connectionId);
+  assert.equal((await a.listConnections())[0]?.calls, 0);
+  hung.resolve(null);
+  await Promise.all(calls);
+  await eventually(async () => assert.equal((await a.listConnections())[0]?.calls, 2));
+  await network.close();
+});
+
 test('a peer that connects again and says nothing new costs the store nothing', async () => {
   const network = createNetwork();
   const connections = createMemoryConnections();

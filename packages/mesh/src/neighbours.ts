@@ -16,6 +16,7 @@ import { createNeighbour, type MeshLog, type Neighbour } from './neighbour.ts';
 import { observeNeighbours } from './observe-neighbours.ts';
 import type { OpenPeer } from './peer.ts';
 import { isPeerAddress } from './peer-address.ts';
+import { createRecorder } from './record-connections.ts';
 import { tellGoodbye } from './tell-goodbye.ts';
 import type { PeerAt } from './trust.ts';
 
@@ -87,6 +88,7 @@ export function createNeighbours({
   log: MeshLog;
 }): Neighbours {
   const sessionId = randomUUID();
+  const { record, close: closeRecorder } = createRecorder({ store, log });
   const byAddress = new Map<string, Neighbour>();
   let isStopping = false;
   const stopObserving = observeNeighbours(() => byAddress.values());
@@ -106,7 +108,7 @@ export function createNeighbours({
     if (byAddress.size >= MAX_NEIGHBOURS) throw new AppError('rate-limited', 'too many connections');
     // Whoever may be at an address chooses its id, and metrics are kept by what names them.
     const name = peerAt(address)?.id ?? address;
-    const neighbour = createNeighbour({ address, name, sessionId, store, openPeer, log });
+    const neighbour = createNeighbour({ address, name, sessionId, record, openPeer, log });
     byAddress.set(address, neighbour);
     return neighbour;
   }
@@ -238,7 +240,7 @@ export function createNeighbours({
           neighbour.want();
           keep(neighbour);
         }
-        if (!neighbour.isActive()) await store.save(failed(address, sessionId, message)).catch(() => {});
+        if (!neighbour.isActive()) await record(failed(address, sessionId, message));
         throw thrown;
       } finally {
         neighbour.release();
@@ -314,6 +316,7 @@ export function createNeighbours({
       await Promise.all([...leaving.values()].map(({ done }) => done));
       await Promise.all(active().map(shutDown));
       for (const neighbour of byAddress.values()) forget(neighbour);
+      await closeRecorder();
     },
   };
 

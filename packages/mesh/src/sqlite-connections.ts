@@ -1,6 +1,6 @@
 /**
- * Connections in a file, by `node:sqlite`. Calls are synchronous: some 50 µs each, a few a minute and peer, so they do not
- * need a process of their own.
+ * Connections in a file, by `node:sqlite`. Calls are synchronous: some 50 µs each, one for each health check of a peer that was
+ * called since (30 a minute), so they do not need a process of their own.
  */
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -15,9 +15,11 @@ const SCHEMA = `
     status TEXT NOT NULL,
     record TEXT NOT NULL
   ) STRICT`;
+/** What has ended does not become active again: a process that was replaced may still save what it knew. */
 const SAVE = `
   INSERT INTO connections (id, status, record) VALUES (?, ?, ?)
-  ON CONFLICT (id) DO UPDATE SET status = excluded.status, record = excluded.record`;
+  ON CONFLICT (id) DO UPDATE SET status = excluded.status, record = excluded.record
+  WHERE status = 'ACTIVE' OR excluded.status <> 'ACTIVE'`;
 const FORGET = `
   DELETE FROM connections WHERE status <> 'ACTIVE' AND number <= (
     SELECT number FROM connections WHERE status <> 'ACTIVE' ORDER BY number DESC LIMIT 1 OFFSET ${MAX_ENDED})`;
