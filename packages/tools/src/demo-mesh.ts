@@ -9,7 +9,7 @@ import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { programName } from '../../../bin/plain/program-name.mjs';
 import { interrupted, runProgram, UserError } from '../../../bin/plain/user-error.mjs';
-import { createOutputKeeper, demoEnv, endedByItself, startDeadline } from './demo-services.ts';
+import { assertStopped, createOutputKeeper, demoEnv, endedByItself, startDeadline } from './demo-services.ts';
 import { type RunningServices, runServices, type Service } from './run-services.ts';
 import { isByNpx, show } from './show-program.ts';
 import { readStartOptions } from './start-options.ts';
@@ -60,16 +60,15 @@ await runProgram(async () => {
   } catch (error) {
     failure = error;
   }
-  const unclean: string[] = [];
+  const ended = [];
   // The first one's collector takes what all others have left to say. All at once, some of the 27 processes would have too little
   // of two processors to end in time.
   for (const site of sites.toReversed()) {
     const ends = await site.services.stop();
-    if (killed.has(site)) continue;
-    unclean.push(...ends.filter(({ isClean }) => !isClean).map(({ name, how }) => `${name} ${how}`));
+    if (!killed.has(site)) ended.push(...ends);
   }
   if (failure) throw failure;
-  if (unclean.length > 0) throw new UserError(`the demo failed while stopping: ${unclean.join(', ')}`);
+  assertStopped(ended, output);
   console.log('\nstopped');
 });
 

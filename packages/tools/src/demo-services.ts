@@ -36,6 +36,19 @@ export async function endedByItself(
   throw new UserError([`the demo failed: ${name} ${how}; it said last:`, ...output.last(name)].join('\n  '));
 }
 
+/** @throws UserError when a service did not end as it was told to, with what it said last. */
+export function assertStopped(
+  ends: readonly { name: string; how: string; isClean: boolean }[],
+  output: ReturnType<typeof createOutputKeeper>,
+): void {
+  const unclean = ends.filter(({ isClean }) => !isClean);
+  if (unclean.length === 0) return;
+  const said = unclean.map(({ name, how }) =>
+    [`${name} ${how}; it said last:`, ...output.last(name)].join('\n  '),
+  );
+  throw new UserError(['the demo failed while stopping:', ...said].join('\n'));
+}
+
 /** Rejects when the services of `systems` that start together take too long to be ready. */
 export async function startDeadline({ waitingFor }: RunningServices, systems = 1): Promise<never> {
   await delay(START_DEADLINE_MS * systems, undefined, { ref: false });

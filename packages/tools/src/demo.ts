@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { programName } from '../../../bin/plain/program-name.mjs';
 import { interrupted, runProgram, UserError } from '../../../bin/plain/user-error.mjs';
-import { createOutputKeeper, demoEnv, endedByItself, startDeadline } from './demo-services.ts';
+import { assertStopped, createOutputKeeper, demoEnv, endedByItself, startDeadline } from './demo-services.ts';
 import { runServices } from './run-services.ts';
 import { isByNpx, show } from './show-program.ts';
 import { showStream } from './show-stream.ts';
@@ -47,8 +47,7 @@ await runProgram(async () => {
   }
   const ends = await services.stop();
   if (failure) throw failure;
-  const unclean = ends.filter(({ isClean }) => !isClean).map(({ name, how }) => `${name} ${how}`);
-  if (unclean.length > 0) throw new UserError(`the demo failed while stopping: ${unclean.join(', ')}`);
+  assertStopped(ends, output);
   console.log(`\nstopped${isByNpx ? '' : '; npm start runs the same until Ctrl-C'}`);
 });
 
