@@ -394,6 +394,23 @@ describe('Dispatch', () => {
     await network.close();
   });
 
+  it('asks every peer that has not said yet who it is', async () => {
+    const network = createNetwork();
+    const site = network.add('a');
+    const gate = Promise.withResolvers<void>();
+    for (const name of ['b', 'c']) {
+      const peer = network.add(name);
+      const accept: typeof peer.accept = (request) => gate.promise.then(() => peer.accept(request));
+      network.alias(name, { ...peer, accept });
+      await site.accept({ address: `${name}:1`, namespaces: ['shared'], metadata: {} });
+      if (name === 'c') peer.registerService('shared', 'Greeter', 'Greet', () => output);
+    }
+    assert.equal(told((await dispatch(site)).status), '200 OK');
+    assert.deepEqual(network.hops, ['a>b', 'a>c']);
+    gate.resolve();
+    await network.close();
+  });
+
   it('asks no second peer what is more than a message to one holds', async () => {
     const network = createNetwork();
     const site = network.add('a');

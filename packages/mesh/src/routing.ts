@@ -17,6 +17,7 @@ import {
   NOT_FOUND,
   type ServeRequest,
   type ServeResponse,
+  type Status,
 } from './messages.ts';
 import { type CallOptions, refusal } from './methods.ts';
 import type { Neighbour } from './neighbour.ts';
@@ -95,20 +96,25 @@ export function createRoute(id: string): Route {
       if (visited.has(neighbour.peerId())) continue;
       const sent = onItsWay(request, way.hops + 1, visited);
       const isPossible = (id: string) => isCollectorId(id) && !visited.has(id);
+      const peerId = neighbour.peerId();
       const { answer: next, hasAnswered } = await ask(neighbour, sent, left(), isPossible);
       if (isKnownToHaveRun(next)) noteRun(next.executor_id, neighbour, candidates, request);
       if (!hasNotRun(next.status)) return { answer: next, visited };
       if (next.status.code === NOT_FOUND) order.note(neighbour, request, false);
       // One that this site cannot reach may be reached by another.
-      if (hasAnswered)
-        for (const name of [neighbour.peerId(), ...namesIn(next.status.details[DETAILS.visited])])
-          if (visited.size < MAX_VISITED) visited.add(name);
+      if (hasAnswered) addAsked(visited, peerId, next.status);
       answer = weightier(answer, next);
       // What one cannot be sent, as it is too large, no other can.
       if (!hasAnswered && next.status.code === BAD_REQUEST) break;
     }
     return { answer, visited };
   };
+}
+
+/** The id of a peer is empty until it has said who it is. */
+function addAsked(visited: Set<string>, peerId: string, { details }: Status): void {
+  for (const name of [peerId, ...namesIn(details[DETAILS.visited])])
+    if (name && visited.size < MAX_VISITED) visited.add(name);
 }
 
 /** What became of a call to a neighbour; without an answer of its own, `answer` says why it has none. */
