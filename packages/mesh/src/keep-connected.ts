@@ -12,6 +12,8 @@ const CONNECT_MS = 3_000;
 const MAX_SILENT = 2;
 /** A mesh that heals is whole again within 10 s: one try may have been lost, and the next be as late as this. */
 export const RECONNECT = { baseMs: 250, capMs: 2_000 };
+/** Reasons in a row that are told: a peer may have a new one each time. */
+const MAX_REASONS = 5;
 /** For how long a peer that came to this site is called where it is no more. */
 export const GIVE_UP_MS = 10 * 60_000;
 /**
@@ -29,10 +31,13 @@ export async function keepConnected(
   {
     dial,
     giveUp,
+    onFailed = () => {},
     checkMs = CHECK_MS,
   }: {
     dial(options: { deadlineMs: number }): Promise<unknown>;
     giveUp(): void;
+    /** Gets why the neighbour cannot be reached or connected, of several tries in a row each reason once. */
+    onFailed?(reason: string): void;
     checkMs: number | undefined;
   },
 ): Promise<void> {
@@ -40,6 +45,7 @@ export async function keepConnected(
   let failures = 0;
   let silent = 0;
   let checks = 0;
+  const reasons = new Set<string>();
   let lastSeenMs = performance.now();
   const isKnown = () => neighbour.isActive() && !neighbour.isForgotten() && neighbour.peerId() !== '';
 
@@ -59,6 +65,7 @@ export async function keepConnected(
       }
       await neighbour.check({ deadlineMs: ANSWER_MS });
       checks += 1;
+      reasons.clear();
       neighbour.noteHealth(false);
       await neighbour.saveCounts();
       [failures, silent, lastSeenMs] = [0, 0, performance.now()];
@@ -72,6 +79,10 @@ export async function keepConnected(
         await neighbour.saveCounts();
       } else if (!signal.aborted && (code === 'not-accepted' || silent >= MAX_SILENT))
         await neighbour.end('FAILED', message);
+      if (!isBusy && !signal.aborted && !reasons.has(message) && reasons.size < MAX_REASONS) {
+        reasons.add(message);
+        onFailed(message);
+      }
     }
   }
   giveUp();

@@ -44,6 +44,35 @@ test('a connection that cannot be made is on record as failed, and not tried aga
   await network.close();
 });
 
+test('why a peer is not connected is logged, each reason once and no more of it than is needed', async () => {
+  const network = createNetwork();
+  const warned: unknown[] = [];
+  const log = { info() {}, warn: (fields: object) => warned.push('reason' in fields && fields.reason) };
+  const a = network.add('a', { log });
+  const b = network.add('b');
+  let tries = 0;
+  network.alias('b', {
+    ...b,
+    async accept(request) {
+      const { status, ...answer } = await b.accept(request);
+      tries += 1;
+      return {
+        ...answer,
+        status: { ...status, code: 500, message: tries < 4 ? 'x'.repeat(4_000_000) : 'no' },
+      };
+    },
+  });
+  await assert.rejects(a.connectTo('b:1', { isPersistent: true }));
+  const [failed] = await a.listConnections();
+  assert.ok(Number(failed?.reason?.length) < 300);
+  await eventually(() => assert.equal(warned.length, 2));
+  const refused = 'the peer refuses to connect: ';
+  assert.deepEqual(warned, [`${refused}${'x'.repeat(200)}`, `${refused}no`]);
+  network.alias('b', b);
+  await eventually(async () => assert.equal((await a.listActiveConnections()).length, 1));
+  await network.close();
+});
+
 test('one that is to be kept is made as soon as the peer is there', async () => {
   const network = createNetwork();
   const a = network.add('a');

@@ -34,6 +34,8 @@ const GOODBYE_MS = 1_000;
 /** Peers of one site. */
 const MAX_NEIGHBOURS = 256;
 const MAX_NAMESPACES = 1_000;
+/** Characters of what a peer says that are logged, and kept. */
+const MAX_REASON_LENGTH = 200;
 
 export type Neighbours = {
   /** Those that calls may be routed to. */
@@ -129,7 +131,11 @@ export function createNeighbours({
     if (kept.has(neighbour)) return;
     kept.add(neighbour);
     const again = (options: Partial<CallOptions>) => dial(neighbour, options);
-    void keepConnected(neighbour, { dial: again, giveUp: () => forget(neighbour), checkMs });
+    const giveUp = () => forget(neighbour);
+    const { address, name } = neighbour;
+    const onFailed = (reason: string) =>
+      log.warn({ peer_address: address, peer: name, reason }, 'peer of the mesh cannot be reached');
+    void keepConnected(neighbour, { dial: again, giveUp, onFailed, checkMs });
   }
 
   /** @param isAsked whether somebody has asked for the connection, who then wants it kept. */
@@ -145,7 +151,10 @@ export function createNeighbours({
       ...options,
     });
     if (status.code !== OK)
-      throw new AppError('not-accepted', `the peer refuses to connect: ${status.message}`);
+      throw new AppError(
+        'not-accepted',
+        `the peer refuses to connect: ${status.message.slice(0, MAX_REASON_LENGTH)}`,
+      );
     if (target_collector_id === id)
       throw new AppError('invalid-request', 'this collector is at that address');
     if (!isCollectorId(target_collector_id))

@@ -2,7 +2,7 @@
  * Whom a site takes for a peer. A Connect names an address that this site calls from then on, so an address that is nobody's must
  * not be one that a stranger chose (SSRF).
  */
-import { isLoopback } from './peer-address.ts';
+import { isLoopbackAddress } from './peer-address.ts';
 
 /** What is known of whoever is at an address. */
 export type TrustedPeer = {
@@ -16,7 +16,4 @@ export type TrustedPeer = {
 export type PeerAt = (address: string) => TrustedPeer | undefined;
 
 /** Everybody on this machine is a peer, and nobody else: for a mesh in which nobody has to show who they are. */
-export const loopbackAlone: PeerAt = (address) => {
-  const host = address.slice(0, address.lastIndexOf(':')).replace(/^\[|\]$/g, '');
-  return isLoopback(host) ? {} : undefined;
-};
+export const loopbackAlone: PeerAt = (address) => (isLoopbackAddress(address) ? {} : undefined);

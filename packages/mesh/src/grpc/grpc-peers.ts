@@ -35,6 +35,8 @@ const REFUSED: ReadonlySet<status> = new Set([
 ]);
 /** Where there is nobody, or nobody who answers; with any other status somebody has. */
 const SILENT: ReadonlySet<status> = new Set([status.UNAVAILABLE, status.DEADLINE_EXCEEDED, status.CANCELLED]);
+/** Characters of what a peer gives for a reason. */
+const MAX_DETAILS_LENGTH = 200;
 /** What gRPC takes by default, and so a peer that knows the contract alone. */
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 
@@ -83,7 +85,8 @@ export function createGrpcPeers({
     const security = tls
       ? credentials.createFromSecureContext(createSecureContext(keyPair))
       : credentials.createInsecure();
-    const channel = new Channel(address, security, {
+    // Without the scheme a host named unix or ipv4 would be one.
+    const channel = new Channel(`dns:${address}`, security, {
       ...OPTIONS,
       'grpc.max_receive_message_length': maxReceiveBytes,
     });
@@ -152,7 +155,7 @@ function answerIn({ status: ended, answer }: End): Buffer {
 }
 
 function toPeerError(ended: End['status']): AppError {
-  return new AppError(meaningOf(ended), ended.details);
+  return new AppError(meaningOf(ended), ended.details.slice(0, MAX_DETAILS_LENGTH));
 }
 
 function meaningOf(ended: End['status']): ErrorCode {

@@ -12,6 +12,7 @@ import { MAX_CALL_BYTES } from '@waybill/mesh/grpc/collector-service.ts';
 import { createDescriptorValidator } from '@waybill/mesh/grpc/descriptor-validator.ts';
 import { createGrpcPeers } from '@waybill/mesh/grpc/grpc-peers.ts';
 import { registerMeshMethods } from '@waybill/mesh/grpc/mesh-methods.ts';
+import { isLoopbackAddress } from '@waybill/mesh/peer-address.ts';
 import { openSqliteConnections } from '@waybill/mesh/sqlite-connections.ts';
 import { loopbackAlone } from '@waybill/mesh/trust.ts';
 import type { Logger } from 'pino';
@@ -119,7 +120,14 @@ export async function joinMesh(
   site: CollectiveDispatcher,
   { peers, signal, log }: { peers: Config['MESH_PEERS']; signal: AbortSignal; log: Logger },
 ): Promise<void> {
-  for (const { address } of peers ?? []) site.connectTo(address, { isPersistent: true }).catch(() => {});
+  for (const { id, address, tls } of peers ?? []) {
+    if (!tls && !isLoopbackAddress(address))
+      log.warn(
+        { peer: id },
+        'MESH_PEERS: without "tls" whoever is on the way to a peer can read the key that it is shown',
+      );
+    site.connectTo(address, { isPersistent: true }).catch(() => {});
+  }
   for (let failures = 1; !signal.aborted; failures += 1)
     try {
       return await site.recoverFromRestart();
