@@ -19,18 +19,23 @@ let database: Database;
 let mailboxes: Mailboxes;
 /** Bytes of events that were read of the database. */
 let readBytes = 0;
+let transactions = 0;
+let statements = 0;
 
 before(async () => {
   database = openSqlite(join(folder, 'store.db'));
   await migrate(database);
-  const transaction: Database['transaction'] = (work) =>
-    database.transaction((sql) =>
+  const transaction: Database['transaction'] = (work) => {
+    transactions += 1;
+    return database.transaction((sql) =>
       work(async (text, params) => {
+        statements += 1;
         const rows = await sql(text, params);
         for (const { event } of rows) if (event !== undefined) readBytes += String(event).length;
         return rows;
       }),
     );
+  };
   mailboxes = createMailboxes({ database: { ...database, transaction }, retentionMs: 60_000 });
 });
 after(async () => {
@@ -84,10 +89,44 @@ for (const [name, held, counts, bytes] of [
 
 it('throws what is wrong with none of them', async () => {
   const away = new AppError('not-accepted', 'the database of the store fails');
-  const failing = {
-    attach: (options: Parameters<Mailboxes['attach']>[0]) =>
-      options.client === 'away' ? Promise.reject(away) : mailboxes.attach(options),
-  };
   const clients = ['here', 'away'].map((client) => ({ owner: '', client }));
-  await assert.rejects(attachAll(failing, { clients, holder, deadlineMs: 1_000 }), away);
+  const attached = attachAll(
+    { attachAll: () => Promise.reject(away) },
+    { clients, holder, deadlineMs: 1_000 },
+  );
+  await assert.rejects(attached, away);
+});
+
+it('attaches many in one transaction, with as few statements as one', async () => {
+  const attach = async (count: number) => {
+    const clients = Array.from({ length: count }, (_, index) => ({
+      owner: `${count} together`,
+      client: `${index}`,
+    }));
+    const counts = async () => {
+      [transactions, statements] = [0, 0];
+      await attachAll(mailboxes, { clients, holder, deadlineMs: 1_000 });
+      return [transactions, statements];
+    };
+    return [await counts(), await counts()];
+  };
+  const [[one, forOne], [again, forOneAgain]] = (await attach(1)) as [number[], number[]];
+  assert.deepEqual(await attach(128), [
+    [one, forOne],
+    [again, forOneAgain],
+  ]);
+  assert.deepEqual([one, again], [1, 1]);
+});
+
+it('attaches a client that comes twice at once to whom comes last', async () => {
+  const name = { owner: 'twice', client: 'c' };
+  const clients = [
+    { ...name, id: 'first' },
+    { ...name, id: 'second' },
+  ];
+  const [first, second] = (await attachAll(mailboxes, { clients, holder, deadlineMs: 1_000 })).map((text) =>
+    JSON.parse(text),
+  );
+  assert.equal(first.mailbox, second.mailbox);
+  assert.deepEqual([first.previous, second.previous, second.fence - first.fence], [undefined, holder, 1]);
 });

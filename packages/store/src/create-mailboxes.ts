@@ -1,10 +1,12 @@
 /** {@link Mailboxes} on a database. Every call is one transaction, in which the mailboxes that it is about are locked. */
 import { randomBytes } from 'node:crypto';
-import { AppError } from '@waybill/common/errors.ts';
+import { AppError, toAppError } from '@waybill/common/errors.ts';
 import {
   type AppendResult,
+  type AttachingClient,
   type ClientName,
   type ClosedFence,
+  type Holder,
   MAILBOX_MAX_BYTES,
   MAILBOX_MAX_ENTRIES,
   type MailboxName,
@@ -17,8 +19,8 @@ import { removeAll, removeUnused, trimOld } from './forget-old.ts';
 import { createHearing } from './hearing.ts';
 import { findStale, lookAt, noteUse } from './look.ts';
 import { loadMailboxes, type Mailbox, saveMailboxes, type Waiting } from './mailbox-rows.ts';
-import type { Mailboxes } from './mailboxes.ts';
-import { readPage, trim } from './read-page.ts';
+import type { Mailboxes, TextPage } from './mailboxes.ts';
+import { readPage, readPages, trim } from './read-page.ts';
 import { settle, takeEntry } from './settle.ts';
 import { startAfter } from './token.ts';
 
@@ -91,20 +93,47 @@ export function createMailboxes({
 
   /** As {@link withMailbox}; a client without one gets one. */
   function withMailboxOf<T>(name: ClientName, work: Work<T>): Promise<T> {
-    return transaction(async (sql) =>
-      inMailbox(sql, (await findId(sql, name)) ?? (await addMailbox(sql, name, nowMs())), work),
-    );
+    return transaction(async (sql) => inMailbox(sql, (await idsOf(sql, [name], nowMs()))[0], work));
   }
 
+  /** The mailboxes of clients, which get those that there are not, in their order; in each all that can be read is. */
+  async function mailboxesOf(sql: Sql, names: readonly ClientName[]): Promise<(Mailbox | undefined)[]> {
+    const ids = await idsOf(sql, names, nowMs());
+    const mailboxes = await load(sql, ids);
+    const settled = [...mailboxes.values()].filter(settleNow);
+    await saveMailboxes(sql, settled, nowMs());
+    return ids.map((id) => mailboxes.get(id));
+  }
+
+  const attachAll: Mailboxes['attachAll'] = ({ clients, holder, deadlineMs }) =>
+    transaction(async (sql) => {
+      const mailboxes = await mailboxesOf(sql, clients);
+      const attached = clients.map((client, index) =>
+        attachOne(mailboxes[index], client, { holder, closesAtMs: nowMs() + deadlineMs }),
+      );
+      const some = attached.flatMap((each) => (each instanceof AppError ? [] : [each]));
+      const upTo = some.map(({ mailbox, start }) => ({ mailbox, offset: start.offset }));
+      await trim(sql, upTo);
+      const pages = new Map(some.map((each, index) => [each, index] as const));
+      const read = await readPages(sql, some);
+      const changed = [...new Set(some.map(({ mailbox }) => mailbox))];
+      for (const mailbox of changed) {
+        settleNow(mailbox);
+        mailbox.usedMs = nowMs();
+      }
+      await saveMailboxes(sql, changed, nowMs());
+      return attached.map((each) =>
+        each instanceof AppError ? each : { ...(read[pages.get(each) ?? 0] as TextPage), ...each.attached },
+      );
+    });
+
   return {
-    attach: ({ id, holder, after, deadlineMs, room, ...name }) =>
-      withMailboxOf(name, async (mailbox, sql) => {
-        const { holder: previous, entries, bytes } = mailbox;
-        const fence =
-          fenceOf(mailbox, id) ?? takeOver(mailbox, { id, holder, closesAtMs: nowMs() + deadlineMs });
-        const page = await readPage(sql, mailbox, { after, room });
-        return { ...page, fence, previous, depth: { entries, bytes } };
-      }),
+    attachAll,
+    async attach({ holder, deadlineMs, ...client }) {
+      const [attached] = await attachAll({ clients: [client], holder, deadlineMs });
+      if (!attached || attached instanceof AppError) throw attached;
+      return attached;
+    },
     reserve: ({ id, eventId, count, deadlineMs, ...name }) =>
       withMailboxOf(name, (mailbox) => {
         const known = fenceOf(mailbox, id);
@@ -119,13 +148,9 @@ export function createMailboxes({
       }),
     detach: ({ fences, deadlineMs }) =>
       transaction(async (sql) => {
-        const closed: { id: string; fence: ClosedFence }[] = [];
-        for (const fence of fences)
-          closed.push({ id: 'mailbox' in fence ? fence.mailbox : ((await findId(sql, fence)) ?? ''), fence });
-        const mailboxes = await load(
-          sql,
-          closed.map(({ id }) => id),
-        );
+        const ids = await idsOfFences(sql, fences, nowMs());
+        const closed = fences.map((fence, index) => ({ id: ids[index] ?? '', fence }));
+        const mailboxes = await load(sql, ids);
         for (const { id, fence } of closed) {
           const mailbox = mailboxes.get(id);
           if (mailbox) letGo(mailbox, fence, nowMs() + deadlineMs);
@@ -168,10 +193,11 @@ export function createMailboxes({
       transaction(async (sql) => {
         const ids = tokens.map(({ mailbox }) => mailbox);
         const mailboxes = await load(sql, ids);
-        for (const { mailbox: id, after } of tokens) {
+        const upTo = tokens.flatMap(({ mailbox: id, after }) => {
           const mailbox = mailboxes.get(id);
-          if (mailbox) await trim(sql, mailbox, startAfter(mailbox, after).offset);
-        }
+          return mailbox ? [{ mailbox, offset: startAfter(mailbox, after).offset }] : [];
+        });
+        await trim(sql, upTo);
         await saveMailboxes(sql, [...mailboxes.values()], nowMs());
       }),
     async forgetOld(isStopping) {
@@ -186,18 +212,82 @@ export function createMailboxes({
   };
 }
 
-/** Resolves with the id of the one that there is now: another process may have been faster. */
-async function addMailbox(
-  sql: Sql,
-  { owner, client }: ClientName,
-  nowMs: number,
-): Promise<string | undefined> {
+/** Has a client attached, but for what is read and saved; or what is wrong with it, and then nothing is changed. */
+function attachOne(
+  mailbox: Mailbox | undefined,
+  { id, after }: AttachingClient,
+  { holder, closesAtMs }: { holder: Holder; closesAtMs: number },
+) {
+  if (!mailbox) return new AppError('not-accepted', 'the mailbox has just been forgotten');
+  try {
+    const start = startAfter(mailbox, after);
+    const { holder: previous, entries, bytes } = mailbox;
+    const fence = fenceOf(mailbox, id) ?? takeOver(mailbox, { id, holder, closesAtMs });
+    return { mailbox, start, attached: { fence, previous, depth: { entries, bytes } } };
+  } catch (error) {
+    return toAppError(error);
+  }
+}
+
+/** The mailboxes of fences; one that is named by its client may be made at the moment. */
+async function idsOfFences(sql: Sql, fences: readonly ClosedFence[], nowMs: number): Promise<string[]> {
+  const names = fences.flatMap((fence) => ('mailbox' in fence ? [] : [fence]));
+  const ids = await idsOf(sql, names, nowMs);
+  return fences.map((fence) => ('mailbox' in fence ? fence.mailbox : (ids[names.indexOf(fence)] ?? '')));
+}
+
+/**
+ * The ids of the mailboxes of clients, in their order, which get those that there are not. It waits for whoever makes one at the moment:
+ * that one cannot be seen before.
+ */
+async function idsOf(sql: Sql, names: readonly ClientName[], nowMs: number): Promise<string[]> {
+  const found = await findIds(sql, names);
+  const missing = names.filter((name) => !found.has(keyOf(name)));
+  if (missing.length > 0) {
+    await addMailboxes(sql, missing, nowMs);
+    for (const [key, id] of await findIds(sql, missing)) found.set(key, id);
+  }
+  return names.map((name) => found.get(keyOf(name)) ?? '');
+}
+
+/** In an order that is the same for all, or two processes could each wait for a mailbox that the other one makes. */
+async function addMailboxes(sql: Sql, names: readonly ClientName[], nowMs: number): Promise<void> {
+  const sorted = new Map(
+    names.map((name) => [keyOf(name), name] as const).sort(([a], [b]) => (a < b ? -1 : 1)),
+  );
+  const zeros = '0, 0, 0, 0, 0';
+  const rows = Array.from(sorted, (_, index) => {
+    const [id, owner, client, epoch, usedMs] = [1, 2, 3, 4, 5].map((n) => `$${5 * index + n}`);
+    return `(${id}, ${owner}, ${client}, ${epoch}, ${zeros}, ${usedMs})`;
+  });
   await sql(
     `INSERT INTO mailboxes (id, owner, client, epoch, fence, head, trimmed, entries, bytes, used_ms)
-     VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0, $5) ON CONFLICT (owner, client) DO NOTHING`,
-    [randomBytes(16).toString('base64url'), owner, client, randomBytes(6).toString('hex'), nowMs],
+     VALUES ${rows.join(', ')} ON CONFLICT (owner, client) DO NOTHING`,
+    [...sorted.values()].flatMap(({ owner, client }) => {
+      const [id, epoch] = [randomBytes(16).toString('base64url'), randomBytes(6).toString('hex')];
+      return [id, owner, client, epoch, nowMs];
+    }),
   );
-  return findId(sql, { owner, client });
+}
+
+/** By {@link keyOf}. */
+async function findIds(sql: Sql, names: readonly ClientName[]): Promise<Map<string, string>> {
+  if (names.length === 0) return new Map();
+  const terms = names.map((_, index) => `(owner = $${2 * index + 1} AND client = $${2 * index + 2})`);
+  const rows = await sql(
+    `SELECT id, owner, client FROM mailboxes WHERE ${terms.join(' OR ')}`,
+    names.flatMap(({ owner, client }) => [owner, client]),
+  );
+  return new Map(
+    rows.map(({ id, owner, client }) => [
+      keyOf({ owner: String(owner), client: String(client) }),
+      String(id),
+    ]),
+  );
+}
+
+function keyOf({ owner, client }: ClientName): string {
+  return JSON.stringify([owner, client]);
 }
 
 async function findId(sql: Sql, { owner, client }: ClientName): Promise<string | undefined> {

@@ -38,11 +38,11 @@ export async function trimOld(
   );
   const ids = old.map(({ mailbox }) => String(mailbox));
   const mailboxes = await loadMailboxes(sql, ids, lockRows);
-  let removed = 0;
-  for (const { mailbox: id, position } of old) {
+  const upTo = old.flatMap(({ mailbox: id, position }) => {
     const mailbox = mailboxes.get(String(id));
-    if (mailbox) removed += await trim(sql, mailbox, Number(position));
-  }
+    return mailbox ? [{ mailbox, offset: Number(position) }] : [];
+  });
+  const removed = await trim(sql, upTo);
   await saveMailboxes(sql, [...mailboxes.values()], nowMs);
   return removed;
 }

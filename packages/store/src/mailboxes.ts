@@ -8,8 +8,10 @@
  * A token is `<epoch>.<offset>`: all up to that offset has arrived. The epoch is another one when offsets begin anew, so a
  * token is never taken for one of another log.
  */
+import type { AppError } from '@waybill/common/errors.ts';
 import type {
   AppendResult,
+  AttachingClient,
   Changes,
   ClientName,
   ClosedFence,
@@ -19,7 +21,6 @@ import type {
   Page,
   Reserved,
 } from '@waybill/common/internal-call/store-calls.ts';
-import type { PageRoom } from './read-page.ts';
 import type { FilledSlot } from './release.ts';
 
 /** A reply on its way into a mailbox; `event` is its JSON text. */
@@ -46,10 +47,17 @@ export type Mailboxes = {
       holder: Holder;
       after?: string | undefined;
       deadlineMs: number;
-      /** Default: a whole page. */
-      room?: PageRoom;
     },
   ): Promise<AttachedText>;
+  /**
+   * As {@link attach}, of many clients in one transaction; what is wrong with one of them is told in its place. What is read of
+   * all is one page: of some there may be less than there is, or nothing.
+   */
+  attachAll(options: {
+    clients: readonly AttachingClient[];
+    holder: Holder;
+    deadlineMs: number;
+  }): Promise<(AttachedText | AppError)[]>;
   /**
    * A fence of `count` slots, which is closed `deadlineMs` from now, and changes no holder; the same one for the same `id`. What
    * fills its only slot, where no reply does, names `eventId`.
