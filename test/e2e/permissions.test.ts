@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
+import { createManagementApi, type ManagementApi } from '@waybill/test-harness/management-api.ts';
 import { type Rabbitmq, startRabbitmq } from '@waybill/test-harness/rabbitmq.ts';
 import { type Service, startService } from '@waybill/test-harness/service.ts';
 import { cannotStartRabbitmq } from '@waybill/test-harness/test-broker.ts';
@@ -31,6 +32,8 @@ describe('services with a user each, which has the permissions that are document
   const secrets = mkdtempSync(join(tmpdir(), 'waybill-permissions-'));
   let rabbitmq: Rabbitmq;
   let system: System;
+  /** As the administrator. */
+  let api: ManagementApi;
 
   /** What that file has, for the broker of this test. */
   const urlIn = (file: string) =>
@@ -41,6 +44,9 @@ describe('services with a user each, which has the permissions that are document
     execFileSync(process.execPath, ['bin/make-secrets.mjs', secrets]);
     const settings = readFileSync(join(secrets, 'broker/rabbitmq.conf'), 'utf8').trim().split('\n');
     rabbitmq = await startRabbitmq({ settings });
+    const url = new URL(rabbitmq.managementUrl);
+    const { username, password } = new URL(urlIn('broker/amqp-url'));
+    api = createManagementApi({ url: Object.assign(url, { username, password }).href });
     const users = Object.keys(servicePermissions);
     system = await startSystem({
       amqpUrl: rabbitmq.url,
@@ -67,13 +73,13 @@ describe('services with a user each, which has the permissions that are document
   });
 
   it('send a dataset to a user whose rights are those on its queue alone, as documented', async (t) => {
-    const [, user = '', ...rights] =
+    const [, user = '', configure = '', write = '', read = ''] =
       /^rabbitmqctl set_permissions (user123) '(\S+)' '(\S+)' '(\S+)'$/m.exec(
         readFileSync('docs/operations.md', 'utf8'),
       ) ?? [];
-    await rabbitmq.ctl('add_user', user, 'secret');
-    t.after(() => rabbitmq.ctl('delete_user', user));
-    await rabbitmq.ctl('set_permissions', user, ...rights);
+    await api.createUser(user, 'secret');
+    t.after(() => api.deleteUser(user));
+    await api.setPermissions('/', user, { configure, write, read });
     const amqpUrl = `amqp://${user}:secret@${brokerOf(rabbitmq.url)}`;
     const url = grpcAddressOf(system.publicWebs[0] as Service);
     const args = ['bin/dataset-client.mjs', '--url', url, '--amqp', amqpUrl, '--client', user];
@@ -105,10 +111,10 @@ describe('services with a user each, which has the permissions that are document
   });
 
   it('are stopped where they do more', async (t) => {
-    const { configure, write, read } = servicePermissions.dispatcher as (typeof servicePermissions)[string];
-    await rabbitmq.ctl('set_permissions', 'ping-listener', configure, write, read);
+    const others = servicePermissions.dispatcher as (typeof servicePermissions)[string];
+    await api.setPermissions('/', 'ping-listener', others);
     const listener = await startService({ name: 'ping-listener', env: as('ping-listener') });
     t.after(() => listener.stop());
-    await listener.waitForLog(({ reason }) => /ACCESS_REFUSED/.test(String(reason)), 20_000);
+    await listener.waitForLog(({ reason }) => /ACCESS_REFUSED/.test(String(reason)));
   });
 });

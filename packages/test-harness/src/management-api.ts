@@ -24,7 +24,7 @@ export type ManagementApi = {
 export type Permissions = { configure: string; write: string; read: string };
 
 /** `name` is the one that the client gave it. */
-export type BrokerConnection = { id: string; name: string };
+export type BrokerConnection = { id: string; name: string; isTls: boolean };
 
 export type QueueDepth = { ready: number; unacked: number };
 
@@ -78,9 +78,10 @@ export function createManagementApi({ url }: { url: string }): ManagementApi {
     async connections(vhost) {
       const response = await call('GET', `/api/vhosts/${encodeURIComponent(vhost)}/connections`);
       const all = (await response.json()) as ApiConnection[];
-      return all.map(({ name, client_properties }) => ({
+      return all.map(({ name, client_properties, ssl }) => ({
         id: name,
         name: client_properties?.connection_name ?? '',
+        isTls: ssl === true,
       }));
     },
     async createUser(name, password) {
@@ -99,7 +100,7 @@ export function createManagementApi({ url }: { url: string }): ManagementApi {
 }
 
 type ApiBinding = { source: string; destination: string; routing_key: string };
-type ApiConnection = { name: string; client_properties?: { connection_name?: string } };
+type ApiConnection = { name: string; client_properties?: { connection_name?: string }; ssl?: boolean };
 type ApiQueue = { name: string; messages_ready?: number; messages_unacknowledged?: number };
 
 function toEntry(queue: ApiQueue): [string, QueueDepth] {
