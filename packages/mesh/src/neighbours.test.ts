@@ -269,9 +269,19 @@ test('whoever connects again is connected, though the goodbye before was not hea
   network.setFault('a', 'b', 'lose-request');
   await a.disconnect(connectionId);
   network.setFault('a', 'b', undefined);
+  const heard: boolean[] = [];
+  network.alias('b', {
+    ...b,
+    accept(request) {
+      heard.push('waybill-goodbye' in request.metadata);
+      return b.accept(request);
+    },
+  });
   await a.connectTo('b:1');
-  for (const site of [a, b])
-    await eventually(async () => assert.equal((await site.listActiveConnections()).length, 1));
+  // The Connect that comes by itself is later than the goodbye would be.
+  await eventually(() => assert.ok(heard.length >= 2));
+  assert.deepEqual([...new Set(heard)], [false]);
+  for (const site of [a, b]) assert.equal((await site.listActiveConnections()).length, 1);
   await network.close();
 });
 
@@ -302,7 +312,7 @@ test('a peer that has failed, and is tried again, can be ended for good', async 
 });
 
 for (const [how, lose] of [
-  ['was lost', (network: Network) => network.setFault('a', 'b', 'refuse')],
+  ['was lost', (network: Network) => refuseBetween(network, 'a', 'b')],
   ['had shut down', (_network: Network, b: CollectiveDispatcher) => b.shutdown()],
 ] as const)
   test(`a peer that ${how} when this site ended is connected again after a restart, whoever asked for it in vain`, async () => {
@@ -331,6 +341,9 @@ test('a connection that was ended for good is not made again, by neither site, a
   await a.connectTo('b:1');
   const { connectionId } = await a.connectTo('b:1');
   await a.disconnect(connectionId);
+  network.setFault('a', 'b', 'refuse');
+  await assert.rejects(a.connectTo('b:1'));
+  network.setFault('a', 'b', undefined);
   await a.shutdown();
   const restarted = network.add('a', { connections });
   await restarted.recoverFromRestart();
@@ -340,6 +353,7 @@ test('a connection that was ended for good is not made again, by neither site, a
   await eventually(async () => assert.equal((await restarted.listActiveConnections()).length, 1));
   assert.deepEqual(await recordOf(restarted), [
     'outbound b DISCONNECTED',
+    'outbound  FAILED',
     'outbound  FAILED',
     'outbound c ACTIVE',
   ]);
@@ -545,6 +559,11 @@ test('calls and bytes are counted on the connection that they went over', async 
 function passTime(t: TestContext, ms: number): void {
   const now = performance.now.bind(performance);
   t.mock.method(performance, 'now', () => now() + ms);
+}
+
+function refuseBetween(network: Network, one: string, other: string): void {
+  network.setFault(one, other, 'refuse');
+  network.setFault(other, one, 'refuse');
 }
 
 async function copyOf(connections: ReturnType<typeof createMemoryConnections>) {
