@@ -17,8 +17,12 @@ const FIND = `SELECT claim, CASE WHEN octet_length(value) <= $3 THEN value END A
 const INSERT = `INSERT INTO kept_values (id, value, claim, expires_ms, owner, bytes, replaced_bytes) VALUES ($1, $2, $3, $4, $5, $6, 0)
   ON CONFLICT (id) DO UPDATE SET value = excluded.value, claim = excluded.claim, expires_ms = excluded.expires_ms,
     owner = excluded.owner, bytes = excluded.bytes, replaced_bytes = coalesce(kept_values.bytes, 0)`;
-const CLAIM = `${INSERT} WHERE kept_values.expires_ms <= $7 RETURNING claim, replaced_bytes`;
+const CLAIM = `${INSERT} WHERE kept_values.expires_ms <= $7 AND (kept_values.expires_ms > 0 OR kept_values.claim <> excluded.claim)
+  RETURNING claim, replaced_bytes`;
 const DELETE_CLAIM = 'DELETE FROM kept_values WHERE id = $1 AND claim = $2 RETURNING owner, bytes';
+/** Of a claim that cannot be seen: it waits for one that is not committed yet, and what comes later still is not made. */
+const VOID_CLAIM = `INSERT INTO kept_values (id, value, claim, expires_ms) VALUES ($1, '', $2, 0)
+  ON CONFLICT (id) DO UPDATE SET expires_ms = 0 WHERE kept_values.claim = excluded.claim`;
 /** Those of a store of before have no owner, and are gone ten minutes after it. */
 const SUM = `SELECT owner, CAST(sum(bytes) AS BIGINT) AS bytes FROM kept_values WHERE owner IS NOT NULL GROUP BY owner`;
 /**
@@ -131,6 +135,7 @@ export function createKeptValues({
     async release({ key, claim }) {
       const removed = await changing(async (sql, change) => {
         const rows = await sql(DELETE_CLAIM, [key, claim]);
+        if (rows.length === 0) await sql(VOID_CLAIM, [key, claim]);
         change(...rows.filter(isOwned).map(less));
         return rows;
       });

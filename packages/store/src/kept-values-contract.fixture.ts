@@ -81,6 +81,15 @@ export function keptValuesContract(name: string, openDatabase: () => Promise<Dat
       assert.equal(await values.read(key), 'value');
     });
 
+    it('are not claimed by a claim that comes after it was released, and are free for others', async () => {
+      const key = randomUUID();
+      await values.release({ key, claim: 'of late' });
+      await assert.rejects(claim(key, 'late'), { code: 'not-accepted' });
+      assert.equal(await values.read(key), undefined);
+      assert.equal(await claim(key, 'another'), undefined);
+      assert.equal(await values.read(key), 'another');
+    });
+
     it('are amended by whom they are claimed, until something else is kept', async () => {
       const key = randomUUID();
       await claim(key, 'mine');

@@ -46,7 +46,7 @@ export type KeptValues = {
   assertRoom(owner: string): void;
   /** Puts `value` in place of that of a claim, if it is still one. */
   amend(claim: Claim & Pick<NewValue, 'value'>): Promise<void>;
-  /** Removes a claim, if it is still one. */
+  /** Removes a claim, if it is still one; one that is being made at the moment, or comes later, is not made. */
   release(claim: Claim): Promise<void>;
   /** Removes what is older than it is kept, in many transactions if need be, until `isStopping`; resolves with how many. */
   forgetOld(isStopping?: () => boolean): Promise<number>;

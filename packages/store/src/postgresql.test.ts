@@ -9,6 +9,7 @@ import { pino } from 'pino';
 import { createAnswers } from './answers.ts';
 import { createKeptValues } from './create-kept-values.ts';
 import { createMailboxes } from './create-mailboxes.ts';
+import type { Database } from './database.ts';
 import { createKeptRoom } from './kept-room.ts';
 import { keptValuesContract } from './kept-values-contract.fixture.ts';
 import { migrate } from './migrations.ts';
@@ -100,6 +101,57 @@ describe('PostgreSQL', { skip: needsPostgresql() }, () => {
     await forgetting.removed;
     assert.equal((await mailboxes.read({ mailbox })).mailbox, mailbox);
     assert.deepEqual(await answers.read(mailbox), { state: 'answered', event: '{}' });
+    await database.close();
+  });
+
+  it('what is given up before it is committed is given up: a claim of a key, and a slot in a new mailbox', async () => {
+    const database = openPostgresql(server.url, log);
+    await migrate(database);
+    const [done, commit] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let undone = 2;
+    const stalling: Database = {
+      ...database,
+      transaction: (work) =>
+        database.transaction(async (sql) => {
+          const result = await work(sql);
+          undone -= 1;
+          if (undone === 0) done.resolve();
+          await commit.promise;
+          return result;
+        }),
+    };
+    const room = createKeptRoom({ maxBytes: 1e9, maxOwnerBytes: 1e9 });
+    const claimOf = (claim: string) => ({ key: 'k', owner: 'key ', value: claim, claim, keepMs: 60_000 });
+    const name = { owner: '', client: randomUUID() };
+    const id = randomUUID();
+    const taking = Promise.all([
+      createKeptValues({ database: stalling, room }).claim(claimOf('given up')),
+      createMailboxes({ database: stalling, retentionMs: 60_000 }).reserve({
+        ...name,
+        id,
+        count: 1,
+        deadlineMs: 60_000,
+      }),
+    ]);
+    await done.promise;
+    const values = createKeptValues({ database, room });
+    const mailboxes = createMailboxes({ database, retentionMs: 60_000, heardWithinMs: 0 });
+    const giving = Promise.all([
+      values.release(claimOf('given up')),
+      mailboxes.detach({ fences: [{ ...name, id }], deadlineMs: 60_000 }),
+    ]);
+    const areWaiting = eventually(async () => {
+      const waiting = await database.transaction((sql) =>
+        sql('SELECT DISTINCT pid FROM pg_locks WHERE NOT granted'),
+      );
+      assert.equal(waiting.length, 2);
+    });
+    await areWaiting.finally(commit.resolve);
+    await Promise.all([taking, giving]);
+    assert.equal(await values.claim(claimOf('of a retry')), undefined);
+    const held = await mailboxes.attach({ ...name, holder: { instance: 'i', url: 'u' }, deadlineMs: 1_000 });
+    await mailboxes.append([{ mailbox: held.mailbox, fence: held.fence, n: 0, event: '{}', bytes: 2 }]);
+    assert.equal((await mailboxes.read(name)).head, 1);
     await database.close();
   });
 
