@@ -9,6 +9,7 @@ import { randomUUID } from 'node:crypto';
 import { AppError, toAppError } from '@waybill/common/errors.ts';
 import { isCollectorId } from './collector-id.ts';
 import type { Connection, Connections } from './connections.ts';
+import { createGoodbyes } from './goodbyes.ts';
 import { keepConnected } from './keep-connected.ts';
 import { BAD_REQUEST, type ConnectRequest, type ConnectResponse, FAILED, failure, OK } from './messages.ts';
 import type { CallOptions } from './methods.ts';
@@ -17,7 +18,6 @@ import { observeNeighbours } from './observe-neighbours.ts';
 import type { OpenPeer } from './peer.ts';
 import { isPeerAddress } from './peer-address.ts';
 import { createRecorder } from './record-connections.ts';
-import { tellGoodbye } from './tell-goodbye.ts';
 import type { PeerAt } from './trust.ts';
 
 /** Metadata of a Connect: the collector id of who sends it. */
@@ -185,36 +185,7 @@ export function createNeighbours({
     neighbour.close();
   }
 
-  /** Those that are said goodbye to for good, and have not heard it, by their addresses. */
-  const leaving = new Map<string, { neighbour: Neighbour; told: AbortController; done: Promise<void> }>();
-
-  async function disconnect(neighbour: Neighbour): Promise<void> {
-    leave(neighbour);
-    const { address } = neighbour;
-    const first = tell(neighbour, 'disconnect');
-    const told = new AbortController();
-    const ended = first.catch(() => {}).then(() => neighbour.endForGood(OWN_DISCONNECT));
-    const done = first
-      .catch(() => tellGoodbye(() => tell(neighbour, 'disconnect'), told.signal))
-      .then(() => leaving.delete(address))
-      .then(() => ended)
-      .then(neighbour.close);
-    leaving.set(address, { neighbour, told, done });
-    await ended;
-  }
-
-  /** Whether whoever is at the address has not yet heard that it is connected no more. */
-  function isLeaving(address: string, peerId: string): boolean {
-    const isOf = ({ neighbour }: { neighbour: Neighbour }) => neighbour.connection()?.peerId === peerId;
-    return leaving.has(address) || (peerId !== '' && [...leaving.values()].some(isOf));
-  }
-
-  /** A goodbye that is still on its way would end the connection that is made next. */
-  async function endLeaving(address: string): Promise<void> {
-    const left = leaving.get(address);
-    left?.told.abort();
-    await left?.done;
-  }
+  const goodbyes = createGoodbyes((neighbour) => tell(neighbour, 'disconnect'));
 
   /** This site may know its peer by another address than the peer does. */
   async function takeGoodbye(address: string, peerId: string, kind: string): Promise<void> {
@@ -236,7 +207,7 @@ export function createNeighbours({
       if (!isPeerAddress(address)) throw new AppError('invalid-request', 'address must be host:port');
       if (address === ownAddress) throw new AppError('invalid-request', 'this collector is at that address');
       if (!peerAt(address)) throw new AppError('forbidden', 'no peer may be at that address');
-      await endLeaving(address);
+      await goodbyes.cancel(address);
       const neighbour = neighbourAt(address);
       neighbour.hold();
       try {
@@ -273,7 +244,7 @@ export function createNeighbours({
         await takeGoodbye(address, peerId, goodbye);
         return accepted('', []);
       }
-      if (isLeaving(address, peerId)) return refused(FAILED, OWN_DISCONNECT);
+      if (goodbyes.isLeaving(address, peerId)) return refused(FAILED, OWN_DISCONNECT);
       if (offered.length > MAX_NAMESPACES) return refused(BAD_REQUEST, 'too many namespaces');
       try {
         const shared = sharedOf(offered, sharedWith(address));
@@ -293,7 +264,8 @@ export function createNeighbours({
       const connection = neighbour?.connection();
       if (!neighbour || !connection)
         throw new AppError('not-found', `there is no active connection ${connectionId}`);
-      await disconnect(neighbour);
+      leave(neighbour);
+      await goodbyes.say(neighbour, OWN_DISCONNECT);
       return { ...connection };
     },
     async announce() {
@@ -321,8 +293,7 @@ export function createNeighbours({
     async shutdown() {
       isStopping = true;
       stopObserving();
-      for (const { told } of leaving.values()) told.abort();
-      await Promise.all([...leaving.values()].map(({ done }) => done));
+      await goodbyes.close();
       await Promise.all(active().map(shutDown));
       for (const neighbour of byAddress.values()) forget(neighbour);
       await closeRecorder();
