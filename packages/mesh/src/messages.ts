@@ -49,6 +49,14 @@ export const DETAILS = {
   visited: 'waybill-visited',
 } as const;
 
+/** What `metadata` of a Connect may hold. Others than Waybill pass over it. */
+export const METADATA = {
+  /** The collector id of who sends it. */
+  collectorId: 'collector_id',
+  /** Ends a connection, in a Connect that shares nothing: `disconnect` for good, `shutdown` until its sender is back. */
+  goodbye: 'waybill-goodbye',
+} as const;
+
 /** A status that is none of success. */
 export function failure(code: number, message: string, details: Record<string, string> = {}): Status {
   return { code, message, details };

@@ -1,6 +1,6 @@
 /** One neighbour: a peer that this site is, was or wants to be connected to, by its address. */
-import { randomUUID } from 'node:crypto';
-import type { Connection, ConnectionStatus } from './connections.ts';
+import { createConnectionRecord, type EndStatus, type Settled } from './connection-record.ts';
+import type { Connection } from './connections.ts';
 import { counted } from './count-calls.ts';
 import { createLink, type Link } from './link.ts';
 import type { ServeRequest, ServeResponse } from './messages.ts';
@@ -13,9 +13,6 @@ export type MeshLog = {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
 };
-
-/** What a Connect has settled, whichever side sent it. */
-export type Settled = Pick<Connection, 'peerId' | 'sharedNamespaces'>;
 
 export type Neighbour = Pick<Link, 'inFlight' | 'isClosed' | 'check'> &
   Pick<Peer, 'connect'> & {
@@ -45,7 +42,7 @@ export type Neighbour = Pick<Link, 'inFlight' | 'isClosed' | 'check'> &
     /** Takes a connection of an earlier session for its newest one. */
     recall(earlier: Connection): void;
     /** Ends its active connection, and drops the way to it, as it may be half-open. */
-    end(status: Exclude<ConnectionStatus, 'ACTIVE'>, reason: string): Promise<void>;
+    end(status: EndStatus, reason: string): Promise<void>;
     /** Ends its active connection for good; of one that has ended before, the reason is now this one. */
     endForGood(reason: string): Promise<void>;
     /** Saves the counts of its connection where they have changed. */
@@ -86,14 +83,13 @@ export function createNeighbour({
   let isSilent = false;
   let calledMs = 0;
   let holders = 0;
-  let connection: Connection | undefined;
-  let savedCalls = 0;
   let peer = open();
   const link = createLink({
     serve: (request, options) => peer.serve(request, options),
     check: (options) => peer.check(options),
   });
-  const isActive = () => connection?.status === 'ACTIVE';
+  const connections = createConnectionRecord({ address, sessionId, record, log });
+  const { isActive } = connections;
 
   function open(): Peer {
     return openPeer(address, () => {
@@ -101,19 +97,10 @@ export function createNeighbour({
     });
   }
 
-  async function end(status: Exclude<ConnectionStatus, 'ACTIVE'>, reason: string): Promise<void> {
+  async function end(status: EndStatus, reason: string): Promise<void> {
     peer.close();
     peer = open();
-    if (!connection || !isActive()) return;
-    Object.assign(connection, { status, reason, endedAt: new Date().toISOString() });
-    log.info({ ...shown(connection), status, reason }, 'connection to a peer of the mesh ended');
-    await save();
-  }
-
-  async function save(): Promise<void> {
-    if (!connection) return;
-    savedCalls = connection.calls;
-    await record(connection);
+    return connections.end(status, reason);
   }
 
   /** A call may end after the connection that it went over, and then nothing else saves that it has. */
@@ -133,7 +120,7 @@ export function createNeighbour({
     },
     check: link.check,
     connect: (request, options) => peer.connect(request, options),
-    connection: () => connection,
+    connection: connections.newest,
     isActive,
     want() {
       isWanted = true;
@@ -147,35 +134,17 @@ export function createNeighbour({
     noteHealth(next) {
       isSilent = next;
     },
-    peerId: () => (isActive() ? (connection?.peerId ?? '') : ''),
-    async settle(settled) {
+    peerId: () => (isActive() ? (connections.newest()?.peerId ?? '') : ''),
+    settle(settled) {
       isForgotten = false;
-      const next = { ...settled, direction: isWanted ? 'outbound' : 'inbound' } as const;
-      if (connection?.status === 'ACTIVE') {
-        if (isSame(connection, next)) return connection;
-        Object.assign(connection, next);
-      } else {
-        connection = begin(address, sessionId, next);
-        log.info(shown(connection), 'peer of the mesh connected');
-      }
-      await save();
-      return connection;
+      return connections.settle({ ...settled, direction: isWanted ? 'outbound' : 'inbound' });
     },
-    recall(earlier) {
-      connection ??= earlier;
-    },
+    recall: connections.recall,
     end,
-    async endForGood(reason) {
-      if (isActive()) return end('DISCONNECTED', reason);
-      if (!connection) return;
-      connection.reason = reason;
-      await save();
-    },
-    async saveCounts() {
-      if (connection && connection.calls !== savedCalls) await save();
-    },
+    endForGood: (reason) => (isActive() ? end('DISCONNECTED', reason) : connections.explain(reason)),
+    saveCounts: connections.saveCounts,
     serve: (request, options) =>
-      counted(link.serve(request, options), request, { name, connection, onCounted }),
+      counted(link.serve(request, options), request, { name, connection: connections.newest(), onCounted }),
     hold() {
       holders += 1;
     },
@@ -188,37 +157,5 @@ export function createNeighbour({
       stopping.abort();
       peer.close();
     },
-  };
-}
-
-type Agreed = Settled & Pick<Connection, 'direction'>;
-
-/** A peer that says again what it has said costs nothing. */
-function isSame(one: Agreed, other: Agreed): boolean {
-  const isSamePeer = one.peerId === other.peerId && one.direction === other.direction;
-  return isSamePeer && `${one.sharedNamespaces}` === `${other.sharedNamespaces}`;
-}
-
-function shown({ connectionId, address, peerId, sharedNamespaces }: Connection): object {
-  return {
-    connection_id: connectionId,
-    peer_address: address,
-    peer_id: peerId,
-    namespaces: sharedNamespaces,
-  };
-}
-
-function begin(address: string, sessionId: string, settled: Agreed): Connection {
-  return {
-    connectionId: randomUUID(),
-    sessionId,
-    address,
-    ...settled,
-    status: 'ACTIVE',
-    connectedAt: new Date().toISOString(),
-    calls: 0,
-    failedCalls: 0,
-    bytesSent: 0,
-    bytesReceived: 0,
   };
 }
