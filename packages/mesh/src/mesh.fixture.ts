@@ -6,7 +6,7 @@ import {
   type CollectiveDispatcherOptions,
   createCollectiveDispatcher,
 } from './collective-dispatcher.ts';
-import { createMemoryConnections } from './connections.ts';
+import { type Connections, createMemoryConnections } from './connections.ts';
 import type { DispatchRequest, DispatchResponse, ServeRequest } from './messages.ts';
 import type { CallOptions } from './methods.ts';
 import type { OpenPeer } from './peer.ts';
@@ -125,4 +125,17 @@ export function dispatch(
   changes: Partial<DispatchRequest> = {},
 ): Promise<DispatchResponse> {
   return site.dispatch(dispatchRequest(changes), patient);
+}
+
+/** What `site` has on record, the oldest first. */
+export async function recordOf(site: CollectiveDispatcher): Promise<string[]> {
+  const connections = await site.listConnections();
+  return connections.map(({ direction, peerId, status }) => `${direction} ${peerId} ${status}`);
+}
+
+/** The store of a process that starts now, while an earlier one still writes to `connections`. */
+export async function copyOf(connections: Connections): Promise<Connections> {
+  const copy = createMemoryConnections();
+  for (const connection of await connections.list()) await copy.save(connection);
+  return copy;
 }

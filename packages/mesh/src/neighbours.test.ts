@@ -4,13 +4,7 @@ import { AppError } from '@waybill/common/errors.ts';
 import { eventually } from '@waybill/test-harness/eventually.ts';
 import type { CollectiveDispatcher } from './collective-dispatcher.ts';
 import { type Connection, createMemoryConnections } from './connections.ts';
-import { createNetwork, dispatch, type Network } from './mesh.fixture.ts';
-
-/** What `site` has on record, the oldest first. */
-async function recordOf(site: CollectiveDispatcher) {
-  const connections = await site.listConnections();
-  return connections.map(({ direction, peerId, status }) => `${direction} ${peerId} ${status}`);
-}
+import { createNetwork, dispatch, recordOf } from './mesh.fixture.ts';
 
 test('both sides of a connection have it on record, with who is at the other end', async () => {
   const network = createNetwork();
@@ -208,175 +202,6 @@ test('namespaces that a peer did not hear of, or that changed while it was conne
   await network.close();
 });
 
-test('a peer that connects while a goodbye is being taken, or said, is not left with half a connection', async () => {
-  const network = createNetwork();
-  const connections = createMemoryConnections();
-  const saved = Promise.withResolvers<void>();
-  const a = network.add('a', {
-    connections: {
-      ...connections,
-      save: async (connection) => {
-        if (connection.status !== 'ACTIVE') await saved.promise;
-        await connections.save(connection);
-      },
-    },
-  });
-  const b = network.add('b');
-  await a.connectTo('b:1');
-  const request = { address: 'b:1', namespaces: ['shared'], metadata: { collector_id: 'b' } };
-  const goodbye = { ...request, namespaces: [], metadata: { 'waybill-goodbye': 'disconnect' } };
-  const taken = a.accept(goodbye);
-  const { status } = await a.accept(request);
-  saved.resolve();
-  await taken;
-  assert.equal(status.code, 200);
-  b.registerService('shared', 'Greeter', 'Greet', () => null);
-  assert.equal((await dispatch(a, { target_collector_id: 'b' })).handled_by_collector_id, 'b');
-  await network.close();
-});
-
-test('a goodbye ends the connection on both sides for good', async () => {
-  const network = createNetwork();
-  const [a, b] = [network.add('a'), network.add('b')];
-  const { connectionId } = await a.connectTo('b:1');
-  await a.disconnect(connectionId);
-  assert.deepEqual(await recordOf(a), ['outbound b DISCONNECTED']);
-  assert.deepEqual(await recordOf(b), ['inbound a DISCONNECTED']);
-  await assert.rejects(a.disconnect(connectionId), { code: 'not-found' });
-  await network.close();
-});
-
-test('a peer that does not hear a goodbye for good is told until it does, and cannot connect before', async () => {
-  const network = createNetwork();
-  const [a, b] = [network.add('a'), network.add('b')];
-  await b.connectTo('a:1');
-  const [{ connectionId } = assert.fail()] = await a.listConnections();
-  network.setFault('a', 'b', 'lose-request');
-  assert.equal((await a.disconnect(connectionId)).status, 'DISCONNECTED');
-  await eventually(async () => assert.deepEqual(await recordOf(b), ['outbound a FAILED']));
-  network.setFault('a', 'b', undefined);
-  await eventually(async () => assert.equal((await b.listConnections())[0]?.reason, 'the peer disconnected'));
-  assert.deepEqual(await recordOf(a), ['inbound b DISCONNECTED']);
-  await b.connectTo('a:1');
-  assert.equal((await a.listActiveConnections()).length, 1);
-  await network.close();
-});
-
-test('whoever connects again is connected, though the goodbye before was not heard', async () => {
-  const network = createNetwork();
-  const [a, b] = [network.add('a'), network.add('b')];
-  const { connectionId } = await a.connectTo('b:1');
-  network.setFault('a', 'b', 'lose-request');
-  await a.disconnect(connectionId);
-  network.setFault('a', 'b', undefined);
-  const heard: boolean[] = [];
-  network.alias('b', {
-    ...b,
-    accept(request) {
-      heard.push('waybill-goodbye' in request.metadata);
-      return b.accept(request);
-    },
-  });
-  await a.connectTo('b:1');
-  // The Connect that comes by itself is later than the goodbye would be.
-  await eventually(() => assert.ok(heard.length >= 2));
-  assert.deepEqual([...new Set(heard)], [false]);
-  for (const site of [a, b]) assert.equal((await site.listActiveConnections()).length, 1);
-  await network.close();
-});
-
-test('a goodbye is taken for every address at which its sender is known', async () => {
-  const network = createNetwork();
-  const [a, b] = [network.add('a'), network.add('b')];
-  network.alias('bb', b);
-  await a.connectTo('bb:1');
-  const [{ connectionId } = assert.fail()] = await b.listConnections();
-  await b.disconnect(connectionId);
-  assert.deepEqual(await recordOf(a), ['outbound b DISCONNECTED']);
-  await network.close();
-});
-
-test('a peer that has failed, and is tried again, can be ended for good', async () => {
-  const network = createNetwork();
-  const connections = createMemoryConnections();
-  const [a, b] = [network.add('a', { connections }), network.add('b')];
-  const { connectionId } = await a.connectTo('b:1');
-  await a.shutdown();
-  await b.shutdown();
-  network.setFault('a', 'b', 'refuse');
-  const restarted = network.add('a', { connections });
-  await restarted.recoverFromRestart();
-  assert.equal((await restarted.disconnect(connectionId)).reason, 'this site disconnected');
-  await assert.rejects(restarted.disconnect(connectionId), { code: 'not-found' });
-  await network.close();
-});
-
-for (const [how, lose] of [
-  ['was lost', (network: Network) => refuseBetween(network, 'a', 'b')],
-  ['had shut down', (_network: Network, b: CollectiveDispatcher) => b.shutdown()],
-] as const)
-  test(`a peer that ${how} when this site ended is connected again after a restart, whoever asked for it in vain`, async () => {
-    const network = createNetwork();
-    const connections = createMemoryConnections();
-    const [a, b] = [network.add('a', { connections }), network.add('b')];
-    await a.connectTo('b:1');
-    await lose(network, b);
-    await eventually(async () => assert.deepEqual(await a.listActiveConnections(), []));
-    network.setFault('a', 'b', 'refuse');
-    await assert.rejects(a.connectTo('b:1'));
-    const restarted = network.add('a', { connections: await copyOf(connections) });
-    await a.shutdown();
-    if (how === 'had shut down') network.add('b');
-    await restarted.recoverFromRestart();
-    network.setFault('a', 'b', undefined);
-    await eventually(async () => assert.equal((await restarted.listActiveConnections()).length, 1));
-    await network.close();
-    await b.shutdown();
-  });
-
-test('a connection that was ended for good is not made again, by neither site, also after a restart', async () => {
-  const network = createNetwork();
-  const connections = createMemoryConnections();
-  const [a, b] = [network.add('a', { connections }), network.add('b')];
-  await a.connectTo('b:1');
-  const { connectionId } = await a.connectTo('b:1');
-  await a.disconnect(connectionId);
-  network.setFault('a', 'b', 'refuse');
-  await assert.rejects(a.connectTo('b:1'));
-  network.setFault('a', 'b', undefined);
-  await a.shutdown();
-  const restarted = network.add('a', { connections });
-  await restarted.recoverFromRestart();
-  // What it does connect to by itself shows that it has had the time.
-  await restarted.connectTo('c:1', { isPersistent: true }).catch(() => {});
-  network.add('c');
-  await eventually(async () => assert.equal((await restarted.listActiveConnections()).length, 1));
-  assert.deepEqual(await recordOf(restarted), [
-    'outbound b DISCONNECTED',
-    'outbound  FAILED',
-    'outbound  FAILED',
-    'outbound c ACTIVE',
-  ]);
-  assert.deepEqual(await recordOf(b), ['inbound a DISCONNECTED']);
-  await network.close();
-});
-
-test('what is recovered late does not bring back what was ended for good meanwhile', async () => {
-  const network = createNetwork();
-  const connections = createMemoryConnections();
-  const earlier = network.add('a', { connections });
-  const b = network.add('b');
-  await earlier.connectTo('b:1');
-  const restarted = network.add('a', { connections: await copyOf(connections) });
-  const { connectionId } = await restarted.connectTo('b:1');
-  await restarted.disconnect(connectionId);
-  await restarted.recoverFromRestart();
-  await eventually(async () => assert.deepEqual(await b.listActiveConnections(), []));
-  assert.deepEqual(await recordOf(restarted), ['outbound b STALE', 'outbound b DISCONNECTED']);
-  await earlier.shutdown();
-  await network.close();
-});
-
 test('namespaces change at run time, and peers route by the new ones', async () => {
   const network = createNetwork();
   const [a, b] = [network.add('a'), network.add('b', { namespaces: ['shared', 'other'] })];
@@ -387,44 +212,6 @@ test('namespaces change at run time, and peers route by the new ones', async () 
   await a.setNamespaces(['other']);
   assert.equal((await call()).handled_by_collector_id, 'a');
   assert.deepEqual((await b.listActiveConnections())[0]?.sharedNamespaces, ['other']);
-  await network.close();
-});
-
-test('after a restart what was active is stale, and is connected again by itself', async () => {
-  const network = createNetwork();
-  const connections = createMemoryConnections();
-  const a = network.add('a', { connections });
-  network.add('b').registerService('shared', 'Greeter', 'Greet', () => null);
-  await a.connectTo('b:1');
-  // The first `a` is not told that it has ended, as by a kill.
-  const restarted = network.add('a', { connections: await copyOf(connections) });
-  await restarted.recoverFromRestart();
-  assert.deepEqual(await recordOf(restarted), ['outbound b STALE']);
-  await eventually(async () =>
-    assert.deepEqual(await recordOf(restarted), ['outbound b STALE', 'outbound b ACTIVE']),
-  );
-  assert.equal((await dispatch(restarted)).handled_by_collector_id, 'b');
-  await a.shutdown();
-  await network.close();
-});
-
-test('a site that shut down in order is missed at once, and connected again when it is back', async () => {
-  const network = createNetwork();
-  const connections = createMemoryConnections();
-  const [a, b] = [network.add('a'), network.add('b', { connections })];
-  await a.connectTo('b:1');
-  await b.shutdown();
-  assert.deepEqual(await recordOf(a), ['outbound b DISCONNECTED']);
-  // It is tried again at once, and refused for as long as `b` still answers.
-  const request = { address: 'a:1', namespaces: ['shared'], metadata: { collector_id: 'a' } };
-  assert.equal((await b.accept(request)).status.message, 'this site shuts down');
-  assert.deepEqual((await dispatch(b, { method_name: 'Part' })).status.details, { code: 'not-accepted' });
-  assert.deepEqual(await b.listActiveConnections(), []);
-  assert.deepEqual(await recordOf(a), ['outbound b DISCONNECTED']);
-  const restarted = network.add('b', { connections });
-  await restarted.recoverFromRestart();
-  for (const site of [restarted, a])
-    await eventually(async () => assert.equal((await site.listActiveConnections()).length, 1));
   await network.close();
 });
 
@@ -559,15 +346,4 @@ test('calls and bytes are counted on the connection that they went over', async 
 function passTime(t: TestContext, ms: number): void {
   const now = performance.now.bind(performance);
   t.mock.method(performance, 'now', () => now() + ms);
-}
-
-function refuseBetween(network: Network, one: string, other: string): void {
-  network.setFault(one, other, 'refuse');
-  network.setFault(other, one, 'refuse');
-}
-
-async function copyOf(connections: ReturnType<typeof createMemoryConnections>) {
-  const copy = createMemoryConnections();
-  for (const connection of await connections.list()) await copy.save(connection);
-  return copy;
 }
