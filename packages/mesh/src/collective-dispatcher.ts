@@ -16,25 +16,21 @@ import {
   failure,
   hasNotRun,
   NOT_FOUND,
+  refusal,
   type ServeRequest,
   type ServeResponse,
   type Status,
   wrongField,
 } from './messages.ts';
-import {
-  type CallOptions,
-  createMethods,
-  type MethodHandler,
-  type RegistryValidator,
-  type RunMethod,
-  refusal,
-} from './methods.ts';
+import { type CallOptions, createMethods, type MethodHandler, type RunMethod } from './methods.ts';
 import type { MeshLog } from './neighbour.ts';
 import { createNeighbours, type Neighbours } from './neighbours.ts';
 import type { OpenPeer } from './peer.ts';
-import { ask, createRoute, type Way, wayOf, weightier, withoutWay } from './routing.ts';
+import type { RegistryValidator } from './registry.ts';
+import { ask, createRoute, weightier } from './routing.ts';
 import { timeLeft } from './time-left.ts';
 import type { PeerAt } from './trust.ts';
+import { type Way, wayOf, withoutWay } from './way.ts';
 
 export type CollectiveDispatcher = Pick<Neighbours, 'connectTo' | 'disconnect'> & {
   id: string;

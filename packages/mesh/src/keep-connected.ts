@@ -1,7 +1,7 @@
 /** Keeps one neighbour connected: asks whether it is there, and connects again where it is not. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { backOff } from '@waybill/common/back-off.ts';
-import { toAppError } from '@waybill/common/errors.ts';
+import { type AppError, toAppError } from '@waybill/common/errors.ts';
 import type { Neighbour } from './neighbour.ts';
 
 /** How often a neighbour is asked, by default; and how long it may take to answer that, and a Connect. */
@@ -59,31 +59,39 @@ export async function keepConnected(
     if (signal.aborted) return;
     const askedMs = performance.now();
     try {
-      if (!isKnown() || checks >= CHECKS_PER_CONNECT) {
-        await dial({ deadlineMs: CONNECT_MS });
-        checks = 0;
-      }
-      await neighbour.check({ deadlineMs: ANSWER_MS });
-      checks += 1;
-      reasons.clear();
-      neighbour.noteHealth(false);
-      await neighbour.saveCounts();
-      [failures, silent, lastSeenMs] = [0, 0, performance.now()];
+      await ask();
     } catch (thrown) {
-      const { code, message } = toAppError(thrown);
       const isBusy = neighbour.heardMs() > askedMs;
-      [failures, silent] = isBusy ? [0, 0] : [failures + 1, silent + 1];
-      neighbour.noteHealth(!isBusy);
-      if (isBusy) {
-        lastSeenMs = performance.now();
-        await neighbour.saveCounts();
-      } else if (!signal.aborted && (code === 'not-accepted' || silent >= MAX_SILENT))
-        await neighbour.end('FAILED', message);
-      if (!isBusy && !signal.aborted && !reasons.has(message) && reasons.size < MAX_REASONS) {
-        reasons.add(message);
-        onFailed(message);
-      }
+      await (isBusy ? noteThere() : noteFailure(toAppError(thrown)));
     }
   }
   giveUp();
+
+  async function ask(): Promise<void> {
+    if (!isKnown() || checks >= CHECKS_PER_CONNECT) {
+      await dial({ deadlineMs: CONNECT_MS });
+      checks = 0;
+    }
+    await neighbour.check({ deadlineMs: ANSWER_MS });
+    checks += 1;
+    reasons.clear();
+    await noteThere();
+  }
+
+  async function noteThere(): Promise<void> {
+    neighbour.noteHealth(false);
+    await neighbour.saveCounts();
+    [failures, silent, lastSeenMs] = [0, 0, performance.now()];
+  }
+
+  async function noteFailure({ code, message }: AppError): Promise<void> {
+    failures += 1;
+    silent += 1;
+    neighbour.noteHealth(true);
+    if (signal.aborted) return;
+    if (code === 'not-accepted' || silent >= MAX_SILENT) await neighbour.end('FAILED', message);
+    if (signal.aborted || reasons.has(message) || reasons.size >= MAX_REASONS) return;
+    reasons.add(message);
+    onFailed(message);
+  }
 }

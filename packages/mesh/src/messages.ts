@@ -62,6 +62,11 @@ export function failure(code: number, message: string, details: Record<string, s
   return { code, message, details };
 }
 
+/** The answer to a call that nobody ran. */
+export function refusal(status: Status): ServeResponse {
+  return { status, output: null, executor_id: '' };
+}
+
 /** Characters of a namespace, a service or a method. Names are remembered, and sent on, so absurd ones must not be let in. */
 const MAX_NAME_LENGTH = 255;
 

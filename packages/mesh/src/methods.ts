@@ -11,12 +11,14 @@ import {
   methodName,
   NOT_FOUND,
   OK,
+  refusal,
   type ServeRequest,
   type ServeResponse,
   type ServiceTypeRef,
   type Status,
   wrongField,
 } from './messages.ts';
+import { askRegistry, type RegistryValidator } from './registry.ts';
 import { timeLeft } from './time-left.ts';
 
 /** How long a call may take, and when its caller has given it up. */
@@ -49,12 +51,6 @@ export type MethodHandler = (call: MethodCall) => Any | null | Promise<Any | nul
  *   else is its failure.
  */
 export type RunMethod = (call: MethodCall) => Promise<Any | null>;
-
-/**
- * Says what of a call is not in the registry: undefined when all is. The answer ends the 404
- * `service not registered in registry: …`.
- */
-export type RegistryValidator = (request: ServeRequest) => string | undefined | Promise<string | undefined>;
 
 export type Methods = {
   /** Has `handler` run the calls of a method from now on. */
@@ -100,8 +96,8 @@ export function createMethods({
       const wrong = wrongField(request);
       if (wrong !== undefined) return refusal(failure(BAD_REQUEST, wrong));
       const left = timeLeft(options);
-      const unregistered = await refusalOfRegistry(request, options);
-      if (unregistered) return unregistered;
+      const unregistered = await askRegistry(validate, request, options.deadlineMs);
+      if (unregistered) return refusal(unregistered);
       const { namespace } = request;
       if (!hasNamespace(namespace)) return refusal(failure(NOT_FOUND, `namespace '${namespace}' not found`));
       const handler = handlers.get(methodKey(request));
@@ -110,28 +106,6 @@ export function createMethods({
       return runMethod ? runElsewhere(runMethod, request, call) : refusal(methodNotFound(request));
     },
   };
-
-  /** A validator that fails has registered nothing; where it does not answer in time, nobody knows. */
-  async function refusalOfRegistry(
-    request: ServeRequest,
-    { deadlineMs }: CallOptions,
-  ): Promise<ServeResponse | undefined> {
-    let unregistered: string | undefined;
-    try {
-      const said = validate?.(request);
-      if (typeof said !== 'object') unregistered = said;
-      else {
-        const asked = said.then((later) => {
-          unregistered = later;
-        });
-        if (!(await within(deadlineMs, asked))) return refusal(REGISTRY_SILENT);
-      }
-    } catch (thrown) {
-      unregistered = toAppError(thrown).message;
-    }
-    if (unregistered === undefined) return undefined;
-    return refusal(failure(NOT_FOUND, `service not registered in registry: ${unregistered}`));
-  }
 
   async function runHandler(handler: MethodHandler, call: MethodCall): Promise<ServeResponse> {
     try {
@@ -171,15 +145,6 @@ export function createMethods({
   function ended(status: Status): ServeResponse {
     return { status, output: null, executor_id: id };
   }
-}
-
-const REGISTRY_SILENT = failure(FAILED, 'the registry of services did not answer', {
-  [DETAILS.code]: 'not-accepted',
-});
-
-/** Nobody ran it. */
-export function refusal(status: Status): ServeResponse {
-  return { status, output: null, executor_id: '' };
 }
 
 function methodNotFound(request: ServeRequest): Status {

@@ -4,7 +4,7 @@ import { AppError } from '@waybill/common/errors.ts';
 import fc from 'fast-check';
 import { createNetwork, dispatch, type LinkFault, patient, serveRequest } from './mesh.fixture.ts';
 import { DETAILS, hasNotRun } from './messages.ts';
-import { MAX_HOPS } from './routing.ts';
+import { MAX_HOPS } from './way.ts';
 
 const IDS = ['a', 'b', 'c', 'd', 'e', 'f'];
 const id = fc.constantFrom(...IDS);

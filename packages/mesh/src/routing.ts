@@ -3,8 +3,8 @@
  *
  * Only what provably did not run is tried elsewhere. Loops end in two ways: no site that has answered is asked again, as each
  * answer names those that were asked on its way (so a call costs at most one hop per site, and one more for each that cannot
- * reach another); and a call goes over at most {@link MAX_HOPS}. Both travel in the execution context, which peers other than
- * Waybill pass over: such a peer is asked to serve the call itself, as a Serve is.
+ * reach another); and a call goes over at most {@link MAX_HOPS}. Both travel with it (`way.ts`); a peer other than Waybill is asked
+ * to serve the call itself, as a Serve is.
  */
 import { type ErrorCode, toAppError } from '@waybill/common/errors.ts';
 import { isCollectorId } from './collector-id.ts';
@@ -15,45 +15,18 @@ import {
   failure,
   hasNotRun,
   NOT_FOUND,
+  refusal,
   type ServeRequest,
   type ServeResponse,
-  type Status,
 } from './messages.ts';
-import { type CallOptions, refusal } from './methods.ts';
+import type { CallOptions } from './methods.ts';
 import type { Neighbour } from './neighbour.ts';
 import { createOrder } from './order.ts';
 import { timeLeft } from './time-left.ts';
+import { addAsked, MAX_HOPS, onItsWay, type Way } from './way.ts';
 
-/** Hops of one call, its first included. */
-export const MAX_HOPS = 8;
-
-/** Sites that are named as visited, and what is read of such a list: peers and clients write it, and it is sent on. */
-const MAX_VISITED = 1_000;
-const MAX_VISITED_LENGTH = 64 * 1024;
 /** In `details.code` of a call whose hops ran out. */
 const HOP_LIMIT = 'hop-limit';
-
-/** Names in the execution context of calls between sites. */
-const HOPS = 'waybill-hops';
-const VISITED = 'waybill-visited';
-
-/** On what way a call has come here. */
-export type Way = { hops: number; visited: ReadonlySet<string> };
-
-/** The way of a call that was sent on by a site; undefined for one that came from a client, to be served here or not at all. */
-export function wayOf({ execution_context }: ServeRequest): Way | undefined {
-  const hops = execution_context[HOPS];
-  if (hops === undefined) return undefined;
-  const visited = new Set(namesIn(execution_context[VISITED]));
-  return { hops: /^\d{1,4}$/.test(hops) ? Number(hops) : MAX_HOPS, visited };
-}
-
-/** `context` without what only routing sets. */
-export function withoutWay(context: ServeRequest['execution_context']): ServeRequest['execution_context'] {
-  if (!(HOPS in context || VISITED in context)) return context;
-  const { [HOPS]: _hops, [VISITED]: _visited, ...others } = context;
-  return others;
-}
 
 /**
  * Sends a call on, in the order of {@link inOrder}. Resolves with what the first said that has run it or may have; where none
@@ -94,7 +67,7 @@ export function createRoute(id: string): Route {
     for (const neighbour of order.sort(candidates, request)) {
       // By the answers of those before it.
       if (visited.has(neighbour.peerId())) continue;
-      const sent = onItsWay(request, way.hops + 1, visited);
+      const sent = onItsWay(request, { hops: way.hops + 1, visited });
       const isPossible = (id: string) => isCollectorId(id) && !visited.has(id);
       const peerId = neighbour.peerId();
       const { answer: next, hasAnswered } = await ask(neighbour, sent, left(), isPossible);
@@ -109,12 +82,6 @@ export function createRoute(id: string): Route {
     }
     return { answer, visited };
   };
-}
-
-/** The id of a peer is empty until it has said who it is. */
-function addAsked(visited: Set<string>, peerId: string, { details }: Status): void {
-  for (const name of [peerId, ...namesIn(details[DETAILS.visited])])
-    if (name && visited.size < MAX_VISITED) visited.add(name);
 }
 
 /** What became of a call to a neighbour; without an answer of its own, `answer` says why it has none. */
@@ -180,15 +147,4 @@ function weightOf({ status }: ServeResponse): number {
 
 function sharesNamespace(neighbour: Neighbour, { namespace }: ServeRequest): boolean {
   return neighbour.connection()?.sharedNamespaces.includes(namespace) ?? false;
-}
-
-function onItsWay(request: ServeRequest, hops: number, visited: ReadonlySet<string>): ServeRequest {
-  const way = { [HOPS]: String(hops), [VISITED]: [...visited].join(',') };
-  return { ...request, execution_context: { ...request.execution_context, ...way } };
-}
-
-function namesIn(list: string | undefined): string[] {
-  if (!list) return [];
-  const names = list.slice(0, MAX_VISITED_LENGTH).split(',');
-  return names.slice(0, MAX_VISITED).filter(isCollectorId);
 }

@@ -15,11 +15,12 @@ import {
   failure,
   methodName,
   NOT_FOUND,
+  refusal,
   type ServeRequest,
   type Status,
   wrongField,
 } from '../messages.ts';
-import { type CallOptions, refusal } from '../methods.ts';
+import type { CallOptions } from '../methods.ts';
 
 /** Bytes of one call: gRPC's own default, which peers expect. A site whose events may be larger takes as much as those. */
 export const MAX_CALL_BYTES = 4 * 1024 * 1024;

@@ -1,6 +1,6 @@
 /** A registry of services that is made of their protobuf descriptors. */
 import type { ServiceMethods } from '@waybill/common/grpc/service-methods.ts';
-import type { RegistryValidator } from '../methods.ts';
+import type { RegistryValidator } from '../registry.ts';
 
 /**
  * Creates a validator that finds a call registered when `services` has its service, by its namespace, its method, and an

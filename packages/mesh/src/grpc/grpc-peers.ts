@@ -3,15 +3,7 @@
  * the peer refused its stream (RFC 9113, section 8.7), or the call before any handler. Everything else may have run.
  */
 import { createSecureContext } from 'node:tls';
-import {
-  Channel,
-  type ChannelInterface,
-  connectivityState,
-  credentials,
-  Metadata,
-  type MethodDefinition,
-  status,
-} from '@grpc/grpc-js';
+import { Channel, credentials, Metadata, type MethodDefinition, status } from '@grpc/grpc-js';
 import { AppError, type ErrorCode } from '@waybill/common/errors.ts';
 import { loadPackage } from '@waybill/common/grpc/proto.ts';
 import type { KeyPair } from '@waybill/common/http/tls.ts';
@@ -21,6 +13,7 @@ import { FAILED, failure } from '../messages.ts';
 import type { CallOptions } from '../methods.ts';
 import type { OpenPeer } from '../peer.ts';
 import { MAX_CALL_BYTES } from './collector-service.ts';
+import { createConnected } from './connected.ts';
 import { callOn, type End, isRefused, type UnaryCall } from './unary-call.ts';
 
 /** How long a connection may take to be made. */
@@ -166,46 +159,4 @@ function meaningOf(ended: End['status']): ErrorCode {
 /** A peer that says nothing of what became of a call has failed it. */
 function withStatus(answer: { status?: Status | null }): object {
   return { ...answer, status: answer.status ?? failure(FAILED, 'the peer answered without a status') };
-}
-
-/** The connection of a channel: whether it is up, when it comes up, and when it is lost. */
-function createConnected(channel: ChannelInterface, onDropped: () => void) {
-  let isClosed = false;
-  let isWatched = false;
-
-  return {
-    /** Begins to connect where it is not. */
-    isUp: () => channel.getConnectivityState(true) === connectivityState.READY,
-    /** @throws AppError `not-accepted` as soon as nobody can be reached, or after `deadlineMs`. */
-    comesUp: (deadlineMs: number) => untilReady(channel, Date.now() + deadlineMs),
-    /** Has `onDropped` called when the connection, which is up, is lost. */
-    watch(): void {
-      if (isWatched) return;
-      isWatched = true;
-      channel.watchConnectivityState(connectivityState.READY, Number.POSITIVE_INFINITY, () => {
-        isWatched = false;
-        if (!isClosed) onDropped();
-      });
-    },
-    isClosed: () => isClosed,
-    close() {
-      isClosed = true;
-    },
-  };
-}
-
-function untilReady(channel: ChannelInterface, deadline: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const look = () => {
-      const state = channel.getConnectivityState(true);
-      if (state === connectivityState.READY) return resolve();
-      if (state === connectivityState.SHUTDOWN || state === connectivityState.TRANSIENT_FAILURE)
-        return reject(new AppError('not-accepted', 'no connection can be made'));
-      channel.watchConnectivityState(state, deadline, (error) => {
-        if (error) reject(new AppError('not-accepted', 'no connection is made in time'));
-        else look();
-      });
-    };
-    look();
-  });
 }
