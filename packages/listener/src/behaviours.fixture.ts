@@ -178,9 +178,10 @@ export function createBehaviours(
     },
   };
 
-  return Object.fromEntries(
-    Object.entries(behaviours).map(([name, handler]) => [`${service}.${name}`, logged(handler)]),
-  );
+  return Object.fromEntries([
+    ...Object.entries(behaviours).map(([name, handler]) => [`${service}.${name}`, logged(handler)] as const),
+    [`${service}.HangElsewhere`, { timeoutMs: 100, maxAttempts: 1, handle: () => FOREIGN }] as const,
+  ]);
 
   function answer(data: unknown) {
     return { reply: { type: `${service}.Answer`, data } };
@@ -248,6 +249,10 @@ function forever(signal: AbortSignal, log: { info(fields: object, message: strin
   signal.addEventListener('abort', () => log.info({ reason: signal.reason.code }, 'aborted'));
   return new Promise(() => {});
 }
+
+/** A promise of another library, whose `then` gives one of its own; it never settles. */
+const FOREIGN = {} as Promise<never>;
+Reflect.set(FOREIGN, 'then', () => FOREIGN);
 
 /** Each attempt leaves a line `started`, with its number and the event's id, and one `finished` if it gets there. */
 function logged(handler: Handler | HandlerWithOptions): HandlerWithOptions {

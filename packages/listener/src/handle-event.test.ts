@@ -287,6 +287,12 @@ describe('a listener handling an event', { concurrency: true }, () => {
     );
   });
 
+  it('ends one whose promise is of another library as well', async () => {
+    const event = request('HangElsewhere');
+    await bench.send(event);
+    assert.equal((await problemOf(event)).problem.error_code, 'handler-timeout');
+  });
+
   it('ends an attempt at the deadline of its event, and does not take the event for a bad one', async () => {
     const event = request('Hold', { expirytime: inMs(5_000) });
     await bench.send(event);

@@ -119,7 +119,8 @@ function call(
     const publish = (further: FurtherEvent) => publishNow(further, { event, context, ...options });
     const given = { signal, stopping, attempt, log, request, publish };
     const handled = handle({ ...event } as EventWith<unknown>, given);
-    return isThenable(handled) ? handled.then(toResult) : toResult(handled);
+    // As a promise of ours: what its own `then` returns may be one that no step waits for.
+    return isThenable(handled) ? Promise.resolve(handled).then(toResult) : toResult(handled);
   };
 }
 
